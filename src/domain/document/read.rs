@@ -1,0 +1,403 @@
+//! Documents to streams: every field that is wrong is named.
+
+use super::{
+    FORMAT,
+    shape::{
+        BlockedUpdateDocument, PayloadDocument, PolicyDocument, ReleaseDocument, RolloutDocument, SelectorDocument,
+        StreamDocument,
+    },
+};
+use crate::domain::{
+    arch::Arch,
+    barrier::Barrier,
+    blocked::BlockedUpdate,
+    dead_end::DeadEnd,
+    duration::Minutes,
+    epoch::Epoch,
+    hash::ContentHash,
+    origin::Origin,
+    payload::{Payload, PayloadId},
+    ramp::{Course, Ramp, Step},
+    reason::Reason,
+    release::{PayloadKey, Release, ReleaseState},
+    rollout::{Rollout, RolloutState},
+    selector::Selector,
+    share::Share,
+    stream::{Stream, StreamId},
+    version::Version,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    str::FromStr,
+};
+
+/// How much a document may hold that we would not write ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// From a file or the API: everything has to be in order.
+    Ours,
+    /// From a revision: what upstream wrote and an import took is taken again.
+    Recorded,
+}
+
+/// What is wrong with a document, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The field, as in `releases[3].barrier.reason`.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+impl Stream {
+    /// The stream that a document describes.
+    ///
+    /// # Errors
+    /// All that is wrong with it, field by field.
+    pub fn from_document(document: &StreamDocument, strictness: Strictness) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader { strictness, usual: Origin::Git, problems: Vec::new() };
+        let stream = reader.stream(document);
+        match stream {
+            Some(stream) if reader.problems.is_empty() => Ok(stream),
+            _ => Err(reader.problems),
+        }
+    }
+}
+
+struct Reader {
+    strictness: Strictness,
+    usual: Origin,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn problem(&mut self, path: impl Into<String>, message: impl fmt::Display) {
+        self.problems.push(Problem { path: path.into(), message: message.to_string() });
+    }
+
+    /// The value, or a problem at this path.
+    fn take<T, E: fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.problem(path, error)).ok()
+    }
+
+    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, path: &str, text: &str) -> Option<T> {
+        self.take(path, text.parse())
+    }
+
+    fn set<T: FromStr<Err: fmt::Display> + Ord>(&mut self, path: &str, texts: &[String]) -> BTreeSet<T> {
+        let mut set = BTreeSet::new();
+        for (index, text) in texts.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            let Some(value) = self.parse(&path, text) else { continue };
+            if !set.insert(value) {
+                self.problem(path, format!("{text:?} stands here twice"));
+            }
+        }
+        set
+    }
+
+    /// Arches, schemes, ... that something is limited to: absent means all, and none at all would mean nothing.
+    fn limit<T: FromStr<Err: fmt::Display> + Ord>(
+        &mut self,
+        path: &str,
+        texts: Option<&Vec<String>>,
+    ) -> Option<BTreeSet<T>> {
+        let texts = texts?;
+        if texts.is_empty() {
+            self.problem(path, "is empty; leave it out to mean all");
+        }
+        Some(self.set(path, texts))
+    }
+
+    fn origin(&mut self, path: &str, name: Option<&String>) -> Origin {
+        let Some(name) = name else { return self.usual };
+        Origin::named(name).unwrap_or_else(|| {
+            self.problem(path, format!("is {name:?}, an origin is upstream, git or local"));
+            self.usual
+        })
+    }
+
+    fn reason(&mut self, path: &str, text: &str) -> Option<Reason> {
+        let reason = match self.strictness {
+            Strictness::Ours => Reason::given(text),
+            Strictness::Recorded => Reason::recorded(text),
+        };
+        self.take(path, reason)
+    }
+
+    fn share(&mut self, path: &str, share: f64) -> Option<Share> {
+        let share = match self.strictness {
+            Strictness::Ours => Share::given(share),
+            Strictness::Recorded => Share::recorded(share),
+        };
+        self.take(path, share)
+    }
+
+    fn epoch(&mut self, path: &str, text: &str) -> Option<Epoch> {
+        let epoch = Epoch::parse(text);
+        if epoch.is_none() {
+            self.problem(path, format!("is {text:?}, not a time in whole seconds such as 2026-07-22T14:00:00Z"));
+        }
+        epoch
+    }
+
+    fn minutes(&mut self, path: &str, text: &str) -> Option<Minutes> {
+        self.take(path, Minutes::parse(text).map_err(|error| format!("{text:?} {error}")))
+    }
+
+    fn stream(&mut self, document: &StreamDocument) -> Option<Stream> {
+        if document.format != FORMAT {
+            self.problem("format", format!("is {}, this program reads {FORMAT}", document.format));
+            return None;
+        }
+        self.usual = self.origin("origin", document.origin.as_ref());
+        let product = self.parse("product", &document.product);
+        let name = self.parse("stream", &document.stream);
+        let arches = self.set("arches", &document.arches);
+        let sources = document
+            .sources
+            .iter()
+            .filter_map(|(kind, hash)| {
+                let path = format!("sources.{kind}");
+                let hash = ContentHash::parse(hash).ok_or("is not a SHA-256 in lower-case hexadecimal");
+                Some((self.parse(&path, kind)?, self.take(&path, hash)?))
+            })
+            .collect();
+        let releases: Vec<Release> = document
+            .releases
+            .iter()
+            .enumerate()
+            .filter_map(|(index, release)| self.release(&format!("releases[{index}]"), release))
+            .collect();
+        if releases.len() == document.releases.len() {
+            self.across(&releases);
+        }
+        let blocked_updates = document
+            .blocked_updates
+            .iter()
+            .enumerate()
+            .filter_map(|(index, blocked)| self.blocked(&format!("blocked_updates[{index}]"), blocked, &releases))
+            .collect();
+        let id = StreamId { product: product?, stream: name? };
+        Some(Stream { id, arches, releases, blocked_updates, sources })
+    }
+
+    /// What holds between releases.
+    fn across(&mut self, releases: &[Release]) {
+        let mut drafts_began = false;
+        for (index, release) in releases.iter().enumerate() {
+            let draft = release.state == ReleaseState::Draft;
+            if drafts_began && !draft {
+                self.problem(
+                    format!("releases[{index}].state"),
+                    "drafts come last, and this release stands behind one",
+                );
+            }
+            drafts_began |= draft;
+        }
+        if self.strictness == Strictness::Recorded {
+            return;
+        }
+        let mut versions = HashMap::new();
+        let mut ids: HashMap<(&PayloadKey, &PayloadId), usize> = HashMap::new();
+        for (index, release) in releases.iter().enumerate() {
+            if let Some(first) = versions.insert(&release.version, index) {
+                let message = format!("{} stands in releases[{first}] already", release.version);
+                self.problem(format!("releases[{index}].version"), message);
+            }
+            let payloads = release.payloads.iter().map(|(key, payload)| (key, &payload.id));
+            let aliases = release.aliases.iter().flat_map(|(key, ids)| ids.iter().map(move |id| (key, id)));
+            for (key, id) in payloads.chain(aliases) {
+                if let Some(first) = ids.insert((key, id), index) {
+                    let message = format!("{id} names releases[{first}] on {} {} already", key.arch, key.scheme);
+                    self.problem(format!("releases[{index}].payloads"), message);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, path: &str, document: &ReleaseDocument) -> Option<Release> {
+        let version = self.parse(&format!("{path}.version"), &document.version);
+        let state = match &document.state {
+            None => ReleaseState::Published,
+            Some(name) => {
+                let state = ReleaseState::named(name)
+                    .ok_or_else(|| format!("is {name:?}, a release is draft, published or withdrawn"));
+                self.take(&format!("{path}.state"), state)?
+            }
+        };
+        let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
+        let barrier = document.barrier.as_ref().and_then(|policy| {
+            let (reason, arches, origin) = self.policy(&format!("{path}.barrier"), policy)?;
+            Some(Barrier { reason, arches, origin })
+        });
+        let dead_end = document.dead_end.as_ref().and_then(|policy| {
+            let (reason, arches, origin) = self.policy(&format!("{path}.dead_end"), policy)?;
+            Some(DeadEnd { reason, arches, origin })
+        });
+        let rollouts = document
+            .rollouts
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rollout)| self.rollout(&format!("{path}.rollouts[{index}]"), rollout))
+            .collect();
+        let payloads = self.payloads(path, &document.payloads);
+        let mut aliases: BTreeMap<PayloadKey, BTreeSet<PayloadId>> = BTreeMap::new();
+        for (index, alias) in document.aliases.iter().enumerate() {
+            let path = format!("{path}.aliases[{index}]");
+            let Some((key, id)) = self.payload_names(&path, &alias.arch, &alias.scheme, &alias.id) else { continue };
+            if !aliases.entry(key).or_default().insert(id) {
+                self.problem(path, "stands here twice");
+            }
+        }
+        Some(Release { version: version?, state, origin, payloads, aliases, barrier, dead_end, rollouts })
+    }
+
+    fn payload_names(&mut self, path: &str, arch: &str, scheme: &str, id: &str) -> Option<(PayloadKey, PayloadId)> {
+        let arch = self.parse(&format!("{path}.arch"), arch);
+        let scheme = self.parse(&format!("{path}.scheme"), scheme);
+        let id = self.parse(&format!("{path}.id"), id);
+        Some((PayloadKey { arch: arch?, scheme: scheme? }, id?))
+    }
+
+    fn payloads(&mut self, path: &str, documents: &[PayloadDocument]) -> BTreeMap<PayloadKey, Payload> {
+        let mut payloads = BTreeMap::new();
+        for (index, document) in documents.iter().enumerate() {
+            let path = format!("{path}.payloads[{index}]");
+            let names = self.payload_names(&path, &document.arch, &document.scheme, &document.id);
+            let Some((key, id)) = names else { continue };
+            let second = format!("is the second payload for {} {}", key.arch, key.scheme);
+            if payloads.insert(key, Payload { id, synthetic: document.synthetic }).is_some() {
+                self.problem(path, second);
+            }
+        }
+        payloads
+    }
+
+    fn policy(&mut self, path: &str, document: &PolicyDocument) -> Option<(Reason, Option<BTreeSet<Arch>>, Origin)> {
+        let reason = self.reason(&format!("{path}.reason"), &document.reason);
+        let arches = self.limit(&format!("{path}.arches"), document.arches.as_ref());
+        let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
+        Some((reason?, arches, origin))
+    }
+
+    fn blocked(&mut self, path: &str, document: &BlockedUpdateDocument, releases: &[Release]) -> Option<BlockedUpdate> {
+        let mut known = |field: &str, text: &str| -> Option<(usize, Version)> {
+            let path = format!("{path}.{field}");
+            let version: Version = self.parse(&path, text)?;
+            let age = releases
+                .iter()
+                .position(|release| release.version == version)
+                .ok_or_else(|| format!("{text} is no release of this stream"));
+            Some((self.take(&path, age)?, version))
+        };
+        let (first, last, target) =
+            (known("first", &document.first), known("last", &document.last), known("target", &document.target));
+        let reason = self.reason(&format!("{path}.reason"), &document.reason);
+        let arches = self.limit(&format!("{path}.arches"), document.arches.as_ref());
+        let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
+        let ((first_age, first), (last_age, last), (target_age, target)) = (first?, last?, target?);
+        if first_age > last_age {
+            self.problem(format!("{path}.last"), "is older than the first release of the range");
+        }
+        if target_age <= first_age {
+            self.problem(format!("{path}.target"), "is not newer than the first release of the range");
+        }
+        Some(BlockedUpdate { first, last, target, reason: reason?, arches, origin })
+    }
+
+    fn rollout(&mut self, path: &str, document: &RolloutDocument) -> Option<Rollout> {
+        let selector = document
+            .selector
+            .as_ref()
+            .map(|selector| self.selector(&format!("{path}.selector"), selector))
+            .unwrap_or_default();
+        let start = document.start.as_ref().and_then(|text| self.epoch(&format!("{path}.start"), text));
+        let start_share = document.start_share.and_then(|share| self.share(&format!("{path}.start_share"), share));
+        let course = self.course(path, document, start_share.unwrap_or(Share::NONE))?;
+        let state = self.rollout_state(path, document)?;
+        let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
+        Some(Rollout { selector, ramp: Ramp { start, start_share, course }, state, origin })
+    }
+
+    fn selector(&mut self, path: &str, document: &SelectorDocument) -> Selector {
+        Selector {
+            arches: self.limit(&format!("{path}.arches"), document.arches.as_ref()),
+            schemes: self.limit(&format!("{path}.schemes"), document.schemes.as_ref()),
+            groups: self.limit(&format!("{path}.groups"), document.groups.as_ref()),
+            platforms: self.limit(&format!("{path}.platforms"), document.platforms.as_ref()),
+        }
+    }
+
+    fn course(&mut self, path: &str, document: &RolloutDocument, start_share: Share) -> Option<Course> {
+        if document.end_share.is_some() && document.duration.is_none() {
+            self.problem(format!("{path}.end_share"), "needs a duration");
+        }
+        match (&document.duration, &document.steps) {
+            (None, None) => Some(Course::Constant),
+            (Some(_), Some(_)) => {
+                self.problem(format!("{path}.steps"), "goes with a duration as little as a line with steps");
+                None
+            }
+            (Some(duration), None) => {
+                let duration = self.minutes(&format!("{path}.duration"), duration);
+                let end_path = format!("{path}.end_share");
+                let end_share = document.end_share.map_or(Some(Share::ALL), |share| self.share(&end_path, share))?;
+                if end_share < start_share && self.strictness == Strictness::Ours {
+                    self.problem(end_path, "lies below the start share; a rollout never takes an offer back");
+                }
+                Some(Course::Linear { duration: duration?, end_share })
+            }
+            (None, Some(steps)) => {
+                let mut course: Vec<Step> = Vec::with_capacity(steps.len());
+                for (index, step) in steps.iter().enumerate() {
+                    let path = format!("{path}.steps[{index}]");
+                    let after = self.minutes(&format!("{path}.after"), &step.after)?;
+                    let share = self.share(&format!("{path}.share"), step.share)?;
+                    if course.last().is_some_and(|last| last.after >= after) {
+                        self.problem(format!("{path}.after"), "is not later than the step before it");
+                    }
+                    if share < course.last().map_or(start_share, |last| last.share) {
+                        self.problem(
+                            format!("{path}.share"),
+                            "lies below the share before it; a rollout never takes an offer back",
+                        );
+                    }
+                    course.push(Step { after, share });
+                }
+                Some(Course::Steps(course))
+            }
+        }
+    }
+
+    fn rollout_state(&mut self, path: &str, document: &RolloutDocument) -> Option<RolloutState> {
+        let paused_path = format!("{path}.paused_at");
+        let state = document.state.as_deref().unwrap_or("active");
+        match (state, &document.paused_at) {
+            ("paused", Some(at)) => Some(RolloutState::Paused { at: self.epoch(&paused_path, at)? }),
+            ("paused", None) => {
+                self.problem(paused_path, "is missing for a paused rollout");
+                None
+            }
+            (_, Some(_)) => {
+                self.problem(paused_path, "is for paused rollouts alone");
+                None
+            }
+            ("active", None) => Some(RolloutState::Active),
+            ("completed", None) => Some(RolloutState::Completed),
+            ("aborted", None) => Some(RolloutState::Aborted),
+            (other, None) => {
+                let message = format!("is {other:?}, a rollout is active, paused, completed or aborted");
+                self.problem(format!("{path}.state"), message);
+                None
+            }
+        }
+    }
+}

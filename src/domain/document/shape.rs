@@ -1,0 +1,186 @@
+//! The fields of a stream document. Unknown ones are refused; absent ones have the defaults told here.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// One stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamDocument {
+    /// The version of this format: 1.
+    pub format: u32,
+    /// The product's name.
+    pub product: String,
+    /// The stream's name.
+    pub stream: String,
+    /// Who set everything here that does not say otherwise: `upstream`, `git` (the default) or `local`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The arches that the stream serves, also those without a release yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arches: Vec<String>,
+    /// The upstream documents that this state came from: kind to SHA-256.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
+    /// Oldest first, drafts last.
+    #[serde(default)]
+    pub releases: Vec<ReleaseDocument>,
+    /// Updates that must not be taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked_updates: Vec<BlockedUpdateDocument>,
+}
+
+/// One release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseDocument {
+    /// Unique in the stream.
+    pub version: String,
+    /// `draft`, `published` (the default) or `withdrawn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Who set the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Makes it one that nobody may skip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barrier: Option<PolicyDocument>,
+    /// Ends all updates at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_end: Option<PolicyDocument>,
+    /// How it is opened; the first whose selector picks a node counts for that node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<RolloutDocument>,
+    /// One per arch and scheme.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payloads: Vec<PayloadDocument>,
+    /// Other payloads by which nodes may name it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<AliasDocument>,
+}
+
+/// A payload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayloadDocument {
+    /// The architecture, by the kernel's name.
+    pub arch: String,
+    /// `checksum` or `oci`.
+    pub scheme: String,
+    /// The commit, or the pull spec by digest; unique in the stream on its arch and scheme.
+    pub id: String,
+    /// A placeholder: no such content exists.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub synthetic: bool,
+}
+
+/// Another payload by which nodes may name a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AliasDocument {
+    /// The architecture, by the kernel's name.
+    pub arch: String,
+    /// `checksum` or `oci`.
+    pub scheme: String,
+    /// What such nodes send.
+    pub id: String,
+}
+
+/// A barrier or a dead end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyDocument {
+    /// Why; not blank.
+    pub reason: String,
+    /// On which arches; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arches: Option<Vec<String>>,
+    /// Who set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// A rollout: start share alone, or with `duration` a line to `end_share`, or `steps`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutDocument {
+    /// Which nodes it is for; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<SelectorDocument>,
+    /// When it starts, RFC 3339 or seconds since 1970, as text; absent counts as 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// The share at its start, 0 to 1; absent counts as 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_share: Option<f64>,
+    /// How long it takes from there to the end share, ISO 8601 in whole minutes (`PT48H`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// Where the line ends, 0 to 1; absent counts as 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_share: Option<f64>,
+    /// Shares from given times on, in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<StepDocument>>,
+    /// `active` (the default), `paused`, `completed` or `aborted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// With `paused`: the instant whose share it keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<String>,
+    /// Who set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// Which nodes a rollout is for; each part that is absent picks any.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectorDocument {
+    /// Architectures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arches: Option<Vec<String>>,
+    /// Schemes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schemes: Option<Vec<String>>,
+    /// Groups, as the nodes say them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
+    /// Platforms, as the nodes say them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platforms: Option<Vec<String>>,
+}
+
+/// A step of a rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepDocument {
+    /// How long after the start, ISO 8601 in whole minutes.
+    pub after: String,
+    /// The share from then on, 0 to 1.
+    pub share: f64,
+}
+
+/// A range of releases from which one may not go directly to a given one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockedUpdateDocument {
+    /// The oldest release of the range.
+    pub first: String,
+    /// The newest release of the range, itself included.
+    pub last: String,
+    /// The release that must not be the target.
+    pub target: String,
+    /// Why; not blank.
+    pub reason: String,
+    /// On which arches; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arches: Option<Vec<String>>,
+    /// Who set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}

@@ -1,0 +1,174 @@
+//! Generators for the property tests: streams, rollouts and nodes of every shape that the types allow.
+
+use super::{
+    arch::Arch,
+    barrier::Barrier,
+    blocked::BlockedUpdate,
+    dead_end::DeadEnd,
+    duration::Minutes,
+    epoch::Epoch,
+    hash::ContentHash,
+    origin::Origin,
+    payload::{Payload, PayloadId, Scheme},
+    product::ProductName,
+    ramp::{Course, Ramp, Step},
+    reason::Reason,
+    release::{PayloadKey, Release, ReleaseState},
+    rollout::{Rollout, RolloutState},
+    selector::{Label, Selector},
+    share::Share,
+    stream::{SourceKind, Stream, StreamId, StreamName},
+    version::Version,
+};
+use proptest::{collection, option, prelude::*, sample::select};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) const ARCHES: [&str; 3] = ["aarch64", "s390x", "x86_64"];
+pub(crate) const GROUPS: [&str; 2] = ["canary", "default"];
+pub(crate) const PLATFORMS: [&str; 2] = ["aws", "metal"];
+
+pub(crate) fn arch() -> impl Strategy<Value = Arch> {
+    select(&ARCHES).prop_map(|name| Arch::parse(name).unwrap())
+}
+
+pub(crate) fn scheme() -> impl Strategy<Value = Scheme> {
+    select(vec![Scheme::checksum(), Scheme::oci()])
+}
+
+fn label(names: &'static [&'static str]) -> impl Strategy<Value = Label> {
+    select(names).prop_map(|name| Label::parse(name).unwrap())
+}
+
+fn some_of<T: Ord + std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Option<BTreeSet<T>>> {
+    option::weighted(0.3, collection::btree_set(of, 1..=2))
+}
+
+pub(crate) fn origin() -> impl Strategy<Value = Origin> {
+    select(&Origin::ALL)
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    "[ -~é]{0,8}[a-z]".prop_map(|text| Reason::given(&text).unwrap())
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64].prop_map(|share| Share::given(share).unwrap())
+}
+
+/// Ramps that open further and further, as ours do.
+pub(crate) fn ramp() -> impl Strategy<Value = Ramp> {
+    let course = prop_oneof![
+        2 => Just(None),
+        4 => (0u64..3000, share()).prop_map(|(minutes, end)| Some((vec![minutes], vec![end]))),
+        2 => (collection::btree_set(0u64..3000, 0..5), collection::vec(share(), 5))
+            .prop_map(|(times, shares)| Some((times.into_iter().collect(), shares))),
+    ];
+    (option::of(0i64..200_000), option::of(share()), course, any::<bool>()).prop_map(
+        |(start, start_share, course, line)| {
+            let floor = start_share.unwrap_or(Share::NONE);
+            let above = |share: Share| if share < floor { floor } else { share };
+            let course = match course {
+                None => Course::Constant,
+                Some((times, shares)) if line && times.len() == 1 => {
+                    Course::Linear { duration: Minutes(times[0]), end_share: above(shares[0]) }
+                }
+                Some((times, mut shares)) => {
+                    shares.sort_by(|a, b| a.get().total_cmp(&b.get()));
+                    let steps = times.into_iter().zip(shares);
+                    Course::Steps(
+                        steps.map(|(after, share)| Step { after: Minutes(after), share: above(share) }).collect(),
+                    )
+                }
+            };
+            Ramp { start: start.map(Epoch), start_share, course }
+        },
+    )
+}
+
+fn rollout_state() -> impl Strategy<Value = RolloutState> {
+    prop_oneof![
+        6 => Just(RolloutState::Active),
+        2 => (0i64..400_000).prop_map(|at| RolloutState::Paused { at: Epoch(at) }),
+        1 => Just(RolloutState::Completed),
+        1 => Just(RolloutState::Aborted),
+    ]
+}
+
+pub(crate) fn rollout() -> impl Strategy<Value = Rollout> {
+    let selector = (some_of(arch()), some_of(scheme()), some_of(label(&GROUPS)), some_of(label(&PLATFORMS)))
+        .prop_map(|(arches, schemes, groups, platforms)| Selector { arches, schemes, groups, platforms });
+    (selector, ramp(), rollout_state(), origin()).prop_map(|(selector, ramp, state, origin)| Rollout {
+        selector,
+        ramp,
+        state,
+        origin,
+    })
+}
+
+fn release(number: usize) -> impl Strategy<Value = Release> {
+    let version = Version::parse(&format!("4{}.2026.{number}", number % 10)).unwrap();
+    let keys = collection::btree_set((arch(), scheme()), 0..=6);
+    let synthetic = any::<bool>();
+    let barrier = option::weighted(0.2, (reason(), some_of(arch()), origin()))
+        .prop_map(|barrier| barrier.map(|(reason, arches, origin)| Barrier { reason, arches, origin }));
+    let dead_end = option::weighted(0.1, (reason(), some_of(arch()), origin()))
+        .prop_map(|dead_end| dead_end.map(|(reason, arches, origin)| DeadEnd { reason, arches, origin }));
+    let rollouts = prop_oneof![3 => Just(Vec::new()), 2 => collection::vec(rollout(), 1..=3)];
+    let state = prop_oneof![8 => Just(ReleaseState::Published), 1 => Just(ReleaseState::Withdrawn)];
+    (keys, synthetic, barrier, dead_end, rollouts, state, origin()).prop_map(
+        move |(keys, synthetic, barrier, dead_end, rollouts, state, origin)| {
+            let mut release = Release::published(version.clone(), origin);
+            for (arch, scheme) in keys {
+                let id = |what| PayloadId::parse(&format!("{what}-{number}-{arch}-{scheme}")).unwrap();
+                let key = PayloadKey { arch: arch.clone(), scheme: scheme.clone() };
+                if number.is_multiple_of(3) {
+                    release.aliases.insert(key.clone(), BTreeSet::from([id("alias")]));
+                }
+                release.payloads.insert(key, Payload { id: id("payload"), synthetic });
+            }
+            Release { state, barrier, dead_end, rollouts, ..release }
+        },
+    )
+}
+
+/// Any stream that our own documents may hold.
+pub(crate) fn stream() -> impl Strategy<Value = Stream> {
+    (0usize..14, 0usize..3)
+        .prop_flat_map(|(aged, drafts)| {
+            let releases: Vec<_> = (0..aged + drafts).map(release).collect();
+            let blocked =
+                collection::vec((0..14usize, 0..14usize, 0..14usize, reason(), some_of(arch()), origin()), 0..3);
+            (Just(aged), releases, blocked, collection::btree_set(arch(), 0..3), any::<bool>())
+        })
+        .prop_map(|(aged, mut releases, blocked, arches, sourced)| {
+            for draft in releases.iter_mut().skip(aged) {
+                draft.state = ReleaseState::Draft;
+            }
+            let at = |age: usize| releases.get(age).map(|release| release.version.clone());
+            let blocked_updates = blocked
+                .into_iter()
+                .filter_map(|(first, more, further, reason, arches, origin)| {
+                    let last = first + more;
+                    let target = first + 1 + further;
+                    Some(BlockedUpdate {
+                        first: at(first)?,
+                        last: at(last)?,
+                        target: at(target)?,
+                        reason,
+                        arches,
+                        origin,
+                    })
+                })
+                .collect();
+            let sources = if sourced {
+                BTreeMap::from([(SourceKind::parse("releases").unwrap(), ContentHash::of(b"releases"))])
+            } else {
+                BTreeMap::new()
+            };
+            Stream { id: id(), arches, releases, blocked_updates, sources }
+        })
+}
+
+pub(crate) fn id() -> StreamId {
+    StreamId { product: ProductName::parse("fedora-coreos").unwrap(), stream: StreamName::parse("stable").unwrap() }
+}
