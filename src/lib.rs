@@ -2,4 +2,9 @@
 //!
 //! The map of the house; `docs/ARCHITECTURE.md` says what lives where and who may import whom.
 
+pub mod catalog;
+pub mod cli;
+pub mod clock;
 pub mod domain;
+pub mod exchange;
+pub mod protocol;

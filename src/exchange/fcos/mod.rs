@@ -1,0 +1,4 @@
+//! Fedora CoreOS's public metadata.
+
+pub mod model;
+pub mod source;
