@@ -5,6 +5,9 @@
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod exchange;
+pub mod manage;
 pub mod protocol;
+pub mod store;

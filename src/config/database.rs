@@ -1,0 +1,44 @@
+//! `[database]`
+
+use super::{ConfigError, positive, to_std};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// A `postgres://` URL; without one, a private PostgreSQL runs below the data directory.
+    pub url: Option<String>,
+    /// The folder of the private PostgreSQL's programs, where they are not found by themselves.
+    pub postgres_bin: Option<PathBuf>,
+    /// The most connections that this process opens.
+    pub max_connections: u32,
+    /// How long to wait for a connection.
+    pub connect_timeout: SignedDuration,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self { url: None, postgres_bin: None, max_connections: 10, connect_timeout: SignedDuration::from_secs(5) }
+    }
+}
+
+impl DatabaseSettings {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_connections < 2 {
+            return Err(ConfigError::value(
+                "database.max_connections",
+                "has to be at least 2: one is for notifications",
+            ));
+        }
+        positive("database.connect_timeout", self.connect_timeout)
+    }
+
+    /// How long to wait for a connection.
+    #[must_use]
+    pub fn connect_timeout(&self) -> std::time::Duration {
+        to_std(self.connect_timeout)
+    }
+}

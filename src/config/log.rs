@@ -1,0 +1,37 @@
+//! `[log]`
+
+use super::ConfigError;
+use serde::{Deserialize, Serialize};
+
+/// Logs, which go to standard error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// What is logged, in the words of `tracing`: `info`, or `warn,lockkeeper::catalog=debug`.
+    pub filter: String,
+}
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// A sentence and its fields.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".into() }
+    }
+}
+
+impl LogSettings {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let parsed = self.filter.parse::<tracing_subscriber::filter::Targets>();
+        parsed.map(drop).map_err(|error| ConfigError::value("log.filter", &error.to_string()))
+    }
+}

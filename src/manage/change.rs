@@ -1,0 +1,152 @@
+//! One change to one stream.
+
+use crate::{
+    clock::SharedClock,
+    domain::{
+        diff::Diff,
+        document::{Problem, Strictness},
+        hash::ContentHash,
+        stream::{Revision, Stream, StreamId},
+    },
+    store::{Store, StoreError, retrying, revisions::Record},
+};
+use thiserror::Error;
+
+/// Makes changes.
+#[derive(Clone)]
+pub struct Manage {
+    store: Store,
+    clock: SharedClock,
+}
+
+/// Who makes a change, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Who, such as `local:core`.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// The request by which it is made.
+    pub request_id: Option<String>,
+}
+
+/// A stream's next state, and whatever else the decision brings to light.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision<T> {
+    /// The next state.
+    pub stream: Stream,
+    /// What the caller wants to know.
+    pub value: T,
+}
+
+/// An upstream document that the next state refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDocument {
+    /// The hash of its content.
+    pub hash: ContentHash,
+    /// The document.
+    pub content: Vec<u8>,
+}
+
+impl KeptDocument {
+    /// Names a document by its content.
+    #[must_use]
+    pub fn new(content: Vec<u8>) -> Self {
+        Self { hash: ContentHash::of(&content), content }
+    }
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The stream is in that state already.
+    Unchanged {
+        /// Its newest revision.
+        revision: Revision,
+    },
+    /// A new revision was made, and is durable.
+    Changed {
+        /// The new revision.
+        revision: Revision,
+        /// What it changed.
+        diff: Diff,
+    },
+}
+
+/// Why a change was not made. Nothing was changed then.
+#[derive(Debug, Error)]
+pub enum ChangeError<E: std::error::Error + 'static> {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The decision was not to.
+    #[error(transparent)]
+    Refused(E),
+    /// The next state breaks a rule of streams.
+    #[error("the stream would be left in a state that cannot be: {}", list(_0))]
+    Broken(Vec<Problem>),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Manage {
+    /// Makes changes to this store.
+    #[must_use]
+    pub fn new(store: Store, clock: SharedClock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Changes a stream: `decide` is given its present state (none if it does not exist) under its lock, and may be asked
+    /// again if the database lost the race.
+    ///
+    /// # Errors
+    /// The store failed, the decision was not to, or the next state breaks a rule. Nothing was changed then.
+    pub async fn change_stream<T, E: std::error::Error + 'static>(
+        &self,
+        id: &StreamId,
+        author: &Author,
+        documents: &[KeptDocument],
+        decide: impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
+    ) -> Result<(Outcome, T), ChangeError<E>> {
+        retrying("change_stream", || self.try_change(id, author, documents, &decide)).await
+    }
+
+    async fn try_change<T, E: std::error::Error + 'static>(
+        &self,
+        id: &StreamId,
+        author: &Author,
+        documents: &[KeptDocument],
+        decide: &impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
+    ) -> Result<(Outcome, T), ChangeError<E>> {
+        let mut transaction = self.store.begin("change_stream").await?;
+        let head = transaction.lock_stream(id).await?;
+        let present = match head.revision {
+            Revision(0) => None,
+            _ => Some(transaction.load_stream(&head).await?),
+        };
+        let Decision { stream: next, value } = decide(present.as_ref()).map_err(ChangeError::Refused)?;
+        if present.as_ref() == Some(&next) {
+            return Ok((Outcome::Unchanged { revision: head.revision }, value));
+        }
+        // What revisions hold must read back as it was.
+        Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(ChangeError::Broken)?;
+        let before = present.unwrap_or_else(|| Stream::empty(id.clone()));
+        let revision = Revision(head.revision.0 + 1);
+        transaction.save_stream(head.key, &before, &next, revision).await?;
+        for document in documents {
+            transaction.keep_document(document.hash, &document.content).await?;
+        }
+        let record = Record {
+            made_at: self.clock.now(),
+            actor: author.actor.clone(),
+            reason: author.reason.clone(),
+            request_id: author.request_id.clone(),
+        };
+        transaction.record_revision(head.key, revision, &next, &record).await?;
+        transaction.announce().await?;
+        transaction.commit().await?;
+        Ok((Outcome::Changed { revision, diff: Diff::between(&before, &next) }, value))
+    }
+}

@@ -1,0 +1,51 @@
+//! What can go wrong with the store.
+
+use thiserror::Error;
+
+/// The store could not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database refused or is away.
+    #[error("the database failed at {what}")]
+    Database {
+        /// What was being done.
+        what: &'static str,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be migrated")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A row holds what no row should: somebody wrote past us.
+    #[error("{table} holds something that cannot be: {problem}")]
+    Corrupt {
+        /// Which table.
+        table: &'static str,
+        /// What.
+        problem: String,
+    },
+    /// The address of the database cannot be read.
+    #[error("the database's address is not usable")]
+    Address(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// For `map_err`: names what was being done.
+    pub(crate) fn at(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Database { what, source }
+    }
+
+    /// A row that cannot be.
+    pub(crate) fn corrupt(table: &'static str, problem: impl std::fmt::Display) -> Self {
+        Self::Corrupt { table, problem: problem.to_string() }
+    }
+
+    /// Would the same transaction, tried again, perhaps go through? (Serialization failure, deadlock.)
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        let Self::Database { source: sqlx::Error::Database(error), .. } = self else {
+            return false;
+        };
+        matches!(error.code().as_deref(), Some("40001" | "40P01"))
+    }
+}

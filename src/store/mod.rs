@@ -1,0 +1,21 @@
+//! PostgreSQL: what is kept, and the transactions in which it changes.
+//!
+//! All SQL lives here, one file a table family, with private row types that become domain types or a typed error. Must not
+//! live here: a rule. The database enforces what it can; what may change, `manage` decides.
+
+pub mod database;
+pub mod embedded;
+mod error;
+mod payloads;
+mod policies;
+mod releases;
+pub mod revisions;
+mod rollouts;
+pub mod signal;
+pub mod streams;
+mod transaction;
+pub mod upstream;
+
+pub use database::Store;
+pub use error::StoreError;
+pub use transaction::{Transaction, retrying};

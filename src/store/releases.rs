@@ -1,0 +1,218 @@
+//! The rows of releases, without what hangs on them.
+
+use super::{
+    error::StoreError,
+    payloads::repeated,
+    streams::{StreamKey, parse},
+    transaction::Transaction,
+};
+use crate::domain::{
+    origin::Origin,
+    release::{PayloadKey, Release, ReleaseState},
+    stream::Stream,
+    version::Version,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// The releases of a stream by their rows, in the order of the stream.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    order: Vec<i64>,
+    releases: HashMap<i64, Release>,
+}
+
+impl Loaded {
+    /// The release of a row.
+    pub(super) fn get(&mut self, table: &'static str, row: i64) -> Result<&mut Release, StoreError> {
+        self.releases.get_mut(&row).ok_or_else(|| StoreError::corrupt(table, "a row of no release of its stream"))
+    }
+
+    /// The releases in the order of the stream.
+    pub(super) fn into_values(mut self) -> Vec<Release> {
+        self.order.iter().filter_map(|row| self.releases.remove(row)).collect()
+    }
+}
+
+/// The rows of a stream's releases after a change, and those whose dependent rows have to be written anew.
+#[derive(Debug)]
+pub(super) struct ReleaseKeys<'a> {
+    /// Those that changed.
+    pub(super) changed: Vec<Changed<'a>>,
+    rows: BTreeMap<&'a Version, i64>,
+}
+
+/// A release whose dependent rows have to be written anew.
+#[derive(Debug)]
+pub(super) struct Changed<'a> {
+    /// Its row.
+    pub(super) row: i64,
+    /// What it is now.
+    pub(super) release: &'a Release,
+    /// Its payloads that an older release has as well.
+    pub(super) repeated: BTreeSet<&'a PayloadKey>,
+}
+
+impl ReleaseKeys<'_> {
+    /// The row of a version: of one that upstream lists twice, the older one's.
+    pub(super) fn row(&self, version: &Version) -> Option<i64> {
+        self.rows.get(version).copied()
+    }
+}
+
+/// The releases of a stream by what identifies them: the version, and how often it stood there before.
+fn identified(stream: &Stream) -> Vec<((&Version, i32), &Release)> {
+    let mut seen: HashMap<&Version, i32> = HashMap::new();
+    let mut next = |version| {
+        let times = seen.entry(version).or_insert(-1);
+        *times += 1;
+        *times
+    };
+    stream.releases.iter().map(|release| ((&release.version, next(&release.version)), release)).collect()
+}
+
+impl Transaction {
+    pub(super) async fn releases(&mut self, key: StreamKey) -> Result<Loaded, StoreError> {
+        let rows = sqlx::query!(
+            "-- name: releases
+            select id, version, state, origin from releases where stream_id = $1 order by position",
+            key.0
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("releases"))?;
+        let mut loaded = Loaded::default();
+        for row in rows {
+            let state = ReleaseState::named(&row.state).ok_or_else(|| StoreError::corrupt("releases", &row.state))?;
+            let version = parse("releases", &row.version)?;
+            let release = Release { state, ..Release::published(version, origin("releases", &row.origin)?) };
+            loaded.order.push(row.id);
+            loaded.releases.insert(row.id, release);
+        }
+        Ok(loaded)
+    }
+
+    /// Makes the rows of the releases those of the next state, and removes what hangs on those that changed.
+    pub(super) async fn save_releases<'a>(
+        &mut self,
+        key: StreamKey,
+        before: &Stream,
+        after: &'a Stream,
+    ) -> Result<ReleaseKeys<'a>, StoreError> {
+        let old: HashMap<_, _> = identified(before).into_iter().collect();
+        let new = identified(after);
+        self.remove_releases(key, &old, &new).await?;
+        let mut columns = Columns::default();
+        for (position, ((version, occurrence), release)) in new.iter().enumerate() {
+            columns.push(version, *occurrence, position, release)?;
+        }
+        let rows = sqlx::query!(
+            "-- name: save_releases
+            insert into releases (stream_id, version, occurrence, position, state, origin)
+            select $1, * from unnest($2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[])
+            on conflict (stream_id, version, occurrence) do update
+            set position = excluded.position, state = excluded.state, origin = excluded.origin
+            returning id, version, occurrence",
+            key.0,
+            &columns.versions,
+            &columns.occurrences,
+            &columns.positions,
+            &columns.states,
+            &columns.origins,
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("save_releases"))?;
+        let ids: HashMap<(&str, i32), i64> =
+            rows.iter().map(|row| ((row.version.as_str(), row.occurrence), row.id)).collect();
+        let row = |identity: &(&Version, i32)| {
+            let id = ids.get(&(identity.0.as_str(), identity.1)).copied();
+            id.ok_or_else(|| StoreError::corrupt("releases", "a release that was just written is not there"))
+        };
+        let mut keys = ReleaseKeys { changed: Vec::new(), rows: BTreeMap::new() };
+        let repeated_before: HashMap<_, _> =
+            identified(before).into_iter().map(|(identity, _)| identity).zip(repeated(before)).collect();
+        for ((identity, release), repeated) in new.iter().zip(repeated(after)) {
+            let row = row(identity)?;
+            keys.rows.entry(identity.0).or_insert(row);
+            if old.get(identity) != Some(release) || repeated_before.get(identity) != Some(&repeated) {
+                keys.changed.push(Changed { row, release, repeated });
+            }
+        }
+        self.clear_dependents(&keys).await?;
+        Ok(keys)
+    }
+
+    async fn remove_releases(
+        &mut self,
+        key: StreamKey,
+        old: &HashMap<(&Version, i32), &Release>,
+        new: &[((&Version, i32), &Release)],
+    ) -> Result<(), StoreError> {
+        let stay: HashSet<_> = new.iter().map(|(identity, _)| identity).collect();
+        let (versions, occurrences): (Vec<String>, Vec<i32>) = old
+            .keys()
+            .filter(|identity| !stay.contains(identity))
+            .map(|(version, occurrence)| (version.to_string(), *occurrence))
+            .unzip();
+        sqlx::query!(
+            "-- name: remove_releases
+            delete from releases using unnest($2::text[], $3::integer[]) as gone (version, occurrence)
+            where stream_id = $1 and releases.version = gone.version and releases.occurrence = gone.occurrence",
+            key.0,
+            &versions,
+            &occurrences
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("remove_releases"))
+    }
+
+    async fn clear_dependents(&mut self, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
+        let ids: Vec<i64> = keys.changed.iter().map(|changed| changed.row).collect();
+        sqlx::query!(
+            "-- name: clear_dependents
+            with of_payloads as (delete from payloads where release_id = any($1)),
+                of_barriers as (delete from barriers where release_id = any($1)),
+                of_dead_ends as (delete from dead_ends where release_id = any($1))
+            delete from rollouts where release_id = any($1)",
+            &ids
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("clear_dependents"))
+    }
+}
+
+#[derive(Default)]
+struct Columns {
+    versions: Vec<String>,
+    occurrences: Vec<i32>,
+    positions: Vec<i32>,
+    states: Vec<String>,
+    origins: Vec<String>,
+}
+
+impl Columns {
+    fn push(
+        &mut self,
+        version: &Version,
+        occurrence: i32,
+        position: usize,
+        release: &Release,
+    ) -> Result<(), StoreError> {
+        let position = i32::try_from(position).map_err(|error| StoreError::corrupt("releases", error))?;
+        self.versions.push(version.to_string());
+        self.occurrences.push(occurrence);
+        self.positions.push(position);
+        self.states.push(release.state.as_str().into());
+        self.origins.push(release.origin.as_str().into());
+        Ok(())
+    }
+}
+
+/// An origin out of a row.
+pub(super) fn origin(table: &'static str, name: &str) -> Result<Origin, StoreError> {
+    Origin::named(name).ok_or_else(|| StoreError::corrupt(table, format!("{name:?} is no origin")))
+}

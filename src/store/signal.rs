@@ -1,0 +1,46 @@
+//! Word of changes: a notification that commits with the change.
+
+use super::{database::Store, error::StoreError, transaction::Transaction};
+use sqlx::postgres::PgListener;
+
+const CHANNEL: &str = "lockkeeper_changed";
+
+impl Transaction {
+    /// Tells every process that listens, when this commits, that some stream changed.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn announce(&mut self) -> Result<(), StoreError> {
+        sqlx::query!("-- name: announce_change\nselect pg_notify($1, '')", CHANNEL)
+            .execute(self.connection())
+            .await
+            .map(drop)
+            .map_err(StoreError::at("announce_change"))
+    }
+}
+
+/// Hears of changes.
+#[derive(Debug)]
+pub struct Changes(PgListener);
+
+impl Store {
+    /// Begins to listen; changes committed from here on are heard.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn listen(&self) -> Result<Changes, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await.map_err(StoreError::at("listen"))?;
+        listener.listen(CHANNEL).await.map_err(StoreError::at("listen"))?;
+        Ok(Changes(listener))
+    }
+}
+
+impl Changes {
+    /// Waits for the next word. A lost connection counts as one, since something may have been missed.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn next(&mut self) -> Result<(), StoreError> {
+        self.0.try_recv().await.map(drop).map_err(StoreError::at("listen"))
+    }
+}

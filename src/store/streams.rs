@@ -1,0 +1,166 @@
+//! Streams as a whole: found, locked, loaded, saved.
+
+use super::{error::StoreError, releases::ReleaseKeys, transaction::Transaction};
+use crate::domain::stream::{Revision, Stream, StreamId};
+use std::collections::BTreeSet;
+
+/// A stream's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamKey(pub(super) i64);
+
+/// Where a stream stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its row.
+    pub key: StreamKey,
+    /// Its name.
+    pub id: StreamId,
+    /// Its newest revision.
+    pub revision: Revision,
+}
+
+impl Transaction {
+    /// Where every stream stands, in the order of their names.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn heads(&mut self) -> Result<Vec<Head>, StoreError> {
+        let rows = sqlx::query!(
+            "-- name: heads
+            select streams.id, products.name as product, streams.name as stream, streams.revision
+            from streams join products on products.id = streams.product_id
+            where streams.revision > 0 order by products.name, streams.name",
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("heads"))?;
+        rows.into_iter()
+            .map(|row| {
+                let id = StreamId { product: parse("products", &row.product)?, stream: parse("streams", &row.stream)? };
+                Ok(Head { key: StreamKey(row.id), id, revision: Revision(row.revision) })
+            })
+            .collect()
+    }
+
+    /// Locks a stream against other writers until this transaction ends; makes its row if it is new (revision 0 then).
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn lock_stream(&mut self, id: &StreamId) -> Result<Head, StoreError> {
+        sqlx::query!(
+            "-- name: ensure_product
+            insert into products (name) values ($1) on conflict do nothing",
+            id.product.as_str()
+        )
+        .execute(self.connection())
+        .await
+        .map_err(StoreError::at("ensure_product"))?;
+        sqlx::query!(
+            "-- name: ensure_stream
+            insert into streams (product_id, name) select id, $2 from products where name = $1 on conflict do nothing",
+            id.product.as_str(),
+            id.stream.as_str()
+        )
+        .execute(self.connection())
+        .await
+        .map_err(StoreError::at("ensure_stream"))?;
+        let row = sqlx::query!(
+            "-- name: lock_stream
+            select streams.id, streams.revision
+            from streams join products on products.id = streams.product_id
+            where products.name = $1 and streams.name = $2
+            for update of streams",
+            id.product.as_str(),
+            id.stream.as_str()
+        )
+        .fetch_one(self.connection())
+        .await
+        .map_err(StoreError::at("lock_stream"))?;
+        Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision) })
+    }
+
+    /// The whole stream as its rows have it.
+    ///
+    /// # Errors
+    /// The database is away, or a row cannot be.
+    pub async fn load_stream(&mut self, head: &Head) -> Result<Stream, StoreError> {
+        let arches = sqlx::query_scalar!(
+            "-- name: stream_arches
+            select arches from streams where id = $1",
+            head.key.0
+        )
+        .fetch_one(self.connection())
+        .await
+        .map_err(StoreError::at("stream_arches"))?;
+        let mut releases = self.releases(head.key).await?;
+        self.fill_payloads(head.key, &mut releases).await?;
+        self.fill_policies(head.key, &mut releases).await?;
+        self.fill_rollouts(head.key, &mut releases).await?;
+        Ok(Stream {
+            arches: parse_all("streams", &arches)?,
+            blocked_updates: self.blocked_updates(head.key).await?,
+            sources: self.sources(head.key, head.revision).await?,
+            releases: releases.into_values(),
+            id: head.id.clone(),
+        })
+    }
+
+    /// Makes the rows of a locked stream those of its next state, whose number is given.
+    ///
+    /// # Errors
+    /// The database is away, or a constraint holds what `domain` let through.
+    pub async fn save_stream(
+        &mut self,
+        key: StreamKey,
+        before: &Stream,
+        after: &Stream,
+        number: Revision,
+    ) -> Result<(), StoreError> {
+        let arches: Vec<String> = after.arches.iter().map(ToString::to_string).collect();
+        sqlx::query!(
+            "-- name: save_stream
+            update streams set revision = $2, arches = $3 where id = $1",
+            key.0,
+            number.0,
+            &arches
+        )
+        .execute(self.connection())
+        .await
+        .map_err(StoreError::at("save_stream"))?;
+        self.clear_blocked_updates(key).await?;
+        let keys: ReleaseKeys = self.save_releases(key, before, after).await?;
+        self.save_payloads(key, &keys).await?;
+        self.save_policies(&keys).await?;
+        self.save_rollouts(&keys).await?;
+        self.save_blocked_updates(key, &keys, after).await
+    }
+}
+
+/// Text out of a row that a domain type has to take.
+pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+    table: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    text.parse().map_err(|error: T::Err| StoreError::corrupt(table, format!("{text:?} {error}")))
+}
+
+/// A set out of an array.
+pub(super) fn parse_all<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
+    table: &'static str,
+    texts: &[String],
+) -> Result<BTreeSet<T>, StoreError> {
+    texts.iter().map(|text| parse(table, text)).collect()
+}
+
+/// A set out of an array that may be absent.
+pub(super) fn parse_some<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
+    table: &'static str,
+    texts: Option<&Vec<String>>,
+) -> Result<Option<BTreeSet<T>>, StoreError> {
+    texts.map(|texts| parse_all(table, texts)).transpose()
+}
+
+/// An array out of a set that may be absent.
+pub(super) fn texts(set: Option<&BTreeSet<impl ToString>>) -> Option<Vec<String>> {
+    set.map(|set| set.iter().map(ToString::to_string).collect())
+}
