@@ -2,12 +2,16 @@
 //!
 //! The map of the house; `docs/ARCHITECTURE.md` says what lives where and who may import whom.
 
+pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod exchange;
+pub mod http;
 pub mod manage;
 pub mod protocol;
+pub mod server;
 pub mod store;
+pub mod telemetry;

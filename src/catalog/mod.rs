@@ -3,9 +3,11 @@
 //! Polls read this and nothing else. Must not live here: a protocol's words (it is handed a [`Render`]) or a rule.
 
 mod entry;
+mod live;
 mod rendered;
 
 pub use entry::{Scope, StreamEntry};
+pub use live::{Follower, Live};
 pub use rendered::{Render, Rendered};
 
 use crate::domain::{
@@ -23,8 +25,11 @@ pub struct Catalog {
 impl Catalog {
     /// Adds a stream, or puts another state of it in its place.
     pub fn insert(&mut self, stream: &Stream, revision: Revision) {
-        let entry = Arc::new(StreamEntry::of(stream, revision));
-        self.products.entry(stream.id.product.clone()).or_default().insert(stream.id.stream.clone(), entry);
+        self.insert_entry(stream.id.clone(), StreamEntry::of(stream, revision));
+    }
+
+    fn insert_entry(&mut self, id: StreamId, entry: StreamEntry) {
+        self.products.entry(id.product).or_default().insert(id.stream, Arc::new(entry));
     }
 
     /// Takes a stream out.

@@ -70,7 +70,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
     if let Some(path) = &sources.file {
         std::fs::File::open(path).map_err(|source| ConfigError::Missing { path: path.clone(), source })?;
-        figment = figment.merge(Toml::file_exact(path));
+        figment = figment.merge(Toml::file(path).search(false));
     }
     figment = figment
         .merge(Env::raw().only(&["DATABASE_URL"]).filter(|_| has_database_url()).map(|_| "database.url".into()))

@@ -2,4 +2,7 @@
 //!
 //! Must not live here: a rule about releases, SQL, or an HTTP route.
 
+pub mod documents;
 pub mod fcos;
+pub mod locate;
+mod toml_text;

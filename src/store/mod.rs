@@ -3,6 +3,7 @@
 //! All SQL lives here, one file a table family, with private row types that become domain types or a typed error. Must not
 //! live here: a rule. The database enforces what it can; what may change, `manage` decides.
 
+pub mod access;
 pub mod database;
 pub mod embedded;
 mod error;
@@ -16,6 +17,7 @@ pub mod streams;
 mod transaction;
 pub mod upstream;
 
+pub use access::{Access, AccessError};
 pub use database::Store;
 pub use error::StoreError;
 pub use transaction::{Transaction, retrying};

@@ -1,4 +1,6 @@
-//! Fedora CoreOS's public metadata.
+//! Fedora CoreOS's public metadata: fetched, made into streams, merged over what is there.
 
+pub mod import;
+pub mod merge;
 pub mod model;
 pub mod source;

@@ -4,7 +4,6 @@
 //! process however that ends, so that a kill leaves nothing to tidy up.
 
 use super::{EmbeddedError, account::Account, binaries::Binaries, place::Place};
-use crate::store::{Store, database::Address};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{
     fs::{File, OpenOptions},
@@ -81,26 +80,10 @@ impl Cluster {
         self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", START_SECONDS]).await
     }
 
-    /// How to reach it.
-    ///
-    /// # Errors
-    /// Never: its URL is one.
-    pub fn address(&self) -> Result<Address, crate::store::StoreError> {
-        Address::parse(&self.url())
-    }
-
     /// Its URL, which every PostgreSQL client understands.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgresql:///{NAME}?host={}&user={NAME}", self.place.socket.display())
-    }
-
-    /// Opens a pool on it.
-    ///
-    /// # Errors
-    /// Never: its URL is one.
-    pub fn store(&self, settings: &crate::config::DatabaseSettings) -> Result<Store, crate::store::StoreError> {
-        Ok(Store::open(&self.address()?, settings))
     }
 
     async fn take_turn(&self) -> Result<File, EmbeddedError> {

@@ -1,0 +1,3 @@
+//! The REST face of what release managers do. Must not live here: a rule.
+
+pub mod v1;

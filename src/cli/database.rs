@@ -1,0 +1,115 @@
+//! `lockkeeper database`: the database below the service, for other programs and for doubts.
+
+use super::options::{Common, runtime};
+use crate::{
+    config::Flags,
+    domain::stream::Revision,
+    store::{Access, StoreError},
+};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use std::{ffi::OsString, os::unix::process::ExitStatusExt, process::ExitCode};
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(super) enum Database {
+    /// Runs a command with DATABASE_URL set; a private PostgreSQL runs as long as the command does
+    Exec(Exec),
+    /// Compares what is stored with its history: every revision there, the newest equal to the rows
+    Check(Check),
+}
+
+impl Database {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Exec(exec) => exec.run(),
+            Self::Check(check) => check.run(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Exec {
+    #[command(flatten)]
+    common: Common,
+    /// The command and its arguments
+    #[arg(required = true, last = true)]
+    command: Vec<OsString>,
+}
+
+impl Exec {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = self.common.settings(Flags::default())?;
+        let Some((program, arguments)) = self.command.split_first() else { return Ok(ExitCode::FAILURE) };
+        runtime()?.block_on(async {
+            let access = Access::open(&settings.database, &settings.data_dir).await?;
+            let mut command = tokio::process::Command::new(program);
+            command.args(arguments).env("DATABASE_URL", access.url());
+            // The terminal sends an interrupt to the command too; we go on to tidy up after it.
+            let mut interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+            let mut child = command.spawn().with_context(|| program.to_string_lossy().into_owned())?;
+            let status = loop {
+                tokio::select! {
+                    status = child.wait() => break status?,
+                    _ = interrupts.recv() => {}
+                }
+            };
+            access.close().await?;
+            let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+            Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Check {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = self.common.settings(Flags::default())?;
+        runtime()?.block_on(async {
+            let access = Access::open(&settings.database, &settings.data_dir).await?;
+            let problems = check(&access).await;
+            access.close().await?;
+            report(&problems?)
+        })
+    }
+}
+
+async fn check(access: &Access) -> Result<Vec<(String, Result<Revision, String>)>, StoreError> {
+    access.store().migrate().await?;
+    let mut transaction = access.store().begin_read("check_database").await?;
+    let mut results = Vec::new();
+    for head in transaction.heads().await? {
+        let records = transaction.revision_records(head.key).await?;
+        let gap = (1..).zip(&records).find(|(number, (revision, _))| *number != revision.0);
+        let recorded = transaction.revision(head.key, head.revision).await?;
+        let rows = transaction.load_stream(&head).await?;
+        let problem = match (gap, recorded) {
+            (Some((number, _)), _) => Some(format!("revision {number} is missing")),
+            (None, _) if records.last().map(|(last, _)| *last) != Some(head.revision) => {
+                Some(format!("history does not end at revision {}", head.revision))
+            }
+            (None, Some(recorded)) if recorded == rows => None,
+            (None, _) => Some(format!("its rows are not those of revision {}", head.revision)),
+        };
+        results.push((head.id.to_string(), problem.map_or(Ok(head.revision), Err)));
+    }
+    transaction.commit().await?;
+    Ok(results)
+}
+
+#[expect(clippy::print_stdout, reason = "the findings are what was asked for")]
+fn report(results: &[(String, Result<Revision, String>)]) -> anyhow::Result<ExitCode> {
+    for (stream, result) in results {
+        match result {
+            Ok(revision) => println!("{stream}: {revision} revisions, in order"),
+            Err(problem) => println!("{stream}: {problem}"),
+        }
+    }
+    let broken = results.iter().any(|(_, result)| result.is_err());
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,66 @@
+//! `lockkeeper serve`
+
+use super::options::{Common, runtime};
+use crate::{clock::SystemClock, config::Flags, server::Service};
+use anyhow::Context;
+use clap::Args;
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Answers agents and release managers over HTTP until SIGTERM or SIGINT.
+#[derive(Debug, Default, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    common: Common,
+    /// One address for everything [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Stream documents to start an empty store from
+    #[arg(long, value_name = "DIR")]
+    streams_dir: Option<PathBuf>,
+    /// Offer sample payloads on listeners that are not loopback too
+    #[arg(long)]
+    offer_synthetic: bool,
+    /// Once ready, print what to try next
+    #[arg(long)]
+    hints: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = self.common.settings(Flags {
+            listen: self.listen,
+            streams_dir: self.streams_dir,
+            offer_synthetic: self.offer_synthetic,
+            ..Flags::default()
+        })?;
+        let hints = self.hints;
+        runtime()?.block_on(async move {
+            let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+            let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+            let service = Service::bind(settings, Arc::new(SystemClock)).await?;
+            let (agents, status) = (service.agents_address(), service.status_address());
+            let stop = async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            let ready = move || {
+                tracing::info!("ready");
+                if hints {
+                    hint(agents, status);
+                }
+            };
+            service.run(stop, ready).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "they are what was asked for")]
+fn hint(agents: SocketAddr, status: SocketAddr) {
+    println!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'");
+    println!("  curl http://{status}/healthz/ready");
+    println!("  lockkeeper import fcos --from DIR    # in another shell; DIR laid out as Fedora CoreOS's metadata");
+}

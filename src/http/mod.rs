@@ -1,0 +1,5 @@
+//! What every HTTP face shares: entity tags, problem documents, the request log, limits. It knows no resource.
+
+pub mod etag;
+pub mod layers;
+pub mod problem;

@@ -1,0 +1,68 @@
+//! Health checks and metrics.
+
+use crate::{catalog::Live, telemetry::Metrics};
+use axum::{
+    Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// What health is judged by.
+#[derive(Clone)]
+pub(super) struct Status {
+    pub(super) live: Arc<Live>,
+    pub(super) metrics: Metrics,
+    pub(super) draining: Arc<AtomicBool>,
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    detail: &'static str,
+    /// The revision of each stream that polls are answered from.
+    streams: BTreeMap<String, i64>,
+}
+
+pub(super) fn routes(status: Status) -> Router {
+    Router::new()
+        .route("/healthz/live", get(|| async { "alive\n" }))
+        .route("/healthz/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(status)
+}
+
+async fn ready(State(status): State<Status>) -> Response {
+    let catalog = status.live.get();
+    let draining = status.draining.load(Ordering::Relaxed);
+    let readiness = Readiness {
+        ready: catalog.is_some() && !draining,
+        detail: match (&catalog, draining) {
+            (_, true) => "stopping",
+            (None, _) => "the store has not been read yet",
+            (Some(_), _) => "answering",
+        },
+        streams: catalog
+            .iter()
+            .flat_map(|catalog| catalog.streams())
+            .map(|(id, entry)| (id.to_string(), entry.revision().0))
+            .collect(),
+    };
+    let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(readiness)).into_response()
+}
+
+async fn metrics(State(status): State<Status>) -> Response {
+    const OPENMETRICS: HeaderValue =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(header::CONTENT_TYPE, OPENMETRICS)], status.metrics.text()).into_response()
+}
