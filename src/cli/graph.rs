@@ -53,7 +53,7 @@ pub(super) struct Fcos {
     /// The stream
     #[arg(long, required_unless_present = "cases")]
     stream: Option<String>,
-    /// The architecture, such as x86_64
+    /// The architecture, such as `x86_64`
     #[arg(long, required_unless_present = "cases")]
     arch: Option<String>,
     /// The node was booted from a container image

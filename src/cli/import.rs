@@ -42,7 +42,7 @@ pub(super) struct Fcos {
     /// streams/<stream>.json, release-notes/<stream>.yml (the last two may be missing)
     #[arg(long, value_name = "DIR|URL")]
     from: String,
-    /// The product that they become streams of [default: fcos.default_product]
+    /// The product that they become streams of [default: `fcos.default_product`]
     #[arg(long)]
     product: Option<String>,
     /// The stream; all that are there if absent (of an address: next, stable and testing)

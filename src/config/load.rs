@@ -20,7 +20,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// A setting is unknown or of another type.
-    #[error("{0}")]
+    #[error("{}", told(_0))]
     Layer(Box<figment2::Error>),
     /// A setting has a value that it cannot have.
     #[error("setting {setting} {problem}")]
@@ -36,6 +36,20 @@ impl ConfigError {
     pub(super) fn value(setting: &str, problem: &str) -> Self {
         Self::Value { setting: setting.into(), problem: problem.into() }
     }
+}
+
+/// Each thing that is wrong, by the setting's name and the layer.
+fn told(error: &figment2::Error) -> String {
+    let one = |error: figment2::Error| {
+        let source = error.metadata.as_ref().map(|layer| match &layer.source {
+            Some(source) => format!(" ({source})"),
+            None => format!(" ({})", layer.name),
+        });
+        let path = error.path.join(".");
+        let setting = if path.is_empty() { String::new() } else { format!("setting {path}: ") };
+        format!("{setting}{}{}", error.kind, source.unwrap_or_default())
+    };
+    error.clone().into_iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// What flags said.

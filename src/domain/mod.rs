@@ -33,4 +33,4 @@ pub mod wariness;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;

@@ -3,7 +3,7 @@
 use super::text::text_type;
 
 text_type!(
-    /// How a payload names its content, `checksum` (an OSTree commit) or `oci` (an image by digest) or one yet to come.
+    /// How a payload names its content, `checksum` (an `OSTree` commit) or `oci` (an image by digest) or one yet to come.
     Scheme,
     32,
     "1 to 32 of a-z, 0-9 and '-'",
@@ -19,7 +19,7 @@ text_type!(
 );
 
 impl Scheme {
-    /// An OSTree commit.
+    /// An `OSTree` commit.
     #[must_use]
     pub fn checksum() -> Self {
         Self("checksum".into())

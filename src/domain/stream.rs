@@ -82,6 +82,7 @@ impl Stream {
     }
 
     /// The releases that have an age, with it.
+    #[must_use]
     pub fn aged(&self) -> impl DoubleEndedIterator<Item = (usize, &Release)> {
         self.releases.iter().enumerate().filter(|(_, release)| release.state != ReleaseState::Draft)
     }

@@ -20,7 +20,7 @@ pub(super) fn write(document: &StreamDocument) -> String {
 const BLOCKS: [&str; 2] = ["releases", "blocked_updates"];
 
 fn block(text: &mut String, name: &str, entry: &Value) {
-    text.push_str(&format!("\n[[{name}]]\n"));
+    text.extend([format!("\n[[{name}]]\n")]);
     for (key, value) in entry.as_table().into_iter().flatten() {
         line(text, key, value);
     }
@@ -29,13 +29,13 @@ fn block(text: &mut String, name: &str, entry: &Value) {
 fn line(text: &mut String, key: &str, value: &Value) {
     match value {
         Value::Array(values) if values.iter().any(Value::is_table) => {
-            text.push_str(&format!("{key} = [\n"));
+            text.extend([format!("{key} = [\n")]);
             for value in values {
-                text.push_str(&format!("  {},\n", inline(value)));
+                text.extend([format!("  {},\n", inline(value))]);
             }
             text.push_str("]\n");
         }
-        value => text.push_str(&format!("{key} = {}\n", inline(value))),
+        value => text.extend([format!("{key} = {}\n", inline(value))]),
     }
 }
 

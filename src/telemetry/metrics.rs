@@ -88,7 +88,7 @@ impl Metrics {
         self.revisions.get_or_create(&StreamLabels { stream: stream.to_string() }).set(revision);
     }
 
-    /// Everything, in the text format of OpenMetrics.
+    /// Everything, in the text format of `OpenMetrics`.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -1,1 +1,24 @@
+//! One integration binary: the real code against a real PostgreSQL, a database a test.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails; it says what it does, and counts little"
+)]
+
+mod architecture;
+mod contract;
+mod crash;
+mod documents;
+mod embedded;
+mod golden;
+mod import;
+mod options;
+mod privacy;
+mod service;
+mod store;
+mod support;

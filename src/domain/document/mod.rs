@@ -1,17 +1,15 @@
 //! A stream as one document: what revisions keep, and what people write by hand.
 //!
-//! [`shape`] is the format itself, the same in TOML and in JSON. [`Stream::from_document`] checks it and names each field
-//! that is wrong; [`Stream::to_document`] writes it, equal streams as equal documents.
+//! [`shape`] is the format itself, the same in TOML and in JSON. [`Stream::from_document`](super::stream::Stream::from_document) checks it and names each field
+//! that is wrong; [`Stream::to_document`](super::stream::Stream::to_document) writes it, equal streams as equal documents.
 
 mod read;
+mod read_rollout;
 pub mod shape;
 mod write;
 
 pub use read::{Problem, Strictness};
 pub use shape::StreamDocument;
-
-#[expect(unused_imports, reason = "named in the documentation above")]
-use super::stream::Stream;
 
 /// The version of the format that this program reads and writes.
 pub const FORMAT: u32 = 1;

@@ -57,7 +57,7 @@ fn first_by_version(stream: &Stream) -> BTreeMap<Version, &Release> {
 fn order(present: &Stream, incoming: &Stream) -> Result<Vec<Release>, Conflict> {
     let theirs: BTreeSet<&Version> = incoming.releases.iter().map(|release| &release.version).collect();
     let is_ours = |release: &Release| release.origin != Origin::Upstream && !theirs.contains(&release.version);
-    let newest_of_ours = present.aged().filter(|(_, release)| is_ours(release)).map(|(age, _)| age).last();
+    let newest_of_ours = present.aged().filter(|(_, release)| is_ours(release)).map(|(age, _)| age).next_back();
     let mut rest = incoming.releases.iter();
     let mut releases = Vec::new();
     for release in present.releases.iter().take(newest_of_ours.map_or(0, |age| age + 1)) {

@@ -15,7 +15,7 @@ use thiserror::Error;
 /// The most bytes that a document may have.
 pub const MOST_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a document may take to arrive.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A document that could not be had.
 #[derive(Debug, Error)]

@@ -54,7 +54,7 @@ impl Agents {
         match self.decide(product, query) {
             Ok(answer) => {
                 self.metrics.poll(answer.kind());
-                respond(answer, headers)
+                respond(&answer, headers)
             }
             Err(refusal) => {
                 self.metrics.poll(refusal.kind());
@@ -77,12 +77,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Answers differ from node to node, and change without notice.
 const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-fn respond(answer: Answer, headers: &HeaderMap) -> Response {
+fn respond(answer: &Answer, headers: &HeaderMap) -> Response {
     let mut response = Response::new(Body::from(answer.body().clone()));
     let to = response.headers_mut();
     to.insert(header::CONTENT_TYPE, JSON);
     to.insert(header::CACHE_CONTROL, CACHING);
-    if let Answer::Whole(rendered) = &answer {
+    if let Answer::Whole(rendered) = answer {
         let tag = etag::strong(&rendered.hash);
         let held = etag::is_held(headers, &tag);
         to.insert(header::ETAG, tag);

@@ -29,7 +29,7 @@ pub struct Releases {
 pub struct Release {
     /// The version.
     pub version: String,
-    /// OSTree commits by arch.
+    /// `OSTree` commits by arch.
     #[serde(default, deserialize_with = "null_as_default")]
     pub commits: Vec<Commit>,
     /// Container images by arch.
@@ -37,7 +37,7 @@ pub struct Release {
     pub oci_images: Vec<OciImage>,
 }
 
-/// An OSTree commit.
+/// An `OSTree` commit.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Commit {
     /// The architecture.

@@ -77,6 +77,10 @@ impl Cluster {
         if self.users.try_lock().is_err() {
             return Ok(());
         }
+        if self.connect("postgres").await.is_none() {
+            // It was killed: there is nothing to stop.
+            return Ok(());
+        }
         self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", START_SECONDS]).await
     }
 

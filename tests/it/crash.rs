@@ -1,0 +1,124 @@
+//! Killed at any point, everything comes up again by itself, with every acknowledged revision and none half.
+//!
+//! `CRASH_ROUNDS` says how often; `make crash` asks for twenty.
+
+use crate::support::{
+    postgres::kill_9,
+    program::{lockkeeper, text},
+    upstream,
+};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Output, Stdio},
+    time::Duration,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_anywhere_it_comes_up_with_every_acknowledged_revision() {
+    let rounds: u32 = std::env::var("CRASH_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
+    let seed = std::env::var("CRASH_SEED").map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap());
+    eprintln!("CRASH_SEED={seed}");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let folder = tempfile::Builder::new().permissions(open_to_all()).tempdir().unwrap();
+    let (data_dir, from) = (folder.path().join("data"), folder.path().join("upstream"));
+    let mut acknowledged = 0;
+    for round in 0..rounds {
+        let (mut service, mut log) = serve(&data_dir);
+        until_ready(&mut log);
+        let victim = random.next_u32() % 3;
+        let mut killed_import = false;
+        let mut service_lives = true;
+        // Imports go on until something was killed.
+        let mut count = 3 + round as usize * 40;
+        let after = Duration::from_micros(u64::from(random.next_u32() % 400_000));
+        let kill_time = tokio::time::Instant::now() + after;
+        loop {
+            count += 1;
+            upstream::plain(count).write(&from, "stable");
+            let mut importing = tokio::process::Command::from(import(&data_dir, &from)).spawn().unwrap();
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(kill_time), if !killed_import => {
+                    killed_import = true;
+                    match victim {
+                        0 => kill_9(i32::try_from(importing.id().unwrap()).unwrap()),
+                        1 => { kill_9(i32::try_from(service.id()).unwrap()); service_lives = false; }
+                        _ => kill_9(postmaster(&data_dir)),
+                    }
+                }
+                _ = importing.wait() => {}
+            }
+            let output = importing.wait_with_output().await.unwrap();
+            if output.status.success() {
+                acknowledged = acknowledged.max(revision(&output));
+            }
+            if killed_import {
+                break;
+            }
+        }
+        if service_lives {
+            terminate(&service);
+        }
+        service.wait().unwrap();
+        let check = lockkeeper().args(["database", "check", "--data-dir"]).arg(&data_dir).output().unwrap();
+        let told = text(&check.stdout);
+        assert!(check.status.success(), "round {round}, victim {victim}: {told}{}", text(&check.stderr));
+        let kept: i64 = told
+            .lines()
+            .find_map(|line| line.strip_prefix("fedora-coreos/stable: ")?.split(' ').next()?.parse().ok())
+            .unwrap_or(0);
+        assert!(kept >= acknowledged, "round {round}, victim {victim}: {acknowledged} acknowledged, {kept} kept");
+    }
+    assert!(acknowledged > 0);
+}
+
+fn open_to_all() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o755)
+}
+
+fn serve(data_dir: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child = lockkeeper()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    (child, log)
+}
+
+fn until_ready(log: &mut impl BufRead) {
+    let mut line = String::new();
+    while !line.contains("serve: ready") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended");
+    }
+}
+
+fn import(data_dir: &Path, from: &Path) -> std::process::Command {
+    let mut command = lockkeeper();
+    command.args(["import", "fcos", "--stream", "stable", "--from"]).arg(from).arg("--data-dir").arg(data_dir);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The revision that an import acknowledged, new or old.
+fn revision(output: &Output) -> i64 {
+    let told = text(&output.stdout);
+    let words = told.lines().next().unwrap().replace("nothing new, ", "");
+    words.split("revision ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
+fn postmaster(data_dir: &Path) -> i32 {
+    let file = std::fs::read_to_string(data_dir.join("postgres/cluster/postmaster.pid")).unwrap();
+    file.lines().next().unwrap().parse().unwrap()
+}
+
+fn terminate(child: &Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
+}

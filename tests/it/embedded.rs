@@ -1,0 +1,133 @@
+//! The private PostgreSQL: shared while it is needed, stopped by the last, found again after a kill.
+
+use crate::support::{postgres::kill_9, program::lockkeeper, program::text};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// A process that uses the private database until its input is closed.
+fn user(data_dir: &Path) -> (Child, String) {
+    let mut child = lockkeeper()
+        .args(["database", "exec", "--data-dir"])
+        .arg(data_dir)
+        .args(["--", "sh", "-c", "echo \"$DATABASE_URL\"; exec cat >/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    (child, url.trim().to_owned())
+}
+
+fn leave(mut child: Child) {
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+fn postmaster(data_dir: &Path) -> Option<i32> {
+    let file = std::fs::read_to_string(data_dir.join("postgres/cluster/postmaster.pid")).ok()?;
+    file.lines().next()?.parse().ok()
+}
+
+fn folder() -> tempfile::TempDir {
+    let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    tempfile::Builder::new().permissions(open_to_all).tempdir().unwrap()
+}
+
+#[test]
+fn it_is_shared_and_the_last_one_stops_it() {
+    let folder = folder();
+    let (first, url) = user(folder.path());
+    let (second, same) = user(folder.path());
+    assert_eq!(url, same);
+    let pid = postmaster(folder.path()).unwrap();
+    leave(first);
+    assert_eq!(postmaster(folder.path()), Some(pid));
+    leave(second);
+    assert_eq!(postmaster(folder.path()), None);
+    // And again, on the same files.
+    let (third, _) = user(folder.path());
+    leave(third);
+    assert_eq!(postmaster(folder.path()), None);
+}
+
+#[test]
+fn users_that_were_killed_do_not_count() {
+    let folder = folder();
+    let (mut killed, _) = user(folder.path());
+    let (last, _) = user(folder.path());
+    kill_9(i32::try_from(killed.id()).unwrap());
+    killed.wait().unwrap();
+    leave(last);
+    assert_eq!(postmaster(folder.path()), None);
+}
+
+#[test]
+fn a_killed_postgres_is_started_again() {
+    let folder = folder();
+    let (first, _) = user(folder.path());
+    let pid = postmaster(folder.path()).unwrap();
+    kill_9(pid);
+    let (second, _) = user(folder.path());
+    assert!(postmaster(folder.path()).is_some_and(|new| new != pid));
+    leave(first);
+    leave(second);
+    assert_eq!(postmaster(folder.path()), None);
+}
+
+#[test]
+fn a_pid_file_that_names_another_program_is_no_obstacle() {
+    let folder = folder();
+    let (first, _) = user(folder.path());
+    let file = folder.path().join("postgres/cluster/postmaster.pid");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    leave(first);
+    // As after a kill and a restart of the machine, when the number is somebody else's: here, this test's.
+    let (_, rest) = kept.split_once('\n').unwrap();
+    std::fs::write(&file, format!("{}\n{rest}", std::process::id())).unwrap();
+    let (second, _) = user(folder.path());
+    assert!(postmaster(folder.path()).is_some_and(|pid| u32::try_from(pid).unwrap() != std::process::id()));
+    leave(second);
+}
+
+#[test]
+fn it_listens_on_no_network_and_its_socket_is_closed_to_others() {
+    let folder = folder();
+    let (first, url) = user(folder.path());
+    let socket = url.split("host=").nth(1).unwrap().split('&').next().unwrap();
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(socket).unwrap());
+    assert_eq!(mode & 0o077, 0);
+    assert!(Path::new(socket).join(".s.PGSQL.5432").exists());
+    let command = std::fs::read_to_string(folder.path().join("postgres/cluster/postmaster.opts")).unwrap();
+    assert!(command.contains("listen_addresses=") && command.contains("fsync=on"), "{command}");
+    leave(first);
+}
+
+#[test]
+fn missing_programs_are_told_in_one_line() {
+    let folder = folder();
+    let output = lockkeeper()
+        .args(["database", "check", "--data-dir"])
+        .arg(folder.path())
+        .env("LOCKKEEPER_DATABASE__POSTGRES_BIN", folder.path())
+        .output()
+        .unwrap();
+    let told = text(&output.stderr);
+    assert!(!output.status.success());
+    assert!(told.lines().count() == 1 && told.contains("apt-get install postgresql"), "{told}");
+}
+
+#[test]
+fn the_exit_code_of_a_command_is_passed_on() {
+    let folder = folder();
+    let run = |script: &str| {
+        let mut command: Command = lockkeeper();
+        command.args(["database", "exec", "--data-dir"]).arg(folder.path()).args(["--", "sh", "-c", script]);
+        command.status().unwrap().code()
+    };
+    assert_eq!(run("exit 7"), Some(7));
+    assert_eq!(run("kill -9 $$"), Some(137));
+}

@@ -1,0 +1,138 @@
+//! Settings: layered, documented, and refused by name.
+
+use crate::support::program::{lockkeeper, text};
+use lockkeeper::config::{Flags, Settings, Sources, load};
+use std::{collections::BTreeSet, path::PathBuf};
+
+fn sample() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/lockkeeper.example.toml")).unwrap()
+}
+
+/// The sample with its options live: lines such as `#listen = ...`, but not prose, which has a space behind the `#`.
+fn uncommented() -> String {
+    let live = |line: &str| match line.strip_prefix('#') {
+        Some(option) if !option.is_empty() && !option.starts_with(' ') => option.to_owned(),
+        _ => line.to_owned(),
+    };
+    sample().lines().map(live).collect::<Vec<_>>().join("\n")
+}
+
+fn names(prefix: &str, value: &toml::Value, names: &mut BTreeSet<String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                self::names(&format!("{prefix}{key}."), value, names);
+            }
+        }
+        _ => drop(names.insert(prefix.trim_end_matches('.').to_owned())),
+    }
+}
+
+#[test]
+fn the_sample_documents_every_option_and_shows_the_defaults() {
+    let mut documented = BTreeSet::new();
+    let text = uncommented();
+    names("", &toml::Value::Table(text.parse().unwrap()), &mut documented);
+    let settings: Settings = toml::from_str(&text).unwrap();
+    settings.validate().unwrap();
+    // Options without a default have an example value in the sample.
+    let mut full = Settings {
+        streams_dir: settings.streams_dir.clone(),
+        listeners: settings.listeners.clone(),
+        ..Settings::default()
+    };
+    full.database.url.clone_from(&settings.database.url);
+    full.database.postgres_bin.clone_from(&settings.database.postgres_bin);
+    let mut there = BTreeSet::new();
+    names("", &toml::Value::try_from(&full).unwrap(), &mut there);
+    assert_eq!(documented, there);
+    assert_eq!(toml::to_string(&settings).unwrap(), toml::to_string(&full).unwrap());
+}
+
+#[test]
+fn as_it_stands_the_sample_changes_nothing() {
+    let settings: Settings =
+        toml::from_str(&format!("{}\n{}", toml::to_string(&Settings::default()).unwrap(), "")).unwrap();
+    let file: toml::Table = sample().parse().unwrap();
+    assert!(file.values().all(|section| section.as_table().is_some_and(toml::Table::is_empty)), "{file}");
+    settings.validate().unwrap();
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name_and_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lockkeeper.toml");
+    let mut told = String::new();
+    for text in [
+        "listn = \"127.0.0.1:1\"",
+        "[fcos]\nunknown = 1",
+        "listen = \"nowhere\"",
+        "[database]\nmax_connections = \"many\"",
+        "[database]\nmax_connections = 1",
+        "[catalog]\npoll_interval = \"soon\"",
+        "[catalog]\npoll_interval = \"0s\"",
+        "[fcos]\ndefault_product = \"A/B\"",
+        "[log]\nfilter = \"lockkeeper=loud\"",
+        "[log]\nformat = \"xml\"",
+        "listen = [",
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let error = load(&Sources { file: Some(file.clone()), flags: Flags::default() }).unwrap_err();
+        told += &format!("{text:?}\n    {error}\n");
+    }
+    let missing = load(&Sources { file: Some(PathBuf::from("/nowhere.toml")), flags: Flags::default() }).unwrap_err();
+    told += &format!("{missing}\n");
+    told = told.replace(&folder.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(told, @r#"
+    "listn = \"127.0.0.1:1\""
+        unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `log`` for key "default.listn" in DIR/lockkeeper.toml TOML file
+    "[fcos]\nunknown = 1"
+        unknown field: found `unknown`, expected ``default_product` or `unknown_payload`` for key "default.fcos.unknown" in DIR/lockkeeper.toml TOML file
+    "listen = \"nowhere\""
+        setting listen is "nowhere", not an address such as 127.0.0.1:8080
+    "[database]\nmax_connections = \"many\""
+        invalid type: found string "many", expected u32 for key "default.database.max_connections" in DIR/lockkeeper.toml TOML file
+    "[database]\nmax_connections = 1"
+        setting database.max_connections has to be at least 2: one is for notifications
+    "[catalog]\npoll_interval = \"soon\""
+        failed to parse input in the "friendly" duration format: expected duration to start with a unit value (a decimal integer) after an optional sign, but no integer was found for key "default.catalog.poll_interval" in DIR/lockkeeper.toml TOML file
+    "[catalog]\npoll_interval = \"0s\""
+        setting catalog.poll_interval has to be longer than nothing
+    "[fcos]\ndefault_product = \"A/B\""
+        setting fcos.default_product holds 'A', which is not allowed: 1 to 64 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit
+    "[log]\nfilter = \"lockkeeper=loud\""
+        setting log.filter error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
+    "[log]\nformat = \"xml\""
+        unknown variant: found `xml`, expected ``text` or `json`` for key "default.log.format" in DIR/lockkeeper.toml TOML file
+    "listen = ["
+        TOML parse error at line 1, column 11
+      |
+    1 | listen = [
+      |           ^
+    unclosed array, expected `]`
+     in DIR/lockkeeper.toml TOML file
+    the configuration file /nowhere.toml cannot be read
+    "#);
+}
+
+#[test]
+fn layers_come_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lockkeeper.toml");
+    std::fs::write(&file, "listen = \"of the file\"").unwrap();
+    // An address that is none is told by what it is, and so by the layer that won.
+    let serve = |environment: &[(&str, &str)], flags: &[&str]| {
+        let mut command = lockkeeper();
+        command.arg("serve").arg("--config").arg(&file).args(flags).envs(environment.iter().copied());
+        text(&command.output().unwrap().stderr)
+    };
+    let environment = [("LOCKKEEPER_LISTEN", "of the environment")];
+    assert!(serve(&[], &[]).contains("setting listen is \"of the file\""));
+    assert!(serve(&environment, &[]).contains("setting listen is \"of the environment\""));
+    assert!(serve(&environment, &["--listen", "of a flag"]).contains("setting listen is \"of a flag\""));
+    let unknown = serve(&[("LOCKKEEPER_LISTN", "127.0.0.1:1")], &[]);
+    assert!(unknown.contains("listn"), "{unknown}");
+    // Kubernetes puts such variables into every container beside a service of that name.
+    let cluster = [("LOCKKEEPER_SERVICE_HOST", "10.0.0.1"), ("LOCKKEEPER_PORT_8080_TCP", "tcp://10.0.0.1:8080")];
+    assert!(serve(&cluster, &[]).contains("setting listen is \"of the file\""));
+}

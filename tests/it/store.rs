@@ -1,0 +1,205 @@
+//! The store: what is saved is what is loaded, history is whole, and the database refuses what cannot be.
+
+use crate::support::{postgres::Database, upstream};
+use lockkeeper::{
+    clock::SystemClock,
+    domain::{
+        diff::Diff,
+        product::ProductName,
+        stream::{Revision, Stream, StreamId, StreamName},
+    },
+    exchange::{documents, fcos::model::model},
+    manage::{Author, Decision, Manage, Outcome},
+    protocol::fcos::wire,
+    store::Store,
+};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
+use sqlx::Executor;
+use std::{convert::Infallible, path::Path, sync::Arc};
+
+fn stable() -> StreamId {
+    StreamId { product: ProductName::parse("fedora-coreos").unwrap(), stream: StreamName::parse("stable").unwrap() }
+}
+
+fn author(reason: &str) -> Author {
+    Author { actor: "local:core".into(), reason: reason.into(), request_id: Some("r-1".into()) }
+}
+
+async fn put(manage: &Manage, stream: &Stream) -> Outcome {
+    let decide = |_: Option<&Stream>| Ok::<_, Infallible>(Decision { stream: stream.clone(), value: () });
+    manage.change_stream(&stream.id, &author("a test"), &[], decide).await.unwrap().0
+}
+
+async fn load(store: &Store, revision: Revision) -> (Stream, Stream) {
+    let mut transaction = store.begin_read("test").await.unwrap();
+    let head = transaction.heads().await.unwrap().remove(0);
+    assert_eq!(head.revision, revision);
+    (transaction.load_stream(&head).await.unwrap(), transaction.revision(head.key, revision).await.unwrap().unwrap())
+}
+
+#[tokio::test]
+async fn what_is_saved_is_what_is_loaded_whatever_came_before() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+    let mut runner = TestRunner::default();
+    let mut states = vec![documents::read_file(Path::new("streams/fedora-coreos/stable.toml")).unwrap()];
+    for _ in 0..30 {
+        let documents = upstream::documents().new_tree(&mut runner).unwrap().current();
+        let releases: wire::Releases = wire::from_json(documents.releases.to_string().as_bytes()).unwrap();
+        let updates: wire::Updates = wire::from_json(documents.updates.to_string().as_bytes()).unwrap();
+        states.push(model(&stable(), &releases, &updates).unwrap().stream);
+    }
+    let mut revision = Revision(0);
+    let mut before = Stream::empty(stable());
+    for state in &states {
+        match put(&manage, state).await {
+            Outcome::Changed { revision: new, diff } => {
+                assert_eq!((new.0, &diff), (revision.0 + 1, &Diff::between(&before, state)));
+                revision = new;
+            }
+            Outcome::Unchanged { .. } => assert_eq!(state, &before),
+        }
+        assert_eq!(load(&store, revision).await, (state.clone(), state.clone()));
+        assert!(matches!(put(&manage, state).await, Outcome::Unchanged { .. }));
+        before = state.clone();
+    }
+}
+
+#[tokio::test]
+async fn policies_of_every_kind_are_kept() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+    let text = r#"
+        format = 1
+        product = "fedora-coreos"
+        stream = "stable"
+        [[releases]]
+        version = "1"
+        dead_end = { reason = "é", arches = ["s390x"], origin = "local" }
+        payloads = [{ arch = "x86_64", scheme = "oci", id = "a" }, { arch = "x86_64", scheme = "checksum", id = "a" }]
+        aliases = [{ arch = "x86_64", scheme = "checksum", id = "b" }, { arch = "x86_64", scheme = "checksum", id = "c" }]
+        [[releases]]
+        version = "2"
+        state = "withdrawn"
+        barrier = { reason = "r", arches = ["x86_64"] }
+        rollouts = [
+            { start = "-5", steps = [{ after = "PT1H", share = 0.1 }, { after = "P1D", share = 1.0 }], state = "paused", paused_at = "77" },
+            { selector = { arches = ["a"], schemes = ["oci"], groups = ["g", "h"], platforms = ["p"] }, state = "aborted" },
+            { start_share = 0.30000000000000004, duration = "PT18446744073709551615M", end_share = 0.5, state = "completed" },
+        ]
+        [[releases]]
+        version = "3"
+        state = "draft"
+        origin = "local"
+        [[blocked_updates]]
+        first = "1"
+        last = "2"
+        target = "3"
+        reason = "because"
+    "#;
+    let stream = documents::read(text).unwrap();
+    put(&manage, &stream).await;
+    assert_eq!(load(&store, Revision(1)).await, (stream.clone(), stream));
+    let mut transaction = store.begin_read("test").await.unwrap();
+    let head = transaction.heads().await.unwrap().remove(0);
+    let records = transaction.revision_records(head.key).await.unwrap();
+    assert_eq!(
+        (records.len(), records[0].1.actor.as_str(), records[0].1.request_id.as_deref()),
+        (1, "local:core", Some("r-1"))
+    );
+}
+
+#[tokio::test]
+async fn processes_that_start_together_migrate_once() {
+    let database = Database::new().await;
+    let stores = [database.store(), database.store(), database.store(), database.store()];
+    futures_util::future::join_all(stores).await;
+    let mut connection = database.connection().await;
+    let applied: i64 =
+        sqlx::query_scalar("select count(*) from _sqlx_migrations").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(applied, std::fs::read_dir("migrations").unwrap().count() as i64 - 1, "all but the README");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_one_stream_queue_and_none_is_lost() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    let writers = (0..8).map(|writer| {
+        let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+        tokio::spawn(async move {
+            for change in 0..5 {
+                let decide = |present: Option<&Stream>| {
+                    let mut stream = present.cloned().unwrap_or_else(|| Stream::empty(stable()));
+                    stream
+                        .arches
+                        .insert(lockkeeper::domain::arch::Arch::parse(&format!("a{writer}_{change}")).unwrap());
+                    Ok::<_, Infallible>(Decision { stream, value: () })
+                };
+                manage.change_stream(&stable(), &author("one of many"), &[], decide).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let (rows, recorded) = load(&store, Revision(40)).await;
+    assert_eq!((rows.arches.len(), &rows), (40, &recorded));
+}
+
+#[tokio::test]
+async fn the_database_refuses_what_cannot_be() {
+    let database = Database::new().await;
+    let manage = Manage::new(database.store().await, Arc::new(SystemClock));
+    put(&manage, &documents::read_file(Path::new("streams/fedora-coreos/stable.toml")).unwrap()).await;
+    let mut connection = database.connection().await;
+    for (statement, constraint) in [
+        (
+            "insert into releases (stream_id, version, position, state, origin) select stream_id, version, 9999, state, origin from releases limit 1",
+            "releases_version_unique",
+        ),
+        (
+            "insert into releases (stream_id, version, position, state, origin) select stream_id, 'x', position, state, origin from releases limit 1",
+            "releases_position_unique",
+        ),
+        ("update releases set state = 'gone'", "releases_state_known"),
+        ("update releases set origin = 'elsewhere'", "releases_origin_known"),
+        (
+            "update releases set occurrence = 1, origin = 'local' where position = 0",
+            "releases_occurrence_from_upstream",
+        ),
+        (
+            "insert into payloads select stream_id, release_id, arch, scheme, 'x', false, false, false from payloads limit 1",
+            "payloads_one_per_scope",
+        ),
+        (
+            "insert into payloads select stream_id, (select max(release_id) from payloads), arch, scheme, payload, true, false, false from payloads limit 1",
+            "payloads_unique_in_scope",
+        ),
+        ("update payloads set arch = 'X86'", "payloads_arch_grammar"),
+        ("update payloads set payload = ''", "payloads_payload_length"),
+        ("update barriers set reason = ' ', origin = 'local'", "barriers_reason_given"),
+        ("update barriers set arches = '{}'", "barriers_arches_some"),
+        ("update rollouts set start_share = 1.2, origin = 'local'", "rollouts_share_in_range"),
+        ("update rollouts set start_share = 'nan'", "rollouts_shares_finite"),
+        ("update rollouts set end_share = 1.2 where course = 'linear'", "rollouts_end_share_in_range"),
+        ("update rollouts set state = 'stopped'", "rollouts_state_known"),
+        ("update rollouts set state = 'paused'", "rollouts_paused_at_an_instant"),
+        ("update rollouts set course = 'linear' where course = 'constant'", "rollouts_course_complete"),
+        ("update rollouts set duration_minutes = -1 where course = 'linear'", "rollouts_duration_counts"),
+        ("update rollouts set selector_groups = '{}'", "rollouts_selector_some"),
+        ("update revisions set reason = ''", "revisions_reason_given"),
+        ("insert into revisions select * from revisions", "revisions_pkey"),
+        ("insert into upstream_documents values ('\\x00', 'x')", "upstream_documents_hash_is_of_content"),
+        ("insert into products (name) values ('A')", "products_name_grammar"),
+        ("insert into streams (product_id, name) select product_id, name from streams", "streams_name_unique"),
+    ] {
+        let error = connection.execute(sqlx::AssertSqlSafe(statement)).await.unwrap_err();
+        let refused_by = error.as_database_error().and_then(|error| error.constraint()).map(ToOwned::to_owned);
+        assert_eq!(refused_by.as_deref(), Some(constraint), "{statement}: {error}");
+    }
+}

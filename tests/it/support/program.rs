@@ -1,0 +1,26 @@
+//! The program as users run it.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// The program, in an environment without settings.
+pub(crate) fn lockkeeper() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("LOCKKEEPER_") || name == "DATABASE_URL" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// `lockkeeper import fcos` into a database.
+pub(crate) fn import(url: &str, from: &Path) -> Output {
+    lockkeeper().env("DATABASE_URL", url).args(["import", "fcos", "--from"]).arg(from).output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

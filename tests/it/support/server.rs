@@ -1,0 +1,77 @@
+//! The service in this process, with a clock that the test moves.
+
+use super::postgres::Database;
+use jiff::Timestamp;
+use lockkeeper::{clock::ManualClock, config::Settings, server::Service};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// A running service.
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) agents: SocketAddr,
+    /// Where it answers health checks.
+    pub(crate) status: SocketAddr,
+    /// Its time.
+    pub(crate) clock: Arc<ManualClock>,
+    client: reqwest::Client,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(database: &Database) -> Self {
+        Self::start_with(database, |_| {}).await
+    }
+
+    pub(crate) async fn start_with(database: &Database, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings =
+            Settings { listen: "127.0.0.1:0".into(), database: database.settings(), ..Settings::default() };
+        change(&mut settings);
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_790_000_000).unwrap()));
+        let service = Service::bind(settings, clock.clone()).await.unwrap();
+        let (agents, status) = (service.agents_address(), service.status_address());
+        let (stop, stopped) = oneshot::channel();
+        let (told, ready) = oneshot::channel();
+        let running = service.run(
+            async {
+                let _ = stopped.await;
+            },
+            || told.send(()).unwrap(),
+        );
+        let task = tokio::spawn(async { running.await.unwrap() });
+        ready.await.unwrap();
+        let client = super::client();
+        Self { agents, status, clock, client, stop, task }
+    }
+
+    pub(crate) fn at(&self, epoch: i64) {
+        self.clock.set(Timestamp::from_second(epoch).unwrap());
+    }
+
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.agents))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let response = self.request(reqwest::Method::GET, path).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// The revision that polls of a stream are answered from.
+    pub(crate) async fn revision(&self, stream: &str) -> Option<i64> {
+        let url = format!("http://{}/healthz/ready", self.status);
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["streams"][stream].as_i64()
+    }
+
+    /// Waits until polls of a stream are answered from this revision or a later one.
+    pub(crate) async fn shows(&self, stream: &str, revision: i64) {
+        super::eventually("a revision shows", || async { self.revision(stream).await >= Some(revision) }).await;
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+}
