@@ -1,6 +1,6 @@
 //! The catalog that polls read now, and how it follows the store.
 
-use super::{Catalog, entry::StreamEntry};
+use super::{entry::StreamEntry, streams::Catalog};
 use crate::{
     domain::stream::{Revision, Stream, StreamId},
     store::{Access, StoreError},

@@ -1,48 +1,10 @@
 //! The command line: one file a command. Commands put the house together, and hold no rule.
 
+mod commands;
 mod database;
 mod graph;
 mod import;
 mod options;
 mod serve;
 
-use clap::{Parser, Subcommand};
-use std::process::ExitCode;
-
-/// Tells machines which operating system to boot next.
-#[derive(Debug, Parser)]
-#[command(name = "lockkeeper", version, about, max_term_width = 100)]
-struct Arguments {
-    /// What to do; without a command, serve
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Answers agents and release managers over HTTP
-    Serve(serve::Serve),
-    /// Takes over what upstream publishes
-    #[command(subcommand)]
-    Import(import::Import),
-    /// Answers as an agent would be answered, from documents alone
-    #[command(subcommand)]
-    Graph(graph::Graph),
-    /// Works with the database below the service
-    #[command(subcommand)]
-    Database(database::Database),
-}
-
-/// Runs the command that was asked for.
-///
-/// # Errors
-/// Whatever it failed with, as a chain that reads well.
-pub fn run() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().command {
-        None => serve::Serve::default().run(),
-        Some(Command::Serve(serve)) => serve.run(),
-        Some(Command::Import(import)) => import.run(),
-        Some(Command::Graph(graph)) => graph.run(),
-        Some(Command::Database(database)) => database.run(),
-    }
-}
+pub use commands::run;

@@ -1,6 +1,6 @@
 //! `[database]`
 
-use super::{ConfigError, positive, to_std};
+use super::error::{ConfigError, positive, to_std};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

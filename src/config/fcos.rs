@@ -1,6 +1,6 @@
 //! `[fcos]`
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::domain::product::ProductName;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! `listen` and `[listeners]`
 
-use super::ConfigError;
+use super::error::ConfigError;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, net::SocketAddr};
 

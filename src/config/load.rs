@@ -1,56 +1,11 @@
 //! The layers put together.
 
-use super::Settings;
+use super::{error::ConfigError, settings::Settings};
 use figment2::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
 use std::path::{Path, PathBuf};
-use thiserror::Error;
-
-/// A setting that is wrong, by its name.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file is not there.
-    #[error("the configuration file {} cannot be read", path.display())]
-    Missing {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A setting is unknown or of another type.
-    #[error("{}", told(_0))]
-    Layer(Box<figment2::Error>),
-    /// A setting has a value that it cannot have.
-    #[error("setting {setting} {problem}")]
-    Value {
-        /// Which, as in `database.url`.
-        setting: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
-
-impl ConfigError {
-    pub(super) fn value(setting: &str, problem: &str) -> Self {
-        Self::Value { setting: setting.into(), problem: problem.into() }
-    }
-}
-
-/// Each thing that is wrong, by the setting's name and the layer.
-fn told(error: &figment2::Error) -> String {
-    let one = |error: figment2::Error| {
-        let source = error.metadata.as_ref().map(|layer| match &layer.source {
-            Some(source) => format!(" ({source})"),
-            None => format!(" ({})", layer.name),
-        });
-        let path = error.path.join(".");
-        let setting = if path.is_empty() { String::new() } else { format!("setting {path}: ") };
-        format!("{setting}{}{}", error.kind, source.unwrap_or_default())
-    };
-    error.clone().into_iter().map(one).collect::<Vec<_>>().join("; ")
-}
 
 /// What flags said.
 #[derive(Debug, Clone, Default)]

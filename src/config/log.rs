@@ -1,6 +1,6 @@
 //! `[log]`
 
-use super::ConfigError;
+use super::error::ConfigError;
 use serde::{Deserialize, Serialize};
 
 /// Logs, which go to standard error.

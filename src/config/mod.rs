@@ -5,101 +5,18 @@
 
 mod catalog;
 mod database;
+mod error;
 mod fcos;
 mod listen;
 mod load;
 mod log;
+mod settings;
 
 pub use catalog::CatalogSettings;
 pub use database::DatabaseSettings;
+pub use error::ConfigError;
 pub use fcos::{FcosSettings, UnknownPayload};
 pub use listen::{ListenSettings, Listeners};
-pub use load::{ConfigError, Flags, Sources, load};
+pub use load::{Flags, Sources, load};
 pub use log::{LogFormat, LogSettings};
-
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
-
-/// Everything that can be set.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Where the private database and whatever else this machine alone needs is kept.
-    pub data_dir: PathBuf,
-    /// Stream documents to start an empty store from.
-    pub streams_dir: Option<PathBuf>,
-    /// One address for everything that has none of its own.
-    pub listen: String,
-    /// Addresses of their own.
-    pub listeners: ListenSettings,
-    /// Offer sample payloads on listeners that are not loopback too.
-    pub offer_synthetic: bool,
-    /// How long requests in flight have to finish after a signal to stop.
-    pub shutdown_grace: jiff::SignedDuration,
-    /// The database.
-    pub database: DatabaseSettings,
-    /// The copy of everything in memory.
-    pub catalog: CatalogSettings,
-    /// Fedora CoreOS agents.
-    pub fcos: FcosSettings,
-    /// Logs.
-    pub log: LogSettings,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            data_dir: "./.lockkeeper".into(),
-            streams_dir: None,
-            listen: "127.0.0.1:8080".into(),
-            listeners: ListenSettings::default(),
-            offer_synthetic: false,
-            shutdown_grace: jiff::SignedDuration::from_secs(30),
-            database: DatabaseSettings::default(),
-            catalog: CatalogSettings::default(),
-            fcos: FcosSettings::default(),
-            log: LogSettings::default(),
-        }
-    }
-}
-
-impl Settings {
-    /// Checks what types cannot.
-    ///
-    /// # Errors
-    /// Names the first setting that is wrong.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.listeners()?;
-        positive("shutdown_grace", self.shutdown_grace)?;
-        self.database.validate()?;
-        self.catalog.validate()?;
-        self.fcos.validate()?;
-        self.log.validate()
-    }
-
-    /// Where to listen for whom.
-    ///
-    /// # Errors
-    /// An address is none.
-    pub fn listeners(&self) -> Result<Listeners, ConfigError> {
-        self.listeners.resolve(&self.listen)
-    }
-}
-
-/// A duration that must not be zero or negative.
-fn positive(setting: &str, duration: jiff::SignedDuration) -> Result<(), ConfigError> {
-    if duration.is_positive() { Ok(()) } else { Err(ConfigError::value(setting, "has to be longer than nothing")) }
-}
-
-/// A validated duration as the runtime takes it.
-fn to_std(duration: jiff::SignedDuration) -> std::time::Duration {
-    duration.unsigned_abs()
-}
-
-impl Settings {
-    /// How long requests in flight have to finish.
-    #[must_use]
-    pub fn grace(&self) -> std::time::Duration {
-        to_std(self.shutdown_grace)
-    }
-}
+pub use settings::Settings;

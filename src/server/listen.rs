@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 /// An address that was taken.
 #[derive(Debug)]
-pub struct Bound {
+pub(super) struct Bound {
     /// What the settings say.
     pub(super) configured: SocketAddr,
     /// What it is: a port of 0 means any.

@@ -3,15 +3,13 @@
 use super::{
     error::StoreError,
     releases::{Changed, Loaded, ReleaseKeys},
-    streams::{StreamKey, parse},
+    rows::{StreamKey, parse},
     transaction::Transaction,
 };
 use crate::domain::{
     payload::{Payload, PayloadId},
-    release::{PayloadKey, Release},
-    stream::Stream,
+    release::PayloadKey,
 };
-use std::collections::{BTreeSet, HashSet};
 
 #[derive(Default)]
 struct Columns {
@@ -94,20 +92,4 @@ impl Transaction {
         .map(drop)
         .map_err(StoreError::at("save_payloads"))
     }
-}
-
-/// For each release the payloads that an older one has as well, which only upstream does.
-pub(super) fn repeated(stream: &Stream) -> Vec<BTreeSet<&PayloadKey>> {
-    let mut seen = HashSet::new();
-    let mut of_release = |release: &'_ Release| -> Vec<bool> {
-        release.payloads.iter().map(|(key, payload)| !seen.insert((key.clone(), payload.id.clone()))).collect()
-    };
-    stream
-        .releases
-        .iter()
-        .map(|release| {
-            let marks = of_release(release);
-            release.payloads.keys().zip(marks).filter(|(_, repeated)| *repeated).map(|(key, _)| key).collect()
-        })
-        .collect()
 }

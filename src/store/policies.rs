@@ -3,7 +3,7 @@
 use super::{
     error::StoreError,
     releases::{Changed, Loaded, ReleaseKeys, origin},
-    streams::{StreamKey, parse, parse_some, texts},
+    rows::{StreamKey, parse, parse_some, texts},
     transaction::Transaction,
 };
 use crate::domain::{

@@ -2,8 +2,7 @@
 
 use super::{
     error::StoreError,
-    payloads::repeated,
-    streams::{StreamKey, parse},
+    rows::{StreamKey, parse},
     transaction::Transaction,
 };
 use crate::domain::{
@@ -68,6 +67,22 @@ fn identified(stream: &Stream) -> Vec<((&Version, i32), &Release)> {
         *times
     };
     stream.releases.iter().map(|release| ((&release.version, next(&release.version)), release)).collect()
+}
+
+/// For each release the payloads that an older one has as well, which only upstream does.
+pub(super) fn repeated(stream: &Stream) -> Vec<BTreeSet<&PayloadKey>> {
+    let mut seen = HashSet::new();
+    let mut of_release = |release: &'_ Release| -> Vec<bool> {
+        release.payloads.iter().map(|(key, payload)| !seen.insert((key.clone(), payload.id.clone()))).collect()
+    };
+    stream
+        .releases
+        .iter()
+        .map(|release| {
+            let marks = of_release(release);
+            release.payloads.keys().zip(marks).filter(|(_, repeated)| *repeated).map(|(key, _)| key).collect()
+        })
+        .collect()
 }
 
 impl Transaction {

@@ -1,6 +1,6 @@
 //! History: every state that a stream was in, who made it, when and why.
 
-use super::{error::StoreError, streams::StreamKey, transaction::Transaction};
+use super::{error::StoreError, rows::StreamKey, transaction::Transaction};
 use crate::domain::{
     document::{StreamDocument, Strictness},
     hash::ContentHash,

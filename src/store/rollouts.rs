@@ -3,7 +3,7 @@
 use super::{
     error::StoreError,
     releases::{Changed, Loaded, ReleaseKeys, origin},
-    streams::{StreamKey, parse_some, texts},
+    rows::{StreamKey, parse_some, texts},
     transaction::Transaction,
 };
 use crate::domain::{

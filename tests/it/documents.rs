@@ -195,6 +195,13 @@ fn the_sample_streams_are_in_order_and_in_our_own_style() {
 }
 
 #[test]
+fn the_example_of_the_format_is_a_document() {
+    let readme = std::fs::read_to_string("streams/README.md").unwrap();
+    let example = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(documents::read(example).map(|stream| stream.releases.len()), Ok(2));
+}
+
+#[test]
 fn a_document_has_to_lie_where_it_belongs() {
     let folder = tempfile::tempdir().unwrap();
     crate::support::upstream::write(folder.path(), "os/next.toml", GOOD);

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Runs every test on the PostgreSQL that DATABASE_URL names; with nextest where that is installed.
+set -euo pipefail
+export TEST_DATABASE_URL="$DATABASE_URL"
+unset DATABASE_URL
+if cargo nextest --version >/dev/null 2>&1; then
+    exec cargo nextest run --locked "$@"
+fi
+exec cargo test --locked --all-targets "$@"

@@ -1,0 +1,43 @@
+//! Which command was asked for.
+
+use super::{database, graph, import, serve};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Tells machines which operating system to boot next.
+#[derive(Debug, Parser)]
+#[command(name = "lockkeeper", version, about, max_term_width = 100)]
+struct Arguments {
+    /// What to do; without a command, serve
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answers agents and release managers over HTTP
+    Serve(serve::Serve),
+    /// Takes over what upstream publishes
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Answers as an agent would be answered, from documents alone
+    #[command(subcommand)]
+    Graph(graph::Graph),
+    /// Works with the database below the service
+    #[command(subcommand)]
+    Database(database::Database),
+}
+
+/// Runs the command that was asked for.
+///
+/// # Errors
+/// Whatever it failed with, as a chain that reads well.
+pub fn run() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        None => serve::Serve::default().run(),
+        Some(Command::Serve(serve)) => serve.run(),
+        Some(Command::Import(import)) => import.run(),
+        Some(Command::Graph(graph)) => graph.run(),
+        Some(Command::Database(database)) => database.run(),
+    }
+}

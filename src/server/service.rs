@@ -1,0 +1,194 @@
+//! The service from its settings to its end.
+
+use super::{listen::Bound, seed, status};
+use crate::{
+    api,
+    catalog::{Follower, Live},
+    clock::SharedClock,
+    config::{self, ConfigError, Listeners, Settings},
+    domain::stream::Stream,
+    exchange::documents::{self, DocumentError},
+    http::layers,
+    manage::Manage,
+    protocol::fcos::{self, routes::Agents},
+    store::{Access, AccessError},
+    telemetry::Metrics,
+};
+use axum::Router;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use thiserror::Error;
+use tokio::{sync::watch, task::JoinSet};
+
+/// Why the service did not start, or did not stop well.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no database.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// A stream document is wrong.
+    #[error("the store cannot be started from these stream documents")]
+    Document(#[from] DocumentError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A service that listens, but does not answer yet.
+pub struct Service {
+    settings: Settings,
+    clock: SharedClock,
+    listeners: Listeners,
+    bound: Vec<Bound>,
+    documents: Vec<Stream>,
+}
+
+impl Service {
+    /// Checks everything that can be checked without the database, and takes the addresses.
+    ///
+    /// # Errors
+    /// A setting or a stream document is wrong, or an address is taken.
+    pub async fn bind(settings: Settings, clock: SharedClock) -> Result<Self, ServeError> {
+        let listeners = settings.listeners()?;
+        let documents = match &settings.streams_dir {
+            Some(folder) => documents::read_folder(folder)?,
+            None => Vec::new(),
+        };
+        let mut bound = Vec::new();
+        for address in listeners.addresses() {
+            bound.push(Bound::to(address).await.map_err(|source| ServeError::Listen { address, source })?);
+        }
+        Ok(Self { settings, clock, listeners, bound, documents })
+    }
+
+    /// Where it really listens for agents: the configured port may be 0.
+    #[must_use]
+    pub fn agents_address(&self) -> SocketAddr {
+        self.real(self.listeners.agents)
+    }
+
+    /// Where it really listens for managers.
+    #[must_use]
+    pub fn managers_address(&self) -> SocketAddr {
+        self.real(self.listeners.managers)
+    }
+
+    /// Where it really listens for health checks.
+    #[must_use]
+    pub fn status_address(&self) -> SocketAddr {
+        self.real(self.listeners.status)
+    }
+
+    fn real(&self, configured: SocketAddr) -> SocketAddr {
+        let bound = self.bound.iter().find(|bound| bound.configured == configured);
+        bound.map_or(configured, |bound| bound.address)
+    }
+
+    /// Answers until `stop` ends, then finishes what is in flight. `ready` is called once the store has been read.
+    ///
+    /// # Errors
+    /// The private database does not start or stop.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()>,
+        ready: impl FnOnce() + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let access = Arc::new(Access::open(&self.settings.database, &self.settings.data_dir).await?);
+        let (stopping, stopped) = watch::channel(false);
+        let metrics = Metrics::default();
+        let live = Arc::new(Live::default());
+        let draining = Arc::new(AtomicBool::new(false));
+        let routers = self.routers(&live, &metrics, &draining)?;
+
+        let mut tasks = JoinSet::new();
+        for bound in self.bound {
+            let router = routers.get(&bound.configured).cloned().unwrap_or_default();
+            tasks.spawn(bound.serve(router, until(stopped.clone())));
+        }
+        let follower = Follower::new(access.clone(), live.clone(), metrics.clone(), self.settings.catalog.interval());
+        let manage = Manage::new(access.store().clone(), self.clock);
+        let (documents, keeper) = (self.documents, access.clone());
+        let interval = self.settings.catalog.interval();
+        let quit = until(stopped.clone());
+        tasks.spawn(async move {
+            let mut quit = std::pin::pin!(quit);
+            tokio::select! {
+                () = &mut quit => return,
+                () = seed::prepare(&keeper, &manage, &documents, &follower, interval) => {}
+            }
+            ready();
+            follower.run(quit).await;
+        });
+
+        stop.await;
+        tracing::info!("stopping: requests in flight are finished");
+        draining.store(true, Ordering::Relaxed);
+        stopping.send_replace(true);
+        let grace = self.settings.shutdown_grace.unsigned_abs();
+        let finished = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, finished).await.is_err() {
+            tracing::warn!("some requests did not finish in time and were cut off");
+        }
+        tasks.shutdown().await;
+        if let Ok(access) = Arc::try_unwrap(access) {
+            access.close().await?;
+        }
+        Ok(())
+    }
+
+    /// One router an address: those that share one are merged.
+    fn routers(
+        &self,
+        live: &Arc<Live>,
+        metrics: &Metrics,
+        draining: &Arc<AtomicBool>,
+    ) -> Result<BTreeMap<SocketAddr, Router>, ServeError> {
+        let agents = Agents {
+            live: live.clone(),
+            settings: Arc::new(fcos_settings(&self.settings, self.agents_address())?),
+            clock: self.clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let status = status::Status { live: live.clone(), metrics: metrics.clone(), draining: draining.clone() };
+        let mut routers: BTreeMap<SocketAddr, Router> = BTreeMap::new();
+        for (address, routes) in [
+            (self.listeners.agents, fcos::routes::routes(agents)),
+            (self.listeners.managers, api::v1::routes()),
+            (self.listeners.status, status::routes(status)),
+        ] {
+            let router = routers.remove(&address).unwrap_or_default();
+            routers.insert(address, router.merge(routes));
+        }
+        Ok(routers.into_iter().map(|(address, router)| (address, layers::around(router, metrics.clone()))).collect())
+    }
+}
+
+fn fcos_settings(settings: &Settings, agents: SocketAddr) -> Result<fcos::Settings, ConfigError> {
+    Ok(fcos::Settings {
+        default_product: settings.fcos.product()?,
+        unknown_payload: match settings.fcos.unknown_payload {
+            config::UnknownPayload::Whole => fcos::UnknownPayload::Whole,
+            config::UnknownPayload::Empty => fcos::UnknownPayload::Empty,
+        },
+        offer_synthetic: settings.offer_synthetic || agents.ip().is_loopback(),
+    })
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // The sender going away means the same.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
