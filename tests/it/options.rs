@@ -85,17 +85,17 @@ fn wrong_settings_are_refused_by_name_and_layer() {
     told = told.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(told, @r#"
     "listn = \"127.0.0.1:1\""
-        unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `log`` for key "default.listn" in DIR/lockkeeper.toml TOML file
+        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `log`` (DIR/lockkeeper.toml)
     "[fcos]\nunknown = 1"
-        unknown field: found `unknown`, expected ``default_product` or `unknown_payload`` for key "default.fcos.unknown" in DIR/lockkeeper.toml TOML file
+        setting fcos.unknown: unknown field: found `unknown`, expected ``default_product` or `unknown_payload`` (DIR/lockkeeper.toml)
     "listen = \"nowhere\""
         setting listen is "nowhere", not an address such as 127.0.0.1:8080
     "[database]\nmax_connections = \"many\""
-        invalid type: found string "many", expected u32 for key "default.database.max_connections" in DIR/lockkeeper.toml TOML file
+        setting database.max_connections: invalid type: found string "many", expected u32 (DIR/lockkeeper.toml)
     "[database]\nmax_connections = 1"
         setting database.max_connections has to be at least 2: one is for notifications
     "[catalog]\npoll_interval = \"soon\""
-        failed to parse input in the "friendly" duration format: expected duration to start with a unit value (a decimal integer) after an optional sign, but no integer was found for key "default.catalog.poll_interval" in DIR/lockkeeper.toml TOML file
+        setting catalog.poll_interval: failed to parse input in the "friendly" duration format: expected duration to start with a unit value (a decimal integer) after an optional sign, but no integer was found (DIR/lockkeeper.toml)
     "[catalog]\npoll_interval = \"0s\""
         setting catalog.poll_interval has to be longer than nothing
     "[fcos]\ndefault_product = \"A/B\""
@@ -103,14 +103,14 @@ fn wrong_settings_are_refused_by_name_and_layer() {
     "[log]\nfilter = \"lockkeeper=loud\""
         setting log.filter error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     "[log]\nformat = \"xml\""
-        unknown variant: found `xml`, expected ``text` or `json`` for key "default.log.format" in DIR/lockkeeper.toml TOML file
+        setting log.format: unknown variant: found `xml`, expected ``text` or `json`` (DIR/lockkeeper.toml)
     "listen = ["
         TOML parse error at line 1, column 11
       |
     1 | listen = [
       |           ^
     unclosed array, expected `]`
-     in DIR/lockkeeper.toml TOML file
+     (DIR/lockkeeper.toml)
     the configuration file /nowhere.toml cannot be read
     "#);
 }
