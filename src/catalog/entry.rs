@@ -1,12 +1,18 @@
 //! One stream in the catalog: a graph for each scope, and the answers that were asked for.
 
 use super::rendered::{Render, Rendered};
-use crate::domain::{
-    arch::Arch,
-    graph::{Graph, Standing},
-    payload::Scheme,
-    stream::{Revision, Stream},
+use crate::{
+    domain::{
+        arch::Arch,
+        graph::{Graph, Standing},
+        hash::ContentHash,
+        payload::Scheme,
+        stream::{Revision, Stream},
+    },
+    store::State,
 };
+use bytes::Bytes;
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{PoisonError, RwLock},
@@ -15,41 +21,77 @@ use std::{
 /// A stream at one revision.
 #[derive(Debug)]
 pub struct StreamEntry {
-    revision: Revision,
+    state: State,
     arches: BTreeSet<Arch>,
     scopes: BTreeMap<Arch, BTreeMap<Scheme, Scope>>,
-    releases: usize,
     synthetic: bool,
+    texts: RwLock<HashMap<&'static str, Option<Rendered>>>,
 }
 
 impl StreamEntry {
     /// Builds the graphs of all its scopes.
     #[must_use]
-    pub fn of(stream: &Stream, revision: Revision) -> Self {
+    pub fn of(state: State) -> Self {
+        let stream = &state.stream;
         let mut scopes: BTreeMap<Arch, BTreeMap<Scheme, Scope>> = BTreeMap::new();
         for key in stream.payload_keys() {
             let scope = Scope::of(Graph::of(stream, &key.arch, &key.scheme));
             scopes.entry(key.arch.clone()).or_default().insert(key.scheme.clone(), scope);
         }
         Self {
-            revision,
             arches: stream.known_arches().into_iter().cloned().collect(),
             scopes,
-            releases: stream.aged().count(),
             synthetic: stream.is_synthetic(),
+            texts: RwLock::default(),
+            state,
         }
     }
 
     /// The revision that it shows.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        self.revision
+        self.state.revision
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.state.stream
+    }
+
+    /// When it got to that revision.
+    #[must_use]
+    pub fn changed_at(&self) -> Timestamp {
+        self.state.changed_at
+    }
+
+    /// The upstream document of a kind that it came from.
+    #[must_use]
+    pub fn source(&self, kind: &str) -> Option<&Bytes> {
+        self.state.sources.get(kind)
+    }
+
+    /// An upstream document by its hash, so that it need not be fetched again.
+    #[must_use]
+    pub(super) fn source_by_hash(&self, hash: ContentHash) -> Option<Bytes> {
+        let (kind, _) = self.state.stream.sources.iter().find(|(_, known)| **known == hash)?;
+        self.state.sources.get(kind).cloned()
+    }
+
+    /// A text that follows from this revision alone, made when it is first needed.
+    pub fn text(&self, name: &'static str, make: impl FnOnce() -> Option<Rendered>) -> Option<Rendered> {
+        if let Some(text) = self.texts.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return text.clone();
+        }
+        let text = make();
+        self.texts.write().unwrap_or_else(PoisonError::into_inner).insert(name, text.clone());
+        text
     }
 
     /// How many releases it has, drafts not counted.
     #[must_use]
     pub fn releases(&self) -> usize {
-        self.releases
+        self.state.stream.aged().count()
     }
 
     /// Does it hold placeholders instead of real payloads?

@@ -2,8 +2,8 @@
 
 use super::{entry::StreamEntry, streams::Catalog};
 use crate::{
-    domain::stream::{Revision, Stream, StreamId},
-    store::{Access, StoreError},
+    domain::stream::StreamId,
+    store::{Access, State, StoreError},
     telemetry::Metrics,
 };
 use arc_swap::ArcSwapOption;
@@ -101,11 +101,12 @@ impl Follower {
             let there: BTreeSet<&StreamId> = heads.iter().map(|head| &head.id).collect();
             catalog.streams().map(|(id, _)| id).filter(|id| !there.contains(id)).collect()
         };
-        let mut changed: Vec<(Stream, Revision)> = Vec::new();
+        let mut changed: Vec<State> = Vec::new();
         for head in &heads {
-            let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str()).map(|entry| entry.revision());
-            if shown.is_none_or(|shown| shown < head.revision) {
-                changed.push((transaction.load_stream(head).await?, head.revision));
+            let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
+            if shown.is_none_or(|shown| shown.revision() < head.revision) {
+                let at_hand = |hash| shown.and_then(|entry| entry.source_by_hash(hash));
+                changed.push(transaction.load_state(head, at_hand).await?);
             }
         }
         transaction.commit().await?;
@@ -116,10 +117,11 @@ impl Follower {
         for id in &gone {
             catalog.remove(id);
         }
-        for (stream, revision) in changed {
-            let built = tokio::task::spawn_blocking(move || (StreamEntry::of(&stream, revision), stream.id)).await;
+        for state in changed {
+            let (id, revision) = (state.stream.id.clone(), state.revision);
+            let built = tokio::task::spawn_blocking(move || StreamEntry::of(state)).await;
             // The rules do not panic; if one did, the stream keeps its last state and the next round tries again.
-            let Ok((entry, id)) = built else { continue };
+            let Ok(entry) = built else { continue };
             tracing::info!(stream = %id, revision = %revision, releases = entry.releases(), "a stream was loaded");
             self.metrics.stream_loaded(&id, revision.0);
             catalog.insert_entry(id, entry);

@@ -5,6 +5,7 @@ use crate::domain::{
     hash::ContentHash,
 };
 use bytes::Bytes;
+use jiff::Timestamp;
 
 /// How a protocol writes graphs.
 pub trait Render {
@@ -17,14 +18,22 @@ pub trait Render {
 pub struct Rendered {
     /// The answer.
     pub body: Bytes,
-    /// A hash of it, for strong entity tags.
+    /// A hash of it, for entity tags.
     pub hash: ContentHash,
+    /// When it became what it is, where that is known.
+    pub changed_at: Timestamp,
 }
 
 impl Rendered {
     /// Names these bytes.
     #[must_use]
     pub fn new(body: Bytes) -> Self {
-        Self { hash: ContentHash::of(&body), body }
+        Self::dated(body, Timestamp::UNIX_EPOCH)
+    }
+
+    /// Names these bytes, which are so since then.
+    #[must_use]
+    pub fn dated(body: Bytes, changed_at: Timestamp) -> Self {
+        Self { hash: ContentHash::of(&body), body, changed_at }
     }
 }

@@ -1,9 +1,12 @@
 //! Every stream at one instant.
 
 use super::entry::StreamEntry;
-use crate::domain::{
-    product::ProductName,
-    stream::{Revision, Stream, StreamId, StreamName},
+use crate::{
+    domain::{
+        product::ProductName,
+        stream::{StreamId, StreamName},
+    },
+    store::State,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,8 +18,8 @@ pub struct Catalog {
 
 impl Catalog {
     /// Adds a stream, or puts another state of it in its place.
-    pub fn insert(&mut self, stream: &Stream, revision: Revision) {
-        self.insert_entry(stream.id.clone(), StreamEntry::of(stream, revision));
+    pub fn insert(&mut self, state: State) {
+        self.insert_entry(state.stream.id.clone(), StreamEntry::of(state));
     }
 
     pub(super) fn insert_entry(&mut self, id: StreamId, entry: StreamEntry) {

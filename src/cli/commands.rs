@@ -1,6 +1,6 @@
 //! Which command was asked for.
 
-use super::{database, graph, import, serve};
+use super::{database, export, fleet, graph, import, serve};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -20,9 +20,15 @@ enum Command {
     /// Takes over what upstream publishes
     #[command(subcommand)]
     Import(import::Import),
+    /// Writes the streams in upstream's format
+    #[command(subcommand)]
+    Export(export::Export),
     /// Answers as an agent would be answered, from documents alone
     #[command(subcommand)]
     Graph(graph::Graph),
+    /// Asks a running service what it has seen of the nodes
+    #[command(subcommand)]
+    Fleet(fleet::Fleet),
     /// Works with the database below the service
     #[command(subcommand)]
     Database(database::Database),
@@ -37,7 +43,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         None => serve::Serve::default().run(),
         Some(Command::Serve(serve)) => serve.run(),
         Some(Command::Import(import)) => import.run(),
+        Some(Command::Export(export)) => export.run(),
         Some(Command::Graph(graph)) => graph.run(),
+        Some(Command::Fleet(fleet)) => fleet.run(),
         Some(Command::Database(database)) => database.run(),
     }
 }

@@ -6,10 +6,11 @@ use crate::{
     domain::{
         epoch::Epoch,
         product::ProductName,
-        stream::{Revision, StreamId, StreamName},
+        stream::{StreamId, StreamName},
     },
     exchange::fcos::source::GraphFiles,
     protocol::fcos::{Query, Refusal, Settings, UnknownPayload, answer},
+    store::State,
 };
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -183,7 +184,7 @@ const PRODUCT: &str = "fedora-coreos";
 fn catalog(files: &GraphFiles, stream: &str) -> anyhow::Result<Catalog> {
     let id = StreamId { product: ProductName::parse(PRODUCT)?, stream: StreamName::parse(stream).context("stream")? };
     let mut catalog = Catalog::default();
-    catalog.insert(&files.read(&id)?.stream, Revision(1));
+    catalog.insert(State::unstored(files.read(&id)?.stream));
     Ok(catalog)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     clock::SystemClock,
     config::{Flags, Settings},
     domain::{
+        finding::Severity,
         product::ProductName,
         stream::{StreamId, StreamName},
     },
@@ -18,6 +19,9 @@ use crate::{
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::{process::ExitCode, sync::Arc};
+
+/// The exit code that tells of drift.
+const DRIFT: u8 = 3;
 
 /// What can be taken over.
 #[derive(Debug, Subcommand)]
@@ -34,6 +38,9 @@ impl Import {
 }
 
 /// Makes upstream's documents the state of the streams. Each stream is imported whole or not at all; what was set here stays.
+///
+/// Exits with 0 if upstream's state is now ours, 3 if something set here differs from it and stays, 1 if a stream was not
+/// imported.
 #[derive(Debug, Args)]
 pub(super) struct Fcos {
     #[command(flatten)]
@@ -77,7 +84,7 @@ impl Fcos {
         for id in &ids {
             fetched.push(fetch(&location, id).await);
         }
-        let mut failed = false;
+        let (mut failed, mut drifted) = (false, false);
         if fetched.iter().all(Result::is_err) {
             for (id, error) in ids.iter().zip(fetched.into_iter().filter_map(Result::err)) {
                 tell_failure(id, &error.into());
@@ -94,7 +101,10 @@ impl Fcos {
                     Err(error) => Err(error.into()),
                 };
                 match imported {
-                    Ok(report) => tell(id, &report),
+                    Ok(report) => {
+                        drifted |= report.findings.iter().any(|finding| finding.severity == Severity::Drift);
+                        tell(id, &report);
+                    }
                     Err(error) => {
                         tell_failure(id, &error);
                         failed = true;
@@ -106,7 +116,11 @@ impl Fcos {
         let result = result.await;
         access.close().await?;
         result?;
-        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(match (failed, drifted) {
+            (true, _) => ExitCode::FAILURE,
+            (false, true) => ExitCode::from(DRIFT),
+            (false, false) => ExitCode::SUCCESS,
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod commands;
 mod database;
+mod export;
+mod fleet;
 mod graph;
 mod import;
 mod options;

@@ -94,6 +94,9 @@ fn facts(stream: &Stream, order: &BTreeMap<Version, usize>) -> Facts {
     for arch in &stream.arches {
         facts.insert(Name::of_stream(format!("arch {arch}")), "served".into());
     }
+    for mirror in &stream.mirrors {
+        facts.insert(Name::of_stream(format!("mirror {mirror}")), "recognised".into());
+    }
     for (kind, hash) in &stream.sources {
         facts.insert(Name::of_stream(format!("upstream document {kind}")), short(&hash.to_string()));
     }
@@ -147,7 +150,8 @@ fn policies(release: &Release, shape: &ReleaseDocument) -> Vec<(String, String)>
     let rollouts = release.rollouts.iter().zip(&shape.rollouts).enumerate().map(|(position, (rollout, shape))| {
         (format!("rollout {}", position + 1), format!("{} ({})", course(shape), rollout.origin.as_str()))
     });
-    barrier.into_iter().chain(dead_end).chain(rollouts).collect()
+    let cleared = shape.cleared.iter().map(|aspect| (format!("{aspect} of upstream"), "taken away here".into()));
+    barrier.into_iter().chain(dead_end).chain(rollouts).chain(cleared).collect()
 }
 
 fn blocked_subject(blocked: &BlockedUpdate) -> String {

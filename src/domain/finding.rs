@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Severity {
     /// Odd, and dealt with as the rules say.
     Warning,
+    /// Set here, and different from what came from outside; ours stays.
+    Drift,
     /// Not done: it would do harm.
     Error,
 }
@@ -28,6 +30,11 @@ impl Finding {
         Self { severity: Severity::Warning, place: place.into(), message: message.into() }
     }
 
+    /// One about something that was set here and stays.
+    pub fn drift(place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Drift, place: place.into(), message: message.into() }
+    }
+
     /// One that stopped something.
     pub fn error(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, place: place.into(), message: message.into() }
@@ -38,6 +45,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Warning => "warning",
+            Severity::Drift => "drift",
             Severity::Error => "error",
         };
         write!(f, "{severity}: {}: {}", self.place, self.message)

@@ -5,7 +5,7 @@
 use super::{
     arch::Arch,
     epoch::Epoch,
-    payload::{PayloadId, Scheme},
+    payload::{PayloadId, Repository, Scheme},
     reason::Reason,
     release::{PayloadKey, ReleaseState},
     rollout::Rollout,
@@ -15,7 +15,7 @@ use super::{
     version::Version,
     wariness::Wariness,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A node's place in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,18 @@ pub struct Graph {
     /// For each node its targets, in the order of the edges.
     targets: Vec<Vec<NodeIndex>>,
     by_payload: HashMap<PayloadId, NodeIndex>,
+    mirrors: BTreeSet<Repository>,
+    /// Only where there are mirrors.
+    by_digest: HashMap<String, NodeIndex>,
+}
+
+/// A node that was recognised by what it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recognised<'a> {
+    /// Where it stands.
+    pub node: NodeIndex,
+    /// The mirror that it runs out of: its targets are to be named there.
+    pub mirror: Option<&'a Repository>,
 }
 
 /// Where a node stands towards each rollout of a graph at one instant. Equal standings see equal graphs: it is what rendered
@@ -112,6 +124,8 @@ impl Graph {
             gates: Vec::new(),
             targets: Vec::new(),
             by_payload: HashMap::new(),
+            mirrors: stream.mirrors.clone(),
+            by_digest: HashMap::new(),
         };
         graph.add_nodes(stream);
         graph.add_edges();
@@ -161,6 +175,13 @@ impl Graph {
         }
         for (alias, index) in aliases {
             self.by_payload.entry(alias).or_insert(index);
+        }
+        if !self.mirrors.is_empty() {
+            let digests = self.by_payload.iter().filter_map(|(id, index)| Some((id.pull_spec()?.1.to_owned(), *index)));
+            for (digest, index) in digests {
+                let known = self.by_digest.entry(digest).or_insert(index);
+                *known = index.min(*known);
+            }
         }
     }
 
@@ -224,10 +245,15 @@ impl Graph {
         &self.edges
     }
 
-    /// The node that a payload or an alias names.
+    /// The node that runs this: a payload, an alias, or either's digest out of a mirror.
     #[must_use]
-    pub fn find(&self, payload: &str) -> Option<NodeIndex> {
-        self.by_payload.get(payload).copied()
+    pub fn recognise(&self, payload: &str) -> Option<Recognised<'_>> {
+        if let Some(node) = self.by_payload.get(payload) {
+            return Some(Recognised { node: *node, mirror: None });
+        }
+        let (repository, digest) = payload.split_once('@')?;
+        let mirror = self.mirrors.get(repository)?;
+        self.by_digest.get(digest).map(|node| Recognised { node: *node, mirror: Some(mirror) })
     }
 
     /// Where somebody stands towards the rollouts at `now`.

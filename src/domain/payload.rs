@@ -18,6 +18,22 @@ text_type!(
     |_, c| c != '\0'
 );
 
+text_type!(
+    /// A container repository, such as `quay.io/fedora/fedora-coreos`: what stands before the `@` of a pull spec by digest.
+    Repository,
+    255,
+    "1 to 255 bytes without '@', spaces or control characters",
+    |_, c| c != '@' && !c.is_whitespace() && !c.is_control()
+);
+
+impl PayloadId {
+    /// The repository and the digest, where this is a pull spec by digest.
+    #[must_use]
+    pub fn pull_spec(&self) -> Option<(&str, &str)> {
+        self.as_str().split_once('@')
+    }
+}
+
 impl Scheme {
     /// An `OSTree` commit.
     #[must_use]

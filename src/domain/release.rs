@@ -39,6 +39,40 @@ pub struct Release {
     pub dead_end: Option<DeadEnd>,
     /// How it is opened; the first that picks a node counts for it.
     pub rollouts: Vec<Rollout>,
+    /// What somebody here took away; upstream's is not taken back.
+    pub cleared: BTreeSet<Aspect>,
+}
+
+/// What may be set on a release, or taken away from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aspect {
+    /// Its barrier.
+    Barrier,
+    /// Its dead end.
+    DeadEnd,
+    /// Its list of rollouts.
+    Rollouts,
+}
+
+impl Aspect {
+    /// Every aspect.
+    pub const ALL: [Self; 3] = [Self::Barrier, Self::DeadEnd, Self::Rollouts];
+
+    /// Its name in documents and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Barrier => "barrier",
+            Self::DeadEnd => "dead_end",
+            Self::Rollouts => "rollouts",
+        }
+    }
+
+    /// The aspect of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|aspect| aspect.as_str() == name)
+    }
 }
 
 /// Where a release stands in its life.
@@ -86,6 +120,7 @@ impl Release {
             barrier: None,
             dead_end: None,
             rollouts: Vec::new(),
+            cleared: BTreeSet::new(),
         }
     }
 

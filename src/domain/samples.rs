@@ -9,11 +9,11 @@ use super::{
     epoch::Epoch,
     hash::ContentHash,
     origin::Origin,
-    payload::{Payload, PayloadId, Scheme},
+    payload::{Payload, PayloadId, Repository, Scheme},
     product::ProductName,
     ramp::{Course, Ramp, Step},
     reason::Reason,
-    release::{PayloadKey, Release, ReleaseState},
+    release::{Aspect, PayloadKey, Release, ReleaseState},
     rollout::{Rollout, RolloutState},
     selector::{Label, Selector},
     share::Share,
@@ -37,6 +37,10 @@ pub(crate) fn scheme() -> impl Strategy<Value = Scheme> {
 
 fn label(names: &'static [&'static str]) -> impl Strategy<Value = Label> {
     select(names).prop_map(|name| Label::parse(name).unwrap())
+}
+
+fn repository() -> impl Strategy<Value = Repository> {
+    select(vec!["mirror.example/os", "quay.io/os/os"]).prop_map(|name| Repository::parse(name).unwrap())
 }
 
 fn some_of<T: Ord + std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Option<BTreeSet<T>>> {
@@ -126,7 +130,13 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
                 }
                 release.payloads.insert(key, Payload { id: id("payload"), synthetic });
             }
-            Release { state, barrier, dead_end, rollouts, ..release }
+            let cleared = Aspect::ALL.into_iter().filter(|aspect| match aspect {
+                Aspect::Barrier => barrier.is_none() && synthetic,
+                Aspect::DeadEnd => dead_end.is_none() && !synthetic,
+                Aspect::Rollouts => rollouts.is_empty() && synthetic,
+            });
+            let cleared = cleared.collect();
+            Release { state, barrier, dead_end, rollouts, cleared, ..release }
         },
     )
 }
@@ -138,9 +148,10 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             let releases: Vec<_> = (0..aged + drafts).map(release).collect();
             let blocked =
                 collection::vec((0..14usize, 0..14usize, 0..14usize, reason(), some_of(arch()), origin()), 0..3);
-            (Just(aged), releases, blocked, collection::btree_set(arch(), 0..3), any::<bool>())
+            let mirrors = collection::btree_set(repository(), 0..3);
+            (Just(aged), releases, blocked, collection::btree_set(arch(), 0..3), mirrors, any::<bool>())
         })
-        .prop_map(|(aged, mut releases, blocked, arches, sourced)| {
+        .prop_map(|(aged, mut releases, blocked, arches, mirrors, sourced)| {
             for draft in releases.iter_mut().skip(aged) {
                 draft.state = ReleaseState::Draft;
             }
@@ -165,7 +176,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             } else {
                 BTreeMap::new()
             };
-            Stream { id: id(), arches, releases, blocked_updates, sources }
+            Stream { id: id(), arches, mirrors, releases, blocked_updates, sources }
         })
 }
 

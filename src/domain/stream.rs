@@ -4,7 +4,7 @@ use super::{
     arch::Arch,
     blocked::BlockedUpdate,
     hash::ContentHash,
-    payload::Scheme,
+    payload::{Repository, Scheme},
     product::ProductName,
     release::{PayloadKey, Release, ReleaseState},
     text::text_type,
@@ -60,6 +60,8 @@ pub struct Stream {
     pub id: StreamId,
     /// The arches that it is meant to serve, with or without a release yet.
     pub arches: BTreeSet<Arch>,
+    /// Repositories that hold the same images under the same digests.
+    pub mirrors: BTreeSet<Repository>,
     /// Oldest first: a release's age index is its place here. Drafts come last and have none.
     pub releases: Vec<Release>,
     /// Updates that must not be taken.
@@ -75,6 +77,7 @@ impl Stream {
         Self {
             id,
             arches: BTreeSet::new(),
+            mirrors: BTreeSet::new(),
             releases: Vec::new(),
             blocked_updates: Vec::new(),
             sources: BTreeMap::new(),

@@ -98,6 +98,10 @@ impl Manage {
         Self { store, clock }
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Changes a stream: `decide` is given its present state (none if it does not exist) under its lock, and may be asked
     /// again if the database lost the race.
     ///

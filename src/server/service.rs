@@ -8,6 +8,7 @@ use crate::{
     config::{self, ConfigError, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents::{self, DocumentError},
+    fleet::UnknownPayloads,
     http::layers,
     manage::Manage,
     protocol::fcos::{self, routes::Agents},
@@ -157,13 +158,16 @@ impl Service {
         metrics: &Metrics,
         draining: &Arc<AtomicBool>,
     ) -> Result<BTreeMap<SocketAddr, Router>, ServeError> {
+        let unknown = Arc::new(UnknownPayloads::default());
         let agents = Agents {
             live: live.clone(),
             settings: Arc::new(fcos_settings(&self.settings, self.agents_address())?),
             clock: self.clock.clone(),
             metrics: metrics.clone(),
+            unknown: unknown.clone(),
         };
-        let status = status::Status { live: live.clone(), metrics: metrics.clone(), draining: draining.clone() };
+        let status =
+            status::Status { live: live.clone(), metrics: metrics.clone(), draining: draining.clone(), unknown };
         let mut routers: BTreeMap<SocketAddr, Router> = BTreeMap::new();
         for (address, routes) in [
             (self.listeners.agents, fcos::routes::routes(agents)),

@@ -1,6 +1,10 @@
 //! Health checks and metrics.
 
-use crate::{catalog::Live, telemetry::Metrics};
+use crate::{
+    catalog::Live,
+    fleet::{UnknownPayloads, Unknowns},
+    telemetry::Metrics,
+};
 use axum::{
     Json, Router,
     extract::State,
@@ -23,6 +27,7 @@ pub(super) struct Status {
     pub(super) live: Arc<Live>,
     pub(super) metrics: Metrics,
     pub(super) draining: Arc<AtomicBool>,
+    pub(super) unknown: Arc<UnknownPayloads>,
 }
 
 #[derive(Serialize)]
@@ -38,6 +43,7 @@ pub(super) fn routes(status: Status) -> Router {
         .route("/healthz/live", get(|| async { "alive\n" }))
         .route("/healthz/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/fleet/unknown-payloads", get(unknown_payloads))
         .with_state(status)
 }
 
@@ -59,6 +65,10 @@ async fn ready(State(status): State<Status>) -> Response {
     };
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
+}
+
+async fn unknown_payloads(State(status): State<Status>) -> Json<Unknowns> {
+    Json(status.unknown.list())
 }
 
 async fn metrics(State(status): State<Status>) -> Response {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::{
     origin::Origin,
-    release::{PayloadKey, Release, ReleaseState},
+    release::{Aspect, PayloadKey, Release, ReleaseState},
     stream::Stream,
     version::Version,
 };
@@ -89,7 +89,7 @@ impl Transaction {
     pub(super) async fn releases(&mut self, key: StreamKey) -> Result<Loaded, StoreError> {
         let rows = sqlx::query!(
             "-- name: releases
-            select id, version, state, origin from releases where stream_id = $1 order by position",
+            select id, version, state, origin, cleared from releases where stream_id = $1 order by position",
             key.0
         )
         .fetch_all(self.connection())
@@ -99,7 +99,12 @@ impl Transaction {
         for row in rows {
             let state = ReleaseState::named(&row.state).ok_or_else(|| StoreError::corrupt("releases", &row.state))?;
             let version = parse("releases", &row.version)?;
-            let release = Release { state, ..Release::published(version, origin("releases", &row.origin)?) };
+            let cleared = row.cleared.iter().map(|name| {
+                Aspect::named(name).ok_or_else(|| StoreError::corrupt("releases", format!("{name:?} is no aspect")))
+            });
+            let cleared = cleared.collect::<Result<_, _>>()?;
+            let published = Release::published(version, origin("releases", &row.origin)?);
+            let release = Release { state, cleared, ..published };
             loaded.order.push(row.id);
             loaded.releases.insert(row.id, release);
         }
@@ -122,10 +127,13 @@ impl Transaction {
         }
         let rows = sqlx::query!(
             "-- name: save_releases
-            insert into releases (stream_id, version, occurrence, position, state, origin)
-            select $1, * from unnest($2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[])
+            insert into releases (stream_id, version, occurrence, position, state, origin, cleared)
+            select $1, version, occurrence, position, state, origin, string_to_array(cleared, ',')
+            from unnest($2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[])
+                as release (version, occurrence, position, state, origin, cleared)
             on conflict (stream_id, version, occurrence) do update
-            set position = excluded.position, state = excluded.state, origin = excluded.origin
+            set position = excluded.position, state = excluded.state, origin = excluded.origin,
+                cleared = excluded.cleared
             returning id, version, occurrence",
             key.0,
             &columns.versions,
@@ -133,6 +141,7 @@ impl Transaction {
             &columns.positions,
             &columns.states,
             &columns.origins,
+            &columns.cleared,
         )
         .fetch_all(self.connection())
         .await
@@ -207,6 +216,7 @@ struct Columns {
     positions: Vec<i32>,
     states: Vec<String>,
     origins: Vec<String>,
+    cleared: Vec<String>,
 }
 
 impl Columns {
@@ -223,6 +233,8 @@ impl Columns {
         self.positions.push(position);
         self.states.push(release.state.as_str().into());
         self.origins.push(release.origin.as_str().into());
+        let cleared: Vec<&str> = release.cleared.iter().map(|aspect| aspect.as_str()).collect();
+        self.cleared.push(cleared.join(","));
         Ok(())
     }
 }

@@ -84,20 +84,21 @@ impl Transaction {
     /// # Errors
     /// The database is away, or a row cannot be.
     pub async fn load_stream(&mut self, head: &Head) -> Result<Stream, StoreError> {
-        let arches = sqlx::query_scalar!(
-            "-- name: stream_arches
-            select arches from streams where id = $1",
+        let settings = sqlx::query!(
+            "-- name: stream_settings
+            select arches, mirrors from streams where id = $1",
             head.key.0
         )
         .fetch_one(self.connection())
         .await
-        .map_err(StoreError::at("stream_arches"))?;
+        .map_err(StoreError::at("stream_settings"))?;
         let mut releases = self.releases(head.key).await?;
         self.fill_payloads(head.key, &mut releases).await?;
         self.fill_policies(head.key, &mut releases).await?;
         self.fill_rollouts(head.key, &mut releases).await?;
         Ok(Stream {
-            arches: parse_all("streams", &arches)?,
+            arches: parse_all("streams", &settings.arches)?,
+            mirrors: parse_all("streams", &settings.mirrors)?,
             blocked_updates: self.blocked_updates(head.key).await?,
             sources: self.sources(head.key, head.revision).await?,
             releases: releases.into_values(),
@@ -117,12 +118,14 @@ impl Transaction {
         number: Revision,
     ) -> Result<(), StoreError> {
         let arches: Vec<String> = after.arches.iter().map(ToString::to_string).collect();
+        let mirrors: Vec<String> = after.mirrors.iter().map(ToString::to_string).collect();
         sqlx::query!(
             "-- name: save_stream
-            update streams set revision = $2, arches = $3 where id = $1",
+            update streams set revision = $2, arches = $3, mirrors = $4 where id = $1",
             key.0,
             number.0,
-            &arches
+            &arches,
+            &mirrors
         )
         .execute(self.connection())
         .await

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What each module may import, besides telemetry, which everybody may.
-const MAY: [(&str, &[&str]); 14] = [
+const MAY: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("clock", &[]),
     ("telemetry", &[]),
@@ -15,6 +15,7 @@ const MAY: [(&str, &[&str]); 14] = [
     ("store", &["domain", "config"]),
     ("catalog", &["domain", "store", "clock", "config"]),
     ("auth", &["domain", "store", "config", "clock"]),
+    ("fleet", &["domain", "store", "catalog", "clock"]),
     ("manage", &["domain", "store", "auth", "clock"]),
     ("protocol", &["domain", "catalog", "fleet", "http", "clock"]),
     ("exchange", &["domain", "manage", "clock", "protocol"]),

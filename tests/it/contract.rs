@@ -13,7 +13,7 @@ use lockkeeper::{
     domain::{
         epoch::Epoch,
         product::ProductName,
-        stream::{Revision, StreamId, StreamName},
+        stream::{StreamId, StreamName},
     },
     exchange::fcos::{
         import::{fetch, import},
@@ -22,6 +22,7 @@ use lockkeeper::{
     },
     manage::{Author, Manage},
     protocol::fcos::{self, Query, Settings, UnknownPayload, wire},
+    store::State,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::Value;
@@ -46,7 +47,7 @@ fn answer(documents: &Documents, question: &Question) -> Value {
     let releases: wire::Releases = wire::from_json(documents.releases.to_string().as_bytes()).unwrap();
     let updates: wire::Updates = wire::from_json(documents.updates.to_string().as_bytes()).unwrap();
     let mut catalog = Catalog::default();
-    catalog.insert(&model(&id("stable"), &releases, &updates).unwrap().stream, Revision(1));
+    catalog.insert(State::unstored(model(&id("stable"), &releases, &updates).unwrap().stream));
     let settings = Settings {
         default_product: id("stable").product,
         unknown_payload: UnknownPayload::Whole,

@@ -15,7 +15,7 @@ use crate::domain::{
     origin::Origin,
     payload::{Payload, PayloadId},
     reason::Reason,
-    release::{PayloadKey, Release, ReleaseState},
+    release::{Aspect, PayloadKey, Release, ReleaseState},
     share::Share,
     stream::{Stream, StreamId},
     version::Version,
@@ -155,6 +155,7 @@ impl Reader {
         let product = self.parse("product", &document.product);
         let name = self.parse("stream", &document.stream);
         let arches = self.set("arches", &document.arches);
+        let mirrors = self.set("mirrors", &document.mirrors);
         let sources = document
             .sources
             .iter()
@@ -180,7 +181,7 @@ impl Reader {
             .filter_map(|(index, blocked)| self.blocked(&format!("blocked_updates[{index}]"), blocked, &releases))
             .collect();
         let id = StreamId { product: product?, stream: name? };
-        Some(Stream { id, arches, releases, blocked_updates, sources })
+        Some(Stream { id, arches, mirrors, releases, blocked_updates, sources })
     }
 
     /// What holds between releases.
@@ -242,6 +243,7 @@ impl Reader {
             .enumerate()
             .filter_map(|(index, rollout)| self.rollout(&format!("{path}.rollouts[{index}]"), rollout))
             .collect();
+        let cleared = self.cleared(path, document);
         let payloads = self.payloads(path, &document.payloads);
         let mut aliases: BTreeMap<PayloadKey, BTreeSet<PayloadId>> = BTreeMap::new();
         for (index, alias) in document.aliases.iter().enumerate() {
@@ -251,7 +253,29 @@ impl Reader {
                 self.problem(path, "stands here twice");
             }
         }
-        Some(Release { version: version?, state, origin, payloads, aliases, barrier, dead_end, rollouts })
+        Some(Release { version: version?, state, origin, payloads, aliases, barrier, dead_end, rollouts, cleared })
+    }
+
+    fn cleared(&mut self, path: &str, document: &ReleaseDocument) -> BTreeSet<Aspect> {
+        let mut cleared = BTreeSet::new();
+        for (index, name) in document.cleared.iter().enumerate() {
+            let path = format!("{path}.cleared[{index}]");
+            let stands = match Aspect::named(name) {
+                Some(Aspect::Barrier) => document.barrier.is_some(),
+                Some(Aspect::DeadEnd) => document.dead_end.is_some(),
+                Some(Aspect::Rollouts) => !document.rollouts.is_empty(),
+                None => {
+                    self.problem(path, format!("is {name:?}, what may be cleared is barrier, dead_end or rollouts"));
+                    continue;
+                }
+            };
+            if stands {
+                self.problem(path, format!("{name} is set on this release"));
+            } else if !Aspect::named(name).is_some_and(|aspect| cleared.insert(aspect)) {
+                self.problem(path, "stands here twice");
+            }
+        }
+        cleared
     }
 
     fn payload_names(&mut self, path: &str, arch: &str, scheme: &str, id: &str) -> Option<(PayloadKey, PayloadId)> {

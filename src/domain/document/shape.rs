@@ -24,6 +24,9 @@ pub struct StreamDocument {
     /// The arches that the stream serves, also those without a release yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arches: Vec<String>,
+    /// Repositories that hold the same images under the same digests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<String>,
     /// The upstream documents that this state came from: kind to SHA-256.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, String>,
@@ -56,6 +59,9 @@ pub struct ReleaseDocument {
     /// How it is opened; the first whose selector picks a node counts for that node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<RolloutDocument>,
+    /// What was taken away here and is not taken back from upstream: `barrier`, `dead_end`, `rollouts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<String>,
     /// One per arch and scheme.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payloads: Vec<PayloadDocument>,

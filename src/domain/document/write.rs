@@ -30,6 +30,7 @@ impl Stream {
             stream: self.id.stream.to_string(),
             origin: Some(writer.origin.as_str().into()),
             arches: texts(&self.arches),
+            mirrors: texts(&self.mirrors),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
             releases: self.releases.iter().map(|release| writer.release(release)).collect(),
             blocked_updates: self
@@ -91,6 +92,7 @@ impl Writer {
                 .as_ref()
                 .map(|dead_end| self.policy(&dead_end.reason, dead_end.arches.as_ref(), dead_end.origin)),
             rollouts: release.rollouts.iter().map(|rollout| self.rollout(rollout)).collect(),
+            cleared: release.cleared.iter().map(|aspect| aspect.as_str().into()).collect(),
             payloads: payloads.collect(),
             aliases: aliases.collect(),
         }

@@ -3,7 +3,7 @@
 use super::{
     merge::{Conflict, merge},
     model::{Modelled, model, same_stream},
-    source::{Kind, Location, SourceError, parsed},
+    source::{Location, SourceError, parsed},
 };
 use crate::{
     domain::{
@@ -12,7 +12,10 @@ use crate::{
         stream::{SourceKind, StreamId},
     },
     manage::{Author, ChangeError, Decision, KeptDocument, Manage, Outcome},
-    protocol::fcos::wire::{self, ReleaseNotes, Releases, StreamMetadata, Updates},
+    protocol::fcos::{
+        documents::Kind,
+        wire::{self, ReleaseNotes, Releases, StreamMetadata, Updates},
+    },
 };
 use std::collections::BTreeMap;
 use thiserror::Error;

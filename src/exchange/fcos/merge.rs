@@ -4,7 +4,8 @@ use super::model::Modelled;
 use crate::domain::{
     finding::Finding,
     origin::Origin,
-    release::{Release, ReleaseState},
+    release::{Aspect, Release, ReleaseState},
+    rollout::Rollout,
     stream::Stream,
     version::Version,
 };
@@ -19,20 +20,27 @@ pub struct Conflict(pub Finding);
 /// The stream after an import, and what is to be said of it.
 ///
 /// # Errors
-/// Upstream inserted or removed a release below one that was published here, whose age must not change; or removed one that
-/// a blocked update names.
+/// Upstream inserted or removed a release below one that was published here, whose age must not change; or removed one on
+/// which something was set here, or that a blocked update names: what was set would be lost, and come back open.
 pub fn merge(present: Option<&Stream>, incoming: &Modelled) -> Result<Modelled, Conflict> {
     let Some(present) = present else { return Ok(incoming.clone()) };
     let mut findings = incoming.findings.clone();
     let mut stream = incoming.stream.clone();
     stream.arches.extend(present.arches.iter().cloned());
     stream.blocked_updates.clone_from(&present.blocked_updates);
+    stream.mirrors.clone_from(&present.mirrors);
     stream.releases = order(present, &incoming.stream)?;
     let mut known = first_by_version(present);
     for release in &mut stream.releases {
         if let Some(before) = known.remove(&release.version) {
             lay_over(before, release, &mut findings);
         }
+    }
+    if let Some(lost) =
+        present.releases.iter().find(|release| is_touched(release) && stream.position_of(&release.version).is_none())
+    {
+        let message = format!("upstream removed {}, on which something was set here", lost.version);
+        return Err(Conflict(Finding::error("releases.json", message)));
     }
     for blocked in &stream.blocked_updates {
         for version in [&blocked.first, &blocked.last, &blocked.target] {
@@ -85,28 +93,60 @@ fn order(present: &Stream, incoming: &Stream) -> Result<Vec<Release>, Conflict> 
 
 /// What was set here on a release that upstream has too.
 fn lay_over(before: &Release, release: &mut Release, findings: &mut Vec<Finding>) {
-    let mut drift = |what: &str, differs: bool| {
-        if differs {
-            let place = format!("release {}", release.version);
-            findings
-                .push(Finding::warning(place, format!("{what} was set here and differs from upstream's; ours stays")));
-        }
-    };
+    let theirs = release.clone();
     release.aliases.clone_from(&before.aliases);
+    release.cleared.clone_from(&before.cleared);
     if before.origin != Origin::Upstream {
-        drift("its state", before.state != release.state);
         (release.state, release.origin) = (before.state, before.origin);
     }
-    if let Some(barrier) = before.barrier.as_ref().filter(|barrier| barrier.origin != Origin::Upstream) {
-        drift("its barrier", release.barrier.as_ref().is_some_and(|theirs| theirs.reason != barrier.reason));
-        release.barrier = Some(barrier.clone());
+    for aspect in Aspect::ALL {
+        let is_ours = before.cleared.contains(&aspect) || is_set_here(before, aspect);
+        match aspect {
+            Aspect::Barrier if is_ours => release.barrier.clone_from(&before.barrier),
+            Aspect::DeadEnd if is_ours => release.dead_end.clone_from(&before.dead_end),
+            Aspect::Rollouts if is_ours => release.rollouts.clone_from(&before.rollouts),
+            _ => {}
+        }
     }
-    if let Some(dead_end) = before.dead_end.as_ref().filter(|dead_end| dead_end.origin != Origin::Upstream) {
-        drift("its dead end", release.dead_end.as_ref().is_some_and(|theirs| theirs.reason != dead_end.reason));
-        release.dead_end = Some(dead_end.clone());
+    let differs = [
+        ("state", release.state != theirs.state),
+        (
+            "barrier",
+            release.barrier.as_ref().map(|ours| &ours.reason) != theirs.barrier.as_ref().map(|ours| &ours.reason),
+        ),
+        (
+            "dead end",
+            release.dead_end.as_ref().map(|ours| &ours.reason) != theirs.dead_end.as_ref().map(|ours| &ours.reason),
+        ),
+        ("rollouts", !same_course(&release.rollouts, &theirs.rollouts)),
+    ];
+    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
+        let message = format!("its {what} as set here is not upstream's; ours stays");
+        findings.push(Finding::drift(format!("release {}", release.version), message));
     }
-    if before.rollouts.iter().any(|rollout| rollout.origin != Origin::Upstream) {
-        drift("its rollout", before.rollouts != release.rollouts);
-        release.rollouts.clone_from(&before.rollouts);
+}
+
+fn is_set_here(release: &Release, aspect: Aspect) -> bool {
+    let ours = |origin: Origin| origin != Origin::Upstream;
+    match aspect {
+        Aspect::Barrier => release.barrier.as_ref().is_some_and(|barrier| ours(barrier.origin)),
+        Aspect::DeadEnd => release.dead_end.as_ref().is_some_and(|dead_end| ours(dead_end.origin)),
+        Aspect::Rollouts => release.rollouts.iter().any(|rollout| ours(rollout.origin)),
     }
+}
+
+/// Has somebody here set or taken away anything on it?
+fn is_touched(release: &Release) -> bool {
+    release.origin != Origin::Upstream
+        || !release.cleared.is_empty()
+        || !release.aliases.is_empty()
+        || Aspect::ALL.into_iter().any(|aspect| is_set_here(release, aspect))
+}
+
+/// Equal but for who set them.
+fn same_course(ours: &[Rollout], theirs: &[Rollout]) -> bool {
+    let same = |(ours, theirs): (&Rollout, &Rollout)| {
+        (&ours.selector, &ours.ramp, ours.state) == (&theirs.selector, &theirs.ramp, theirs.state)
+    };
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
 }

@@ -3,7 +3,10 @@
 use super::model::{ModelError, Modelled, model};
 use crate::{
     domain::stream::{StreamId, StreamName},
-    protocol::fcos::wire::{self, WireError},
+    protocol::fcos::{
+        documents::Kind,
+        wire::{self, WireError},
+    },
 };
 use std::{
     io,
@@ -75,52 +78,6 @@ pub enum SourceError {
     Address(String),
 }
 
-/// One of upstream's documents of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// The release index.
-    Releases,
-    /// The policies.
-    Updates,
-    /// Images and artifacts of the newest release.
-    Stream,
-    /// What each release fixed.
-    ReleaseNotes,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Releases, Self::Updates, Self::Stream, Self::ReleaseNotes];
-
-    /// Its name among a stream's sources.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Releases => "releases",
-            Self::Updates => "updates",
-            Self::Stream => "stream",
-            Self::ReleaseNotes => "release-notes",
-        }
-    }
-
-    /// Where upstream keeps it.
-    #[must_use]
-    pub fn path(self, stream: &StreamName) -> String {
-        match self {
-            Self::Releases => format!("prod/streams/{stream}/releases.json"),
-            Self::Updates => format!("updates/{stream}.json"),
-            Self::Stream => format!("streams/{stream}.json"),
-            Self::ReleaseNotes => format!("release-notes/{stream}.yml"),
-        }
-    }
-
-    /// Graphs are made of it: without it there is no stream.
-    #[must_use]
-    pub fn is_needed(self) -> bool {
-        matches!(self, Self::Releases | Self::Updates)
-    }
-}
-
 /// Where documents are.
 #[derive(Debug, Clone)]
 pub enum Location {
@@ -149,13 +106,7 @@ impl Location {
         }
         let with_slash = format!("{}/", text.trim_end_matches('/'));
         let base = with_slash.parse().map_err(|_| SourceError::Address(text.into()))?;
-        // A provider chosen before stays; it is the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("lockkeeper/", env!("CARGO_PKG_VERSION")))
-            .timeout(FETCH_TIMEOUT)
-            .build()
-            .map_err(|source| SourceError::Http { place: text.into(), source })?;
+        let client = client().map_err(|source| SourceError::Http { place: text.into(), source })?;
         Ok(Self::Site { base, client })
     }
 
@@ -219,6 +170,19 @@ impl Location {
             }
         }
     }
+}
+
+/// What asks other servers.
+///
+/// # Errors
+/// The machine's certificates cannot be read.
+pub fn client() -> reqwest::Result<reqwest::Client> {
+    // A provider chosen before stays; it is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("lockkeeper/", env!("CARGO_PKG_VERSION")))
+        .timeout(FETCH_TIMEOUT)
+        .build()
 }
 
 /// The two documents from which graphs are made, as files.

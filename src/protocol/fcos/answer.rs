@@ -39,8 +39,10 @@ pub enum Answer {
     Whole(Rendered),
     /// The node's own view.
     NodeView(Bytes),
-    /// The scope has no releases, or the node is not known and gets nothing.
+    /// The scope has no releases.
     Empty(Bytes),
+    /// The node runs something unknown: the whole graph, or nothing.
+    Unknown(Rendered),
 }
 
 impl Answer {
@@ -48,7 +50,7 @@ impl Answer {
     #[must_use]
     pub fn body(&self) -> &Bytes {
         match self {
-            Self::Whole(rendered) => &rendered.body,
+            Self::Whole(rendered) | Self::Unknown(rendered) => &rendered.body,
             Self::NodeView(body) | Self::Empty(body) => body,
         }
     }
@@ -60,6 +62,7 @@ impl Answer {
             Self::Whole(_) => "whole",
             Self::NodeView(_) => "node_view",
             Self::Empty(_) => "empty",
+            Self::Unknown(_) => "unknown_payload",
         }
     }
 }
@@ -93,9 +96,9 @@ pub fn answer(
     let Some(payload) = &query.os_checksum else {
         return Ok(Answer::Whole(scope.whole(&standing, &GraphJson)));
     };
-    match (scope.graph().find(payload), settings.unknown_payload) {
-        (Some(own), _) => Ok(Answer::NodeView(render::node_view(scope.graph(), &standing, own, payload))),
-        (None, UnknownPayload::Whole) => Ok(Answer::Whole(scope.whole(&standing, &GraphJson))),
-        (None, UnknownPayload::Empty) => Ok(Answer::Empty(render::empty())),
+    match (scope.graph().recognise(payload), settings.unknown_payload) {
+        (Some(own), _) => Ok(Answer::NodeView(render::node_view(scope.graph(), &standing, &own, payload))),
+        (None, UnknownPayload::Whole) => Ok(Answer::Unknown(scope.whole(&standing, &GraphJson))),
+        (None, UnknownPayload::Empty) => Ok(Answer::Unknown(Rendered::new(render::empty()))),
     }
 }

@@ -4,6 +4,9 @@
 //! answer. Must not live here: rules that other protocols share, or writing to the store.
 
 pub mod answer;
+pub mod document_routes;
+pub mod documents;
+pub mod images;
 pub mod query;
 pub mod refusal;
 pub mod render;

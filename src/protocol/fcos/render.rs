@@ -3,7 +3,8 @@
 use crate::{
     catalog::Render,
     domain::{
-        graph::{Edge, Graph, Node, NodeIndex, Standing},
+        graph::{Edge, Graph, Node, NodeIndex, Recognised, Standing},
+        payload::Repository,
         ramp::Course,
         reason::Reason,
         rollout::{Rollout, RolloutState},
@@ -12,6 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::borrow::Cow;
 
 /// Renders whole graphs for the catalog.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,10 +27,11 @@ impl Render for GraphJson {
     }
 }
 
-/// The view of one node: itself, bearing the payload that it sent, and the releases to which it may go now. It decides as the
-/// whole graph does, for the agent reads nothing else of that.
+/// The view of one node: itself, bearing the payload that it sent, and the releases to which it may go now, named in the mirror
+/// that it runs out of. It decides as the whole graph does, for the agent reads nothing else of that.
 #[must_use]
-pub fn node_view(graph: &Graph, standing: &Standing, own: NodeIndex, payload: &str) -> Bytes {
+pub fn node_view(graph: &Graph, standing: &Standing, recognised: &Recognised<'_>, payload: &str) -> Bytes {
+    let own = recognised.node;
     let targets: Vec<NodeIndex> = graph.open_targets(own, standing).collect();
     let mut shown = targets.clone();
     shown.push(own);
@@ -38,12 +41,21 @@ pub fn node_view(graph: &Graph, standing: &Standing, own: NodeIndex, payload: &s
         .filter_map(|index| Some((*index, graph.node(*index)?)))
         .map(|(index, node)| {
             let json = NodeJson::new(graph, standing, node);
-            if index == own { NodeJson { payload, ..json } } else { json }
+            let shown = if index == own { payload.into() } else { named_in(recognised.mirror, json.payload) };
+            NodeJson { payload: shown, ..json }
         })
         .collect();
     let place = |index: &NodeIndex| shown.binary_search(index).unwrap_or_default();
     let edges = targets.iter().map(|target| (place(&own), place(target))).collect();
     to_bytes(&AnswerJson { edges, nodes })
+}
+
+/// A pull spec by digest with a mirror for its repository.
+fn named_in<'a>(mirror: Option<&Repository>, payload: Cow<'a, str>) -> Cow<'a, str> {
+    match (mirror, payload.split_once('@')) {
+        (Some(mirror), Some((_, digest))) => format!("{mirror}@{digest}").into(),
+        _ => payload,
+    }
 }
 
 /// The answer to a node that is not known, where the operator wants none: a graph of nothing.
@@ -66,7 +78,7 @@ struct AnswerJson<'a> {
 #[derive(Serialize)]
 struct NodeJson<'a> {
     metadata: Metadata<'a>,
-    payload: &'a str,
+    payload: Cow<'a, str>,
     version: &'a str,
 }
 
@@ -74,7 +86,7 @@ impl<'a> NodeJson<'a> {
     fn new(graph: &'a Graph, standing: &Standing, node: &'a Node) -> Self {
         Self {
             metadata: Metadata { graph, node, rollout: graph.rollout_for(node, standing) },
-            payload: node.payload.as_str(),
+            payload: node.payload.as_str().into(),
             version: node.version.as_str(),
         }
     }

@@ -1,7 +1,7 @@
 //! The HTTP face for agents: `/v1/graph` for the default product, `/{product}/v1/graph` for every one.
 
-use super::{Answer, Query, Refusal, Settings, answer};
-use crate::{catalog::Live, clock::SharedClock, http::etag, telemetry::Metrics};
+use super::{Answer, Query, Refusal, Settings, answer, document_routes};
+use crate::{catalog::Live, clock::SharedClock, fleet::UnknownPayloads, http::etag, telemetry::Metrics};
 use axum::{
     Router,
     body::Body,
@@ -24,15 +24,19 @@ pub struct Agents {
     pub clock: SharedClock,
     /// What is counted.
     pub metrics: Metrics,
+    /// Payloads that no release has.
+    pub unknown: Arc<UnknownPayloads>,
 }
 
 /// The routes.
 pub fn routes(agents: Agents) -> Router {
+    let documents = document_routes::routes(agents.clone());
     Router::new()
         .route("/v1/graph", get(default_graph))
         .route("/{product}/v1/graph", get(product_graph))
         .layer(CorsLayer::new().allow_origin(Any))
         .with_state(agents)
+        .merge(documents)
 }
 
 async fn default_graph(State(agents): State<Agents>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
@@ -69,7 +73,11 @@ impl Agents {
         if *product != *self.settings.default_product.as_str() && !catalog.has_product(product) {
             return Err(Refusal::UnknownProduct(product.into()));
         }
-        answer(&catalog, &self.settings, product, &query, self.clock.now().into())
+        let answer = answer(&catalog, &self.settings, product, &query, self.clock.now().into())?;
+        if let (Answer::Unknown(_), Some(payload)) = (&answer, &query.os_checksum) {
+            self.unknown.count(product, &query.stream, &query.basearch, query.scheme(), payload);
+        }
+        Ok(answer)
     }
 }
 
@@ -82,7 +90,7 @@ fn respond(answer: &Answer, headers: &HeaderMap) -> Response {
     let to = response.headers_mut();
     to.insert(header::CONTENT_TYPE, JSON);
     to.insert(header::CACHE_CONTROL, CACHING);
-    if let Answer::Whole(rendered) = answer {
+    if let Answer::Whole(rendered) | Answer::Unknown(rendered) = answer {
         let tag = etag::strong(&rendered.hash);
         let held = etag::is_held(headers, &tag);
         to.insert(header::ETAG, tag);

@@ -1,0 +1,141 @@
+//! The HTTP face of upstream's documents, and of single images in them.
+
+use super::{
+    documents::{Kind, Origin, document, moves_with_time},
+    images::{self, Wanted},
+    routes::Agents,
+};
+use crate::{
+    catalog::{Rendered, StreamEntry},
+    http::{
+        etag,
+        problem::{Problem, ProblemKind},
+    },
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, RawQuery, State},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use tower_http::{
+    compression::CompressionLayer,
+    cors::{Any, CorsLayer},
+};
+
+/// The routes: at the root for the default product, below its name for every one.
+pub fn routes(agents: Agents) -> Router {
+    let mut router = Router::new();
+    for root in ["", "/{product}"] {
+        router = router
+            .route(&format!("{root}/streams/{{file}}"), serve(Kind::Stream))
+            .route(&format!("{root}/updates/{{file}}"), serve(Kind::Updates))
+            .route(&format!("{root}/release-notes/{{file}}"), serve(Kind::ReleaseNotes))
+            .route(&format!("{root}/prod/streams/{{stream}}/releases.json"), serve(Kind::Releases))
+            .route(&format!("{root}/images"), get(image));
+    }
+    router
+        .layer(CompressionLayer::new())
+        .layer(CorsLayer::new().allow_origin(Any).expose_headers([header::ETAG, header::LAST_MODIFIED]))
+        .with_state(agents)
+}
+
+type Parameters = Path<BTreeMap<String, String>>;
+
+fn serve(kind: Kind) -> MethodRouter<Agents> {
+    get(async move |State(agents): State<Agents>, Path(path): Parameters, headers: HeaderMap| {
+        match agents.find(kind, &path) {
+            Ok(text) => conditional(&text, kind.media_type(), &headers),
+            Err(problem) => problem.into_response(),
+        }
+    })
+}
+
+async fn image(
+    State(agents): State<Agents>,
+    Path(path): Parameters,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match agents.image(&path, query.as_deref().unwrap_or_default(), &headers) {
+        Ok((text, media_type)) => conditional(&text, media_type, &headers),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Agents {
+    fn entry(&self, path: &BTreeMap<String, String>, stream: &str) -> Result<Arc<StreamEntry>, Problem> {
+        let catalog = self.live.get().ok_or(ProblemKind::NotReady)?;
+        let product = path.get("product").map_or(self.settings.default_product.as_str(), String::as_str);
+        let entry = catalog.stream(product, stream).cloned().ok_or(ProblemKind::NotFound)?;
+        if entry.is_synthetic() && !self.settings.offer_synthetic {
+            return Err(
+                ProblemKind::NotReady.because("the stream holds sample payloads, which are offered on loopback alone")
+            );
+        }
+        Ok(entry)
+    }
+
+    fn find(&self, kind: Kind, path: &BTreeMap<String, String>) -> Result<Rendered, Problem> {
+        let stream = match (path.get("stream"), path.get("file")) {
+            (Some(stream), _) => stream.as_str(),
+            (None, Some(file)) => file.strip_suffix(kind.suffix()).ok_or(ProblemKind::NotFound)?,
+            (None, None) => return Err(ProblemKind::NotFound.into()),
+        };
+        let entry = self.entry(path, stream)?;
+        let make = || {
+            let origin = Origin {
+                stream: entry.stream(),
+                original: entry.source(kind.as_str()).map(AsRef::as_ref),
+                changed_at: entry.changed_at(),
+                now: self.clock.now().into(),
+            };
+            document(kind, &origin).map(|document| Rendered::dated(document.body.into(), document.changed_at))
+        };
+        let text = if kind == Kind::Updates && moves_with_time(entry.stream()) {
+            make()
+        } else {
+            entry.text(kind.as_str(), make)
+        };
+        text.ok_or_else(|| ProblemKind::NotFound.because("upstream has published no such document of this stream"))
+    }
+
+    fn image(
+        &self,
+        path: &BTreeMap<String, String>,
+        query: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Rendered, &'static str), Problem> {
+        let wanted = Wanted::parse(query)?;
+        let entry = self.entry(path, &wanted.stream)?;
+        let Some(metadata) = entry.source(Kind::Stream.as_str()) else {
+            return Err(ProblemKind::NotFound.because("upstream has published no images of this stream"));
+        };
+        let image = images::find(metadata, &wanted)?;
+        let (text, media_type) = image.rendered(wanted.is_plain(headers));
+        Ok((Rendered::dated(text.into(), entry.changed_at()), media_type))
+    }
+}
+
+/// Documents are the same for everybody, and change without notice.
+const CACHING: HeaderValue = HeaderValue::from_static("public, no-cache");
+
+fn conditional(text: &Rendered, media_type: &'static str, headers: &HeaderMap) -> Response {
+    let changed_at = SystemTime::from(text.changed_at);
+    // The same text goes out in several encodings, so that the tag is a weak one.
+    let tag = etag::weak(&text.hash);
+    let mut response = if etag::is_current(headers, &tag, changed_at) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Response::new(Body::from(text.body.clone()))
+    };
+    let to = response.headers_mut();
+    to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    to.insert(header::CACHE_CONTROL, CACHING);
+    to.insert(header::LAST_MODIFIED, etag::date(changed_at));
+    to.insert(header::ETAG, tag);
+    response
+}
