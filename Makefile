@@ -3,8 +3,6 @@
 SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 export LOCKKEEPER_STREAMS_DIR ?= ./streams
-# Where the tests' PostgreSQL lives; made anew by every run.
-TEST_DATA := target/tmp/test-postgres
 
 .PHONY: help
 help: ## list what can be made
@@ -21,15 +19,17 @@ build: ## build what ships: target/release/lockkeeper
 
 .PHONY: test
 test: postgres ## run every test against a real PostgreSQL, which this starts itself
-	@cargo build --quiet --locked --bin lockkeeper
-	@rm -rf $(TEST_DATA)
-	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
-	target/debug/lockkeeper database exec --data-dir $(TEST_DATA) -- scripts/run-tests.sh
+	@scripts/with-postgres.sh scripts/run-tests.sh
 
 .PHONY: crash
 crash: postgres ## kill -9 of the service, of imports and of PostgreSQL at random points, twenty times
 	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
 	CRASH_ROUNDS=20 cargo test --locked --test it -- --nocapture crash::
+
+.PHONY: races
+races: postgres ## a thousand changes from four processes over three streams at once
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
+	RACES_CHANGES=1000 cargo test --locked --test it -- --nocapture races::
 
 .PHONY: lint
 lint: ## formatting, lints, dependencies, and whether the checked queries are up to date
@@ -40,11 +40,11 @@ lint: ## formatting, lints, dependencies, and whether the checked queries are up
 
 .PHONY: sqlx
 sqlx: postgres ## renew the checked queries' data under .sqlx/ after a change to SQL or migrations
-	@scripts/check-queries.sh renew
+	@scripts/with-postgres.sh scripts/check-queries.sh renew
 
 .PHONY: sqlx-check
 sqlx-check: postgres ## fail if the checked queries' data is not what the code and the migrations say
-	@scripts/check-queries.sh compare
+	@scripts/with-postgres.sh scripts/check-queries.sh compare
 
 .PHONY: postgres
 postgres:

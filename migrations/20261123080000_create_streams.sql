@@ -17,5 +17,5 @@ create table streams (
     constraint streams_name_unique unique (product_id, name),
     constraint streams_name_grammar check (name ~ '^[a-z0-9][a-z0-9._-]{0,63}$'),
     constraint streams_revision_counts check (revision >= 0),
-    constraint streams_arches_not_null check (array_position(arches, null) is null)
+    constraint streams_arches_grammar check (array_to_string(arches, ' ', '?') ~ '^[a-z0-9_ ]*$')
 );

@@ -14,7 +14,7 @@ create table releases (
     constraint releases_position_unique unique (stream_id, position) deferrable initially deferred,
     constraint releases_of_stream_unique unique (stream_id, id),
     constraint releases_version_length check (octet_length(version) between 1 and 255),
-    constraint releases_occurrence_from_upstream check (occurrence = 0 or (occurrence > 0 and origin = 'upstream')),
+    constraint releases_occurrence_counts check (occurrence >= 0),
     constraint releases_position_counts check (position >= 0),
     constraint releases_state_known check (state in ('draft', 'published', 'withdrawn')),
     constraint releases_origin_known check (origin in ('upstream', 'git', 'local'))

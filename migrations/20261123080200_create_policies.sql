@@ -6,7 +6,7 @@ create table barriers (
     arches     text[],
     origin     text not null,
     constraint barriers_reason_given check (octet_length(reason) <= 4096 and (origin = 'upstream' or btrim(reason) <> '')),
-    constraint barriers_arches_some check (cardinality(arches) > 0),
+    constraint barriers_arches_grammar check (cardinality(arches) > 0 and array_to_string(arches, ' ', '?') ~ '^[a-z0-9_ ]+$'),
     constraint barriers_origin_known check (origin in ('upstream', 'git', 'local'))
 );
 
@@ -16,7 +16,7 @@ create table dead_ends (
     arches     text[],
     origin     text not null,
     constraint dead_ends_reason_given check (octet_length(reason) <= 4096 and (origin = 'upstream' or btrim(reason) <> '')),
-    constraint dead_ends_arches_some check (cardinality(arches) > 0),
+    constraint dead_ends_arches_grammar check (cardinality(arches) > 0 and array_to_string(arches, ' ', '?') ~ '^[a-z0-9_ ]+$'),
     constraint dead_ends_origin_known check (origin in ('upstream', 'git', 'local'))
 );
 
@@ -35,6 +35,6 @@ create table blocked_updates (
     constraint blocked_updates_target foreign key (stream_id, target_release_id) references releases (stream_id, id),
     constraint blocked_updates_target_differs check (target_release_id <> first_release_id),
     constraint blocked_updates_reason_given check (octet_length(reason) <= 4096 and btrim(reason) <> ''),
-    constraint blocked_updates_arches_some check (cardinality(arches) > 0),
+    constraint blocked_updates_arches_grammar check (cardinality(arches) > 0 and array_to_string(arches, ' ', '?') ~ '^[a-z0-9_ ]+$'),
     constraint blocked_updates_origin_known check (origin in ('upstream', 'git', 'local'))
 );

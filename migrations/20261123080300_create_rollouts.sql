@@ -25,6 +25,7 @@ create table rollouts (
     constraint rollouts_selector_some check (
         cardinality(selector_arches) > 0 and cardinality(selector_schemes) > 0
         and cardinality(selector_groups) > 0 and cardinality(selector_platforms) > 0),
+    constraint rollouts_selector_arches_grammar check (array_to_string(selector_arches, ' ', '?') ~ '^[a-z0-9_ ]+$'),
     constraint rollouts_course_known check (course in ('constant', 'linear', 'steps')),
     constraint rollouts_course_complete check (
         (course = 'linear') = (duration_minutes is not null) and (course = 'linear') = (end_share is not null)
@@ -34,7 +35,8 @@ create table rollouts (
     constraint rollouts_shares_finite check (
         start_share > '-Infinity' and start_share < 'Infinity'
         and coalesce(0.0 <= all (step_shares) and 1.0 >= all (step_shares), true)),
-    constraint rollouts_share_in_range check (origin = 'upstream' or start_share between 0 and 1),
+    -- One of upstream's that was stopped here keeps upstream's ramp.
+    constraint rollouts_share_in_range check (origin = 'upstream' or state <> 'active' or start_share between 0 and 1),
     constraint rollouts_end_share_in_range check (end_share between 0 and 1),
     constraint rollouts_state_known check (state in ('active', 'paused', 'completed', 'aborted')),
     constraint rollouts_paused_at_an_instant check ((state = 'paused') = (paused_at is not null)),

@@ -2,12 +2,17 @@
 
 use super::{entry::StreamEntry, streams::Catalog};
 use crate::{
-    domain::stream::StreamId,
-    store::{Access, State, StoreError},
+    domain::stream::{Revision, StreamId},
+    store::{Access, State, StoreError, streams::Head},
     telemetry::Metrics,
 };
 use arc_swap::ArcSwapOption;
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The newest catalog; none until the store has been read once.
 #[derive(Debug, Default)]
@@ -33,50 +38,46 @@ pub struct Follower {
     live: Arc<Live>,
     metrics: Metrics,
     interval: Duration,
+    /// Streams that could not be read, at the revision that was told of.
+    broken: Mutex<BTreeMap<StreamId, Revision>>,
 }
+
+/// How long the store may take to tell what changed.
+const MOST_TIME: Duration = Duration::from_secs(30);
 
 impl Follower {
     /// Follows the store; besides listening, it asks every `interval` whether it missed something.
     #[must_use]
     pub fn new(access: Arc<Access>, live: Arc<Live>, metrics: Metrics, interval: Duration) -> Self {
-        Self { access, live, metrics, interval }
+        Self { access, live, metrics, interval, broken: Mutex::default() }
     }
 
-    /// Follows until `stopped` ends. A database that is away is waited for: polls go on with what is there.
-    pub async fn run(self, stopped: impl Future<Output = ()>) {
-        tokio::pin!(stopped);
-        let mut away = false;
+    /// Follows the store for as long as this is polled. A database that is away is waited for: polls go on with what is there.
+    pub async fn follow_for_ever(&self) {
         loop {
-            let followed = tokio::select! {
-                () = &mut stopped => return,
-                followed = self.follow() => followed,
-            };
-            if let Err(error) = followed {
-                self.metrics.database_failed();
-                if !away {
+            let Err(error) = self.follow().await;
+            self.metrics.database_failed();
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database is away; polls go on with what was loaded"
+            );
+            loop {
+                tokio::time::sleep(self.interval).await;
+                if let Err(error) = self.access.revive().await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "the database is away; polls go on with what was loaded"
+                        "the private PostgreSQL does not come back"
                     );
+                } else if self.refresh().await.is_ok() {
+                    break;
                 }
-                away = true;
             }
-            if let Err(error) = self.access.revive().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the private PostgreSQL does not come back");
-            }
-            tokio::select! {
-                () = &mut stopped => return,
-                () = tokio::time::sleep(self.interval) => {}
-            }
-            if away && self.refresh().await.is_ok() {
-                tracing::info!("the database is back");
-                away = false;
-            }
+            tracing::info!("the database is back");
         }
     }
 
     /// Listens and refreshes until the database fails.
-    async fn follow(&self) -> Result<(), StoreError> {
+    async fn follow(&self) -> Result<Infallible, StoreError> {
         // Listen first: a change between reading and listening would be missed.
         let mut changes = self.access.store().listen().await?;
         loop {
@@ -91,8 +92,13 @@ impl Follower {
     /// Reads what changed, all of it in one state of the store, and swaps it in.
     ///
     /// # Errors
-    /// The database is away, or a row cannot be.
+    /// The database is away or does not answer in time.
     pub async fn refresh(&self) -> Result<(), StoreError> {
+        let late = |_| StoreError::Timeout { seconds: MOST_TIME.as_secs() };
+        tokio::time::timeout(MOST_TIME, self.try_refresh()).await.map_err(late)?
+    }
+
+    async fn try_refresh(&self) -> Result<(), StoreError> {
         let present = self.live.get();
         let mut catalog = present.as_deref().cloned().unwrap_or_default();
         let mut transaction = self.access.store().begin_read("refresh_catalog").await?;
@@ -104,9 +110,17 @@ impl Follower {
         let mut changed: Vec<State> = Vec::new();
         for head in &heads {
             let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
-            if shown.is_none_or(|shown| shown.revision() < head.revision) {
+            // A lower number made later is another history: a backup that was restored.
+            let is_newer =
+                |shown: &Arc<StreamEntry>| shown.revision() < head.revision || shown.changed_at() < head.changed_at;
+            if shown.is_none_or(is_newer) {
                 let at_hand = |hash| shown.and_then(|entry| entry.source_by_hash(hash));
-                changed.push(transaction.load_state(head, at_hand).await?);
+                match transaction.load_state(head, at_hand).await {
+                    Ok(state) => changed.push(state),
+                    // The other streams go on; this one stays as it is until somebody mends it.
+                    Err(error @ StoreError::Corrupt { .. }) => self.tell_broken(head, &error),
+                    Err(error) => return Err(error),
+                }
             }
         }
         transaction.commit().await?;
@@ -128,5 +142,14 @@ impl Follower {
         }
         self.live.set(catalog);
         Ok(())
+    }
+
+    fn tell_broken(&self, head: &Head, error: &StoreError) {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        if broken.insert(head.id.clone(), head.revision) != Some(head.revision) {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, stream = %head.id, revision = %head.revision, "a stream cannot be read and stays as it was");
+            self.metrics.stream_broken(&head.id);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `lockkeeper database`: the database below the service, for other programs and for doubts.
 
-use super::options::{Common, runtime};
+use super::options::{Common, Stop, runtime, with_database};
+use super::output::say;
 use crate::{
     config::Flags,
     domain::stream::Revision,
@@ -8,7 +9,13 @@ use crate::{
 };
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use std::{ffi::OsString, os::unix::process::ExitStatusExt, process::ExitCode};
+use rustix::process::Pid;
+use std::{
+    ffi::OsString,
+    os::unix::process::ExitStatusExt,
+    process::{ExitCode, ExitStatus},
+};
+use tokio::signal::unix::SignalKind;
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -42,22 +49,33 @@ impl Exec {
         let settings = self.common.settings(Flags::default())?;
         let Some((program, arguments)) = self.command.split_first() else { return Ok(ExitCode::FAILURE) };
         runtime()?.block_on(async {
+            let mut stop = Stop::new()?;
             let access = Access::open(&settings.database, &settings.data_dir).await?;
             let mut command = tokio::process::Command::new(program);
             command.args(arguments).env("DATABASE_URL", access.url());
-            // The terminal sends an interrupt to the command too; we go on to tidy up after it.
-            let mut interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-            let mut child = command.spawn().with_context(|| program.to_string_lossy().into_owned())?;
-            let status = loop {
-                tokio::select! {
-                    status = child.wait() => break status?,
-                    _ = interrupts.recv() => {}
-                }
-            };
+            let status = wait_for(command, &mut stop).await.with_context(|| program.to_string_lossy().into_owned());
             access.close().await?;
+            let status = status?;
             let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
             Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
         })
+    }
+}
+
+/// Runs a command to its end. Signals are for the command: it ends, and we tidy up after it.
+async fn wait_for(mut command: tokio::process::Command, stop: &mut Stop) -> std::io::Result<ExitStatus> {
+    let mut child = command.spawn()?;
+    loop {
+        let signal = tokio::select! {
+            status = child.wait() => return status,
+            signal = stop.wait() => signal,
+        };
+        // The terminal sends an interrupt to both of us.
+        let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        if let Some(pid) = pid.filter(|_| signal != SignalKind::interrupt()) {
+            // A command that just ended needs none.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
     }
 }
 
@@ -70,12 +88,8 @@ pub(super) struct Check {
 impl Check {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        runtime()?.block_on(async {
-            let access = Access::open(&settings.database, &settings.data_dir).await?;
-            let problems = check(&access).await;
-            access.close().await?;
-            Ok(report(&problems?))
-        })
+        let results = runtime()?.block_on(with_database(&settings, async |access| Ok(check(access).await?)))?;
+        Ok(report(&results))
     }
 }
 
@@ -102,12 +116,11 @@ async fn check(access: &Access) -> Result<Vec<(String, Result<Revision, String>)
     Ok(results)
 }
 
-#[expect(clippy::print_stdout, reason = "the findings are what was asked for")]
 fn report(results: &[(String, Result<Revision, String>)]) -> ExitCode {
     for (stream, result) in results {
         match result {
-            Ok(revision) => println!("{stream}: {revision} revisions, in order"),
-            Err(problem) => println!("{stream}: {problem}"),
+            Ok(revision) => say(format!("{stream}: {revision} revisions, in order")),
+            Err(problem) => say(format!("{stream}: {problem}")),
         }
     }
     let broken = results.iter().any(|(_, result)| result.is_err());

@@ -1,13 +1,16 @@
 //! `lockkeeper export`: the streams in upstream's format.
 
-use super::options::{Common, runtime};
+use super::options::{Common, runtime, with_database};
+use super::output::say;
 use crate::{
     clock::{Clock, SystemClock},
     config::Flags,
-    domain::{product::ProductName, stream::StreamName},
+    domain::{
+        product::ProductName,
+        stream::{StreamId, StreamName},
+    },
     exchange::fcos::export::{export, write},
     manage::Manage,
-    store::Access,
 };
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -52,35 +55,27 @@ impl Fcos {
             None => settings.fcos.product()?,
         };
         let stream = self.stream.as_deref().map(StreamName::parse).transpose().context("--stream")?;
-        runtime()?.block_on(async {
-            let access = Access::open(&settings.database, &settings.data_dir).await?;
-            let states = async {
-                access.store().migrate().await?;
-                let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
-                manage
-                    .states(|id| id.product == product && stream.as_ref().is_none_or(|stream| id.stream == *stream))
-                    .await
-            };
-            let states = states.await;
-            access.close().await?;
-            let states = states?;
-            ensure!(!states.is_empty(), "there is no such stream");
-            for state in &states {
-                let source = |kind: &str| state.sources.get(kind).map(AsRef::as_ref);
-                for exported in export(&state.stream, state.changed_at, SystemClock.now().into(), source) {
-                    write(&self.to, &exported).with_context(|| self.to.join(&exported.path).display().to_string())?;
-                    tell(&exported.path, &exported.findings);
-                }
+        let states = runtime()?.block_on(with_database(&settings, async |access| {
+            access.store().migrate().await?;
+            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
+            let wanted = |id: &StreamId| id.product == product && stream.as_ref().is_none_or(|name| id.stream == *name);
+            Ok(manage.states(wanted).await?)
+        }))?;
+        ensure!(!states.is_empty(), "there is no such stream");
+        for state in &states {
+            let source = |kind: &str| state.sources.get(kind).map(AsRef::as_ref);
+            for exported in export(&state.stream, state.changed_at, SystemClock.now().into(), source) {
+                write(&self.to, &exported).with_context(|| self.to.join(&exported.path).display().to_string())?;
+                tell(&exported.path, &exported.findings);
             }
-            Ok(ExitCode::SUCCESS)
-        })
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what was done is what was asked for")]
 fn tell(path: &str, findings: &[crate::domain::finding::Finding]) {
-    println!("{path}");
+    say(path);
     for finding in findings {
-        println!("  {finding}");
+        say(format!("  {finding}"));
     }
 }

@@ -1,6 +1,7 @@
 //! `lockkeeper fleet`: what a running service has seen of the nodes.
 
 use super::options::{Common, runtime};
+use super::output::say;
 use crate::{config::Flags, fleet::Unknowns};
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -48,13 +49,12 @@ impl Unknown {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the list is what was asked for")]
 fn tell(unknowns: &Unknowns) {
     for unknown in &unknowns.payloads {
         let crate::fleet::UnknownPayload { product, stream, arch, scheme, payload, polls } = unknown;
-        println!("{polls}\t{product}/{stream}\t{arch}\t{scheme}\t{payload}");
+        say(format!("{polls}\t{product}/{stream}\t{arch}\t{scheme}\t{payload}"));
     }
     if unknowns.others > 0 {
-        println!("{}\tothers, not told apart", unknowns.others);
+        say(format!("{}\tothers, not told apart", unknowns.others));
     }
 }

@@ -80,13 +80,11 @@ pub(super) struct Fcos {
     at: Option<Epoch>,
 }
 
-/// A question in a file of cases; what else stands there is ignored.
+/// The files of a question in a file of cases; what else stands on the line is the question, or ignored.
 #[derive(Debug, Deserialize)]
 struct Case {
     releases: PathBuf,
     updates: PathBuf,
-    #[serde(flatten)]
-    question: Question,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,7 +137,7 @@ impl Fcos {
             bail!("--stream and --arch are needed");
         };
         let files = match (self.releases, self.updates, self.from) {
-            (Some(releases), Some(updates), _) => GraphFiles { releases, updates },
+            (Some(releases), Some(updates), _) => GraphFiles { releases, updates, metadata: None },
             (_, _, Some(folder)) => GraphFiles::below(&folder, &StreamName::parse(&stream).context("--stream")?),
             _ => bail!("--from, or --releases and --updates, are needed"),
         };
@@ -164,13 +162,15 @@ struct Catalogs(HashMap<(PathBuf, PathBuf, String), Catalog>);
 
 impl Catalogs {
     fn answer_case(&mut self, folder: &std::path::Path, line: &str) -> anyhow::Result<String> {
-        let Case { releases, updates, question } = serde_json::from_str(line)?;
+        let Case { releases, updates } = serde_json::from_str(line)?;
+        let question: Question = serde_json::from_str(line)?;
         let key = (releases, updates, question.stream.clone());
         let catalog = match self.0.entry(key) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
                 let (releases, updates, stream) = entry.key();
-                let files = GraphFiles { releases: folder.join(releases), updates: folder.join(updates) };
+                let files =
+                    GraphFiles { releases: folder.join(releases), updates: folder.join(updates), metadata: None };
                 let catalog = catalog(&files, stream)?;
                 entry.insert(catalog)
             }

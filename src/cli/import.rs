@@ -1,6 +1,7 @@
 //! `lockkeeper import`: takes over what upstream publishes, beside a running service or without one.
 
-use super::options::{Common, actor, runtime};
+use super::options::{Common, actor, runtime, with_database};
+use super::output::say;
 use crate::{
     clock::SystemClock,
     config::{Flags, Settings},
@@ -14,7 +15,6 @@ use crate::{
         source::Location,
     },
     manage::{Author, Manage, Outcome},
-    store::Access,
 };
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -91,8 +91,7 @@ impl Fcos {
             }
             return Ok(ExitCode::FAILURE);
         }
-        let access = Access::open(&settings.database, &settings.data_dir).await?;
-        let result = async {
+        with_database(&settings, async |access| {
             access.store().migrate().await?;
             let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
             for (id, fetched) in ids.iter().zip(fetched) {
@@ -111,11 +110,9 @@ impl Fcos {
                     }
                 }
             }
-            anyhow::Ok(())
-        };
-        let result = result.await;
-        access.close().await?;
-        result?;
+            Ok(())
+        })
+        .await?;
         Ok(match (failed, drifted) {
             (true, _) => ExitCode::FAILURE,
             (false, true) => ExitCode::from(DRIFT),
@@ -124,14 +121,13 @@ impl Fcos {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what was done is what was asked for")]
 fn tell(id: &StreamId, report: &Report) {
     match &report.outcome {
-        Outcome::Unchanged { revision } => println!("{id}: nothing new, revision {revision} stays"),
-        Outcome::Changed { revision, diff } => print!("{id}: revision {revision}\n{diff}"),
+        Outcome::Unchanged { revision } => say(format!("{id}: nothing new, revision {revision} stays")),
+        Outcome::Changed { revision, diff } => say(format!("{id}: revision {revision}\n{diff}").trim_end()),
     }
     for finding in &report.findings {
-        println!("{id}: {finding}");
+        say(format!("{id}: {finding}"));
     }
 }
 

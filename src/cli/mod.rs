@@ -7,6 +7,7 @@ mod fleet;
 mod graph;
 mod import;
 mod options;
+mod output;
 mod serve;
 
 pub use commands::run;

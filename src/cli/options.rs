@@ -1,5 +1,6 @@
 //! What several commands share: settings, logs, the runtime, and who is at the keyboard.
 
+use crate::store::Access;
 use crate::{
     config::{Flags, LogFormat, Settings, Sources, load},
     telemetry::{LogShape, start_logs},
@@ -7,6 +8,7 @@ use crate::{
 use anyhow::Context;
 use clap::Args;
 use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
@@ -43,4 +45,43 @@ pub(super) fn actor() -> String {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
     format!("local:{user}")
+}
+
+/// The signals that ask us to stop, heard from the moment that this is made.
+pub(super) struct Stop(Vec<(SignalKind, Signal)>);
+
+impl Stop {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let signals = kinds.into_iter().map(|kind| Ok((kind, signal(kind)?)));
+        Ok(Self(signals.collect::<std::io::Result<_>>().context("signals")?))
+    }
+
+    /// Waits for one of them.
+    pub(super) async fn wait(&mut self) -> SignalKind {
+        let waiting = self.0.iter_mut().map(|(kind, signal)| {
+            Box::pin(async {
+                signal.recv().await;
+                *kind
+            })
+        });
+        futures_util::future::select_all(waiting).await.0
+    }
+}
+
+/// Opens the database for some work, and closes it however that ends, a signal among the ends.
+pub(super) async fn with_database<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Access) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut stop = Stop::new()?;
+    let access = Access::open(&settings.database, &settings.data_dir).await?;
+    let done = tokio::select! {
+        done = work(&access) => done,
+        _ = stop.wait() => Err(anyhow::anyhow!("stopped by a signal")),
+    };
+    let closed = access.close().await;
+    let done = done?;
+    closed?;
+    Ok(done)
 }

@@ -1,6 +1,7 @@
 //! `lockkeeper serve`
 
 use super::options::{Common, runtime};
+use super::output::say;
 use crate::{clock::SystemClock, config::Flags, server::Service};
 use anyhow::Context;
 use clap::Args;
@@ -58,9 +59,9 @@ impl Serve {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "they are what was asked for")]
 fn hint(agents: SocketAddr, status: SocketAddr) {
-    println!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'");
-    println!("  curl http://{status}/healthz/ready");
-    println!("  lockkeeper import fcos --from DIR    # in another shell; DIR laid out as Fedora CoreOS's metadata");
+    say(format!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'"));
+    say(format!("  curl http://{status}/healthz/ready"));
+    say("  lockkeeper import fcos --from DIR    # in another shell; DIR laid out as Fedora CoreOS's metadata"
+        .to_string());
 }

@@ -43,7 +43,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     }
     figment = figment
         .merge(Env::raw().only(&["DATABASE_URL"]).filter(|_| has_database_url()).map(|_| "database.url".into()))
-        .merge(Env::prefixed(PREFIX).filter(|key| !is_of_a_cluster(key.as_str())).split("__"));
+        .merge(Env::prefixed(PREFIX).filter(|key| !is_no_setting(key.as_str())).split("__"));
     let flags = &sources.flags;
     let path = |path: &Path| path.to_string_lossy().into_owned();
     for (setting, value) in [
@@ -70,8 +70,9 @@ fn has_database_url() -> bool {
 }
 
 /// Kubernetes gives every container variables named after the services around it: a service called lockkeeper would give
-/// `LOCKKEEPER_SERVICE_HOST`, `LOCKKEEPER_PORT`, `LOCKKEEPER_PORT_8080_TCP`, ..., which are no settings.
-fn is_of_a_cluster(key: &str) -> bool {
+/// `LOCKKEEPER_SERVICE_HOST`, `LOCKKEEPER_PORT`, `LOCKKEEPER_PORT_8080_TCP`, ..., which are no settings. Nor is the one that
+/// names the file.
+fn is_no_setting(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
-    key == "PORT" || key.starts_with("PORT_") || key.starts_with("SERVICE_")
+    key == "CONFIG" || key == "PORT" || key.starts_with("PORT_") || key.starts_with("SERVICE_")
 }

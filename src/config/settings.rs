@@ -3,7 +3,7 @@
 use super::{
     catalog::CatalogSettings,
     database::DatabaseSettings,
-    error::{ConfigError, positive, to_std},
+    error::{ConfigError, positive},
     fcos::FcosSettings,
     listen::{ListenSettings, Listeners},
     log::LogSettings,
@@ -74,13 +74,5 @@ impl Settings {
     /// An address is none.
     pub fn listeners(&self) -> Result<Listeners, ConfigError> {
         self.listeners.resolve(&self.listen)
-    }
-}
-
-impl Settings {
-    /// How long requests in flight have to finish.
-    #[must_use]
-    pub fn grace(&self) -> std::time::Duration {
-        to_std(self.shutdown_grace)
     }
 }

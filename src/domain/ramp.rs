@@ -193,9 +193,11 @@ mod tests {
                 let ended = matches!(&ramp.course, Course::Linear { duration, .. } if paused_at >= linear_end(ramp.start(), *duration));
                 prop_assert!(ended || (resumed.share_at(now) - ramp.share_at(paused_at)).abs() < 1e-12);
             }
-            for later in (0..400_000).step_by(1013) {
-                let unpaused = ramp.share_at(Epoch(now.0 + later - wait));
-                prop_assert!(resumed.share_at(Epoch(now.0 + later)) <= unpaused.max(ramp.share_at(Epoch(now.0 + later))) + 1e-9);
+            if pause >= ramp.start().0 {
+                for later in (0..400_000).step_by(1013) {
+                    let without_the_wait = ramp.share_at(Epoch(pause + later));
+                    prop_assert!(resumed.share_at(Epoch(now.0 + later)) <= without_the_wait + 1e-9);
+                }
             }
         }
     }

@@ -90,6 +90,19 @@ impl Stream {
         self.releases.iter().enumerate().filter(|(_, release)| release.state != ReleaseState::Draft)
     }
 
+    /// The releases by what identifies them: the version, and how often it stood there before. Only upstream lists a version
+    /// twice.
+    #[must_use]
+    pub fn identified(&self) -> Vec<((&Version, usize), &Release)> {
+        let mut seen: BTreeMap<&Version, usize> = BTreeMap::new();
+        let mut occurrence = |version| {
+            let times = seen.entry(version).or_default();
+            *times += 1;
+            *times - 1
+        };
+        self.releases.iter().map(|release| ((&release.version, occurrence(&release.version)), release)).collect()
+    }
+
     /// The place of a version, which is its age unless it is a draft: of one that upstream lists twice, the older one's.
     #[must_use]
     pub fn position_of(&self, version: &Version) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! Stream documents as TOML files: `<folder>/<product>/<stream>.toml`.
 
-use super::locate::{line_at, line_of};
+use super::locate::{Lines, line_at};
 use crate::domain::{
     document::{StreamDocument, Strictness},
     stream::Stream,
@@ -13,6 +13,9 @@ use thiserror::Error;
 
 /// The most bytes that a document may have.
 pub const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The most problems of one document that are told: who has more begins with these.
+const MOST_PROBLEMS: usize = 50;
 
 /// Why a document was not taken.
 #[derive(Debug, Error)]
@@ -65,19 +68,20 @@ pub fn read(text: &str) -> Result<Stream, Vec<Placed>> {
         vec![syntax(text, &field, error.inner())]
     })?;
     Stream::from_document(&document, Strictness::Ours).map_err(|problems| {
+        let lines = Lines::of(text);
         let place = |problem: crate::domain::document::Problem| Placed {
-            line: line_of(text, &problem.path),
+            line: lines.line_of(&problem.path),
             field: problem.path,
             message: problem.message,
         };
-        problems.into_iter().map(place).collect()
+        problems.into_iter().take(MOST_PROBLEMS).map(place).collect()
     })
 }
 
 fn syntax(text: &str, field: &str, error: &toml::de::Error) -> Placed {
     let line = match error.span() {
         Some(span) if span.start > 0 || field == "." => line_at(text, span.start),
-        _ => line_of(text, field),
+        _ => Lines::of(text).line_of(field),
     };
     Placed { line, field: field.into(), message: error.message().into() }
 }
@@ -107,7 +111,7 @@ pub fn read_file(path: &Path) -> Result<Stream, DocumentError> {
         let lies_in = lies_in.unwrap_or_default();
         if says != lies_in {
             let message = format!("is {says:?}, but the file lies where {lies_in:?} belongs");
-            return Err(wrong(vec![Placed { line: line_of(&text, field), field: field.into(), message }]));
+            return Err(wrong(vec![Placed { line: Lines::of(&text).line_of(field), field: field.into(), message }]));
         }
     }
     Ok(stream)

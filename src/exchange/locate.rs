@@ -1,28 +1,42 @@
 //! From a field's path in a TOML document to its line.
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
-/// The line, counted from 1, on which the value at this path begins, or the nearest thing around it that is there.
-#[must_use]
-pub fn line_of(text: &str, path: &str) -> usize {
-    let Ok(table) = DeTable::parse(text) else { return 1 };
-    let mut start = table.span().start;
-    let mut steps = steps(path);
-    let Some(mut here) = steps.next().and_then(|key| table.get_ref().get(key)) else {
-        return line_at(text, start);
-    };
-    start = here.span().start;
-    for step in steps {
-        let next = match here.get_ref() {
-            DeValue::Table(table) => table.get(step),
-            DeValue::Array(array) => step.parse::<usize>().ok().and_then(|index| array.get(index)),
-            _ => None,
-        };
-        let Some(next) = next else { break };
-        here = next;
-        start = here.span().start;
+/// A document in which places are looked up.
+pub(super) struct Lines<'a> {
+    text: &'a str,
+    table: Option<Spanned<DeTable<'a>>>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self { text, table: DeTable::parse(text).ok() }
     }
-    line_at(text, start)
+
+    /// The line, counted from 1, on which the value at this path begins, or the nearest thing around it that is there.
+    pub(super) fn line_of(&self, path: &str) -> usize {
+        let Some(table) = &self.table else { return 1 };
+        let mut start = table.span().start;
+        let mut steps = steps(path);
+        let Some(mut here) = steps.next().and_then(|key| table.get_ref().get(key)) else {
+            return line_at(self.text, start);
+        };
+        start = here.span().start;
+        for step in steps {
+            let next = match here.get_ref() {
+                DeValue::Table(table) => table.get(step),
+                DeValue::Array(array) => step.parse::<usize>().ok().and_then(|index| array.get(index)),
+                _ => None,
+            };
+            let Some(next) = next else { break };
+            here = next;
+            start = here.span().start;
+        }
+        line_at(self.text, start)
+    }
 }
 
 /// `releases[3].barrier.reason` as its keys and indices.
@@ -31,8 +45,7 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The line of a byte offset.
-#[must_use]
-pub fn line_at(text: &str, offset: usize) -> usize {
+pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
@@ -52,7 +65,7 @@ mod tests {
             ("releases[1].payloads[1].arch", 11),
             ("releases[1].payloads[1].id", 11),
         ] {
-            assert_eq!(line_of(text, path), line, "{path}");
+            assert_eq!(Lines::of(text).line_of(path), line, "{path}");
         }
     }
 }

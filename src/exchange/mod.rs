@@ -4,5 +4,5 @@
 
 pub mod documents;
 pub mod fcos;
-pub mod locate;
+mod locate;
 mod toml_text;

@@ -8,7 +8,7 @@ use crate::{
         hash::ContentHash,
         stream::{Revision, Stream, StreamId},
     },
-    store::{Store, StoreError, retrying, revisions::Record},
+    store::{LostRace, Store, StoreError, Transaction, retrying, revisions::Record},
 };
 use thiserror::Error;
 
@@ -87,6 +87,12 @@ pub enum ChangeError<E: std::error::Error + 'static> {
     Broken(Vec<Problem>),
 }
 
+impl<E: std::error::Error + 'static> LostRace for ChangeError<E> {
+    fn lost_a_race(&self) -> bool {
+        matches!(self, Self::Store(error) if error.lost_a_race())
+    }
+}
+
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -125,6 +131,49 @@ impl Manage {
         decide: &impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
     ) -> Result<(Outcome, T), ChangeError<E>> {
         let mut transaction = self.store.begin("change_stream").await?;
+        let change = self.change_in(&mut transaction, id, author, documents, decide).await?;
+        if let (Outcome::Changed { .. }, _) = change {
+            transaction.announce().await?;
+            transaction.commit().await?;
+        }
+        Ok(change)
+    }
+
+    /// Starts a store that has no stream from these: all of them or none. Was it so?
+    ///
+    /// # Errors
+    /// The store failed, or one of them breaks a rule.
+    pub async fn start_from(
+        &self,
+        streams: &[Stream],
+        author: &Author,
+    ) -> Result<bool, ChangeError<std::convert::Infallible>> {
+        let start = async || {
+            let mut transaction = self.store.begin("start_store").await?;
+            transaction.lock_all_streams().await?;
+            if streams.is_empty() || !transaction.heads().await?.is_empty() {
+                return Ok(false);
+            }
+            for stream in streams {
+                let decide = |_: Option<&Stream>| Ok(Decision { stream: stream.clone(), value: () });
+                self.change_in(&mut transaction, &stream.id, author, &[], &decide).await?;
+            }
+            transaction.announce().await?;
+            transaction.commit().await?;
+            Ok(true)
+        };
+        retrying("start_store", start).await
+    }
+
+    /// One change within a transaction that somebody else commits.
+    async fn change_in<T, E: std::error::Error + 'static>(
+        &self,
+        transaction: &mut Transaction,
+        id: &StreamId,
+        author: &Author,
+        documents: &[KeptDocument],
+        decide: &impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
+    ) -> Result<(Outcome, T), ChangeError<E>> {
         let head = transaction.lock_stream(id).await?;
         let present = match head.revision {
             Revision(0) => None,
@@ -149,8 +198,6 @@ impl Manage {
             request_id: author.request_id.clone(),
         };
         transaction.record_revision(head.key, revision, &next, &record).await?;
-        transaction.announce().await?;
-        transaction.commit().await?;
         Ok((Outcome::Changed { revision, diff: Diff::between(&before, &next) }, value))
     }
 }

@@ -32,3 +32,52 @@ impl Bound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        sync::Arc,
+    };
+    use tokio::sync::{Notify, oneshot};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn stopping_finishes_the_request_that_is_being_answered() {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tell, wait) = (begun.clone(), go_on.clone());
+        let router = Router::new().route(
+            "/",
+            get(async move || {
+                tell.notify_one();
+                wait.notified().await;
+                "finished"
+            }),
+        );
+        let bound = Bound::to("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = bound.address;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(bound.serve(router, async {
+            let _ = stopped.await;
+        }));
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut connection = TcpStream::connect(address).unwrap();
+            connection.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        begun.notified().await;
+        stop.send(()).unwrap();
+        // Nobody is let in any more, and yet it goes on.
+        while TcpStream::connect(address).is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!serving.is_finished());
+        go_on.notify_one();
+        assert!(asking.await.unwrap().ends_with("finished"));
+        serving.await.unwrap();
+    }
+}

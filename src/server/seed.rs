@@ -3,7 +3,7 @@
 use crate::{
     catalog::Follower,
     domain::stream::Stream,
-    manage::{Author, ChangeError, Decision, Manage, Outcome},
+    manage::{Author, ChangeError, Manage},
     store::{Access, StoreError},
 };
 use std::{convert::Infallible, time::Duration};
@@ -42,40 +42,14 @@ async fn try_prepare(
     follower: &Follower,
 ) -> Result<(), PrepareError> {
     access.store().migrate().await?;
-    if only_seeded(access).await? {
-        for stream in documents {
-            seed(manage, stream).await?;
-        }
-    }
-    follower.refresh().await?;
-    Ok(())
-}
-
-const ACTOR: &str = "lockkeeper";
-
-/// Is there nothing, or nothing but what a start that was cut short left behind?
-async fn only_seeded(access: &Access) -> Result<bool, StoreError> {
-    let mut transaction = access.store().begin_read("look_for_streams").await?;
-    let mut only = true;
-    for head in transaction.heads().await? {
-        let records = transaction.revision_records(head.key).await?;
-        only &= records.iter().all(|(_, record)| record.actor == ACTOR);
-    }
-    transaction.commit().await?;
-    Ok(only)
-}
-
-async fn seed(manage: &Manage, document: &Stream) -> Result<(), ChangeError<Infallible>> {
     let author = Author {
-        actor: ACTOR.into(),
+        actor: "lockkeeper".into(),
         reason: "an empty store was started from stream documents".into(),
         request_id: None,
     };
-    // Another process may have been faster: what is there stays.
-    let decide = |present: Option<&Stream>| Ok(Decision { stream: present.unwrap_or(document).clone(), value: () });
-    let (outcome, ()) = manage.change_stream(&document.id, &author, &[], decide).await?;
-    if let Outcome::Changed { .. } = outcome {
-        tracing::info!(stream = %document.id, releases = document.releases.len(), "a stream was started from its document");
+    if manage.start_from(documents, &author).await? {
+        tracing::info!(streams = documents.len(), "an empty store was started from stream documents");
     }
+    follower.refresh().await?;
     Ok(())
 }

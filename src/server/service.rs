@@ -5,7 +5,7 @@ use crate::{
     api,
     catalog::{Follower, Live},
     clock::SharedClock,
-    config::{self, ConfigError, Listeners, Settings},
+    config::{self, ConfigError, DatabaseSettings, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents::{self, DocumentError},
     fleet::UnknownPayloads,
@@ -19,10 +19,12 @@ use axum::Router;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use thiserror::Error;
 use tokio::{sync::watch, task::JoinSet};
@@ -108,47 +110,48 @@ impl Service {
         stop: impl Future<Output = ()>,
         ready: impl FnOnce() + Send + 'static,
     ) -> Result<(), ServeError> {
-        let access = Arc::new(Access::open(&self.settings.database, &self.settings.data_dir).await?);
         let (stopping, stopped) = watch::channel(false);
         let metrics = Metrics::default();
         let live = Arc::new(Live::default());
         let draining = Arc::new(AtomicBool::new(false));
         let routers = self.routers(&live, &metrics, &draining)?;
 
-        let mut tasks = JoinSet::new();
+        // Who asks before the database is there is told so.
+        let mut listening = JoinSet::new();
         for bound in self.bound {
             let router = routers.get(&bound.configured).cloned().unwrap_or_default();
-            tasks.spawn(bound.serve(router, until(stopped.clone())));
+            listening.spawn(bound.serve(router, until(stopped.clone())));
         }
-        let follower = Follower::new(access.clone(), live.clone(), metrics.clone(), self.settings.catalog.interval());
-        let manage = Manage::new(access.store().clone(), self.clock);
-        let (documents, keeper) = (self.documents, access.clone());
-        let interval = self.settings.catalog.interval();
-        let quit = until(stopped.clone());
-        tasks.spawn(async move {
-            let mut quit = std::pin::pin!(quit);
-            tokio::select! {
-                () = &mut quit => return,
-                () = seed::prepare(&keeper, &manage, &documents, &follower, interval) => {}
-            }
-            ready();
-            follower.run(quit).await;
-        });
+        let database = Database {
+            settings: self.settings.database.clone(),
+            data_dir: self.settings.data_dir.clone(),
+            interval: self.settings.catalog.interval(),
+            documents: self.documents,
+            clock: self.clock,
+            live,
+            metrics,
+        };
+        let mut following = tokio::spawn(database.follow(until(stopped), ready));
+        let failed = tokio::select! {
+            () = stop => None,
+            ended = &mut following => Some(ended),
+        };
 
-        stop.await;
         tracing::info!("stopping: requests in flight are finished");
         draining.store(true, Ordering::Relaxed);
         stopping.send_replace(true);
         let grace = self.settings.shutdown_grace.unsigned_abs();
-        let finished = async { while tasks.join_next().await.is_some() {} };
+        let finished = async { while listening.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, finished).await.is_err() {
             tracing::warn!("some requests did not finish in time and were cut off");
         }
-        tasks.shutdown().await;
-        if let Ok(access) = Arc::try_unwrap(access) {
-            access.close().await?;
-        }
-        Ok(())
+        listening.shutdown().await;
+        let ended = match failed {
+            Some(ended) => ended,
+            None => following.await,
+        };
+        // A task that panicked has told its story in the log.
+        ended.unwrap_or(Ok(()))
     }
 
     /// One router an address: those that share one are merged.
@@ -170,7 +173,8 @@ impl Service {
             status::Status { live: live.clone(), metrics: metrics.clone(), draining: draining.clone(), unknown };
         let mut routers: BTreeMap<SocketAddr, Router> = BTreeMap::new();
         for (address, routes) in [
-            (self.listeners.agents, fcos::routes::routes(agents)),
+            (self.listeners.agents, fcos::routes::routes(agents.clone())),
+            (self.listeners.agents, fcos::document_routes::routes(agents)),
             (self.listeners.managers, api::v1::routes()),
             (self.listeners.status, status::routes(status)),
         ] {
@@ -190,6 +194,40 @@ fn fcos_settings(settings: &Settings, agents: SocketAddr) -> Result<fcos::Settin
         },
         offer_synthetic: settings.offer_synthetic || agents.ip().is_loopback(),
     })
+}
+
+/// The database's side of the service.
+struct Database {
+    settings: DatabaseSettings,
+    data_dir: PathBuf,
+    interval: Duration,
+    documents: Vec<Stream>,
+    clock: SharedClock,
+    live: Arc<Live>,
+    metrics: Metrics,
+}
+
+impl Database {
+    /// Opens the database, prepares it, and follows it until `stopped` ends; then closes it, whatever went before.
+    async fn follow(self, stopped: impl Future<Output = ()>, ready: impl FnOnce()) -> Result<(), ServeError> {
+        let access = Arc::new(Access::open(&self.settings, &self.data_dir).await?);
+        let follower = Follower::new(access.clone(), self.live, self.metrics, self.interval);
+        let manage = Manage::new(access.store().clone(), self.clock);
+        let work = async {
+            seed::prepare(&access, &manage, &self.documents, &follower, self.interval).await;
+            ready();
+            follower.follow_for_ever().await;
+        };
+        tokio::select! {
+            () = stopped => {}
+            () = work => {}
+        }
+        drop(follower);
+        match Arc::try_unwrap(access) {
+            Ok(access) => Ok(access.close().await?),
+            Err(_) => Ok(()),
+        }
+    }
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

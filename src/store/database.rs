@@ -8,7 +8,12 @@ use sqlx::{
 };
 use std::str::FromStr;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+/// A schema that is ahead of this program is no error: migrations are made so that the program before goes on working.
+fn migrations() -> sqlx::migrate::Migrator {
+    let mut migrations = sqlx::migrate!();
+    migrations.set_ignore_missing(true);
+    migrations
+}
 
 /// Everything that is kept.
 #[derive(Debug, Clone)]
@@ -45,9 +50,9 @@ impl Store {
     /// Brings the schema up to date. Processes that do so together queue on a lock; each migration runs once.
     ///
     /// # Errors
-    /// The database is away, or is of a newer program.
+    /// The database is away.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS.run(&self.pool).await.map_err(StoreError::Migrate)
+        migrations().run(&self.pool).await.map_err(StoreError::Migrate)
     }
 
     /// Closes all connections.

@@ -24,6 +24,12 @@ pub enum StoreError {
         /// What.
         problem: String,
     },
+    /// The database did not answer in time.
+    #[error("the database did not answer within {seconds} s")]
+    Timeout {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The address of the database cannot be read.
     #[error("the database's address is not usable")]
     Address(#[source] sqlx::Error),
@@ -39,10 +45,16 @@ impl StoreError {
     pub(crate) fn corrupt(table: &'static str, problem: impl std::fmt::Display) -> Self {
         Self::Corrupt { table, problem: problem.to_string() }
     }
+}
 
-    /// Would the same transaction, tried again, perhaps go through? (Serialization failure, deadlock.)
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
+/// Tells whether the same transaction, tried again, would perhaps go through.
+pub trait LostRace {
+    /// Was it only a race that was lost? (Serialization failure, deadlock.)
+    fn lost_a_race(&self) -> bool;
+}
+
+impl LostRace for StoreError {
+    fn lost_a_race(&self) -> bool {
         let Self::Database { source: sqlx::Error::Database(error), .. } = self else {
             return false;
         };

@@ -21,7 +21,7 @@ pub mod upstream;
 
 pub use access::{Access, AccessError};
 pub use database::Store;
-pub use error::StoreError;
+pub use error::{LostRace, StoreError};
 pub use rows::StreamKey;
 pub use state::State;
 pub use transaction::{Transaction, retrying};

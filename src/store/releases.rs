@@ -58,15 +58,10 @@ impl ReleaseKeys<'_> {
     }
 }
 
-/// The releases of a stream by what identifies them: the version, and how often it stood there before.
+/// The releases of a stream by what identifies them, as columns have it.
 fn identified(stream: &Stream) -> Vec<((&Version, i32), &Release)> {
-    let mut seen: HashMap<&Version, i32> = HashMap::new();
-    let mut next = |version| {
-        let times = seen.entry(version).or_insert(-1);
-        *times += 1;
-        *times
-    };
-    stream.releases.iter().map(|release| ((&release.version, next(&release.version)), release)).collect()
+    let column = |occurrence| i32::try_from(occurrence).unwrap_or(i32::MAX);
+    stream.identified().into_iter().map(|((version, times), release)| ((version, column(times)), release)).collect()
 }
 
 /// For each release the payloads that an older one has as well, which only upstream does.

@@ -89,20 +89,6 @@ impl Transaction {
         })
     }
 
-    /// When a revision was made.
-    pub(super) async fn revision_time(&mut self, key: StreamKey, number: Revision) -> Result<Timestamp, StoreError> {
-        sqlx::query_scalar!(
-            r#"-- name: revision_time
-            select made_at as "made_at: jiff_sqlx::Timestamp" from revisions where stream_id = $1 and number = $2"#,
-            key.0,
-            number.0
-        )
-        .fetch_one(self.connection())
-        .await
-        .map(jiff_sqlx::Timestamp::to_jiff)
-        .map_err(StoreError::at("revision_time"))
-    }
-
     /// Who made each revision, oldest first.
     ///
     /// # Errors

@@ -53,7 +53,6 @@ impl Transaction {
             };
             sources.insert(kind.clone(), content);
         }
-        let changed_at = self.revision_time(head.key, head.revision).await?;
-        Ok(State { stream, revision: head.revision, changed_at, sources })
+        Ok(State { stream, revision: head.revision, changed_at: head.changed_at, sources })
     }
 }

@@ -7,6 +7,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::domain::stream::{Revision, Stream, StreamId};
+use jiff::Timestamp;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Head {
     pub id: StreamId,
     /// Its newest revision.
     pub revision: Revision,
+    /// When that was made; for a stream that is new, the beginning of time.
+    pub changed_at: Timestamp,
 }
 
 impl Transaction {
@@ -27,9 +30,12 @@ impl Transaction {
     pub async fn heads(&mut self) -> Result<Vec<Head>, StoreError> {
         let rows = sqlx::query!(
             "-- name: heads
-            select streams.id, products.name as product, streams.name as stream, streams.revision
-            from streams join products on products.id = streams.product_id
-            where streams.revision > 0 order by products.name, streams.name",
+            select streams.id, products.name as product, streams.name as stream, streams.revision,
+                revisions.made_at as \"made_at: jiff_sqlx::Timestamp\"
+            from streams
+            join products on products.id = streams.product_id
+            join revisions on revisions.stream_id = streams.id and revisions.number = streams.revision
+            order by products.name, streams.name",
         )
         .fetch_all(self.connection())
         .await
@@ -37,9 +43,22 @@ impl Transaction {
         rows.into_iter()
             .map(|row| {
                 let id = StreamId { product: parse("products", &row.product)?, stream: parse("streams", &row.stream)? };
-                Ok(Head { key: StreamKey(row.id), id, revision: Revision(row.revision) })
+                let changed_at = row.made_at.to_jiff();
+                Ok(Head { key: StreamKey(row.id), id, revision: Revision(row.revision), changed_at })
             })
             .collect()
+    }
+
+    /// Keeps every other writer away until this transaction ends.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn lock_all_streams(&mut self) -> Result<(), StoreError> {
+        sqlx::query!("-- name: lock_all_streams\nlock table streams in share row exclusive mode")
+            .execute(self.connection())
+            .await
+            .map(drop)
+            .map_err(StoreError::at("lock_all_streams"))
     }
 
     /// Locks a stream against other writers until this transaction ends; makes its row if it is new (revision 0 then).
@@ -66,7 +85,9 @@ impl Transaction {
         .map_err(StoreError::at("ensure_stream"))?;
         let row = sqlx::query!(
             "-- name: lock_stream
-            select streams.id, streams.revision
+            select streams.id, streams.revision, (
+                select made_at from revisions where stream_id = streams.id and number = streams.revision
+            ) as \"made_at: jiff_sqlx::Timestamp\"
             from streams join products on products.id = streams.product_id
             where products.name = $1 and streams.name = $2
             for update of streams",
@@ -76,7 +97,8 @@ impl Transaction {
         .fetch_one(self.connection())
         .await
         .map_err(StoreError::at("lock_stream"))?;
-        Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision) })
+        let changed_at = row.made_at.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff);
+        Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision), changed_at })
     }
 
     /// The whole stream as its rows have it.

@@ -1,10 +1,13 @@
 //! Named transactions: begun in one way, and tried again where the database says that it would help.
 
-use super::{database::Store, error::StoreError};
+use super::{
+    database::Store,
+    error::{LostRace, StoreError},
+};
 use sqlx::{PgConnection, Postgres};
 use std::future::Future;
 
-/// A transaction with a name for logs and metrics. Dropped without [`Transaction::commit`] it leaves no trace.
+/// A transaction with a name for errors. Dropped without [`Transaction::commit`] it leaves no trace.
 #[derive(Debug)]
 pub struct Transaction {
     name: &'static str,
@@ -59,23 +62,17 @@ const MOST_TRIES: u32 = 10;
 /// Whatever the last try failed with.
 pub async fn retrying<T, E, F>(name: &'static str, mut transaction: impl FnMut() -> F) -> Result<T, E>
 where
-    E: std::error::Error + 'static,
+    E: LostRace + std::fmt::Display,
     F: Future<Output = Result<T, E>>,
 {
     let mut tries = 1;
     loop {
         match transaction().await {
-            Err(error) if tries < MOST_TRIES && lost_a_race(&error) => {
-                tracing::debug!(transaction = name, tries, "a transaction lost a race and is tried again");
+            Err(error) if tries < MOST_TRIES && error.lost_a_race() => {
+                tracing::debug!(transaction = name, tries, %error, "a transaction lost a race and is tried again");
                 tries += 1;
             }
             result => return result,
         }
     }
-}
-
-fn lost_a_race(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .filter_map(|error| error.downcast_ref::<StoreError>())
-        .any(StoreError::is_retryable)
 }

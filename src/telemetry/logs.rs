@@ -15,11 +15,12 @@ pub enum LogShape {
 /// Starts logging for this process; a second call changes nothing.
 pub fn start_logs(shape: LogShape, filter: Targets) {
     let colours = std::io::stderr().is_terminal();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
-    let layer = match shape {
-        LogShape::Text => layer.boxed(),
-        LogShape::Json => layer.json().boxed(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines = match shape {
+        LogShape::Text => lines.boxed(),
+        LogShape::Json => lines.json().boxed(),
     };
-    // Only the first subscriber of a process counts; tests start several servers in one.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    // The filter is the whole registry's: one on the layer alone forgets events after somebody asked whether one would be
+    // logged, as sqlx does at each query (tokio-rs/tracing#2519).
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }

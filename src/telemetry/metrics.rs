@@ -14,6 +14,7 @@ pub struct Metrics {
     polls: Family<PollLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     revisions: Family<StreamLabels, Gauge>,
+    broken: Family<StreamLabels, Counter>,
     database_up: Gauge,
     database_failures: Counter,
 }
@@ -47,6 +48,8 @@ impl Default for Metrics {
             "The revision of each stream that polls are answered from",
             revisions.clone(),
         );
+        let broken = Family::<StreamLabels, Counter>::default();
+        registry.register("catalog_broken", "Revisions of a stream that could not be read", broken.clone());
         let database_up = Gauge::default();
         registry.register("database_up", "1 while the database answers, 0 while it does not", database_up.clone());
         let database_failures = Counter::default();
@@ -56,7 +59,7 @@ impl Default for Metrics {
             database_failures.clone(),
         );
         registry.register("build", "This program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        Self { registry: Arc::new(registry), polls, requests, revisions, database_up, database_failures }
+        Self { registry: Arc::new(registry), polls, requests, revisions, broken, database_up, database_failures }
     }
 }
 
@@ -86,6 +89,11 @@ impl Metrics {
     /// A stream is served from this revision on.
     pub fn stream_loaded(&self, stream: &impl ToString, revision: i64) {
         self.revisions.get_or_create(&StreamLabels { stream: stream.to_string() }).set(revision);
+    }
+
+    /// A revision of a stream could not be read.
+    pub fn stream_broken(&self, stream: &impl ToString) {
+        self.broken.get_or_create(&StreamLabels { stream: stream.to_string() }).inc();
     }
 
     /// Everything, in the text format of `OpenMetrics`.

@@ -138,7 +138,7 @@ fn what_is_wrong_is_named_by_line_and_field() {
     an unknown key
       18: releases[1].rollouts[0].start_sahre: unknown field `start_sahre`, expected one of `selector`, `start`, `start_share`, `duration`, `end_share`, `steps`, `state`, `paused_at`, `origin`
     an unknown key at the top
-      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `origin`, `arches`, `sources`, `releases`, `blocked_updates`
+      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `origin`, `arches`, `mirrors`, `sources`, `releases`, `blocked_updates`
     a time that is none
       19: releases[1].rollouts[1].start: is "tomorrow", not a time in whole seconds such as 2026-07-22T14:00:00Z
     a duration that is none
@@ -238,7 +238,7 @@ async fn an_empty_store_starts_from_documents_once() {
             settings.fcos.default_product = "os".into();
         })
         .await;
-        assert_eq!(server.revision("os/stable").await, Some(1));
+        assert_eq!((server.revision("os/stable").await, server.revision("os/edge").await), (Some(1), None));
         server.at(1_784_728_800);
         let (_, silent) =
             server.get("/v1/graph?stream=stable&basearch=x86_64&os_checksum=aa&rollout_wariness=0.5").await;
@@ -250,5 +250,6 @@ async fn an_empty_store_starts_from_documents_once() {
         server.stop().await;
         // What stands in the folder later matters no more.
         crate::support::upstream::write(folder.path(), "os/stable.toml", &GOOD.replace("\"keys\"", "\"other\""));
+        crate::support::upstream::write(folder.path(), "os/edge.toml", &GOOD.replace("\"stable\"", "\"edge\""));
     }
 }

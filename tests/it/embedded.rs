@@ -131,3 +131,69 @@ fn the_exit_code_of_a_command_is_passed_on() {
     assert_eq!(run("exit 7"), Some(7));
     assert_eq!(run("kill -9 $$"), Some(137));
 }
+
+#[test]
+fn a_command_that_is_not_there_or_is_told_to_stop_leaves_nothing_running() {
+    let folder = folder();
+    let mut missing = lockkeeper();
+    missing.args(["database", "exec", "--data-dir"]).arg(folder.path()).args(["--", "/nowhere"]);
+    assert!(!missing.status().unwrap().success());
+    assert_eq!(postmaster(folder.path()), None);
+    let (mut told, _) = user(folder.path());
+    assert!(postmaster(folder.path()).is_some());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&told), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(told.wait().unwrap().code(), Some(143));
+    assert_eq!(postmaster(folder.path()), None);
+}
+
+#[test]
+fn what_the_environment_says_of_other_databases_does_not_matter() {
+    let folder = folder();
+    let output = lockkeeper()
+        .args(["database", "check", "--data-dir"])
+        .arg(folder.path())
+        .envs([
+            ("PGPORT", "5433"),
+            ("PGSSLMODE", "require"),
+            ("PGHOST", "nowhere"),
+            ("PGUSER", "x"),
+            ("PGDATABASE", "y"),
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn sessions_of_one_account_share_it() {
+    let folder = folder();
+    let (first, url) = user(folder.path());
+    let output = lockkeeper()
+        .args(["database", "exec", "--data-dir"])
+        .arg(folder.path())
+        .args(["--", "sh", "-c", "echo \"$DATABASE_URL\""])
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stdout).trim(), url);
+    leave(first);
+}
+
+#[test]
+fn files_that_are_in_use_out_of_reach_are_left_alone() {
+    let folder = folder();
+    let (first, url) = user(folder.path());
+    // As seen from another container: the socket is not there, and process numbers mean something else.
+    let socket = Path::new(url.split("host=").nth(1).unwrap().split('&').next().unwrap()).join(".s.PGSQL.5432");
+    let hidden = socket.with_extension("hidden");
+    std::fs::rename(&socket, &hidden).unwrap();
+    let note = folder.path().join("postgres/started-in");
+    let kept = std::fs::read_to_string(&note).unwrap();
+    std::fs::write(&note, "pid:[1]").unwrap();
+    let output = lockkeeper().args(["database", "check", "--data-dir"]).arg(folder.path()).output().unwrap();
+    assert!(text(&output.stderr).contains("is in use out of reach"), "{}", text(&output.stderr));
+    std::fs::write(&note, kept).unwrap();
+    std::fs::rename(&hidden, &socket).unwrap();
+    leave(first);
+    assert_eq!(postmaster(folder.path()), None);
+}

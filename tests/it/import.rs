@@ -9,6 +9,7 @@ use crate::support::{
 use lockkeeper::{
     clock::SystemClock,
     domain::{
+        finding::Severity,
         origin::Origin,
         product::ProductName,
         stream::{Revision, Stream, StreamId, StreamName},
@@ -167,13 +168,13 @@ fn a_document_that_cannot_be_read_names_the_place_and_changes_nothing() {
         },
     ];
     insta::assert_snapshot!(told.join("\n"), @r#"
-    truncated: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: releases[2].version: EOF while parsing a string at line 1 column 548
+    truncated: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: releases[2].commits[0].checksum: EOF while parsing a string at line 1 column 548
     10 MB of brackets: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: [0]: invalid type: sequence, expected a string at line 1 column 1
     brackets deep inside: lockkeeper: fedora-coreos/stable was not imported: DIR/updates/stable.json: releases[0][0]: invalid type: sequence, expected a string at line 1 column 15
     something behind it: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: .: trailing characters at line 1 column 559
-    a number for a version: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: releases[1].version: invalid type: integer `7`, expected a string at line 1 column 387
+    a number for a version: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: releases[1].version: invalid type: integer `7`, expected a string at line 1 column 248
     an empty version: lockkeeper: fedora-coreos/stable was not imported: releases.json: releases[1].version: must not be empty
-    a word for an epoch: lockkeeper: fedora-coreos/stable was not imported: DIR/updates/stable.json: releases[2].metadata.rollout.start_epoch: invalid type: string "soon", expected i64 at line 1 column 247
+    a word for an epoch: lockkeeper: fedora-coreos/stable was not imported: DIR/updates/stable.json: releases[2].metadata.rollout.start_epoch: invalid type: string "soon", expected i64 at line 1 column 289
     another stream: lockkeeper: fedora-coreos/stable was not imported: updates.json: stream: is "next", the document was to be of "stable"
     "#);
 }
@@ -222,8 +223,8 @@ async fn what_was_set_here_survives_the_next_import() {
     assert!(after.releases[0].dead_end.is_some());
     let told: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @"
-    warning: release 44.1.0: its barrier was set here and differs from upstream's; ours stays
-    warning: release 44.2.0: its rollout was set here and differs from upstream's; ours stays
+    drift: release 44.1.0: its barrier as set here is not upstream's; ours stays
+    drift: release 44.2.0: its rollouts as set here is not upstream's; ours stays
     ");
 }
 
@@ -266,6 +267,105 @@ async fn upstream_does_not_move_a_release_that_was_published_here() {
 }
 
 #[tokio::test]
+async fn upstream_may_take_over_an_alias_or_a_draft() {
+    let database = Database::new().await;
+    let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
+    let manage = manage(store.clone());
+    upstream::plain(2).write(folder.path(), "stable");
+    run(&manage, folder.path()).await;
+    change(&manage, |stream| {
+        let key = stream.releases[1].payloads.keys().next().unwrap().clone();
+        let alias = lockkeeper::domain::payload::PayloadId::parse("c0ffee").unwrap();
+        stream.releases[1].aliases.insert(key, [alias].into());
+        let mut draft = stream.releases[1].clone();
+        (draft.version, draft.origin) = (lockkeeper::domain::version::Version::parse("44.2.0").unwrap(), Origin::Local);
+        draft.state = lockkeeper::domain::release::ReleaseState::Draft;
+        (draft.payloads, draft.aliases) = Default::default();
+        stream.releases.push(draft);
+    })
+    .await;
+    let mut documents = upstream::plain(4);
+    documents.releases["releases"][1]["commits"][0]["checksum"] = "c0ffee".into();
+    documents.write(folder.path(), "stable");
+    let report = run(&manage, folder.path()).await;
+    let told: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    drift: release 44.2.0: was a draft here; upstream has published it
+    warning: release 44.1.0: its alias on x86_64 checksum is upstream's payload now and is dropped
+    ");
+    let (_, stream) = present(&store).await;
+    assert!(stream.releases[1].aliases.is_empty());
+    assert_eq!(stream.aged().count(), 4);
+
+    // An alias that becomes another release's payload is a conflict, and is told by name.
+    change(&manage, |stream| {
+        let key = stream.releases[1].payloads.keys().next().unwrap().clone();
+        let alias = lockkeeper::domain::payload::PayloadId::parse("decaf").unwrap();
+        stream.releases[1].aliases.insert(key, [alias].into());
+    })
+    .await;
+    documents.releases["releases"][2]["commits"][0]["checksum"] = "decaf".into();
+    documents.write(folder.path(), "stable");
+    let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
+    let error = import_fetched(&manage, &stable(), &author(), &fetched).await.unwrap_err();
+    assert_eq!(error.to_string(), "releases.json: upstream gives decaf to 44.2.0, here it is an alias of 44.1.0");
+}
+
+#[tokio::test]
+async fn what_upstream_takes_away_does_not_take_our_stop_with_it() {
+    let database = Database::new().await;
+    let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
+    let manage = manage(store.clone());
+    let mut documents = upstream::plain(3);
+    // A share out of range, and a version listed twice: what went wrong can be stopped here.
+    documents.updates["releases"][2]["metadata"]["rollout"]["start_percentage"] = json!(100.0);
+    documents.releases["releases"][1]["version"] = "44.2.0".into();
+    documents.write(folder.path(), "stable");
+    run(&manage, folder.path()).await;
+    change(&manage, |stream| {
+        stream.releases[2].state = lockkeeper::domain::release::ReleaseState::Withdrawn;
+        stream.releases[2].origin = Origin::Local;
+        for release in &mut stream.releases[1..] {
+            release.rollouts[0] = release.rollouts[0].abort().unwrap();
+            release.rollouts[0].origin = Origin::Local;
+        }
+    })
+    .await;
+    let (_, stopped) = present(&store).await;
+    let report = run(&manage, folder.path()).await;
+    assert_eq!(present(&store).await.1, stopped);
+    assert_eq!(report.findings.iter().filter(|finding| finding.severity == Severity::Drift).count(), 3);
+    for left in [2, 1] {
+        documents.releases["releases"].as_array_mut().unwrap().truncate(left);
+        documents.write(folder.path(), "stable");
+        let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
+        let result = import_fetched(&manage, &stable(), &author(), &fetched).await;
+        // The withdrawn one stays as ours; without the other, it would lose its place.
+        assert_eq!(result.is_ok(), left == 2);
+        assert_eq!(present(&store).await.1.releases, stopped.releases);
+    }
+    change(&manage, |stream| drop(stream.releases.pop())).await;
+    let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
+    let error = import_fetched(&manage, &stable(), &author(), &fetched).await.unwrap_err();
+    assert_eq!(error.to_string(), "releases.json: upstream removed 44.2.0, on which something was set here");
+}
+
+#[tokio::test]
+async fn who_stops_listening_does_not_stop_an_import() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    for stream in ["next", "stable", "testing"] {
+        upstream::plain(300).write(folder.path(), stream);
+    }
+    let mut command = lockkeeper();
+    command.env("DATABASE_URL", &database.url).args(["import", "fcos", "--from"]).arg(folder.path());
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    let mut transaction = database.store().await.begin_read("test").await.unwrap();
+    assert_eq!(transaction.heads().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn documents_come_from_a_web_site_too() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     for stream in ["next", "stable", "testing"] {
@@ -297,8 +397,11 @@ fn every_fixture_is_taken() {
     let Some(fixtures) = fixtures::fcos() else { return };
     let id = |stream: &str| StreamId { stream: StreamName::parse(stream).unwrap(), ..stable() };
     let read = |releases: &Path, updates: &Path, stream: &str| {
-        let files =
-            lockkeeper::exchange::fcos::source::GraphFiles { releases: releases.into(), updates: updates.into() };
+        let files = lockkeeper::exchange::fcos::source::GraphFiles {
+            releases: releases.into(),
+            updates: updates.into(),
+            metadata: None,
+        };
         files.read(&id(stream)).unwrap()
     };
     let mut states = 0;

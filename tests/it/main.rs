@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::format_push_string,
     clippy::cast_precision_loss,
@@ -15,10 +16,12 @@ mod contract;
 mod crash;
 mod documents;
 mod embedded;
+mod exchange;
 mod golden;
 mod import;
 mod options;
 mod privacy;
+mod races;
 mod service;
 mod store;
 mod support;

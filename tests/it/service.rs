@@ -1,16 +1,15 @@
 //! The service over HTTP.
 
 use crate::support::{
-    client,
-    postgres::Database,
+    client, eventually,
+    postgres::{Database, kill_9},
     program::{self, import, lockkeeper},
     server::Server,
     upstream,
 };
 use reqwest::Method;
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader},
     process::Stdio,
 };
 
@@ -94,7 +93,11 @@ async fn headers_are_as_the_contract_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_shows_without_a_restart() {
     let database = Database::new().await;
-    let server = Server::start(&database).await;
+    // Only word of the change can bring it: nobody asks for hours.
+    let server = Server::start_with(&database, |settings| {
+        settings.catalog.poll_interval = jiff::SignedDuration::from_hours(5);
+    })
+    .await;
     let folder = tempfile::tempdir().unwrap();
     for count in 1..=3 {
         upstream::plain(count).write(folder.path(), "stable");
@@ -219,20 +222,116 @@ fn listening(log: &mut impl BufRead) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopping_finishes_requests_in_flight() {
+async fn a_change_shows_where_word_of_it_does_not_come_through() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let folder = tempfile::tempdir().unwrap();
+    upstream::plain(1).write(folder.path(), "stable");
+    import(&database.url, folder.path());
+    server.shows("fedora-coreos/stable", 1).await;
+    // As behind a pooler: a revision without its notification.
+    let mut connection = database.connection().await;
+    for statement in [
+        "insert into revisions select stream_id, 2, made_at + interval '1 s', actor, reason, request_id, document from revisions",
+        "insert into revision_sources select stream_id, 2, kind, hash from revision_sources",
+        "update streams set revision = 2",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    server.shows("fedora-coreos/stable", 2).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_cannot_be_read_holds_up_no_other() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
-    upstream::plain(2).write(folder.path(), "stable");
+    for stream in ["next", "stable"] {
+        upstream::plain(2).write(folder.path(), stream);
+    }
     import(&database.url, folder.path());
     let server = Server::start(&database).await;
-    let mut connection = TcpStream::connect(server.agents).unwrap();
-    connection.write_all(format!("GET {POLL} HTTP/1.1\r\nhost: x\r\n").as_bytes()).unwrap();
-    // The request is on its way when the service is told to stop; a second one makes sure that the first has been accepted.
-    assert_eq!(server.get(POLL).await.0, 200);
-    let stopping = tokio::spawn(server.stop());
-    connection.write_all(b"connection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    stopping.await.unwrap();
+    let mut connection = database.connection().await;
+    for statement in [
+        "alter table releases drop constraint releases_state_known",
+        "update releases set state = 'odd' from streams where streams.id = stream_id and streams.name = 'next'",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    upstream::plain(3).write(folder.path(), "stable");
+    import(&database.url, folder.path());
+    server.shows("fedora-coreos/stable", 2).await;
+    server.stop().await;
+    // A process that starts now serves what it can.
+    let server = Server::start(&database).await;
+    assert_eq!(
+        (server.revision("fedora-coreos/stable").await, server.revision("fedora-coreos/next").await),
+        (Some(2), None)
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_was_restored_is_followed() {
+    let database = Database::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    for count in 1..=3 {
+        upstream::plain(count).write(folder.path(), "stable");
+        import(&database.url, folder.path());
+    }
+    let server = Server::start(&database).await;
+    assert_eq!(server.revision("fedora-coreos/stable").await, Some(3));
+    let mut connection = database.connection().await;
+    for statement in [
+        "update streams set revision = 1",
+        "delete from revision_sources where number > 1",
+        "delete from revisions where number > 1",
+        "delete from releases where position > 0",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    upstream::plain(2).write(folder.path(), "stable");
+    import(&database.url, folder.path());
+    let nodes = async || {
+        let graph: serde_json::Value = serde_json::from_str(&server.get(POLL).await.1).unwrap();
+        graph["nodes"].as_array().unwrap().len()
+    };
+    eventually("the new history shows", async || nodes().await == 2).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_are_answered_while_the_database_is_away_and_it_is_followed_when_it_is_back() {
+    let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    let folder = tempfile::Builder::new().permissions(open_to_all).tempdir().unwrap();
+    let (data_dir, from) = (folder.path().join("data"), folder.path().join("upstream"));
+    let database = Database::new().await;
+    let server = Server::start_with(&database, |settings| {
+        settings.database.url = None;
+        settings.database.connect_timeout = jiff::SignedDuration::from_secs(1);
+        settings.data_dir.clone_from(&data_dir);
+    })
+    .await;
+    let import = |count: usize| {
+        upstream::plain(count).write(&from, "stable");
+        let output = lockkeeper()
+            .args(["import", "fcos", "--from"])
+            .arg(&from)
+            .arg("--data-dir")
+            .arg(&data_dir)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", program::text(&output.stderr));
+    };
+    import(1);
+    server.shows("fedora-coreos/stable", 1).await;
+    let pid = std::fs::read_to_string(data_dir.join("postgres/cluster/postmaster.pid")).unwrap();
+    kill_9(pid.lines().next().unwrap().parse().unwrap());
+    for _ in 0..50 {
+        assert_eq!(server.get(POLL).await.0, 200);
+    }
+    // The service starts it again by itself, or the import does; either way the change shows.
+    import(2);
+    server.shows("fedora-coreos/stable", 2).await;
+    server.stop().await;
 }

@@ -78,6 +78,8 @@ async fn policies_of_every_kind_are_kept() {
         format = 1
         product = "fedora-coreos"
         stream = "stable"
+        arches = ["s390x"]
+        mirrors = ["mirror.example/os", "other.example/os"]
         [[releases]]
         version = "1"
         dead_end = { reason = "é", arches = ["s390x"], origin = "local" }
@@ -94,6 +96,7 @@ async fn policies_of_every_kind_are_kept() {
         ]
         [[releases]]
         version = "3"
+        cleared = ["barrier", "rollouts"]
         state = "draft"
         origin = "local"
         [[blocked_updates]]
@@ -168,10 +171,7 @@ async fn the_database_refuses_what_cannot_be() {
         ),
         ("update releases set state = 'gone'", "releases_state_known"),
         ("update releases set origin = 'elsewhere'", "releases_origin_known"),
-        (
-            "update releases set occurrence = 1, origin = 'local' where position = 0",
-            "releases_occurrence_from_upstream",
-        ),
+        ("update releases set occurrence = -1 where position = 0", "releases_occurrence_counts"),
         (
             "insert into payloads select stream_id, release_id, arch, scheme, 'x', false, false, false from payloads limit 1",
             "payloads_one_per_scope",
@@ -183,7 +183,8 @@ async fn the_database_refuses_what_cannot_be() {
         ("update payloads set arch = 'X86'", "payloads_arch_grammar"),
         ("update payloads set payload = ''", "payloads_payload_length"),
         ("update barriers set reason = ' ', origin = 'local'", "barriers_reason_given"),
-        ("update barriers set arches = '{}'", "barriers_arches_some"),
+        ("update barriers set arches = '{}'", "barriers_arches_grammar"),
+        ("update barriers set arches = '{X86}'", "barriers_arches_grammar"),
         ("update rollouts set start_share = 1.2, origin = 'local'", "rollouts_share_in_range"),
         ("update rollouts set start_share = 'nan'", "rollouts_shares_finite"),
         ("update rollouts set end_share = 1.2 where course = 'linear'", "rollouts_end_share_in_range"),
@@ -202,4 +203,46 @@ async fn the_database_refuses_what_cannot_be() {
         let refused_by = error.as_database_error().and_then(|error| error.constraint()).map(ToOwned::to_owned);
         assert_eq!(refused_by.as_deref(), Some(constraint), "{statement}: {error}");
     }
+}
+
+#[tokio::test]
+async fn writers_of_different_streams_do_not_wait_for_each_other() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+    let other = StreamId { stream: StreamName::parse("next").unwrap(), ..stable() };
+    for id in [stable(), other.clone()] {
+        let mut stream = Stream::empty(id);
+        stream.arches.insert(lockkeeper::domain::arch::Arch::parse("x86_64").unwrap());
+        put(&manage, &stream).await;
+    }
+    let mut holding = store.begin("test").await.unwrap();
+    holding.lock_stream(&stable()).await.unwrap();
+    // With the lock on one stream held, a change to the other goes through.
+    assert!(matches!(put(&manage, &Stream::empty(other)).await, Outcome::Changed { .. }));
+    drop(holding);
+}
+
+#[tokio::test]
+async fn a_change_that_lost_a_race_is_tried_again() {
+    let database = Database::new().await;
+    let manage = Manage::new(database.store().await, Arc::new(SystemClock));
+    let mut connection = database.connection().await;
+    // Twice the database says that another try would help; a sequence counts tries that are undone, too.
+    connection
+        .execute(
+            "create sequence tries;
+             create function lose() returns trigger language plpgsql as $$ begin
+                 if nextval('tries') < 3 then raise sqlstate '40001'; end if;
+                 return new;
+             end $$;
+             create trigger lose before insert on revisions for each row execute function lose();",
+        )
+        .await
+        .unwrap();
+    let mut stream = Stream::empty(stable());
+    stream.arches.insert(lockkeeper::domain::arch::Arch::parse("x86_64").unwrap());
+    assert!(matches!(put(&manage, &stream).await, Outcome::Changed { revision: Revision(1), .. }));
+    let tries: i64 = sqlx::query_scalar("select last_value from tries").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(tries, 3);
 }

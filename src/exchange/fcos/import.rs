@@ -2,19 +2,18 @@
 
 use super::{
     merge::{Conflict, merge},
-    model::{Modelled, model, same_stream},
+    model::{Modelled, model},
     source::{Location, SourceError, parsed},
 };
 use crate::{
     domain::{
-        arch::Arch,
         finding::Finding,
         stream::{SourceKind, StreamId},
     },
     manage::{Author, ChangeError, Decision, KeptDocument, Manage, Outcome},
     protocol::fcos::{
         documents::Kind,
-        wire::{self, ReleaseNotes, Releases, StreamMetadata, Updates},
+        wire::{self, ReleaseNotes, Releases, Updates},
     },
 };
 use std::collections::BTreeMap;
@@ -69,10 +68,7 @@ pub async fn fetch(location: &Location, id: &StreamId) -> Result<Fetched, Source
     let updates: Updates = parsed(place, text)?;
     let mut modelled = model(id, &releases, &updates)?;
     if let Some((place, text)) = contents.get(&Kind::Stream) {
-        let metadata: StreamMetadata = parsed(place, text)?;
-        same_stream("the stream metadata", id, Some(&metadata.stream))?;
-        let arches = metadata.architectures.keys().filter_map(|arch| Arch::parse(arch).ok());
-        modelled.stream.arches.extend(arches);
+        modelled.add_metadata(&parsed(place, text)?)?;
     }
     if let Some((place, text)) = contents.get(&Kind::ReleaseNotes) {
         let read: Result<ReleaseNotes, _> = wire::from_yaml(text);

@@ -7,9 +7,8 @@ use crate::domain::{
     release::{Aspect, Release, ReleaseState},
     rollout::Rollout,
     stream::Stream,
-    version::Version,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use thiserror::Error;
 
 /// Why upstream's state cannot be taken as things stand here.
@@ -27,49 +26,78 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled) -> Result<Modelled, 
     let mut findings = incoming.findings.clone();
     let mut stream = incoming.stream.clone();
     stream.arches.extend(present.arches.iter().cloned());
-    stream.blocked_updates.clone_from(&present.blocked_updates);
     stream.mirrors.clone_from(&present.mirrors);
+    stream.blocked_updates.clone_from(&present.blocked_updates);
     stream.releases = order(present, &incoming.stream)?;
-    let mut known = first_by_version(present);
-    for release in &mut stream.releases {
-        if let Some(before) = known.remove(&release.version) {
+    nothing_set_here_is_lost(present, &stream)?;
+    let known: BTreeMap<_, _> = present.identified().into_iter().collect();
+    let before: Vec<_> = stream.identified().iter().map(|(identity, _)| known.get(identity).copied()).collect();
+    for (release, before) in stream.releases.iter_mut().zip(before) {
+        if let Some(before) = before {
             lay_over(before, release, &mut findings);
         }
     }
-    if let Some(lost) =
-        present.releases.iter().find(|release| is_touched(release) && stream.position_of(&release.version).is_none())
-    {
+    settle_aliases(&mut stream, &mut findings)?;
+    Ok(Modelled { stream, findings })
+}
+
+fn nothing_set_here_is_lost(present: &Stream, next: &Stream) -> Result<(), Conflict> {
+    let stays: BTreeSet<_> = next.identified().into_iter().map(|(identity, _)| identity).collect();
+    let mut gone = present.identified().into_iter().filter(|(identity, _)| !stays.contains(identity));
+    if let Some((_, lost)) = gone.find(|(_, release)| is_touched(release)) {
         let message = format!("upstream removed {}, on which something was set here", lost.version);
         return Err(Conflict(Finding::error("releases.json", message)));
     }
-    for blocked in &stream.blocked_updates {
-        for version in [&blocked.first, &blocked.last, &blocked.target] {
-            if stream.position_of(version).is_none() {
-                let message = format!("upstream removed {version}, which a blocked update names");
+    let mut named = present.blocked_updates.iter().flat_map(|blocked| [&blocked.first, &blocked.last, &blocked.target]);
+    if let Some(version) = named.find(|version| next.position_of(version).is_none()) {
+        let message = format!("upstream removed {version}, which a blocked update names");
+        return Err(Conflict(Finding::error("releases.json", message)));
+    }
+    Ok(())
+}
+
+/// An alias that upstream has made the release's own payload is needed no more; one that has become another's is a conflict.
+fn settle_aliases(stream: &mut Stream, findings: &mut Vec<Finding>) -> Result<(), Conflict> {
+    for release in &mut stream.releases {
+        for (key, ids) in &mut release.aliases {
+            let own = release.payloads.get(key).map(|payload| payload.id.clone());
+            if own.is_some_and(|own| ids.remove(&own)) {
+                let message =
+                    format!("its alias on {} {} is upstream's payload now and is dropped", key.arch, key.scheme);
+                findings.push(Finding::warning(format!("release {}", release.version), message));
+            }
+        }
+        release.aliases.retain(|_, ids| !ids.is_empty());
+    }
+    let mut payloads = HashMap::new();
+    for release in &stream.releases {
+        payloads.extend(release.payloads.iter().map(|(key, payload)| ((key, &payload.id), &release.version)));
+    }
+    for release in &stream.releases {
+        for (key, id) in release.aliases.iter().flat_map(|(key, ids)| ids.iter().map(move |id| (key, id))) {
+            if let Some(other) = payloads.get(&(key, id)) {
+                let message = format!("upstream gives {id} to {other}, here it is an alias of {}", release.version);
                 return Err(Conflict(Finding::error("releases.json", message)));
             }
         }
     }
-    Ok(Modelled { stream, findings })
-}
-
-fn first_by_version(stream: &Stream) -> BTreeMap<Version, &Release> {
-    let mut releases = BTreeMap::new();
-    for release in &stream.releases {
-        releases.entry(release.version.clone()).or_insert(release);
-    }
-    releases
+    Ok(())
 }
 
 /// Upstream's releases in upstream's order, ours in their places: a release that was published here keeps its age.
 fn order(present: &Stream, incoming: &Stream) -> Result<Vec<Release>, Conflict> {
-    let theirs: BTreeSet<&Version> = incoming.releases.iter().map(|release| &release.version).collect();
-    let is_ours = |release: &Release| release.origin != Origin::Upstream && !theirs.contains(&release.version);
-    let newest_of_ours = present.aged().filter(|(_, release)| is_ours(release)).map(|(age, _)| age).next_back();
+    let theirs: BTreeSet<_> = incoming.identified().into_iter().map(|(identity, _)| identity).collect();
+    let marked: Vec<(&Release, bool)> = present
+        .identified()
+        .into_iter()
+        .map(|(identity, release)| (release, release.origin != Origin::Upstream && !theirs.contains(&identity)))
+        .collect();
+    let is_draft = |release: &Release| release.state == ReleaseState::Draft;
+    let newest_of_ours = marked.iter().rposition(|(release, ours)| *ours && !is_draft(release));
     let mut rest = incoming.releases.iter();
     let mut releases = Vec::new();
-    for release in present.releases.iter().take(newest_of_ours.map_or(0, |age| age + 1)) {
-        if is_ours(release) {
+    for (release, ours) in marked.iter().copied().take(newest_of_ours.map_or(0, |age| age + 1)) {
+        if ours {
             releases.push(release.clone());
             continue;
         }
@@ -86,8 +114,8 @@ fn order(present: &Stream, incoming: &Stream) -> Result<Vec<Release>, Conflict> 
         }
     }
     releases.extend(rest.cloned());
-    let drafts = present.releases.iter().filter(|release| release.state == ReleaseState::Draft && is_ours(release));
-    releases.extend(drafts.cloned());
+    let drafts = marked.iter().filter(|(release, ours)| *ours && is_draft(release));
+    releases.extend(drafts.map(|(release, _)| (*release).clone()));
     Ok(releases)
 }
 
@@ -96,7 +124,10 @@ fn lay_over(before: &Release, release: &mut Release, findings: &mut Vec<Finding>
     let theirs = release.clone();
     release.aliases.clone_from(&before.aliases);
     release.cleared.clone_from(&before.cleared);
-    if before.origin != Origin::Upstream {
+    if before.state == ReleaseState::Draft {
+        let message = "was a draft here; upstream has published it";
+        findings.push(Finding::drift(format!("release {}", release.version), message));
+    } else if before.origin != Origin::Upstream {
         (release.state, release.origin) = (before.state, before.origin);
     }
     for aspect in Aspect::ALL {

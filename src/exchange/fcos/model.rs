@@ -19,7 +19,7 @@ use crate::{
         stream::{Stream, StreamId},
         version::Version,
     },
-    protocol::fcos::wire::{self, Policies, Releases, Updates},
+    protocol::fcos::wire::{self, Policies, Releases, StreamMetadata, Updates},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -78,11 +78,21 @@ pub fn model(id: &StreamId, releases: &Releases, updates: &Updates) -> Result<Mo
     Ok(Modelled { stream, findings })
 }
 
+impl Modelled {
+    /// Adds what the stream metadata tells: arches, with or without a release yet.
+    ///
+    /// # Errors
+    /// It is of another stream.
+    pub fn add_metadata(&mut self, metadata: &StreamMetadata) -> Result<(), ModelError> {
+        same_stream("the stream metadata", &self.stream.id, Some(&metadata.stream))?;
+        let arches = metadata.architectures.keys().filter_map(|arch| Arch::parse(arch).ok());
+        self.stream.arches.extend(arches);
+        Ok(())
+    }
+}
+
 /// The stream named in a document must be the one that it is read for.
-///
-/// # Errors
-/// It is another.
-pub fn same_stream(document: &'static str, id: &StreamId, named: Option<&str>) -> Result<(), ModelError> {
+fn same_stream(document: &'static str, id: &StreamId, named: Option<&str>) -> Result<(), ModelError> {
     match named {
         Some(named) if named != id.stream.as_str() => Err(ModelError {
             document,

@@ -192,14 +192,17 @@ pub struct GraphFiles {
     pub releases: PathBuf,
     /// `updates.json`.
     pub updates: PathBuf,
+    /// The stream metadata, if there is any: it may name arches that have no release yet.
+    pub metadata: Option<PathBuf>,
 }
 
 impl GraphFiles {
     /// Where they lie in a folder laid out as upstream's.
     #[must_use]
     pub fn below(folder: &Path, stream: &StreamName) -> Self {
-        let [releases, updates] = [Kind::Releases, Kind::Updates].map(|kind| folder.join(kind.path(stream)));
-        Self { releases, updates }
+        let [releases, updates, metadata] =
+            [Kind::Releases, Kind::Updates, Kind::Stream].map(|kind| folder.join(kind.path(stream)));
+        Self { releases, updates, metadata: Some(metadata).filter(|path| path.is_file()) }
     }
 
     /// Reads them and makes a stream of them.
@@ -209,7 +212,11 @@ impl GraphFiles {
     pub fn read(&self, id: &StreamId) -> Result<Modelled, SourceError> {
         let releases: wire::Releases = parsed(&self.releases.display().to_string(), &read(&self.releases)?)?;
         let updates: wire::Updates = parsed(&self.updates.display().to_string(), &read(&self.updates)?)?;
-        Ok(model(id, &releases, &updates)?)
+        let mut modelled = model(id, &releases, &updates)?;
+        if let Some(path) = &self.metadata {
+            modelled.add_metadata(&parsed(&path.display().to_string(), &read(path)?)?)?;
+        }
+        Ok(modelled)
     }
 }
 

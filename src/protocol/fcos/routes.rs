@@ -1,6 +1,6 @@
 //! The HTTP face for agents: `/v1/graph` for the default product, `/{product}/v1/graph` for every one.
 
-use super::{Answer, Query, Refusal, Settings, answer, document_routes};
+use super::{Answer, Query, Refusal, Settings, answer};
 use crate::{catalog::Live, clock::SharedClock, fleet::UnknownPayloads, http::etag, telemetry::Metrics};
 use axum::{
     Router,
@@ -30,13 +30,11 @@ pub struct Agents {
 
 /// The routes.
 pub fn routes(agents: Agents) -> Router {
-    let documents = document_routes::routes(agents.clone());
     Router::new()
         .route("/v1/graph", get(default_graph))
         .route("/{product}/v1/graph", get(product_graph))
         .layer(CorsLayer::new().allow_origin(Any))
         .with_state(agents)
-        .merge(documents)
 }
 
 async fn default_graph(State(agents): State<Agents>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {

@@ -4,7 +4,10 @@
 //! process however that ends, so that a kill leaves nothing to tidy up.
 
 use super::{EmbeddedError, account::Account, binaries::Binaries, place::Place};
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    Connection, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 use std::{
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
@@ -15,6 +18,8 @@ use std::{
 const NAME: &str = "lockkeeper";
 /// How long a start may take: recovery after a crash is part of it.
 const START_SECONDS: &str = "120";
+/// How long an answer to a connection may take.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// After the postmaster was killed, its children need a moment to notice, and until then no other can start.
 const START_TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
@@ -32,7 +37,7 @@ impl Cluster {
     /// Makes the cluster if there is none, starts it if it is not running, and counts this process as a user.
     ///
     /// # Errors
-    /// PostgreSQL is not there, too old, or does not start.
+    /// PostgreSQL is not there, too old, in use out of reach, or does not start.
     pub async fn join(data_dir: &Path, postgres_bin: Option<&Path>) -> Result<Self, EmbeddedError> {
         let account = Account::choose()?;
         let place = Place::prepare(data_dir, account).await?;
@@ -46,8 +51,14 @@ impl Cluster {
         })?;
         let users = open_lock(&place.base.join("users.lock"))?;
         let cluster = Self { binaries, account, place, users };
-        cluster.ensure_running().await?;
-        Ok(cluster)
+        match cluster.ensure_running().await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                // What was started for us alone is not left behind; the first error is the one that tells.
+                let _ = cluster.leave().await;
+                Err(error)
+            }
+        }
     }
 
     /// Starts it again if it is not running, as after a crash.
@@ -56,14 +67,26 @@ impl Cluster {
     /// It does not start.
     pub async fn ensure_running(&self) -> Result<(), EmbeddedError> {
         let turn = self.take_turn().await?;
-        self.users.lock_shared().map_err(EmbeddedError::io("could not lock", &self.place.base))?;
-        self.make().await?;
         if self.connect("postgres").await.is_none() {
-            self.start().await?;
+            self.start_if_nobody_has().await?;
         }
+        self.users.lock_shared().map_err(EmbeddedError::io("could not lock", &self.place.base))?;
         self.make_database().await?;
         drop(turn);
         Ok(())
+    }
+
+    /// It does not answer here. That it runs all the same, out of reach in another container on these files, would be the end
+    /// of them if another was started: only who is alone, or knows that it ran here and is gone, may.
+    async fn start_if_nobody_has(&self) -> Result<(), EmbeddedError> {
+        let alone = self.users.try_lock().is_ok();
+        let ran_here = std::fs::read_to_string(self.place.started_in()).is_ok_and(|there| there == here());
+        self.users.lock_shared().map_err(EmbeddedError::io("could not lock", &self.place.base))?;
+        if !alone && !ran_here {
+            return Err(EmbeddedError::OutOfReach(self.place.cluster()));
+        }
+        self.make().await?;
+        self.start().await
     }
 
     /// Stops being a user; the last one stops the cluster.
@@ -74,20 +97,24 @@ impl Cluster {
         let _turn = self.take_turn().await?;
         let unlock = EmbeddedError::io("could not unlock", &self.place.base);
         self.users.unlock().map_err(unlock)?;
-        if self.users.try_lock().is_err() {
+        if self.users.try_lock().is_err() || !self.is_alive().await {
             return Ok(());
         }
-        if self.connect("postgres").await.is_none() {
-            // It was killed: there is nothing to stop.
-            return Ok(());
-        }
-        self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", START_SECONDS]).await
+        self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", START_SECONDS]).await?;
+        // A folder that somebody put something into stays.
+        let _ = std::fs::remove_dir(&self.place.socket);
+        Ok(())
     }
 
-    /// Its URL, which every PostgreSQL client understands.
+    /// Is there a server process, answering or not?
+    async fn is_alive(&self) -> bool {
+        self.pg_ctl(&["status"]).await.is_ok()
+    }
+
+    /// Its URL, which every PostgreSQL client understands. It says all that the environment could say otherwise.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgresql:///{NAME}?host={}&user={NAME}", self.place.socket.display())
+        format!("postgresql:///{NAME}?host={}&port=5432&user={NAME}&sslmode=disable", self.place.socket.display())
     }
 
     async fn take_turn(&self) -> Result<File, EmbeddedError> {
@@ -126,6 +153,8 @@ impl Cluster {
         );
         let log = self.place.log();
         let log = log.to_string_lossy();
+        let started_in = self.place.started_in();
+        std::fs::write(&started_in, here()).map_err(EmbeddedError::io("could not write", started_in))?;
         for _ in 1..START_TRIES {
             self.forget_reused_pid();
             let started = self.pg_ctl(&["start", "-w", "-t", START_SECONDS, "-l", &log, "-o", &options]).await;
@@ -155,11 +184,17 @@ impl Cluster {
     }
 
     fn options(&self, database: &str) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass().socket(&self.place.socket).port(5432).username(NAME).database(database)
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.place.socket)
+            .port(5432)
+            .username(NAME)
+            .database(database)
+            .ssl_mode(PgSslMode::Disable)
     }
 
     async fn connect(&self, database: &str) -> Option<PgConnection> {
-        PgConnection::connect_with(&self.options(database)).await.ok()
+        let options = self.options(database);
+        tokio::time::timeout(CONNECT_TIME, PgConnection::connect_with(&options)).await.ok()?.ok()
     }
 
     async fn make_database(&self) -> Result<(), EmbeddedError> {
@@ -179,6 +214,12 @@ impl Cluster {
         }
         connection.close().await.map_err(failed)
     }
+}
+
+/// What process numbers mean here: they mean something else in another container.
+fn here() -> String {
+    let namespace = std::fs::read_link("/proc/self/ns/pid");
+    namespace.map_or_else(|_| "one".into(), |namespace| namespace.to_string_lossy().into_owned())
 }
 
 fn open_lock(path: &PathBuf) -> Result<File, EmbeddedError> {

@@ -51,6 +51,9 @@ pub enum EmbeddedError {
         /// What it said.
         output: String,
     },
+    /// Somebody else uses the cluster whose server cannot be reached from here.
+    #[error("{} is in use out of reach, perhaps in another container: stop that first, or share its socket", _0.display())]
+    OutOfReach(PathBuf),
     /// The path of the socket is longer than sockets can be.
     #[error("the socket would lie at {}, which is too long a path", _0.display())]
     SocketPath(PathBuf),

@@ -30,10 +30,12 @@ impl Place {
         std::fs::create_dir_all(data_dir).map_err(EmbeddedError::io("could not make", data_dir))?;
         let data_dir = data_dir.canonicalize().map_err(EmbeddedError::io("could not find", data_dir))?;
         let name = short_name(&data_dir);
-        let base = if reaches(account, &data_dir).await {
+        let elsewhere = Path::new("/var/lib/lockkeeper").join(&name);
+        // Where it was made it stays, also when the data directory can be reached one day.
+        let base = if !elsewhere.is_dir() && reaches(account, &data_dir).await {
             data_dir.join("postgres")
         } else {
-            let base = Path::new("/var/lib/lockkeeper").join(&name);
+            let base = elsewhere;
             tracing::info!(
                 data_dir = %data_dir.display(),
                 instead = %base.display(),
@@ -61,6 +63,11 @@ impl Place {
         self.base.join("cluster")
     }
 
+    /// A note of where its server was started.
+    pub(super) fn started_in(&self) -> PathBuf {
+        self.base.join("started-in")
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.base.join("postgres.log")
     }
@@ -79,12 +86,10 @@ async fn reaches(account: Account, folder: &Path) -> bool {
     probe.is_ok_and(|output| output.status.success())
 }
 
+/// The same for every process of the account, whatever session it is in.
 fn runtime_folder(account: Account) -> PathBuf {
     match account {
         Account::Other { .. } if Path::new("/run").is_dir() => "/run/lockkeeper".into(),
-        Account::Own(_) if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").filter(|f| Path::new(f).is_dir()) => {
-            Path::new(&folder).join("lockkeeper")
-        }
         _ => format!("/tmp/lockkeeper-{}", account.user()).into(),
     }
 }

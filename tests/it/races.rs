@@ -1,0 +1,140 @@
+//! Many processes change a few streams at once: none is lost, none doubled, and everybody comes to serve the same.
+//!
+//! `RACES_CHANGES` says how many changes; `make races` asks for a thousand.
+
+use crate::support::{
+    client, eventually,
+    postgres::Database,
+    program::{lockkeeper, text},
+    upstream,
+};
+use lockkeeper::domain::hash::ContentHash;
+use serde_json::Value;
+use sqlx::Row;
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+    time::Instant,
+};
+
+const STREAMS: [&str; 3] = ["next", "stable", "testing"];
+const PROCESSES: usize = 4;
+
+/// What was acknowledged: stream and revision, and the hash of the document that it was made of.
+type Acknowledged = BTreeMap<(String, i64), ContentHash>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn no_change_is_lost_or_doubled_and_all_processes_come_to_serve_the_same() {
+    let changes: usize = std::env::var("RACES_CHANGES").map_or(60, |changes| changes.parse().unwrap());
+    let database = Database::new().await;
+    drop(database.store().await);
+    let services: Vec<(Child, String)> = (0..PROCESSES).map(|_| serve(&database.url)).collect();
+
+    let writers = (0..PROCESSES).map(|writer| {
+        let url = database.url.clone();
+        tokio::task::spawn_blocking(move || write(&url, writer, changes / PROCESSES))
+    });
+    let mut acknowledged = Acknowledged::new();
+    for writer in writers.collect::<Vec<_>>() {
+        for (change, hash) in writer.await.unwrap() {
+            assert!(acknowledged.insert(change.clone(), hash).is_none(), "{change:?} was acknowledged twice");
+        }
+    }
+    let finished = Instant::now();
+
+    let kept = kept(&database).await;
+    assert_eq!(kept, acknowledged, "what is kept is what was acknowledged");
+    assert_eq!(kept.len(), changes / PROCESSES * PROCESSES);
+    let mut newest: BTreeMap<String, i64> = BTreeMap::new();
+    for (stream, revision) in kept.keys() {
+        let before = newest.insert(stream.clone(), *revision).unwrap_or(0);
+        assert_eq!(*revision, before + 1, "the revisions of {stream} have no gap");
+    }
+
+    let client = client();
+    for (_, address) in &services {
+        eventually("a process serves the newest revisions", async || shown(&client, address).await == newest).await;
+    }
+    eprintln!(
+        "{} changes; all processes served the newest {} ms after the last",
+        kept.len(),
+        finished.elapsed().as_millis()
+    );
+    for stream in STREAMS {
+        let mut answers = Vec::new();
+        for (_, address) in &services {
+            let url = format!("http://{address}/v1/graph?basearch=x86_64&stream={stream}&rollout_wariness=0.5");
+            answers.push(client.get(url).send().await.unwrap().text().await.unwrap());
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "equal state gives equal bytes");
+    }
+    for (mut service, _) in services {
+        service.kill().unwrap();
+        service.wait().unwrap();
+    }
+    let check = lockkeeper().env("DATABASE_URL", &database.url).args(["database", "check"]).output().unwrap();
+    assert!(check.status.success(), "{}", text(&check.stdout));
+}
+
+/// Imports, each of a document of its own, and what was acknowledged.
+fn write(url: &str, writer: usize, changes: usize) -> Acknowledged {
+    let folder = tempfile::tempdir().unwrap();
+    (0..changes)
+        .map(|change| {
+            let stream = STREAMS[(writer + change) % STREAMS.len()];
+            let hash = publish(folder.path(), stream, writer, change);
+            let mut import = lockkeeper();
+            import.env("DATABASE_URL", url).args(["import", "fcos", "--stream", stream, "--from"]).arg(folder.path());
+            let output = import.output().unwrap();
+            let told = text(&output.stdout);
+            assert!(output.status.success(), "{told}{}", text(&output.stderr));
+            let revision = told.lines().next().and_then(|line| line.split("revision ").nth(1)?.parse().ok());
+            ((stream.to_owned(), revision.unwrap_or_else(|| panic!("{told}"))), hash)
+        })
+        .collect()
+}
+
+/// A state of upstream's like no other.
+fn publish(folder: &Path, stream: &str, writer: usize, change: usize) -> ContentHash {
+    let mut documents = upstream::plain(1 + (writer + change) % 5);
+    documents.updates["x-change"] = format!("{writer}/{change}").into();
+    documents.write(folder, stream);
+    ContentHash::of(&std::fs::read(folder.join(format!("updates/{stream}.json"))).unwrap())
+}
+
+fn serve(url: &str) -> (Child, String) {
+    let mut command = lockkeeper();
+    command.env("DATABASE_URL", url).args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("listening address=") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended");
+    }
+    let address = line.split("address=").nth(1).unwrap().trim().to_owned();
+    // Somebody has to read on, or the service would wait for a reader.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    (child, address)
+}
+
+async fn kept(database: &Database) -> Acknowledged {
+    let rows = sqlx::query(
+        "select name, number, hash from revision_sources join streams on streams.id = stream_id where kind = 'updates'",
+    );
+    let rows = rows.fetch_all(&mut database.connection().await).await.unwrap();
+    let hash = |row: &sqlx::postgres::PgRow| ContentHash(row.get::<Vec<u8>, _>("hash").try_into().unwrap());
+    rows.iter().map(|row| ((row.get("name"), row.get("number")), hash(row))).collect()
+}
+
+async fn shown(client: &reqwest::Client, address: &str) -> BTreeMap<String, i64> {
+    let text = client.get(format!("http://{address}/healthz/ready")).send().await.unwrap().text().await.unwrap();
+    let readiness: Value = serde_json::from_str(&text).unwrap();
+    let streams = readiness["streams"].as_object().cloned().unwrap_or_default();
+    streams
+        .into_iter()
+        .map(|(stream, revision)| (stream.trim_start_matches("fedora-coreos/").to_owned(), revision.as_i64().unwrap()))
+        .collect()
+}
