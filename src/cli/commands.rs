@@ -1,6 +1,6 @@
 //! Which command was asked for.
 
-use super::{database, export, fleet, graph, import, serve};
+use super::{database, document, export, fleet, graph, import, serve};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -26,6 +26,9 @@ enum Command {
     /// Answers as an agent would be answered, from documents alone
     #[command(subcommand)]
     Graph(graph::Graph),
+    /// Shows a stream as a file, and takes a file for a stream
+    #[command(subcommand)]
+    Document(document::Document),
     /// Asks a running service what it has seen of the nodes
     #[command(subcommand)]
     Fleet(fleet::Fleet),
@@ -45,6 +48,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Import(import)) => import.run(),
         Some(Command::Export(export)) => export.run(),
         Some(Command::Graph(graph)) => graph.run(),
+        Some(Command::Document(document)) => document.run(),
         Some(Command::Fleet(fleet)) => fleet.run(),
         Some(Command::Database(database)) => database.run(),
     }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod database;
+mod document;
 mod export;
 mod fleet;
 mod graph;

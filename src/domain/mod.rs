@@ -11,6 +11,7 @@ pub mod dead_end;
 pub mod diff;
 pub mod document;
 pub mod duration;
+pub mod edit;
 pub mod epoch;
 pub mod finding;
 pub mod graph;

@@ -92,18 +92,30 @@ pub fn write(stream: &Stream) -> String {
     super::toml_text::write(&stream.to_document())
 }
 
-/// Reads a file. What it says it is has to be where it lies.
+/// Reads a file, wherever it lies.
 ///
 /// # Errors
 /// It cannot be read, or something in it is wrong.
-pub fn read_file(path: &Path) -> Result<Stream, DocumentError> {
+pub fn read_anywhere(path: &Path) -> Result<Stream, DocumentError> {
+    read_text(path).map(|(stream, _)| stream)
+}
+
+fn read_text(path: &Path) -> Result<(Stream, String), DocumentError> {
     let failed = |source| DocumentError::Io { path: path.into(), source };
     if std::fs::metadata(path).map_err(failed)?.len() > MOST_BYTES {
         return Err(failed(io::ErrorKind::FileTooLarge.into()));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    let wrong = |problems| DocumentError::Wrong { path: path.into(), problems };
-    let stream = read(&text).map_err(wrong)?;
+    let stream = read(&text).map_err(|problems| DocumentError::Wrong { path: path.into(), problems })?;
+    Ok((stream, text))
+}
+
+/// Reads a file. What it says it is has to be where it lies.
+///
+/// # Errors
+/// It cannot be read, or something in it is wrong.
+pub fn read_file(path: &Path) -> Result<Stream, DocumentError> {
+    let (stream, text) = read_text(path)?;
     let name = |part: Option<&std::ffi::OsStr>| part.map(|name| name.to_string_lossy().into_owned());
     let lies_in = [name(path.parent().and_then(Path::file_name)), name(path.file_stem())];
     let says = [("product", stream.id.product.as_str()), ("stream", stream.id.stream.as_str())];
@@ -111,7 +123,8 @@ pub fn read_file(path: &Path) -> Result<Stream, DocumentError> {
         let lies_in = lies_in.unwrap_or_default();
         if says != lies_in {
             let message = format!("is {says:?}, but the file lies where {lies_in:?} belongs");
-            return Err(wrong(vec![Placed { line: Lines::of(&text).line_of(field), field: field.into(), message }]));
+            let problem = Placed { line: Lines::of(&text).line_of(field), field: field.into(), message };
+            return Err(DocumentError::Wrong { path: path.into(), problems: vec![problem] });
         }
     }
     Ok(stream)

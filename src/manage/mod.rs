@@ -4,6 +4,7 @@
 //! here: HTTP, SQL, or the catalog: what is decided is decided on rows under the stream's lock.
 
 pub mod change;
+mod documents;
 pub mod read;
 
 pub use change::{Author, ChangeError, Decision, KeptDocument, Manage, Outcome};

@@ -1,6 +1,6 @@
 //! Stream documents: readable and writable by hand, strict, and wrong ones are told by file, line and field.
 
-use crate::support::{postgres::Database, program, server::Server};
+use crate::support::{postgres::Database, program, server::Server, upstream};
 use lockkeeper::exchange::documents;
 use std::path::Path;
 
@@ -252,4 +252,57 @@ async fn an_empty_store_starts_from_documents_once() {
         crate::support::upstream::write(folder.path(), "os/stable.toml", &GOOD.replace("\"keys\"", "\"other\""));
         crate::support::upstream::write(folder.path(), "os/edge.toml", &GOOD.replace("\"stable\"", "\"edge\""));
     }
+}
+
+#[tokio::test]
+async fn what_is_changed_by_hand_stays_and_the_import_tells_of_it_by_its_exit_code() {
+    let database = Database::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut upstreams = upstream::plain(3);
+    upstreams.updates["releases"][1]["metadata"]["barrier"] = serde_json::json!({"reason": "theirs"});
+    upstreams.write(folder.path(), "stable");
+    assert!(program::import(&database.url, folder.path()).status.success());
+    let run = |arguments: &[&str]| {
+        let output = program::lockkeeper().env("DATABASE_URL", &database.url).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", program::text(&output.stderr));
+        program::text(&output.stdout)
+    };
+    let shown = run(&["document", "show", "--stream", "stable"]);
+    assert!(shown.starts_with("# fedora-coreos/stable, revision 1\n"), "{shown}");
+    let edited = shown
+        .replace("arches =", "mirrors = [\"mirror.example/os\"]\narches =")
+        .replace("barrier = { reason = \"theirs\" }\n", "")
+        .replace("version = \"44.0.0\"\n", "version = \"44.0.0\"\ndead_end = { reason = \"broken\" }\n")
+        .replace("version = \"44.2.0\"\n", "version = \"44.2.0\"\nstate = \"withdrawn\"\n");
+    let file = folder.path().join("edited.toml");
+    std::fs::write(&file, edited).unwrap();
+    let path = file.to_str().unwrap();
+    let told = run(&["document", "put", path, "--reason", "it burns", "--dry-run"]);
+    assert_eq!(run(&["document", "show", "--stream", "stable"]), shown, "a dry run changes nothing");
+    let done = run(&["document", "put", path, "--reason", "it burns"]);
+    assert_eq!(done.split_once('\n').unwrap().1, told.split_once('\n').unwrap().1);
+    insta::assert_snapshot!(done, @"
+    fedora-coreos/stable: revision 2
+    + mirror mirror.example/os: recognised
+    + release 44.0.0, dead end: broken (local)
+    - release 44.1.0, barrier: theirs (upstream)
+    + release 44.1.0, barrier of upstream: taken away here
+    ~ release 44.2.0: published at age 2 (upstream) -> withdrawn at age 2 (local)
+    ");
+
+    let again = program::import(&database.url, folder.path());
+    assert_eq!(again.status.code(), Some(3), "{}", program::text(&again.stderr));
+    insta::assert_snapshot!(program::text(&again.stdout), @"
+    fedora-coreos/stable: nothing new, revision 2 stays
+    fedora-coreos/stable: drift: release 44.0.0: its dead end as set here is not upstream's; ours stays
+    fedora-coreos/stable: drift: release 44.1.0: its barrier as set here is not upstream's; ours stays
+    fedora-coreos/stable: drift: release 44.2.0: its state as set here is not upstream's; ours stays
+    ");
+    // What is printed is what may be put back.
+    let shown = run(&["document", "show", "--stream", "stable"]);
+    std::fs::write(&file, &shown).unwrap();
+    assert!(run(&["document", "put", path, "--reason", "the same"]).contains("nothing new, revision 2 stays"));
+    let unknown =
+        program::lockkeeper().env("DATABASE_URL", &database.url).args(["document", "show", "--stream", "x"]).output();
+    assert!(program::text(&unknown.unwrap().stderr).contains("there is no stream fedora-coreos/x"));
 }
