@@ -268,7 +268,13 @@ async fn documents_are_served_as_they_came_and_conditionally() {
         assert_eq!(response.headers().get("content-encoding").unwrap(), encoding);
         assert_eq!(response.headers().get("vary").unwrap(), "accept-encoding");
     }
-    for path in ["/streams/stable", "/streams/next.json", "/nope/streams/stable.json", "/updates/stable.yml"] {
+    for path in [
+        "/streams/stable",
+        "/streams/next.json",
+        "/nope/streams/stable.json",
+        "/updates/stable.yml",
+        "/%ff/updates/stable.json",
+    ] {
         assert_eq!(server.get(path).await.0, 404, "{path}");
     }
     server.stop().await;

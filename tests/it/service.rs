@@ -40,6 +40,7 @@ async fn every_refusal_is_one_that_the_agent_can_read() {
         told += &format!("{query} -> {status} {body}\n");
     }
     told += &format!("another product -> {:?}\n", server.get("/nope/v1/graph?stream=stable&basearch=x86_64").await);
+    told += &format!("no text -> {:?}\n", server.get("/%ff/v1/graph?stream=stable&basearch=x86_64").await);
     told +=
         &format!("known arch without releases -> {:?}\n", server.get("/v1/graph?stream=stable&basearch=s390x").await);
     told += &format!("unknown keys -> {}\n", server.get(&format!("{POLL}&x=1&x=2")).await.0);
@@ -59,6 +60,7 @@ async fn every_refusal_is_one_that_the_agent_can_read() {
     ?stream=stable&basearch=m68k -> 404 {"kind":"unknown_arch","value":"the stream is not made for architecture \"m68k\""}
     ?stream=%ff%00&basearch=x86_64 -> 404 {"kind":"unknown_stream","value":"no stream \"�\\0\" is served here"}
     another product -> (404, "{\"kind\":\"unknown_product\",\"value\":\"no product \\\"nope\\\" is served here\"}")
+    no text -> (404, "{\"kind\":\"unknown_product\",\"value\":\"no product \\\"\\\" is served here\"}")
     known arch without releases -> (200, "{\"edges\":[],\"nodes\":[]}")
     unknown keys -> 200
     by its product's name -> 200

@@ -15,7 +15,7 @@ use crate::{
 use axum::{
     Router,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
@@ -43,11 +43,16 @@ pub fn routes(agents: Agents) -> Router {
         .with_state(agents)
 }
 
-type Parameters = Path<BTreeMap<String, String>>;
+type Parameters = Result<Path<BTreeMap<String, String>>, PathRejection>;
+
+/// A path that is no text names nothing.
+fn parameters(path: Parameters) -> Result<BTreeMap<String, String>, Problem> {
+    path.map(|Path(path)| path).map_err(|_| ProblemKind::NotFound.into())
+}
 
 fn serve(kind: Kind) -> MethodRouter<Agents> {
-    get(async move |State(agents): State<Agents>, Path(path): Parameters, headers: HeaderMap| {
-        match agents.find(kind, &path) {
+    get(async move |State(agents): State<Agents>, path: Parameters, headers: HeaderMap| {
+        match parameters(path).and_then(|path| agents.find(kind, &path)) {
             Ok(text) => conditional(&text, kind.media_type(), &headers),
             Err(problem) => problem.into_response(),
         }
@@ -56,11 +61,12 @@ fn serve(kind: Kind) -> MethodRouter<Agents> {
 
 async fn image(
     State(agents): State<Agents>,
-    Path(path): Parameters,
+    path: Parameters,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    match agents.image(&path, query.as_deref().unwrap_or_default(), &headers) {
+    let query = query.as_deref().unwrap_or_default();
+    match parameters(path).and_then(|path| agents.image(&path, query, &headers)) {
         Ok((text, media_type)) => conditional(&text, media_type, &headers),
         Err(problem) => problem.into_response(),
     }

@@ -5,7 +5,7 @@ use crate::{catalog::Live, clock::SharedClock, fleet::UnknownPayloads, http::eta
 use axum::{
     Router,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -44,10 +44,12 @@ async fn default_graph(State(agents): State<Agents>, RawQuery(query): RawQuery, 
 
 async fn product_graph(
     State(agents): State<Agents>,
-    Path(product): Path<String>,
+    product: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    // A path that is no text names no product.
+    let product = product.map(|Path(product)| product).unwrap_or_default();
     agents.poll(&product, query.as_deref(), &headers)
 }
 
