@@ -37,6 +37,7 @@ impl ConfigError {
 fn told(error: &figment2::Error) -> String {
     let one = |error: figment2::Error| {
         let source = error.metadata.as_ref().map(|layer| match &layer.source {
+            Some(figment2::Source::File(path)) => format!(" ({})", path.display()),
             Some(source) => format!(" ({source})"),
             None => format!(" ({})", layer.name),
         });

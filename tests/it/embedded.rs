@@ -140,6 +140,8 @@ fn a_command_that_is_not_there_or_is_told_to_stop_leaves_nothing_running() {
     assert!(!missing.status().unwrap().success());
     assert_eq!(postmaster(folder.path()), None);
     let (mut told, _) = user(folder.path());
+    // Waiting would close it, and the command would end by itself.
+    let _open = told.stdin.take();
     assert!(postmaster(folder.path()).is_some());
     rustix::process::kill_process(rustix::process::Pid::from_child(&told), rustix::process::Signal::TERM).unwrap();
     assert_eq!(told.wait().unwrap().code(), Some(143));
