@@ -40,7 +40,7 @@ lint: ## formatting, lints, dependencies, and whether the checked queries are up
 
 .PHONY: sqlx
 sqlx: postgres ## renew the checked queries' data under .sqlx/ after a change to SQL or migrations
-	@scripts/with-postgres.sh scripts/check-queries.sh renew
+	@ANY_BUILD=1 scripts/with-postgres.sh scripts/check-queries.sh renew
 
 .PHONY: sqlx-check
 sqlx-check: postgres ## fail if the checked queries' data is not what the code and the migrations say

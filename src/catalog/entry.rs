@@ -65,6 +65,12 @@ impl StreamEntry {
         self.state.changed_at
     }
 
+    /// The time that names this revision among all of the stream's, in whole seconds; none if it does not.
+    #[must_use]
+    pub fn modified(&self) -> Option<Timestamp> {
+        self.state.owns_its_second.then_some(self.state.changed_at)
+    }
+
     /// The upstream document of a kind that it came from.
     #[must_use]
     pub fn source(&self, kind: &str) -> Option<&Bytes> {

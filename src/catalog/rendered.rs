@@ -5,7 +5,6 @@ use crate::domain::{
     hash::ContentHash,
 };
 use bytes::Bytes;
-use jiff::Timestamp;
 
 /// How a protocol writes graphs.
 pub trait Render {
@@ -20,20 +19,12 @@ pub struct Rendered {
     pub body: Bytes,
     /// A hash of it, for entity tags.
     pub hash: ContentHash,
-    /// When it became what it is, where that is known.
-    pub changed_at: Timestamp,
 }
 
 impl Rendered {
     /// Names these bytes.
     #[must_use]
     pub fn new(body: Bytes) -> Self {
-        Self::dated(body, Timestamp::UNIX_EPOCH)
-    }
-
-    /// Names these bytes, which are so since then.
-    #[must_use]
-    pub fn dated(body: Bytes, changed_at: Timestamp) -> Self {
-        Self { hash: ContentHash::of(&body), body, changed_at }
+        Self { hash: ContentHash::of(&body), body }
     }
 }

@@ -9,10 +9,10 @@ use crate::{
     config::Flags,
     domain::{
         product::ProductName,
-        stream::{StreamId, StreamName},
+        stream::{Revision, StreamId, StreamName},
     },
     exchange::documents,
-    manage::{Author, Manage, Outcome},
+    manage::{Author, Change, ChangeError, Manage, Outcome},
 };
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -62,14 +62,13 @@ impl Show {
             Ok(manage.states(|id| *id == wanted).await?)
         }))?;
         let Some(state) = states.pop() else { bail!("there is no stream {wanted}") };
-        say(format!("# {wanted}, revision {}", state.revision));
-        say(documents::write(&state.stream).trim_end());
+        say(documents::write_at(&state.stream, state.revision).trim_end());
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What differs from the stream as it is counts as set here: later imports leave it alone. Releases that the file leaves out
-/// are removed, so begin with what `document show` prints.
+/// What differs from the stream as it is counts as set here: later imports leave it alone. Begin with what `document show`
+/// prints: it says its revision, and once somebody has made a newer one it is not taken any more.
 #[derive(Debug, Args)]
 pub(super) struct Put {
     #[command(flatten)]
@@ -82,6 +81,9 @@ pub(super) struct Put {
     /// Only print what would change
     #[arg(long)]
     dry_run: bool,
+    /// Take it whatever revision the stream is at by now: changes made in between are lost
+    #[arg(long)]
+    force: bool,
 }
 
 impl Put {
@@ -90,25 +92,40 @@ impl Put {
         if self.reason.trim().is_empty() {
             bail!("--reason must not be empty");
         }
-        let written = documents::read_anywhere(&self.file)?;
+        let (written, revision) = documents::read_anywhere(&self.file)?;
         let author = Author { actor: actor(), reason: self.reason, request_id: None };
-        runtime()?.block_on(with_database(&settings, async |access| {
+        let change = match (self.force, revision) {
+            (true, _) => Change::of(&written.id, &author),
+            // What names no revision was made from none: it is a new stream.
+            (false, revision) => Change::of(&written.id, &author).from(revision.unwrap_or(Revision(0))),
+        };
+        let outcome = runtime()?.block_on(with_database(&settings, async |access| {
             access.store().migrate().await?;
             let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
-            if self.dry_run {
-                say(format!("{}: would change\n{}", written.id, manage.preview_document(&written).await?).trim_end());
-                return Ok(());
-            }
-            match manage.put_document(&written, &author).await? {
-                Outcome::Unchanged { revision } => {
-                    say(format!("{}: nothing new, revision {revision} stays", written.id));
-                }
-                Outcome::Changed { revision, diff } => {
-                    say(format!("{}: revision {revision}\n{diff}", written.id).trim_end());
-                }
-            }
-            Ok(())
+            let outcome = if self.dry_run {
+                manage.preview_document(&written, change).await
+            } else {
+                manage.put_document(&written, change).await
+            };
+            outcome.map_err(|error| match error {
+                moved @ ChangeError::MovedOn { .. } => anyhow::Error::new(moved).context(format!(
+                    "{} was not changed; put what `document show` prints now, or --force it",
+                    written.id
+                )),
+                other => other.into(),
+            })
         }))?;
+        match outcome {
+            Outcome::Unchanged { revision } => {
+                say(format!("{}: nothing new, revision {revision} stays", written.id));
+            }
+            Outcome::Changed { diff, .. } if self.dry_run => {
+                say(format!("{}: would change\n{diff}", written.id).trim_end());
+            }
+            Outcome::Changed { revision, diff } => {
+                say(format!("{}: revision {revision}\n{diff}", written.id).trim_end());
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,7 +3,7 @@
 use super::locate::{Lines, line_at};
 use crate::domain::{
     document::{StreamDocument, Strictness},
-    stream::Stream,
+    stream::{Revision, Stream},
 };
 use std::{
     io,
@@ -62,12 +62,17 @@ fn lines(path: &Path, problems: &[Placed]) -> String {
 /// # Errors
 /// All that is wrong with it, each with its line and field.
 pub fn read(text: &str) -> Result<Stream, Vec<Placed>> {
+    parse(text).map(|(stream, _)| stream)
+}
+
+fn parse(text: &str) -> Result<(Stream, Option<Revision>), Vec<Placed>> {
     let deserializer = toml::de::Deserializer::parse(text).map_err(|error| vec![syntax(text, ".", &error)])?;
     let document: StreamDocument = serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let field = error.path().to_string();
         vec![syntax(text, &field, error.inner())]
     })?;
-    Stream::from_document(&document, Strictness::Ours).map_err(|problems| {
+    let revision = document.revision.map(|number| Revision(number.into()));
+    Stream::from_document(&document, Strictness::Ours).map(|stream| (stream, revision)).map_err(|problems| {
         let lines = Lines::of(text);
         let place = |problem: crate::domain::document::Problem| Placed {
             line: lines.line_of(&problem.path),
@@ -92,22 +97,29 @@ pub fn write(stream: &Stream) -> String {
     super::toml_text::write(&stream.to_document())
 }
 
-/// Reads a file, wherever it lies.
+/// Writes a document to be put back on the revision that it shows.
+#[must_use]
+pub fn write_at(stream: &Stream, revision: Revision) -> String {
+    let document = StreamDocument { revision: u32::try_from(revision.0).ok(), ..stream.to_document() };
+    super::toml_text::write(&document)
+}
+
+/// Reads a file, wherever it lies, and the revision that it was made from.
 ///
 /// # Errors
 /// It cannot be read, or something in it is wrong.
-pub fn read_anywhere(path: &Path) -> Result<Stream, DocumentError> {
-    read_text(path).map(|(stream, _)| stream)
+pub fn read_anywhere(path: &Path) -> Result<(Stream, Option<Revision>), DocumentError> {
+    read_text(path).map(|(written, _)| written)
 }
 
-fn read_text(path: &Path) -> Result<(Stream, String), DocumentError> {
+fn read_text(path: &Path) -> Result<((Stream, Option<Revision>), String), DocumentError> {
     let failed = |source| DocumentError::Io { path: path.into(), source };
     if std::fs::metadata(path).map_err(failed)?.len() > MOST_BYTES {
         return Err(failed(io::ErrorKind::FileTooLarge.into()));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    let stream = read(&text).map_err(|problems| DocumentError::Wrong { path: path.into(), problems })?;
-    Ok((stream, text))
+    let written = parse(&text).map_err(|problems| DocumentError::Wrong { path: path.into(), problems })?;
+    Ok((written, text))
 }
 
 /// Reads a file. What it says it is has to be where it lies.
@@ -115,16 +127,22 @@ fn read_text(path: &Path) -> Result<(Stream, String), DocumentError> {
 /// # Errors
 /// It cannot be read, or something in it is wrong.
 pub fn read_file(path: &Path) -> Result<Stream, DocumentError> {
-    let (stream, text) = read_text(path)?;
+    let ((stream, revision), text) = read_text(path)?;
+    let wrong = |field: &str, message: String| {
+        let problem = Placed { line: Lines::of(&text).line_of(field), field: field.into(), message };
+        DocumentError::Wrong { path: path.into(), problems: vec![problem] }
+    };
+    if revision.is_some() {
+        let message = "is for documents that are put back with `document put`; leave it out here";
+        return Err(wrong("revision", message.into()));
+    }
     let name = |part: Option<&std::ffi::OsStr>| part.map(|name| name.to_string_lossy().into_owned());
     let lies_in = [name(path.parent().and_then(Path::file_name)), name(path.file_stem())];
     let says = [("product", stream.id.product.as_str()), ("stream", stream.id.stream.as_str())];
     for ((field, says), lies_in) in says.into_iter().zip(lies_in) {
         let lies_in = lies_in.unwrap_or_default();
         if says != lies_in {
-            let message = format!("is {says:?}, but the file lies where {lies_in:?} belongs");
-            let problem = Placed { line: Lines::of(&text).line_of(field), field: field.into(), message };
-            return Err(DocumentError::Wrong { path: path.into(), problems: vec![problem] });
+            return Err(wrong(field, format!("is {says:?}, but the file lies where {lies_in:?} belongs")));
         }
     }
     Ok(stream)

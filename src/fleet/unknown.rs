@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
@@ -15,8 +15,36 @@ pub struct UnknownPayloads(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    polls: BTreeMap<Key, u64>,
+    payloads: HashMap<Key, Count>,
     others: u64,
+}
+
+/// The rarest makes room for a newcomer, who takes over its rank: what is polled more often than those that come and go stays,
+/// and a newcomer that goes on polling stays too (the "space-saving" counting of frequent elements).
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    polls: u64,
+    rank: u64,
+}
+
+impl Counts {
+    fn count(&mut self, key: Key) {
+        if let Some(count) = self.payloads.get_mut(&key) {
+            *count = Count { polls: count.polls + 1, rank: count.rank + 1 };
+            return;
+        }
+        let rarest =
+            || self.payloads.iter().min_by_key(|(_, count)| count.rank).map(|(key, count)| (key.clone(), *count));
+        let mut rank = 1;
+        if self.payloads.len() >= MOST
+            && let Some((rarest, count)) = rarest()
+        {
+            self.payloads.remove(&rarest);
+            self.others += count.polls;
+            rank += count.rank;
+        }
+        self.payloads.insert(key, Count { polls: 1, rank });
+    }
 }
 
 /// Product, stream, arch, scheme, payload.
@@ -35,7 +63,7 @@ pub struct UnknownPayload {
     pub scheme: String,
     /// What the nodes run.
     pub payload: String,
-    /// How many polls brought it; one node brings several.
+    /// How many polls brought it since it was last too rare to be told apart; one node brings several.
     pub polls: u64,
 }
 
@@ -44,7 +72,7 @@ pub struct UnknownPayload {
 pub struct Unknowns {
     /// The most frequent first.
     pub payloads: Vec<UnknownPayload>,
-    /// Polls with payloads beyond those that are told apart, or that look like none.
+    /// Polls with payloads that look like none, or were too rare to be told apart.
     pub others: u64,
 }
 
@@ -52,12 +80,8 @@ impl UnknownPayloads {
     /// A poll brought this payload. Only what looks like a payload is kept: a node's id does not.
     pub fn count(&self, product: &str, stream: &str, arch: &str, scheme: &str, payload: &str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = [product, stream, arch, scheme, payload].map(ToOwned::to_owned);
-        let room = counts.polls.len() < MOST;
-        if let Some(polls) = counts.polls.get_mut(&key) {
-            *polls += 1;
-        } else if room && looks_like_a_payload(payload) {
-            counts.polls.insert(key, 1);
+        if looks_like_a_payload(payload) {
+            counts.count([product, stream, arch, scheme, payload].map(ToOwned::to_owned));
         } else {
             counts.others += 1;
         }
@@ -68,18 +92,18 @@ impl UnknownPayloads {
     pub fn list(&self) -> Unknowns {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut payloads: Vec<UnknownPayload> = counts
-            .polls
+            .payloads
             .iter()
-            .map(|([product, stream, arch, scheme, payload], polls)| UnknownPayload {
+            .map(|([product, stream, arch, scheme, payload], count)| UnknownPayload {
                 product: product.clone(),
                 stream: stream.clone(),
                 arch: arch.clone(),
                 scheme: scheme.clone(),
                 payload: payload.clone(),
-                polls: *polls,
+                polls: count.polls,
             })
             .collect();
-        payloads.sort_by_key(|unknown| std::cmp::Reverse(unknown.polls));
+        payloads.sort_by(|a, b| b.polls.cmp(&a.polls).then_with(|| a.payload.cmp(&b.payload)));
         Unknowns { payloads, others: counts.others }
     }
 }
@@ -105,12 +129,20 @@ mod tests {
             unknown.count("os", "stable", "x86_64", "checksum", odd);
         }
         assert_eq!(unknown.list(), Unknowns { payloads: Vec::new(), others: 5 });
-        for n in 0..MOST + 7 {
-            unknown.count("os", "stable", "x86_64", "checksum", &format!("{n:064x}"));
-        }
-        unknown.count("os", "stable", "x86_64", "checksum", &format!("{:064x}", 5));
+        let payload = |n: usize| format!("{n:064x}");
+        let poll = |n: usize| unknown.count("os", "stable", "x86_64", "checksum", &payload(n));
+        let flood = || (0..3 * MOST).for_each(|n| poll(1_000_000 + n));
+        // What is polled often is found among ever so many that come once, whichever came first.
+        (0..9).for_each(|_| poll(5));
+        flood();
+        (0..20).for_each(|_| poll(6));
+        flood();
         let list = unknown.list();
-        assert_eq!((list.payloads.len(), list.others, list.payloads[0].polls), (MOST, 5 + 7, 2));
-        assert_eq!(list.payloads[0].payload, format!("{:064x}", 5));
+        assert_eq!(list.payloads.len(), MOST);
+        let polls =
+            |n: usize| list.payloads.iter().find(|unknown| unknown.payload == payload(n)).map(|found| found.polls);
+        assert_eq!((polls(5), polls(6)), (Some(9), Some(20)));
+        let told_apart: u64 = list.payloads.iter().map(|unknown| unknown.polls).sum();
+        assert_eq!(told_apart + list.others, u64::try_from(5 + 29 + 6 * MOST).unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! Entity tags, dates and conditional requests (RFC 9110, sections 8.8 and 13).
 
 use http::{HeaderMap, HeaderValue, header};
-use std::time::SystemTime;
+use jiff::{Timestamp, tz::TimeZone};
 
 /// The entity tag of something named by a hash.
 #[must_use]
@@ -16,22 +16,22 @@ pub fn weak(hash: &impl std::fmt::Display) -> HeaderValue {
     HeaderValue::from_str(&format!("W/\"{hash}\"")).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
 }
 
-/// A time as headers have it, in whole seconds.
+/// A time as headers have it, in whole seconds; none for one that they cannot say.
 #[must_use]
-pub fn date(time: SystemTime) -> HeaderValue {
-    // Such a date has letters, digits and spaces.
-    HeaderValue::from_str(&httpdate::fmt_http_date(time)).unwrap_or_else(|_| HeaderValue::from_static(""))
+pub fn date(time: Timestamp) -> Option<HeaderValue> {
+    let years = 1970..=9999;
+    let utc = time.to_zoned(TimeZone::UTC);
+    years.contains(&utc.year()).then(|| HeaderValue::from_str(&httpdate::fmt_http_date(time.into())).ok()).flatten()
 }
 
-/// Does the client hold what has this tag and was changed then? The tag counts; the time only for who sends no tag.
+/// Does the client hold what has this tag, and this time of its last change? The tag counts, the time only for who sends no
+/// tag; and just the very time that was sent counts, since some ask with a time of their own.
 #[must_use]
-pub fn is_current(headers: &HeaderMap, tag: &HeaderValue, changed_at: SystemTime) -> bool {
+pub fn is_current(headers: &HeaderMap, tag: &HeaderValue, modified: Option<&HeaderValue>) -> bool {
     if headers.contains_key(header::IF_NONE_MATCH) {
         return is_held(headers, tag);
     }
-    let since =
-        headers.get(header::IF_MODIFIED_SINCE).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
-    since.is_some_and(|since| httpdate::HttpDate::from(changed_at) <= httpdate::HttpDate::from(since))
+    modified.is_some_and(|modified| headers.get(header::IF_MODIFIED_SINCE) == Some(modified))
 }
 
 /// Does the client hold this already? (`If-None-Match`, by weak comparison.)
@@ -51,6 +51,15 @@ pub fn is_held(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_said_as_far_as_headers_can() {
+        let told = |time: &str| date(time.parse().unwrap()).map(|date| date.to_str().unwrap().to_owned());
+        assert_eq!(told("2026-07-21T14:07:12.9Z").as_deref(), Some("Tue, 21 Jul 2026 14:07:12 GMT"));
+        assert_eq!(told("1970-01-01T00:00:00Z").as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+        assert_eq!(told("0001-01-01T00:00:00Z"), None);
+        assert_eq!(told("-009999-01-02T01:59:59Z"), None);
+    }
 
     #[test]
     fn tags_compare() {

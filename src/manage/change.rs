@@ -30,6 +30,35 @@ pub struct Author {
     pub request_id: Option<String>,
 }
 
+/// A change to be made: where, by whom, and to what.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    stream: &'a StreamId,
+    author: &'a Author,
+    documents: &'a [KeptDocument],
+    expected: Option<Revision>,
+}
+
+impl<'a> Change<'a> {
+    /// A change to whatever state the stream is in.
+    #[must_use]
+    pub fn of(stream: &'a StreamId, author: &'a Author) -> Self {
+        Self { stream, author, documents: &[], expected: None }
+    }
+
+    /// The next state refers to these.
+    #[must_use]
+    pub fn with_documents(self, documents: &'a [KeptDocument]) -> Self {
+        Self { documents, ..self }
+    }
+
+    /// Only if the stream still is at this revision; 0 is one that does not exist yet.
+    #[must_use]
+    pub fn from(self, expected: Revision) -> Self {
+        Self { expected: Some(expected), ..self }
+    }
+}
+
 /// A stream's next state, and whatever else the decision brings to light.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision<T> {
@@ -82,6 +111,14 @@ pub enum ChangeError<E: std::error::Error + 'static> {
     /// The decision was not to.
     #[error(transparent)]
     Refused(E),
+    /// The stream was changed since somebody looked at it.
+    #[error("the stream is at revision {found}, and the change was made from {}", seen(*expected))]
+    MovedOn {
+        /// The revision that they looked at.
+        expected: Revision,
+        /// The newest one.
+        found: Revision,
+    },
     /// The next state breaks a rule of streams.
     #[error("the stream would be left in a state that cannot be: {}", list(_0))]
     Broken(Vec<Problem>),
@@ -91,6 +128,10 @@ impl<E: std::error::Error + 'static> LostRace for ChangeError<E> {
     fn lost_a_race(&self) -> bool {
         matches!(self, Self::Store(error) if error.lost_a_race())
     }
+}
+
+fn seen(revision: Revision) -> String {
+    if revision == Revision(0) { "none".into() } else { format!("revision {revision}") }
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -112,31 +153,40 @@ impl Manage {
     /// again if the database lost the race.
     ///
     /// # Errors
-    /// The store failed, the decision was not to, or the next state breaks a rule. Nothing was changed then.
+    /// The store failed, the stream has moved on, the decision was not to, or the next state breaks a rule. Nothing was changed
+    /// then.
     pub async fn change_stream<T, E: std::error::Error + 'static>(
         &self,
-        id: &StreamId,
-        author: &Author,
-        documents: &[KeptDocument],
+        change: Change<'_>,
         decide: impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
     ) -> Result<(Outcome, T), ChangeError<E>> {
-        retrying("change_stream", || self.try_change(id, author, documents, &decide)).await
+        let attempt = async || {
+            let mut transaction = self.store.begin("change_stream").await?;
+            let changed = self.change_in(&mut transaction, change, &decide).await?;
+            if let (Outcome::Changed { .. }, _) = changed {
+                transaction.announce().await?;
+                transaction.commit().await?;
+            }
+            Ok(changed)
+        };
+        retrying("change_stream", attempt).await
     }
 
-    async fn try_change<T, E: std::error::Error + 'static>(
+    /// What a change would do, without doing it: all its checks are made.
+    ///
+    /// # Errors
+    /// As those of [`Manage::change_stream`].
+    pub async fn preview<T, E: std::error::Error + 'static>(
         &self,
-        id: &StreamId,
-        author: &Author,
-        documents: &[KeptDocument],
-        decide: &impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
+        change: Change<'_>,
+        decide: impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
     ) -> Result<(Outcome, T), ChangeError<E>> {
-        let mut transaction = self.store.begin("change_stream").await?;
-        let change = self.change_in(&mut transaction, id, author, documents, decide).await?;
-        if let (Outcome::Changed { .. }, _) = change {
-            transaction.announce().await?;
-            transaction.commit().await?;
-        }
-        Ok(change)
+        // Dropping the transaction takes all of it back.
+        let attempt = async || {
+            let mut transaction = self.store.begin("preview").await?;
+            self.change_in(&mut transaction, change, &decide).await
+        };
+        retrying("preview", attempt).await
     }
 
     /// Starts a store that has no stream from these: all of them or none. Was it so?
@@ -156,7 +206,7 @@ impl Manage {
             }
             for stream in streams {
                 let decide = |_: Option<&Stream>| Ok(Decision { stream: stream.clone(), value: () });
-                self.change_in(&mut transaction, &stream.id, author, &[], &decide).await?;
+                self.change_in(&mut transaction, Change::of(&stream.id, author), &decide).await?;
             }
             transaction.announce().await?;
             transaction.commit().await?;
@@ -169,12 +219,14 @@ impl Manage {
     async fn change_in<T, E: std::error::Error + 'static>(
         &self,
         transaction: &mut Transaction,
-        id: &StreamId,
-        author: &Author,
-        documents: &[KeptDocument],
+        change: Change<'_>,
         decide: &impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
     ) -> Result<(Outcome, T), ChangeError<E>> {
+        let Change { stream: id, author, documents, expected } = change;
         let head = transaction.lock_stream(id).await?;
+        if let Some(expected) = expected.filter(|expected| *expected != head.revision) {
+            return Err(ChangeError::MovedOn { expected, found: head.revision });
+        }
         let present = match head.revision {
             Revision(0) => None,
             _ => Some(transaction.load_stream(&head).await?),

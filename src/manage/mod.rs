@@ -7,4 +7,4 @@ pub mod change;
 mod documents;
 pub mod read;
 
-pub use change::{Author, ChangeError, Decision, KeptDocument, Manage, Outcome};
+pub use change::{Author, Change, ChangeError, Decision, KeptDocument, Manage, Outcome};

@@ -20,6 +20,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -126,6 +127,7 @@ impl Service {
             settings: self.settings.database.clone(),
             data_dir: self.settings.data_dir.clone(),
             interval: self.settings.catalog.interval(),
+            grace: self.settings.shutdown_grace.unsigned_abs(),
             documents: self.documents,
             clock: self.clock,
             live,
@@ -201,6 +203,7 @@ struct Database {
     settings: DatabaseSettings,
     data_dir: PathBuf,
     interval: Duration,
+    grace: Duration,
     documents: Vec<Stream>,
     clock: SharedClock,
     live: Arc<Live>,
@@ -210,7 +213,20 @@ struct Database {
 impl Database {
     /// Opens the database, prepares it, and follows it until `stopped` ends; then closes it, whatever went before.
     async fn follow(self, stopped: impl Future<Output = ()>, ready: impl FnOnce()) -> Result<(), ServeError> {
-        let access = Arc::new(Access::open(&self.settings, &self.data_dir).await?);
+        let mut stopped = pin!(stopped);
+        let mut opening = pin!(Access::open(&self.settings, &self.data_dir));
+        let access = tokio::select! {
+            access = &mut opening => Arc::new(access?),
+            () = &mut stopped => {
+                // A start is not broken off in the middle, but not waited for without end either.
+                if let Ok(access) = tokio::time::timeout(self.grace, opening).await {
+                    access?.close().await?;
+                } else {
+                    tracing::warn!("the private PostgreSQL was still starting and is left alone");
+                }
+                return Ok(());
+            }
+        };
         let follower = Follower::new(access.clone(), self.live, self.metrics, self.interval);
         let manage = Manage::new(access.store().clone(), self.clock);
         let work = async {
@@ -219,7 +235,7 @@ impl Database {
             follower.follow_for_ever().await;
         };
         tokio::select! {
-            () = stopped => {}
+            () = &mut stopped => {}
             () = work => {}
         }
         drop(follower);

@@ -89,6 +89,28 @@ impl Transaction {
         })
     }
 
+    /// Was a revision made in a later second than each of the hundred before it? Then that second names it.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn has_a_second_of_its_own(&mut self, key: StreamKey, number: Revision) -> Result<bool, StoreError> {
+        sqlx::query_scalar!(
+            r#"-- name: has_a_second_of_its_own
+            select not exists (
+                select from (
+                    select made_at from revisions where stream_id = $1 and number < $2 order by number desc limit 100
+                ) as before
+                where made_at >= date_trunc('second', this.made_at)
+            ) as "own!"
+            from revisions as this where stream_id = $1 and number = $2"#,
+            key.0,
+            number.0
+        )
+        .fetch_one(self.connection())
+        .await
+        .map_err(StoreError::at("has_a_second_of_its_own"))
+    }
+
     /// Who made each revision, oldest first.
     ///
     /// # Errors

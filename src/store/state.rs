@@ -18,6 +18,8 @@ pub struct State {
     pub revision: Revision,
     /// When it got there.
     pub changed_at: Timestamp,
+    /// Does the second of that time name the state, or was there another state in it?
+    pub owns_its_second: bool,
     /// The documents by their kind.
     pub sources: BTreeMap<SourceKind, Bytes>,
 }
@@ -26,7 +28,13 @@ impl State {
     /// A stream that was never stored: made of documents, to be asked.
     #[must_use]
     pub fn unstored(stream: Stream) -> Self {
-        Self { stream, revision: Revision(0), changed_at: Timestamp::UNIX_EPOCH, sources: BTreeMap::new() }
+        Self {
+            stream,
+            revision: Revision(0),
+            changed_at: Timestamp::UNIX_EPOCH,
+            owns_its_second: false,
+            sources: BTreeMap::new(),
+        }
     }
 }
 
@@ -53,6 +61,7 @@ impl Transaction {
             };
             sources.insert(kind.clone(), content);
         }
-        Ok(State { stream, revision: head.revision, changed_at: head.changed_at, sources })
+        let owns_its_second = self.has_a_second_of_its_own(head.key, head.revision).await?;
+        Ok(State { stream, revision: head.revision, changed_at: head.changed_at, owns_its_second, sources })
     }
 }

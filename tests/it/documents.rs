@@ -268,7 +268,7 @@ async fn what_is_changed_by_hand_stays_and_the_import_tells_of_it_by_its_exit_co
         program::text(&output.stdout)
     };
     let shown = run(&["document", "show", "--stream", "stable"]);
-    assert!(shown.starts_with("# fedora-coreos/stable, revision 1\n"), "{shown}");
+    assert!(shown.contains("stream = \"stable\"\nrevision = 1\n"), "{shown}");
     let edited = shown
         .replace("arches =", "mirrors = [\"mirror.example/os\"]\narches =")
         .replace("barrier = { reason = \"theirs\" }\n", "")
@@ -298,6 +298,48 @@ async fn what_is_changed_by_hand_stays_and_the_import_tells_of_it_by_its_exit_co
     fedora-coreos/stable: drift: release 44.1.0: its barrier as set here is not upstream's; ours stays
     fedora-coreos/stable: drift: release 44.2.0: its state as set here is not upstream's; ours stays
     ");
+    let put = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let arguments = [&["document", "put", path, "--reason", "r"], more].concat();
+        let output = program::lockkeeper().env("DATABASE_URL", &database.url).args(arguments).output().unwrap();
+        let told = [output.stdout, output.stderr].map(|text| program::text(&text)).concat();
+        (output.status.success(), told)
+    };
+    // What was shown before is not put back over what was done since, tried or in earnest.
+    let bare = shown.replace("revision = 1\n", "");
+    for more in [&[][..], &["--dry-run"]] {
+        let (done, told) = put(&shown, more);
+        assert!(!done && told.contains("at revision 2, and the change was made from revision 1"), "{told}");
+        let (done, told) = put(&bare, more);
+        assert!(!done && told.contains("at revision 2, and the change was made from none"), "{told}");
+    }
+    let (done, told) = put(&shown, &["--force", "--dry-run"]);
+    assert!(done && told.contains("- release 44.0.0, dead end"), "{told}");
+
+    // What nodes run keeps its place and its payload.
+    let shown = run(&["document", "show", "--stream", "stable"]);
+    let (first, second) = (shown.find("[[releases]]").unwrap(), shown.match_indices("[[releases]]").nth(1).unwrap().0);
+    let left_out = [&shown[..first], &shown[second..]].concat();
+    for (changed, refusal) in [
+        (left_out, "release 44.0.0 was published and keeps its place"),
+        (
+            shown.replace("\nstate = \"withdrawn\"", "\nstate = \"draft\""),
+            "release 44.2.0 was published and can be no draft",
+        ),
+        (shown.replacen("id = \"", "id = \"f", 1), "release 44.0.0 was published with its payload on x86_64 checksum"),
+        (
+            shown.replacen(
+                "payloads = [\n",
+                "payloads = [\n  { arch = \"riscv64\", scheme = \"checksum\", id = \"ff\" },\n",
+                1,
+            ),
+            "release 44.0.0 is upstream's and has no payload on riscv64 checksum there",
+        ),
+    ] {
+        let (done, told) = put(&changed, &["--force"]);
+        assert!(!done && told.contains(refusal), "{refusal}: {told}\n{changed}");
+    }
+
     // What is printed is what may be put back.
     let shown = run(&["document", "show", "--stream", "stable"]);
     std::fs::write(&file, &shown).unwrap();

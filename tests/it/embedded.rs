@@ -189,13 +189,51 @@ fn files_that_are_in_use_out_of_reach_are_left_alone() {
     let socket = Path::new(url.split("host=").nth(1).unwrap().split('&').next().unwrap()).join(".s.PGSQL.5432");
     let hidden = socket.with_extension("hidden");
     std::fs::rename(&socket, &hidden).unwrap();
-    let note = folder.path().join("postgres/started-in");
-    let kept = std::fs::read_to_string(&note).unwrap();
-    std::fs::write(&note, "pid:[1]").unwrap();
-    let output = lockkeeper().args(["database", "check", "--data-dir"]).arg(folder.path()).output().unwrap();
-    assert!(text(&output.stderr).contains("is in use out of reach"), "{}", text(&output.stderr));
-    std::fs::write(&note, kept).unwrap();
+    let check = || {
+        let output = lockkeeper().args(["database", "check", "--data-dir"]).arg(folder.path()).output().unwrap();
+        assert!(text(&output.stderr).contains("is in use out of reach"), "{}", text(&output.stderr));
+    };
+    check();
+    // Nor once its users there are gone, and it runs on.
+    let mut first = first;
+    kill_9(i32::try_from(first.id()).unwrap());
+    first.wait().unwrap();
+    check();
     std::fs::rename(&hidden, &socket).unwrap();
-    leave(first);
+    let (last, _) = user(folder.path());
+    leave(last);
     assert_eq!(postmaster(folder.path()), None);
+}
+
+/// Says what it is asked, and then stands still for a while, as initdb and a long recovery do.
+fn slow_programs(folder: &Path) -> std::path::PathBuf {
+    let slow = folder.join("slow");
+    std::fs::create_dir(&slow).unwrap();
+    let version = "[ \"$1\" = --version ] && { echo 'initdb (PostgreSQL) 15.1'; exit; }";
+    for program in ["initdb", "pg_ctl", "postgres"] {
+        let script = format!("#!/bin/sh\n{version}\necho $$ > {}/started\nexec sleep 600\n", folder.display());
+        std::fs::write(slow.join(program), script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(slow.join(program), mode).unwrap();
+    }
+    slow
+}
+
+#[tokio::test]
+async fn who_is_told_to_stop_while_it_starts_stops() {
+    let folder = folder();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let mut service = lockkeeper()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .env("LOCKKEEPER_DATABASE__POSTGRES_BIN", slow_programs(folder.path()))
+        .env("LOCKKEEPER_SHUTDOWN_GRACE", "1s")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = || std::fs::read_to_string(folder.path().join("started")).ok()?.trim().parse().ok();
+    crate::support::eventually("it starts", async || pid().is_some()).await;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&service), rustix::process::Signal::TERM).unwrap();
+    assert!(service.wait().unwrap().success());
+    kill_9(pid().unwrap());
 }

@@ -8,12 +8,14 @@ use crate::support::{
     upstream,
 };
 use lockkeeper::{
-    clock::SystemClock,
+    clock::{ManualClock, SystemClock},
     domain::{
         epoch::Epoch,
         origin::Origin,
         product::ProductName,
+        ramp::Course,
         release::Release,
+        rollout::{Rollout, RolloutState},
         stream::{Stream, StreamId, StreamName},
     },
     exchange::fcos::{
@@ -21,7 +23,7 @@ use lockkeeper::{
         import::{fetch, import},
         source::Location,
     },
-    manage::{Author, Decision, Manage},
+    manage::{Author, Change, Decision, Manage},
 };
 use proptest::{prelude::any, strategy::Strategy, strategy::ValueTree, test_runner::TestRunner};
 use reqwest::Method;
@@ -80,16 +82,17 @@ async fn pause(manage: &Manage, at: i64) -> Option<usize> {
         rollout.origin = Origin::Local;
         Ok::<_, Infallible>(Decision { stream, value: () })
     };
-    manage.change_stream(&stable(), &author(), &[], decide).await.unwrap();
+    manage.change_stream(Change::of(&stable(), &author()), decide).await.unwrap();
     Some(index)
 }
 
-/// In, out, equal; in, one pause, out: exactly that differs; in again: still paused.
-async fn round_trip(manage: &Manage, folder: &Path) {
+/// In, out, equal; in, one pause, out: exactly that differs; in again: still paused. Was there a pause to be seen?
+async fn round_trip(manage: &Manage, folder: &Path) -> bool {
     take_in(manage, folder).await;
     let before = lies(folder);
     assert_eq!(out(manage).await, before);
-    let Some(index) = pause(manage, 1_784_746_080).await else { return };
+    let stood = manage.states(|id| *id == stable()).await.unwrap().remove(0).stream;
+    let Some(index) = pause(manage, 1_784_746_080).await else { return false };
     let mut after = out(manage).await;
     let state = manage.states(|id| *id == stable()).await.unwrap().remove(0);
     let release = &state.stream.releases[index];
@@ -105,8 +108,11 @@ async fn round_trip(manage: &Manage, folder: &Path) {
         .filter(|entry| entry["version"] == release.version.as_str() && entry["metadata"]["rollout"].is_object())
         .collect();
     // A pause of what stood still at its share anyway changes nothing that the format can say.
-    let untouched = paused == before[KINDS[1]];
-    if !untouched {
+    let ramp = &stood.releases[index].rollouts[0].ramp;
+    let stood_still = ramp.course == Course::Constant && ramp.start.is_none() && ramp.start_share.is_some();
+    if stood_still {
+        assert_eq!(paused, before[KINDS[1]]);
+    } else {
         for (number, home) in homes.iter_mut().enumerate() {
             let rollout = home["metadata"]["rollout"].as_object_mut().unwrap();
             for key in ["start_epoch", "start_percentage", "duration_minutes"] {
@@ -127,6 +133,7 @@ async fn round_trip(manage: &Manage, folder: &Path) {
     take_in(manage, folder).await;
     let again = manage.states(|id| *id == stable()).await.unwrap().remove(0);
     assert_eq!(again.stream.releases[index], release);
+    !stood_still
 }
 
 async fn manage(database: &Database) -> Manage {
@@ -136,7 +143,7 @@ async fn manage(database: &Database) -> Manage {
 #[tokio::test]
 async fn every_state_of_real_metadata_survives_the_round_trip() {
     let Some(fixtures) = fixtures::fcos() else { return };
-    let mut states = 0;
+    let (mut states, mut paused) = (0, 0);
     for folder in ["history", "updates"] {
         for entry in std::fs::read_dir(fixtures.join(folder)).unwrap() {
             let updates = entry.unwrap().path();
@@ -153,7 +160,7 @@ async fn every_state_of_real_metadata_survives_the_round_trip() {
             copy(&fixtures.join(format!("streams/{stream}.json")), KINDS[2]);
             copy(&fixtures.join(format!("release-notes/{stream}.yml")), KINDS[3]);
             let database = Database::new().await;
-            round_trip(&manage(&database).await, here.path()).await;
+            paused += usize::from(round_trip(&manage(&database).await, here.path()).await);
             states += 1;
         }
     }
@@ -164,10 +171,10 @@ async fn every_state_of_real_metadata_survives_the_round_trip() {
         upstream::write(here.path(), KINDS[1], &read("updates/stable.json"));
         upstream::write(here.path(), KINDS[2], &read("genuine/stream-stable-2021-11.json"));
         let database = Database::new().await;
-        round_trip(&manage(&database).await, here.path()).await;
+        paused += usize::from(round_trip(&manage(&database).await, here.path()).await);
         states += 1;
     }
-    assert_eq!(states, 20);
+    assert_eq!((states, paused), (20, 18), "and two whose newest rollout stood still anyway");
 }
 
 /// Puts fields that nobody knows at random places.
@@ -188,6 +195,7 @@ fn sprinkle(value: &mut Value, runner: &mut TestRunner) {
 #[tokio::test]
 async fn unknown_fields_anywhere_survive_the_round_trip() {
     let mut runner = TestRunner::default();
+    let mut paused = 0;
     for _ in 0..25 {
         let mut documents =
             upstream::documents().prop_map(|documents| documents).new_tree(&mut runner).unwrap().current();
@@ -196,8 +204,9 @@ async fn unknown_fields_anywhere_survive_the_round_trip() {
         let folder = tempfile::tempdir().unwrap();
         documents.write(folder.path(), "stable");
         let database = Database::new().await;
-        round_trip(&manage(&database).await, folder.path()).await;
+        paused += usize::from(round_trip(&manage(&database).await, folder.path()).await);
     }
+    assert!(paused > 5, "{paused} of 25");
 }
 
 /// A stream metadata document in small.
@@ -249,7 +258,8 @@ async fn documents_are_served_as_they_came_and_conditionally() {
     let response = get("/streams/stable.json").header("origin", "https://x.example").send().await.unwrap();
     let header = |name: &str| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "application/json");
-    assert_eq!(header("last-modified"), "Tue, 21 Jul 2026 14:07:12 GMT");
+    let states = manage(&database).await.states(|id| *id == stable()).await.unwrap();
+    assert_eq!(header("last-modified"), httpdate::fmt_http_date(states[0].changed_at.into()));
     assert_eq!(header("access-control-allow-origin"), "*");
     let (tag, date) = (header("etag"), header("last-modified"));
     for (name, value, status) in [
@@ -277,6 +287,59 @@ async fn documents_are_served_as_they_came_and_conditionally() {
     ] {
         assert_eq!(server.get(path).await.0, 404, "{path}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_document_names_it_or_is_not_told() {
+    let database = Database::new().await;
+    let clock = Arc::new(ManualClock::at("2026-07-22T12:00:00.2Z".parse().unwrap()));
+    let manage = Manage::new(database.store().await, clock.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let mut documents = upstream::plain(2);
+    // A time that no header can say.
+    documents.updates["metadata"]["last-modified"] = "0001-01-01T00:00:00Z".into();
+    documents.write(folder.path(), "stable");
+    take_in(&manage, folder.path()).await;
+    let server = Server::start(&database).await;
+    let ask = async |since: Option<&str>| {
+        let mut request = server.request(Method::GET, "/updates/stable.json");
+        if let Some(since) = since {
+            request = request.header("if-modified-since", since);
+        }
+        let response = request.send().await.unwrap();
+        let modified = response.headers().get("last-modified").map(|value| value.to_str().unwrap().to_owned());
+        (response.status().as_u16(), modified)
+    };
+    let first = "Wed, 22 Jul 2026 12:00:00 GMT";
+    assert_eq!(ask(None).await, (200, Some(first.into())));
+    assert_eq!(ask(Some(first)).await.0, 304);
+
+    let abort = async |abort: bool, at: &str, revision: i64| {
+        clock.set(at.parse().unwrap());
+        let decide = |present: Option<&Stream>| {
+            let mut stream = present.unwrap().clone();
+            let original = stream.releases[1].rollouts[0].clone();
+            let state = if abort { RolloutState::Aborted } else { RolloutState::Active };
+            stream.releases[1].rollouts[0] = Rollout { state, ..original };
+            Ok::<_, Infallible>(Decision { stream, value: () })
+        };
+        manage.change_stream(Change::of(&stable(), &author()), decide).await.unwrap();
+        server.shows("fedora-coreos/stable", revision).await;
+    };
+    // Within the same second: its time does not tell it from the one before.
+    abort(true, "2026-07-22T12:00:00.7Z", 2).await;
+    assert_eq!(ask(Some(first)).await, (200, None));
+    // Undone: the text is that of upstream again, its time is new.
+    abort(false, "2026-07-22T12:01:00Z", 3).await;
+    let third = "Wed, 22 Jul 2026 12:01:00 GMT";
+    assert_eq!(ask(Some(first)).await, (200, Some(third.into())));
+    assert_eq!(ask(Some(third)).await.0, 304);
+    // A clock that went back, and one that asks with a time of its own.
+    abort(true, "2026-07-22T12:00:30Z", 4).await;
+    assert_eq!(ask(Some(third)).await, (200, None));
+    abort(false, "2026-07-22T12:02:00Z", 5).await;
+    assert_eq!(ask(Some("Wed, 22 Jul 2026 12:03:00 GMT")).await.0, 200);
     server.stop().await;
 }
 

@@ -18,7 +18,7 @@ use lockkeeper::{
         import::{Report, fetch, import as import_fetched},
         source::Location,
     },
-    manage::{Author, Decision, Manage},
+    manage::{Author, Change, Decision, Manage},
     store::Store,
 };
 use serde_json::json;
@@ -54,7 +54,7 @@ async fn change(manage: &Manage, change: impl Fn(&mut Stream)) {
         change(&mut stream);
         Ok::<_, Infallible>(Decision { stream, value: () })
     };
-    manage.change_stream(&stable(), &author(), &[], decide).await.unwrap();
+    manage.change_stream(Change::of(&stable(), &author()), decide).await.unwrap();
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn upstream_does_not_move_a_release_that_was_published_here() {
 }
 
 #[tokio::test]
-async fn upstream_may_take_over_an_alias_or_a_draft() {
+async fn upstream_may_take_over_an_alias_but_opens_no_draft() {
     let database = Database::new().await;
     let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
     let manage = manage(store.clone());
@@ -296,6 +296,9 @@ async fn upstream_may_take_over_an_alias_or_a_draft() {
     let (_, stream) = present(&store).await;
     assert!(stream.releases[1].aliases.is_empty());
     assert_eq!(stream.aged().count(), 4);
+    assert_eq!(stream.releases[2].state, lockkeeper::domain::release::ReleaseState::Withdrawn);
+    run(&manage, folder.path()).await;
+    assert_eq!(present(&store).await.1, stream);
 
     // An alias that becomes another release's payload is a conflict, and is told by name.
     change(&manage, |stream| {
@@ -348,6 +351,41 @@ async fn what_upstream_takes_away_does_not_take_our_stop_with_it() {
     let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
     let error = import_fetched(&manage, &stable(), &author(), &fetched).await.unwrap_err();
     assert_eq!(error.to_string(), "releases.json: upstream removed 44.2.0, on which something was set here");
+}
+
+#[tokio::test]
+async fn upstream_moves_no_release_out_of_a_blocked_range() {
+    let database = Database::new().await;
+    let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
+    let manage = manage(store.clone());
+    let documents = upstream::plain(4);
+    documents.write(folder.path(), "stable");
+    run(&manage, folder.path()).await;
+    change(&manage, |stream| {
+        let version = |age: usize| stream.releases[age].version.clone();
+        stream.blocked_updates.push(lockkeeper::domain::blocked::BlockedUpdate {
+            first: version(0),
+            last: version(1),
+            target: version(3),
+            reason: lockkeeper::domain::reason::Reason::given("it burns").unwrap(),
+            arches: None,
+            origin: Origin::Local,
+        });
+    })
+    .await;
+    let (_, blocked) = present(&store).await;
+    for (at, to, taken) in [(0, 1, false), (0, 3, false), (2, 3, true)] {
+        let mut reordered = documents.clone();
+        reordered.releases["releases"].as_array_mut().unwrap().swap(at, to);
+        reordered.write(folder.path(), "stable");
+        let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
+        let result = import_fetched(&manage, &stable(), &author(), &fetched).await;
+        assert_eq!(result.is_ok(), taken, "{at} with {to}: {result:?}");
+        if !taken {
+            assert!(result.unwrap_err().to_string().contains("from where the update to 44.3.0 is blocked here"));
+            assert_eq!(present(&store).await.1, blocked);
+        }
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod crash;
 mod documents;
 mod embedded;
 mod exchange;
+mod export;
 mod golden;
 mod import;
 mod options;

@@ -9,7 +9,7 @@ use lockkeeper::{
         stream::{Revision, Stream, StreamId, StreamName},
     },
     exchange::{documents, fcos::model::model},
-    manage::{Author, Decision, Manage, Outcome},
+    manage::{Author, Change, Decision, Manage, Outcome},
     protocol::fcos::wire,
     store::Store,
 };
@@ -30,7 +30,7 @@ fn author(reason: &str) -> Author {
 
 async fn put(manage: &Manage, stream: &Stream) -> Outcome {
     let decide = |_: Option<&Stream>| Ok::<_, Infallible>(Decision { stream: stream.clone(), value: () });
-    manage.change_stream(&stream.id, &author("a test"), &[], decide).await.unwrap().0
+    manage.change_stream(Change::of(&stream.id, &author("a test")), decide).await.unwrap().0
 }
 
 async fn load(store: &Store, revision: Revision) -> (Stream, Stream) {
@@ -143,7 +143,7 @@ async fn writers_of_one_stream_queue_and_none_is_lost() {
                         .insert(lockkeeper::domain::arch::Arch::parse(&format!("a{writer}_{change}")).unwrap());
                     Ok::<_, Infallible>(Decision { stream, value: () })
                 };
-                manage.change_stream(&stable(), &author("one of many"), &[], decide).await.unwrap();
+                manage.change_stream(Change::of(&stable(), &author("one of many")), decide).await.unwrap();
             }
         })
     });

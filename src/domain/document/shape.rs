@@ -18,6 +18,10 @@ pub struct StreamDocument {
     pub product: String,
     /// The stream's name.
     pub stream: String,
+    /// The revision that was looked at: what is made from another than the newest is not taken. Only in documents that are
+    /// shown and put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
     /// Who set everything here that does not say otherwise: `upstream`, `git` (the default) or `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,

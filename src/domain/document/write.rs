@@ -28,6 +28,7 @@ impl Stream {
             format: FORMAT,
             product: self.id.product.to_string(),
             stream: self.id.stream.to_string(),
+            revision: None,
             origin: Some(writer.origin.as_str().into()),
             arches: texts(&self.arches),
             mirrors: texts(&self.mirrors),

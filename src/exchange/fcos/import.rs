@@ -10,7 +10,7 @@ use crate::{
         finding::Finding,
         stream::{SourceKind, StreamId},
     },
-    manage::{Author, ChangeError, Decision, KeptDocument, Manage, Outcome},
+    manage::{Author, Change, ChangeError, Decision, KeptDocument, Manage, Outcome},
     protocol::fcos::{
         documents::Kind,
         wire::{self, ReleaseNotes, Releases, Updates},
@@ -94,6 +94,7 @@ pub async fn import(manage: &Manage, id: &StreamId, author: &Author, fetched: &F
         let Modelled { stream, findings } = merge(present, &fetched.modelled)?;
         Ok(Decision { stream, value: findings })
     };
-    let (outcome, findings) = manage.change_stream(id, author, &fetched.documents, decide).await?;
+    let (outcome, findings) =
+        manage.change_stream(Change::of(id, author).with_documents(&fetched.documents), decide).await?;
     Ok(Report { outcome, findings })
 }

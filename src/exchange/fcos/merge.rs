@@ -2,11 +2,13 @@
 
 use super::model::Modelled;
 use crate::domain::{
+    blocked::BlockedUpdate,
     finding::Finding,
     origin::Origin,
     release::{Aspect, Release, ReleaseState},
     rollout::Rollout,
     stream::Stream,
+    version::Version,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use thiserror::Error;
@@ -53,7 +55,32 @@ fn nothing_set_here_is_lost(present: &Stream, next: &Stream) -> Result<(), Confl
         let message = format!("upstream removed {version}, which a blocked update names");
         return Err(Conflict(Finding::error("releases.json", message)));
     }
+    blocks_hold_what_they_held(present, next)
+}
+
+/// A block names its range by the releases at its ends: whoever stood between them has to stand there still.
+fn blocks_hold_what_they_held(present: &Stream, next: &Stream) -> Result<(), Conflict> {
+    let stays: BTreeSet<_> = next.identified().into_iter().map(|(identity, _)| identity).collect();
+    for blocked in &present.blocked_updates {
+        let held = held_by(blocked, next);
+        let lost =
+            held_by(blocked, present).into_iter().find(|identity| stays.contains(identity) && !held.contains(identity));
+        if let Some(lost) = lost {
+            let message = format!(
+                "upstream moved {} out of {} to {}, from where the update to {} is blocked here",
+                lost.0, blocked.first, blocked.last, blocked.target
+            );
+            return Err(Conflict(Finding::error("releases.json", message)));
+        }
+    }
     Ok(())
+}
+
+/// The releases from which a block keeps nodes, by what identifies them.
+fn held_by<'a>(blocked: &BlockedUpdate, stream: &'a Stream) -> BTreeSet<(&'a Version, usize)> {
+    let ends = stream.position_of(&blocked.first).zip(stream.position_of(&blocked.last));
+    let (first, end) = ends.map_or((0, 0), |(first, last)| (first, last + 1));
+    stream.identified().into_iter().map(|(identity, _)| identity).take(end).skip(first).collect()
 }
 
 /// An alias that upstream has made the release's own payload is needed no more; one that has become another's is a conflict.
@@ -124,8 +151,12 @@ fn lay_over(before: &Release, release: &mut Release, findings: &mut Vec<Finding>
     let theirs = release.clone();
     release.aliases.clone_from(&before.aliases);
     release.cleared.clone_from(&before.cleared);
-    if before.state == ReleaseState::Draft {
-        let message = "was a draft here; upstream has published it";
+    let was_draft = before.state == ReleaseState::Draft;
+    if was_draft {
+        // It has its age now, but what was not open here is not opened by others.
+        (release.state, release.origin) = (ReleaseState::Withdrawn, Origin::Local);
+        let message =
+            "upstream has published what is a draft here; it stays closed, as withdrawn, until it is published here";
         findings.push(Finding::drift(format!("release {}", release.version), message));
     } else if before.origin != Origin::Upstream {
         (release.state, release.origin) = (before.state, before.origin);
@@ -140,7 +171,7 @@ fn lay_over(before: &Release, release: &mut Release, findings: &mut Vec<Finding>
         }
     }
     let differs = [
-        ("state", release.state != theirs.state),
+        ("state", !was_draft && release.state != theirs.state),
         (
             "barrier",
             release.barrier.as_ref().map(|ours| &ours.reason) != theirs.barrier.as_ref().map(|ours| &ours.reason),

@@ -20,7 +20,8 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc};
 use tower_http::{
     compression::CompressionLayer,
     cors::{Any, CorsLayer},
@@ -53,7 +54,7 @@ fn parameters(path: Parameters) -> Result<BTreeMap<String, String>, Problem> {
 fn serve(kind: Kind) -> MethodRouter<Agents> {
     get(async move |State(agents): State<Agents>, path: Parameters, headers: HeaderMap| {
         match parameters(path).and_then(|path| agents.find(kind, &path)) {
-            Ok(text) => conditional(&text, kind.media_type(), &headers),
+            Ok((text, modified)) => conditional(&text, modified, kind.media_type(), &headers),
             Err(problem) => problem.into_response(),
         }
     })
@@ -67,7 +68,7 @@ async fn image(
 ) -> Response {
     let query = query.as_deref().unwrap_or_default();
     match parameters(path).and_then(|path| agents.image(&path, query, &headers)) {
-        Ok((text, media_type)) => conditional(&text, media_type, &headers),
+        Ok((text, modified, media_type)) => conditional(&text, modified, media_type, &headers),
         Err(problem) => problem.into_response(),
     }
 }
@@ -85,7 +86,7 @@ impl Agents {
         Ok(entry)
     }
 
-    fn find(&self, kind: Kind, path: &BTreeMap<String, String>) -> Result<Rendered, Problem> {
+    fn find(&self, kind: Kind, path: &BTreeMap<String, String>) -> Result<(Rendered, Option<Timestamp>), Problem> {
         let stream = match (path.get("stream"), path.get("file")) {
             (Some(stream), _) => stream.as_str(),
             (None, Some(file)) => file.strip_suffix(kind.suffix()).ok_or(ProblemKind::NotFound)?,
@@ -99,14 +100,15 @@ impl Agents {
                 changed_at: entry.changed_at(),
                 now: self.clock.now().into(),
             };
-            document(kind, &origin).map(|document| Rendered::dated(document.body.into(), document.changed_at))
+            document(kind, &origin).map(|document| Rendered::new(document.body.into()))
         };
-        let text = if kind == Kind::Updates && moves_with_time(entry.stream()) {
-            make()
+        let (text, modified) = if kind == Kind::Updates && moves_with_time(entry.stream()) {
+            (make(), None)
         } else {
-            entry.text(kind.as_str(), make)
+            (entry.text(kind.as_str(), make), entry.modified())
         };
-        text.ok_or_else(|| ProblemKind::NotFound.because("upstream has published no such document of this stream"))
+        text.map(|text| (text, modified))
+            .ok_or_else(|| ProblemKind::NotFound.because("upstream has published no such document of this stream"))
     }
 
     fn image(
@@ -114,7 +116,7 @@ impl Agents {
         path: &BTreeMap<String, String>,
         query: &str,
         headers: &HeaderMap,
-    ) -> Result<(Rendered, &'static str), Problem> {
+    ) -> Result<(Rendered, Option<Timestamp>, &'static str), Problem> {
         let wanted = Wanted::parse(query)?;
         let entry = self.entry(path, &wanted.stream)?;
         let Some(metadata) = entry.source(Kind::Stream.as_str()) else {
@@ -122,18 +124,23 @@ impl Agents {
         };
         let image = images::find(metadata, &wanted)?;
         let (text, media_type) = image.rendered(wanted.is_plain(headers));
-        Ok((Rendered::dated(text.into(), entry.changed_at()), media_type))
+        Ok((Rendered::new(text.into()), entry.modified(), media_type))
     }
 }
 
 /// Documents are the same for everybody, and change without notice.
 const CACHING: HeaderValue = HeaderValue::from_static("public, no-cache");
 
-fn conditional(text: &Rendered, media_type: &'static str, headers: &HeaderMap) -> Response {
-    let changed_at = SystemTime::from(text.changed_at);
+fn conditional(
+    text: &Rendered,
+    modified: Option<Timestamp>,
+    media_type: &'static str,
+    headers: &HeaderMap,
+) -> Response {
+    let modified = modified.and_then(etag::date);
     // The same text goes out in several encodings, so that the tag is a weak one.
     let tag = etag::weak(&text.hash);
-    let mut response = if etag::is_current(headers, &tag, changed_at) {
+    let mut response = if etag::is_current(headers, &tag, modified.as_ref()) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         Response::new(Body::from(text.body.clone()))
@@ -141,7 +148,9 @@ fn conditional(text: &Rendered, media_type: &'static str, headers: &HeaderMap) -
     let to = response.headers_mut();
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     to.insert(header::CACHE_CONTROL, CACHING);
-    to.insert(header::LAST_MODIFIED, etag::date(changed_at));
     to.insert(header::ETAG, tag);
+    if let Some(modified) = modified {
+        to.insert(header::LAST_MODIFIED, modified);
+    }
     response
 }

@@ -1,7 +1,7 @@
 //! The private cluster itself: made once, started when it is needed, shared, stopped by the last who used it.
 //!
-//! Whoever uses it holds a shared lock on `users.lock`; starting and stopping happen under `turn.lock`. Locks go with their
-//! process however that ends, so that a kill leaves nothing to tidy up.
+//! Whoever uses it holds a shared lock on `users.lock`; starting and stopping happen under `turn.lock`; the server's own
+//! processes hold `server.lock`. Locks go with their process however that ends, so that a kill leaves nothing to tidy up.
 
 use super::{EmbeddedError, account::Account, binaries::Binaries, place::Place};
 use sqlx::{
@@ -9,20 +9,23 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// The database and its owner.
 const NAME: &str = "lockkeeper";
-/// How long a start may take: recovery after a crash is part of it.
+/// How long a start may take, in seconds: recovery after a crash is part of it.
 const START_SECONDS: &str = "120";
+const MOST_TRIES: u32 = 480;
 /// How long an answer to a connection may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// After the postmaster was killed, its children need a moment to notice, and until then no other can start.
-const START_TRIES: u32 = 20;
+/// How often to look whether a server that says nothing is gone.
+const SILENT_TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+/// How often to look whether it is our turn.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A running private PostgreSQL, in use by this process until [`Cluster::leave`].
 #[derive(Debug)]
@@ -76,17 +79,29 @@ impl Cluster {
         Ok(())
     }
 
-    /// It does not answer here. That it runs all the same, out of reach in another container on these files, would be the end
-    /// of them if another was started: only who is alone, or knows that it ran here and is gone, may.
+    /// It does not answer here. That it runs all the same, or still ends, out of reach in another container on these files,
+    /// would be the end of them if another was started. A server holds `server.lock` as long as one of its processes lives:
+    /// only who gets that lock starts one, and hands it on.
     async fn start_if_nobody_has(&self) -> Result<(), EmbeddedError> {
-        let alone = self.users.try_lock().is_ok();
-        let ran_here = std::fs::read_to_string(self.place.started_in()).is_ok_and(|there| there == here());
         self.users.lock_shared().map_err(EmbeddedError::io("could not lock", &self.place.base))?;
-        if !alone && !ran_here {
-            return Err(EmbeddedError::OutOfReach(self.place.cluster()));
+        let path = self.place.base.join("server.lock");
+        let lock = open_lock(&path)?;
+        let mut silent = 0;
+        for _ in 0..MOST_TRIES {
+            if lock.try_lock().is_ok() {
+                self.make().await?;
+                return self.start(lock).await;
+            }
+            match self.try_connect("postgres").await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_starting(&error) => {}
+                // After a kill its processes need a moment to notice.
+                Err(_) if silent < SILENT_TRIES => silent += 1,
+                Err(_) => break,
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
         }
-        self.make().await?;
-        self.start().await
+        Err(EmbeddedError::OutOfReach(self.place.cluster()))
     }
 
     /// Stops being a user; the last one stops the cluster.
@@ -120,10 +135,14 @@ impl Cluster {
     async fn take_turn(&self) -> Result<File, EmbeddedError> {
         let path = self.place.base.join("turn.lock");
         let turn = open_lock(&path)?;
-        let locked = tokio::task::spawn_blocking(move || turn.lock().map(|()| turn)).await;
-        locked
-            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-            .map_err(EmbeddedError::io("could not lock", path))
+        // Not a thread that waits for the lock: who is told to stop must be able to give up.
+        loop {
+            match turn.try_lock() {
+                Ok(()) => return Ok(turn),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(BETWEEN_LOOKS).await,
+                Err(TryLockError::Error(error)) => return Err(EmbeddedError::io("could not lock", path)(error)),
+            }
+        }
     }
 
     /// Makes the cluster beside its place and moves it there: a kill leaves either all of it or none.
@@ -145,7 +164,7 @@ impl Cluster {
         std::fs::rename(&unfinished, &cluster).map_err(EmbeddedError::io("could not move", unfinished))
     }
 
-    async fn start(&self) -> Result<(), EmbeddedError> {
+    async fn start(&self, lock: File) -> Result<(), EmbeddedError> {
         let options = format!(
             "-c listen_addresses= -c unix_socket_directories={} -c unix_socket_permissions=0700 -c port=5432 \
              -c fsync=on -c full_page_writes=on -c max_connections=100 -c shared_buffers=64MB -c logging_collector=off",
@@ -153,12 +172,13 @@ impl Cluster {
         );
         let log = self.place.log();
         let log = log.to_string_lossy();
-        let started_in = self.place.started_in();
-        std::fs::write(&started_in, here()).map_err(EmbeddedError::io("could not write", started_in))?;
-        for _ in 1..START_TRIES {
+        // Its processes inherit the lock. Ours is closed with this function: theirs stays.
+        rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty())
+            .map_err(|error| EmbeddedError::io("could not hand on the lock of", &self.place.base)(error.into()))?;
+        for _ in 1..SILENT_TRIES {
             self.forget_reused_pid();
-            let started = self.pg_ctl(&["start", "-w", "-t", START_SECONDS, "-l", &log, "-o", &options]).await;
-            if started.is_ok() || self.connect("postgres").await.is_some() {
+            // The last of a killed one may go while this looks.
+            if self.pg_ctl(&["start", "-w", "-t", START_SECONDS, "-l", &log, "-o", &options]).await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
@@ -167,13 +187,23 @@ impl Cluster {
     }
 
     /// After a kill the pid file stays, and its number may by now be somebody else's, which PostgreSQL would respect for ever.
+    /// A server works in the folder of its cluster.
     fn forget_reused_pid(&self) {
-        let file = self.place.cluster().join("postmaster.pid");
+        let cluster = self.place.cluster();
+        let file = cluster.join("postmaster.pid");
         let Ok(text) = std::fs::read_to_string(&file) else { return };
         let Some(pid) = text.lines().next() else { return };
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
-        if name.is_ok_and(|name| !name.starts_with("postgres")) && std::fs::remove_file(&file).is_ok() {
-            tracing::warn!(pid, "the pid file of the private PostgreSQL named another program and was removed");
+        let told = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
+        let is_another = match std::fs::read_link(format!("/proc/{pid}/cwd")) {
+            Ok(folder) => folder != cluster,
+            // A dead one may wait long for somebody to take note of it.
+            Err(_) => {
+                told("stat").is_ok_and(|stat| stat.contains(") Z "))
+                    || told("comm").is_ok_and(|name| !name.starts_with("postgres"))
+            }
+        };
+        if is_another && std::fs::remove_file(&file).is_ok() {
+            tracing::warn!(pid, "the pid file of the private PostgreSQL named what is no server of it and was removed");
         }
     }
 
@@ -193,8 +223,13 @@ impl Cluster {
     }
 
     async fn connect(&self, database: &str) -> Option<PgConnection> {
+        self.try_connect(database).await.ok()
+    }
+
+    async fn try_connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
         let options = self.options(database);
-        tokio::time::timeout(CONNECT_TIME, PgConnection::connect_with(&options)).await.ok()?.ok()
+        let connection = tokio::time::timeout(CONNECT_TIME, PgConnection::connect_with(&options)).await;
+        connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     async fn make_database(&self) -> Result<(), EmbeddedError> {
@@ -216,10 +251,9 @@ impl Cluster {
     }
 }
 
-/// What process numbers mean here: they mean something else in another container.
-fn here() -> String {
-    let namespace = std::fs::read_link("/proc/self/ns/pid");
-    namespace.map_or_else(|_| "one".into(), |namespace| namespace.to_string_lossy().into_owned())
+/// Does it answer that it recovers, and that one should wait?
+fn is_starting(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57P03")
 }
 
 fn open_lock(path: &PathBuf) -> Result<File, EmbeddedError> {

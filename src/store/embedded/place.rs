@@ -63,11 +63,6 @@ impl Place {
         self.base.join("cluster")
     }
 
-    /// A note of where its server was started.
-    pub(super) fn started_in(&self) -> PathBuf {
-        self.base.join("started-in")
-    }
-
     pub(super) fn log(&self) -> PathBuf {
         self.base.join("postgres.log")
     }

@@ -31,8 +31,6 @@ pub struct Origin<'a> {
 pub struct Document {
     /// Its text.
     pub body: Vec<u8>,
-    /// When it became what it is.
-    pub changed_at: Timestamp,
     /// What is told less open, or not at all, since the format has no words for it.
     pub findings: Vec<Finding>,
 }
@@ -44,7 +42,7 @@ pub fn document(kind: Kind, origin: &Origin<'_>) -> Option<Document> {
         Kind::Releases => Some(releases::document(origin)),
         Kind::Updates => Some(updates::document(origin)),
         // Nothing of these is modelled.
-        Kind::Stream | Kind::ReleaseNotes => origin.original.map(|original| untouched(original, origin, Vec::new())),
+        Kind::Stream | Kind::ReleaseNotes => origin.original.map(|original| untouched(original, Vec::new())),
     }
 }
 
@@ -71,10 +69,9 @@ fn told(time: Timestamp) -> String {
     Epoch::from(time).to_string()
 }
 
-/// A document as it came in, changed when it says it was.
-fn untouched(original: &[u8], origin: &Origin<'_>, findings: Vec<Finding>) -> Document {
-    let says = parsed(Some(original)).and_then(|document| document["metadata"]["last-modified"].as_str()?.parse().ok());
-    Document { body: original.to_vec(), changed_at: says.unwrap_or(origin.changed_at), findings }
+/// A document as it came in.
+fn untouched(original: &[u8], findings: Vec<Finding>) -> Document {
+    Document { body: original.to_vec(), findings }
 }
 
 /// The document with its new list and the time of the change; where there was none, a new one.
@@ -95,5 +92,5 @@ fn with_list(
     put(&mut document, "releases", list);
     // A value always serializes into memory.
     let body = serde_json::to_vec_pretty(&document).unwrap_or_default();
-    Document { body, changed_at: origin.changed_at, findings }
+    Document { body, findings }
 }

@@ -38,7 +38,7 @@ enum Opening {
 
 impl ToldRollout {
     /// Closed even to wariness 0, which passes a share of 0.
-    const CLOSED: Self = Self { start_epoch: None, start_percentage: Some(-1.0), duration_minutes: None };
+    pub(super) const CLOSED: Self = Self { start_epoch: None, start_percentage: Some(-1.0), duration_minutes: None };
 
     fn constant(share: f64) -> Self {
         Self { start_percentage: Some(share), ..Self::default() }

@@ -31,7 +31,7 @@ pub(super) fn document(origin: &Origin<'_>) -> Document {
     if let (Some(entries), Some(text)) = (entries, origin.original)
         && *entries == list
     {
-        return untouched(text, origin, findings);
+        return untouched(text, findings);
     }
     let original = original.clone().or_else(|| Some(json!({"note": NOTE})));
     with_list(original, origin, list, findings)

@@ -24,7 +24,7 @@ pub(super) fn document(origin: &Origin<'_>) -> Document {
     if let (Some(old), Some(text)) = (old, origin.original)
         && *old == list
     {
-        return untouched(text, origin, findings);
+        return untouched(text, findings);
     }
     with_list(original.clone(), origin, list, findings)
 }
@@ -54,11 +54,13 @@ fn wanted(origin: &Origin<'_>, findings: &mut Vec<Finding>) -> Vec<(Version, Tol
 }
 
 fn stricter(first: Told, second: Told) -> Told {
-    let barrier = first.barrier.or(second.barrier);
-    let closed = ToldRollout { start_percentage: Some(-1.0), ..ToldRollout::default() };
+    let barrier = first.barrier.clone().or_else(|| second.barrier.clone());
+    // Without a rollout a barrier is open to all, and anything else is closed.
+    let alike = first.rollout.is_some() || first.barrier.is_some() == second.barrier.is_some();
+    let closed = barrier.is_some().then_some(ToldRollout::CLOSED);
     Told {
         dead_end: first.dead_end.or(second.dead_end),
-        rollout: if first.rollout == second.rollout { first.rollout } else { barrier.is_some().then_some(closed) },
+        rollout: if first.rollout == second.rollout && alike { first.rollout } else { closed },
         barrier,
     }
 }
