@@ -1,10 +1,13 @@
 //! One stream in the catalog: a graph for each scope, and the answers that were asked for.
 
-use super::rendered::{Render, Rendered};
+use super::{
+    rendered::{Render, Rendered},
+    scope::Scope,
+};
 use crate::{
     domain::{
         arch::Arch,
-        graph::{Graph, Standing},
+        graph::Graph,
         hash::ContentHash,
         payload::Scheme,
         stream::{Revision, Stream},
@@ -15,7 +18,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 /// A stream at one revision.
@@ -25,17 +28,17 @@ pub struct StreamEntry {
     arches: BTreeSet<Arch>,
     scopes: BTreeMap<Arch, BTreeMap<Scheme, Scope>>,
     synthetic: bool,
-    texts: RwLock<HashMap<&'static str, Option<Rendered>>>,
+    texts: RwLock<HashMap<&'static str, Option<Arc<Rendered>>>>,
 }
 
 impl StreamEntry {
     /// Builds the graphs of all its scopes.
     #[must_use]
-    pub fn of(state: State) -> Self {
+    pub fn of(state: State, render: &dyn Render) -> Self {
         let stream = &state.stream;
         let mut scopes: BTreeMap<Arch, BTreeMap<Scheme, Scope>> = BTreeMap::new();
         for key in stream.payload_keys() {
-            let scope = Scope::of(Graph::of(stream, &key.arch, &key.scheme));
+            let scope = Scope::of(Graph::of(stream, &key.arch, &key.scheme), render);
             scopes.entry(key.arch.clone()).or_default().insert(key.scheme.clone(), scope);
         }
         Self {
@@ -51,6 +54,11 @@ impl StreamEntry {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.state.revision
+    }
+
+    /// All that is known of it.
+    pub(super) fn state(&self) -> &State {
+        &self.state
     }
 
     /// The stream.
@@ -85,11 +93,11 @@ impl StreamEntry {
     }
 
     /// A text that follows from this revision alone, made when it is first needed.
-    pub fn text(&self, name: &'static str, make: impl FnOnce() -> Option<Rendered>) -> Option<Rendered> {
+    pub fn text(&self, name: &'static str, make: impl FnOnce() -> Option<Rendered>) -> Option<Arc<Rendered>> {
         if let Some(text) = self.texts.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return text.clone();
         }
-        let text = make();
+        let text = make().map(Arc::new);
         self.texts.write().unwrap_or_else(PoisonError::into_inner).insert(name, text.clone());
         text
     }
@@ -122,42 +130,5 @@ impl StreamEntry {
     #[must_use]
     pub fn scope(&self, arch: &str, scheme: &str) -> Option<&Scope> {
         self.scopes.get(arch)?.get(scheme)
-    }
-}
-
-/// One graph, and its answers by what they hold back.
-#[derive(Debug)]
-pub struct Scope {
-    graph: Graph,
-    wholes: RwLock<HashMap<Standing, Rendered>>,
-}
-
-/// Standings nest along a rollout, so that few are in use at a time; those of the past go when it gets crowded.
-const MOST_STANDINGS: usize = 64;
-
-impl Scope {
-    fn of(graph: Graph) -> Self {
-        Self { graph, wholes: RwLock::default() }
-    }
-
-    /// The graph.
-    #[must_use]
-    pub fn graph(&self) -> &Graph {
-        &self.graph
-    }
-
-    /// The whole graph as this standing sees it, rendered when it is first needed.
-    #[must_use]
-    pub fn whole(&self, standing: &Standing, render: &impl Render) -> Rendered {
-        if let Some(rendered) = self.wholes.read().unwrap_or_else(PoisonError::into_inner).get(standing) {
-            return rendered.clone();
-        }
-        let rendered = Rendered::new(render.whole(&self.graph, standing));
-        let mut wholes = self.wholes.write().unwrap_or_else(PoisonError::into_inner);
-        if wholes.len() >= MOST_STANDINGS {
-            wholes.clear();
-        }
-        wholes.insert(standing.clone(), rendered.clone());
-        rendered
     }
 }

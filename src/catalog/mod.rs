@@ -2,12 +2,18 @@
 //!
 //! Polls read this and nothing else. Must not live here: a protocol's words (it is handed a [`Render`]) or a rule.
 
+mod copy;
 mod entry;
+mod follower;
 mod live;
 mod rendered;
+mod scope;
 mod streams;
 
-pub use entry::{Scope, StreamEntry};
-pub use live::{Follower, Live};
-pub use rendered::{Render, Rendered};
+pub use copy::{CopyError, DiskCopy};
+pub use entry::StreamEntry;
+pub use follower::{Backoff, Follower, Following};
+pub use live::Live;
+pub use rendered::{Piece, Render, Rendered};
+pub use scope::Scope;
 pub use streams::Catalog;

@@ -1,30 +1,67 @@
 //! Answers as bytes.
 
 use crate::domain::{
-    graph::{Graph, Standing},
+    graph::{Graph, Node},
     hash::ContentHash,
+    standing::Standing,
 };
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use std::{io::Write, sync::OnceLock};
 
 /// How a protocol writes graphs.
-pub trait Render {
+pub trait Render: Send + Sync {
     /// The whole graph, as this standing sees it.
     fn whole(&self, graph: &Graph, standing: &Standing) -> Bytes;
+
+    /// One release as those see it for whom its rollout of this index counts, or none does.
+    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece;
 }
 
-/// Shared bytes and what names them.
-#[derive(Debug, Clone)]
+/// One release, ready to be put into an answer: nodes may want another payload in the middle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What stands before its payload.
+    pub before: Box<[u8]>,
+    /// Its payload, as it is written.
+    pub payload: Box<[u8]>,
+    /// What stands after.
+    pub after: Box<[u8]>,
+}
+
+/// Bytes, what names them, and their encodings, each made when it is first asked for.
+#[derive(Debug)]
 pub struct Rendered {
     /// The answer.
     pub body: Bytes,
     /// A hash of it, for entity tags.
     pub hash: ContentHash,
+    gzip: OnceLock<Bytes>,
+    zstd: OnceLock<Bytes>,
 }
+
+/// The best of gzip; of zstd, what is as small and still fast to make.
+const ZSTD_LEVEL: i32 = 12;
 
 impl Rendered {
     /// Names these bytes.
     #[must_use]
     pub fn new(body: Bytes) -> Self {
-        Self { hash: ContentHash::of(&body), body }
+        Self { hash: ContentHash::of(&body), body, gzip: OnceLock::new(), zstd: OnceLock::new() }
+    }
+
+    /// The bytes in gzip.
+    pub fn gzip(&self) -> &Bytes {
+        self.gzip.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            // Writing into memory does not fail.
+            let _ = encoder.write_all(&self.body);
+            encoder.finish().unwrap_or_default().into()
+        })
+    }
+
+    /// The bytes in zstd.
+    pub fn zstd(&self) -> &Bytes {
+        self.zstd.get_or_init(|| zstd::bulk::compress(&self.body, ZSTD_LEVEL).unwrap_or_default().into())
     }
 }

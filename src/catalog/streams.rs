@@ -1,6 +1,6 @@
 //! Every stream at one instant.
 
-use super::entry::StreamEntry;
+use super::{entry::StreamEntry, rendered::Render};
 use crate::{
     domain::{
         product::ProductName,
@@ -14,12 +14,26 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     products: BTreeMap<ProductName, BTreeMap<StreamName, Arc<StreamEntry>>>,
+    /// The store that they are of.
+    installation: Option<String>,
 }
 
 impl Catalog {
+    /// Nothing yet, of a store.
+    #[must_use]
+    pub fn of(installation: String) -> Self {
+        Self { products: BTreeMap::new(), installation: Some(installation) }
+    }
+
+    /// The store that it is of; none if it never was in one.
+    #[must_use]
+    pub fn installation(&self) -> Option<&str> {
+        self.installation.as_deref()
+    }
+
     /// Adds a stream, or puts another state of it in its place.
-    pub fn insert(&mut self, state: State) {
-        self.insert_entry(state.stream.id.clone(), StreamEntry::of(state));
+    pub fn insert(&mut self, state: State, render: &dyn Render) {
+        self.insert_entry(state.stream.id.clone(), StreamEntry::of(state, render));
     }
 
     pub(super) fn insert_entry(&mut self, id: StreamId, entry: StreamEntry) {

@@ -9,7 +9,7 @@ use crate::{
         stream::{StreamId, StreamName},
     },
     exchange::fcos::source::GraphFiles,
-    protocol::fcos::{Query, Refusal, Settings, UnknownPayload, answer},
+    protocol::fcos::{GraphJson, Query, Refusal, Settings, UnknownPayload, View, answer},
     store::State,
 };
 use anyhow::{Context, bail};
@@ -184,7 +184,7 @@ const PRODUCT: &str = "fedora-coreos";
 fn catalog(files: &GraphFiles, stream: &str) -> anyhow::Result<Catalog> {
     let id = StreamId { product: ProductName::parse(PRODUCT)?, stream: StreamName::parse(stream).context("stream")? };
     let mut catalog = Catalog::default();
-    catalog.insert(State::unstored(files.read(&id)?.stream));
+    catalog.insert(State::unstored(files.read(&id)?.stream), &GraphJson);
     Ok(catalog)
 }
 
@@ -193,6 +193,7 @@ impl Question {
         let settings = Settings {
             default_product: ProductName::parse(PRODUCT)?,
             unknown_payload: UnknownPayload::Whole,
+            view: View::Node,
             offer_synthetic: true,
         };
         let told = |text: &Option<String>| text.as_ref().map(|text| text.clone().into());
@@ -205,6 +206,7 @@ impl Question {
             os_checksum: told(&self.os_checksum),
             node_uuid: told(&self.node_uuid),
             rollout_wariness: told(&self.rollout_wariness),
+            view: None,
         };
         let now = self.now.map_or_else(|| SystemClock.now().into(), Epoch);
         let answer = match answer(catalog, &settings, PRODUCT, &query, now) {

@@ -39,7 +39,7 @@ impl Serve {
         runtime()?.block_on(async move {
             let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
             let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-            let service = Service::bind(settings, Arc::new(SystemClock)).await?;
+            let service = Service::bind(settings, Arc::new(SystemClock))?;
             let (agents, status) = (service.agents_address(), service.status_address());
             let stop = async move {
                 tokio::select! {

@@ -12,6 +12,8 @@ pub struct FcosSettings {
     pub default_product: String,
     /// What a node gets that runs something unknown.
     pub unknown_payload: UnknownPayload,
+    /// Which graph a node gets that says what it runs.
+    pub view: View,
 }
 
 /// What a node gets that runs something unknown.
@@ -24,9 +26,19 @@ pub enum UnknownPayload {
     Empty,
 }
 
+/// Which graph a node gets that says what it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// Its own: itself and the releases to which it may go now.
+    Node,
+    /// The whole graph.
+    Full,
+}
+
 impl Default for FcosSettings {
     fn default() -> Self {
-        Self { default_product: "fedora-coreos".into(), unknown_payload: UnknownPayload::Whole }
+        Self { default_product: "fedora-coreos".into(), unknown_payload: UnknownPayload::Whole, view: View::Node }
     }
 }
 

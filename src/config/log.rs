@@ -11,6 +11,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// What is logged, in the words of `tracing`: `info`, or `warn,lockkeeper::catalog=debug`.
     pub filter: String,
+    /// The share of the requests, 0 to 1, that are logged a line each.
+    pub access_share: f64,
 }
 
 /// How a line looks.
@@ -25,12 +27,15 @@ pub enum LogFormat {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info,sqlx=warn".into() }
+        Self { format: LogFormat::Text, filter: "info,sqlx=warn".into(), access_share: 0.0 }
     }
 }
 
 impl LogSettings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if !(0.0..=1.0).contains(&self.access_share) {
+            return Err(ConfigError::value("log.access_share", "has to lie between 0 and 1"));
+        }
         let parsed = self.filter.parse::<tracing_subscriber::filter::Targets>();
         parsed.map(drop).map_err(|error| ConfigError::value("log.filter", &error.to_string()))
     }

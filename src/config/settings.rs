@@ -5,8 +5,10 @@ use super::{
     database::DatabaseSettings,
     error::{ConfigError, positive},
     fcos::FcosSettings,
+    limits::LimitSettings,
     listen::{ListenSettings, Listeners},
     log::LogSettings,
+    tls::TlsSettings,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -33,6 +35,10 @@ pub struct Settings {
     pub catalog: CatalogSettings,
     /// Fedora CoreOS agents.
     pub fcos: FcosSettings,
+    /// What clients may take.
+    pub limits: LimitSettings,
+    /// HTTPS.
+    pub tls: TlsSettings,
     /// Logs.
     pub log: LogSettings,
 }
@@ -49,6 +55,8 @@ impl Default for Settings {
             database: DatabaseSettings::default(),
             catalog: CatalogSettings::default(),
             fcos: FcosSettings::default(),
+            limits: LimitSettings::default(),
+            tls: TlsSettings::default(),
             log: LogSettings::default(),
         }
     }
@@ -65,6 +73,8 @@ impl Settings {
         self.database.validate()?;
         self.catalog.validate()?;
         self.fcos.validate()?;
+        self.limits.validate()?;
+        self.tls.validate()?;
         self.log.validate()
     }
 

@@ -1,21 +1,20 @@
-//! Releases and policies made into the update graph of one scope, what is held back in it, and the view of one node.
+//! Releases and policies made into the update graph of one scope, nothing held back.
 //!
 //! The order of nodes and edges is part of the result: equal input gives an equal graph.
 
 use super::{
     arch::Arch,
-    epoch::Epoch,
     payload::{PayloadId, Repository, Scheme},
     reason::Reason,
     release::{PayloadKey, ReleaseState},
     rollout::Rollout,
-    selector::Audience,
-    share::OpenShare,
     stream::Stream,
     version::Version,
-    wariness::Wariness,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::RangeInclusive,
+};
 
 /// A node's place in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +38,7 @@ pub struct Node {
     /// No edge leads into it any more.
     pub withdrawn: bool,
     /// Which of the graph's rollout releases it is.
-    gate: Option<usize>,
+    pub(super) gate: Option<usize>,
 }
 
 impl Node {
@@ -59,7 +58,7 @@ pub struct Edge {
     pub to: NodeIndex,
 }
 
-/// The update graph of one scope, nothing held back yet.
+/// The update graph of one scope, nothing held back yet. Edges follow from the nodes and are not kept: there may be millions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     /// The architecture.
@@ -67,15 +66,28 @@ pub struct Graph {
     /// The scheme of the payloads.
     pub scheme: Scheme,
     nodes: Vec<Node>,
-    edges: Vec<Edge>,
     /// The nodes with rollouts, oldest first.
     gates: Vec<NodeIndex>,
-    /// For each node its targets, in the order of the edges.
-    targets: Vec<Vec<NodeIndex>>,
+    /// The barriers without rollouts, oldest first.
+    open_barriers: Vec<NodeIndex>,
+    /// For each node, where edges into it begin: at the last barrier strictly before it, or at the oldest.
+    starts: Vec<usize>,
+    /// For each node, the youngest that edges out of it reach: the first barrier after it, or the newest.
+    ends: Vec<usize>,
+    blocked: Vec<Blocked>,
     by_payload: HashMap<PayloadId, NodeIndex>,
     mirrors: BTreeSet<Repository>,
     /// Only where there are mirrors.
     by_digest: HashMap<String, NodeIndex>,
+}
+
+/// Edges that must not be.
+#[derive(Debug, Clone, PartialEq)]
+struct Blocked {
+    /// From any of these ages.
+    from: RangeInclusive<usize>,
+    /// To the release of this age.
+    to: usize,
 }
 
 /// A node that was recognised by what it runs.
@@ -87,31 +99,6 @@ pub struct Recognised<'a> {
     pub mirror: Option<&'a Repository>,
 }
 
-/// Where a node stands towards each rollout of a graph at one instant. Equal standings see equal graphs: it is what rendered
-/// answers are keyed by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Standing(Box<[Place]>);
-
-/// Where a node stands towards one release with rollouts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Place {
-    /// The first rollout whose selector picks the node.
-    rollout: Option<usize>,
-    /// It may not see the release as a target.
-    held_back: bool,
-}
-
-/// What is asked about: who, and when.
-#[derive(Debug, Clone, Copy)]
-pub struct Asker<'a> {
-    /// The group that the node says it is in.
-    pub group: Option<&'a str>,
-    /// The platform that it says it runs on.
-    pub platform: Option<&'a str>,
-    /// Where it stands in the order of rollouts.
-    pub wariness: Wariness,
-}
-
 impl Graph {
     /// Builds the graph of a stream on one arch and scheme (rules 1 and 3 to 6 of the wire contract, then blocked updates).
     #[must_use]
@@ -120,22 +107,18 @@ impl Graph {
             arch: arch.clone(),
             scheme: scheme.clone(),
             nodes: Vec::new(),
-            edges: Vec::new(),
             gates: Vec::new(),
-            targets: Vec::new(),
+            open_barriers: Vec::new(),
+            starts: Vec::new(),
+            ends: Vec::new(),
+            blocked: Vec::new(),
             by_payload: HashMap::new(),
             mirrors: stream.mirrors.clone(),
             by_digest: HashMap::new(),
         };
         graph.add_nodes(stream);
-        graph.add_edges();
-        graph.drop_blocked(stream);
-        graph.targets = vec![Vec::new(); graph.nodes.len()];
-        for edge in &graph.edges {
-            if let Some(targets) = graph.targets.get_mut(edge.from.0) {
-                targets.push(edge.to);
-            }
-        }
+        graph.find_ways();
+        graph.block(stream);
         graph
     }
 
@@ -185,46 +168,49 @@ impl Graph {
         }
     }
 
-    fn add_edges(&mut self) {
-        // For each node, where edges into it begin: at the last barrier strictly before it, or at the oldest.
-        let starts: Vec<usize> = self
-            .nodes
-            .iter()
-            .enumerate()
-            .scan(0, |last_barrier, (index, node)| {
+    fn find_ways(&mut self) {
+        let is_barrier = |index: usize| self.nodes.get(index).is_some_and(|node| node.barrier.is_some());
+        let count = self.nodes.len();
+        self.starts = (0..count)
+            .scan(0, |last_barrier, index| {
                 let start = *last_barrier;
-                if node.barrier.is_some() {
+                if is_barrier(index) {
                     *last_barrier = index;
                 }
                 Some(start)
             })
             .collect();
-        let ways_in = |(to, start): (usize, &usize)| {
-            (*start..to).map(move |from| Edge { from: NodeIndex(from), to: NodeIndex(to) })
-        };
-        let all = || self.nodes.iter().zip(starts.iter().enumerate());
-        let into_rollouts =
-            all().rev().filter(|(node, _)| node.is_rollout() && !node.withdrawn).flat_map(|(_, way)| ways_in(way));
-        let into_barriers = all()
-            .filter(|(node, _)| node.barrier.is_some() && !node.is_rollout() && !node.withdrawn)
-            .flat_map(|(_, way)| ways_in(way));
-        let leads_on = |edge: &Edge| self.node(edge.from).is_some_and(|node| node.dead_end.is_none());
-        self.edges = into_rollouts.chain(into_barriers).filter(leads_on).collect();
+        let mut ends: Vec<usize> = (0..count)
+            .rev()
+            .scan(count.saturating_sub(1), |next_barrier, index| {
+                let end = *next_barrier;
+                if is_barrier(index) {
+                    *next_barrier = index;
+                }
+                Some(end)
+            })
+            .collect();
+        ends.reverse();
+        self.ends = ends;
+        let indexed = self.nodes.iter().enumerate();
+        let open_barriers = indexed.filter(|(_, node)| node.barrier.is_some() && !node.is_rollout());
+        self.open_barriers = open_barriers.map(|(index, _)| NodeIndex(index)).collect();
     }
 
-    fn drop_blocked(&mut self, stream: &Stream) {
+    fn block(&mut self, stream: &Stream) {
         for blocked in stream.blocked_updates.iter().filter(|blocked| blocked.holds_on(&self.arch)) {
             let ages = [&blocked.first, &blocked.last, &blocked.target].map(|version| stream.position_of(version));
-            let [Some(first), Some(last), Some(target)] = ages else {
-                continue;
-            };
-            let nodes = &self.nodes;
-            let age = |index: NodeIndex| nodes.get(index.0).map(|node| node.age);
-            self.edges.retain(|edge| {
-                let from_range = age(edge.from).is_some_and(|age| (first..=last).contains(&age));
-                !(from_range && age(edge.to) == Some(target))
-            });
+            if let [Some(first), Some(last), Some(to)] = ages {
+                self.blocked.push(Blocked { from: first..=last, to });
+            }
         }
+    }
+
+    /// Is it an edge, given that no barrier lies between?
+    fn leads(&self, edge: Edge) -> bool {
+        let (Some(from), Some(to)) = (self.node(edge.from), self.node(edge.to)) else { return false };
+        let is_blocked = |blocked: &Blocked| blocked.to == to.age && blocked.from.contains(&from.age);
+        from.dead_end.is_none() && !to.withdrawn && !self.blocked.iter().any(is_blocked)
     }
 
     /// The nodes, oldest first.
@@ -239,10 +225,27 @@ impl Graph {
         self.nodes.get(index.0)
     }
 
-    /// Every edge, held back or not.
-    #[must_use]
-    pub fn edges(&self) -> &[Edge] {
-        &self.edges
+    /// Every edge, held back or not: into rollouts, the newest first, then into barriers, the oldest first.
+    pub fn edges(&self) -> impl Iterator<Item = Edge> {
+        let into = |to: &NodeIndex| {
+            let (to, start) = (*to, self.starts.get(to.0).copied().unwrap_or(to.0));
+            (start..to.0).map(move |from| Edge { from: NodeIndex(from), to })
+        };
+        let edges = self.gates.iter().rev().chain(&self.open_barriers).flat_map(into);
+        edges.filter(|edge| self.leads(*edge))
+    }
+
+    /// The releases to which a node on `from` may go directly, held back or not, in the order of the edges.
+    pub fn targets(&self, from: NodeIndex) -> impl Iterator<Item = NodeIndex> {
+        let end = self.ends.get(from.0).copied().unwrap_or(from.0);
+        let targets =
+            within(&self.gates, from, end).iter().rev().chain(within(&self.open_barriers, from, end)).copied();
+        targets.filter(move |to| self.leads(Edge { from, to: *to }))
+    }
+
+    /// The nodes with rollouts, oldest first.
+    pub(super) fn gates(&self) -> &[NodeIndex] {
+        &self.gates
     }
 
     /// The node that runs this: a payload, an alias, or either's digest out of a mirror.
@@ -255,50 +258,11 @@ impl Graph {
         let mirror = self.mirrors.get(repository)?;
         self.by_digest.get(digest).map(|node| Recognised { node: *node, mirror: Some(mirror) })
     }
+}
 
-    /// Where somebody stands towards the rollouts at `now`.
-    #[must_use]
-    pub fn standing(&self, asker: &Asker<'_>, now: Epoch) -> Standing {
-        let audience = self.audience(asker);
-        let place = |node: &Node| {
-            let rollout = node.rollouts.iter().position(|rollout| rollout.selector.matches(&audience));
-            let share = rollout
-                .and_then(|index| node.rollouts.get(index))
-                .map_or(OpenShare::Closed, |rollout| rollout.open_share(now));
-            Place { rollout, held_back: share.holds_back(asker.wariness) }
-        };
-        Standing(self.gates.iter().filter_map(|index| self.node(*index)).map(place).collect())
-    }
-
-    pub(crate) fn audience<'a>(&'a self, asker: &Asker<'a>) -> Audience<'a> {
-        Audience { arch: &self.arch, scheme: &self.scheme, group: asker.group, platform: asker.platform }
-    }
-
-    /// The rollout that counts for this standing on this node.
-    #[must_use]
-    pub fn rollout_for<'a>(&self, node: &'a Node, standing: &Standing) -> Option<&'a Rollout> {
-        let place = standing.0.get(node.gate?)?;
-        node.rollouts.get(place.rollout?)
-    }
-
-    fn is_open(&self, target: NodeIndex, standing: &Standing) -> bool {
-        let gate = self.node(target).and_then(|node| node.gate);
-        gate.and_then(|gate| standing.0.get(gate)).is_none_or(|place| !place.held_back)
-    }
-
-    /// The edges that this standing sees, in order.
-    pub fn open_edges<'a>(&'a self, standing: &'a Standing) -> impl Iterator<Item = Edge> + 'a {
-        self.edges.iter().copied().filter(|edge| self.is_open(edge.to, standing))
-    }
-
-    /// The releases to which a node on `from` may go directly, held back or not, in the order of the edges.
-    #[must_use]
-    pub fn targets(&self, from: NodeIndex) -> &[NodeIndex] {
-        self.targets.get(from.0).map_or(&[], Vec::as_slice)
-    }
-
-    /// The releases to which a node on `from` may go now: with `from` itself they are all that an agent reads.
-    pub fn open_targets<'a>(&'a self, from: NodeIndex, standing: &'a Standing) -> impl Iterator<Item = NodeIndex> + 'a {
-        self.targets(from).iter().copied().filter(|target| self.is_open(*target, standing))
-    }
+/// Those after `from`, as far as `end`.
+fn within(sorted: &[NodeIndex], from: NodeIndex, end: usize) -> &[NodeIndex] {
+    let first = sorted.partition_point(|index| *index <= from);
+    let last = sorted.partition_point(|index| index.0 <= end);
+    sorted.get(first..last).unwrap_or_default()
 }

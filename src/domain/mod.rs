@@ -26,6 +26,7 @@ pub mod rollout;
 pub mod route;
 pub mod selector;
 pub mod share;
+pub mod standing;
 pub mod stream;
 pub mod text;
 pub mod version;

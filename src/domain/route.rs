@@ -2,8 +2,9 @@
 
 use super::{
     epoch::Epoch,
-    graph::{Asker, Graph, NodeIndex},
+    graph::{Graph, NodeIndex},
     reason::Reason,
+    standing::Asker,
 };
 
 /// Everything that lies before a node, if nobody changes anything.
@@ -79,10 +80,7 @@ impl Graph {
     }
 
     fn waits(&self, from: NodeIndex, asker: &Asker<'_>, now: Epoch) -> Vec<Wait> {
-        self.targets(from)
-            .iter()
-            .map(|target| Wait { target: *target, opens: self.opens_at(*target, asker, now) })
-            .collect()
+        self.targets(from).map(|target| Wait { target, opens: self.opens_at(target, asker, now) }).collect()
     }
 
     fn opens_at(&self, target: NodeIndex, asker: &Asker<'_>, now: Epoch) -> Option<Epoch> {

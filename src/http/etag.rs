@@ -10,12 +10,6 @@ pub fn strong(hash: &impl std::fmt::Display) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{hash}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// The entity tag of something that is sent in several encodings.
-#[must_use]
-pub fn weak(hash: &impl std::fmt::Display) -> HeaderValue {
-    HeaderValue::from_str(&format!("W/\"{hash}\"")).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
-}
-
 /// A time as headers have it, in whole seconds; none for one that they cannot say.
 #[must_use]
 pub fn date(time: Timestamp) -> Option<HeaderValue> {
@@ -24,21 +18,17 @@ pub fn date(time: Timestamp) -> Option<HeaderValue> {
     years.contains(&utc.year()).then(|| HeaderValue::from_str(&httpdate::fmt_http_date(time.into())).ok()).flatten()
 }
 
-/// Does the client hold what has this tag, and this time of its last change? The tag counts, the time only for who sends no
-/// tag; and just the very time that was sent counts, since some ask with a time of their own.
+/// Does the client hold this time of the last change? Only for who sends no tag; and just the very time that was sent counts,
+/// since some ask with a time of their own.
 #[must_use]
-pub fn is_current(headers: &HeaderMap, tag: &HeaderValue, modified: Option<&HeaderValue>) -> bool {
-    if headers.contains_key(header::IF_NONE_MATCH) {
-        return is_held(headers, tag);
-    }
-    modified.is_some_and(|modified| headers.get(header::IF_MODIFIED_SINCE) == Some(modified))
+pub fn is_unmodified(headers: &HeaderMap, modified: &HeaderValue) -> bool {
+    !headers.contains_key(header::IF_NONE_MATCH) && headers.get(header::IF_MODIFIED_SINCE) == Some(modified)
 }
 
-/// Does the client hold this already? (`If-None-Match`, by weak comparison.)
+/// Does the client hold what has this tag already? (`If-None-Match`, by weak comparison.)
 #[must_use]
 pub fn is_held(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let Ok(tag) = tag.to_str() else { return false };
-    let tag = tag.strip_prefix("W/").unwrap_or(tag);
     headers
         .get_all(header::IF_NONE_MATCH)
         .iter()

@@ -1,6 +1,6 @@
 //! What every request passes through.
 
-use super::problem::ProblemKind;
+use super::{access::AccessLog, problem::ProblemKind};
 use crate::telemetry::Metrics;
 use axum::{
     Router,
@@ -14,44 +14,45 @@ use std::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
-/// The most bytes of a body that is read: nothing here takes a larger one.
-const MOST_BODY_BYTES: usize = 64 * 1024;
-/// How long an answer may take.
-const MOST_TIME: Duration = Duration::from_secs(30);
+/// What every request is held to and counted by.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// The most bytes of a body that is read.
+    pub body_bytes: usize,
+    /// How long an answer may take.
+    pub answer_timeout: Duration,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What is logged.
+    pub access: AccessLog,
+}
 
 /// Puts limits, the request log and the handling of bugs around a router.
-pub fn around(router: Router, metrics: Metrics) -> Router {
+pub fn around(router: Router, around: Around) -> Router {
     router
         .fallback(|| async { ProblemKind::NotFound })
         .method_not_allowed_fallback(|| async { ProblemKind::MethodNotAllowed })
-        .layer(RequestBodyLimitLayer::new(MOST_BODY_BYTES))
+        .layer(RequestBodyLimitLayer::new(around.body_bytes))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| {
             let text =
                 panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             tracing::error!(panic = text.unwrap_or("something"), "a request ran into a bug");
             ProblemKind::Internal.into_response()
         }))
-        .layer(middleware::from_fn_with_state(metrics, observe))
+        .layer(middleware::from_fn_with_state(around, observe))
 }
 
-/// Counts and logs a request, once, when it is answered. The query is left out: nodes name themselves in it.
-async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+/// Counts a request, and logs it if it is one that is logged, once, when it is answered.
+async fn observe(State(around): State<Around>, request: Request, next: Next) -> Response {
+    let started = around.access.wants_next().then(|| (Instant::now(), request.method().clone(), request.uri().clone()));
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = match tokio::time::timeout(MOST_TIME, next.run(request)).await {
+    let response = match tokio::time::timeout(around.answer_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ProblemKind::Timeout.into_response(),
     };
-    let status = response.status().as_u16();
-    metrics.request(route.as_ref().map(MatchedPath::as_str), status);
-    tracing::debug!(
-        http.method = %method,
-        url.path = path,
-        http.status = status,
-        duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-        "a request was answered"
-    );
+    around.metrics.request(route.as_ref().map(MatchedPath::as_str), response.status().as_u16());
+    if let Some((started, method, uri)) = started {
+        around.access.write(&method, uri.path(), response.status(), started.elapsed());
+    }
     response
 }

@@ -1,5 +1,8 @@
 //! What every HTTP face shares: entity tags, problem documents, the request log, limits. It knows no resource.
 
+pub mod access;
+pub mod client_addr;
+pub mod encoding;
 pub mod etag;
 pub mod layers;
 pub mod problem;

@@ -59,6 +59,9 @@ impl From<ProblemKind> for Problem {
     }
 }
 
+/// When to try again, in seconds, after what passes by itself.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+
 #[derive(Serialize)]
 struct Body {
     r#type: &'static str,
@@ -79,7 +82,11 @@ impl IntoResponse for Problem {
         let (r#type, title, status) = self.kind.parts();
         let body = Body { r#type, title, status: status.as_u16(), detail: self.detail };
         let mut response = (status, Json(body)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         response
     }
 }

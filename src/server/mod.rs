@@ -1,8 +1,13 @@
 //! The composition root: builds the state, mounts the routers, listens, drains. Nobody imports it but the command line.
 
+mod connection;
+mod front;
 mod listen;
+mod places;
 mod seed;
 mod service;
 mod status;
+mod tls;
 
 pub use service::{ServeError, Service};
+pub use tls::TlsError;

@@ -1,12 +1,12 @@
 //! What happens between the first connection to the database and the first answer.
 
 use crate::{
-    catalog::Follower,
+    catalog::{Backoff, Follower},
     domain::stream::Stream,
     manage::{Author, ChangeError, Manage},
     store::{Access, StoreError},
 };
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -24,11 +24,11 @@ pub(super) async fn prepare(
     manage: &Manage,
     documents: &[Stream],
     follower: &Follower,
-    interval: Duration,
+    mut backoff: Backoff,
 ) {
     while let Err(error) = try_prepare(access, manage, documents, follower).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be prepared yet");
-        tokio::time::sleep(interval).await;
+        backoff.wait().await;
         if let Err(error) = access.revive().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the private PostgreSQL does not come back");
         }
@@ -41,6 +41,15 @@ async fn try_prepare(
     documents: &[Stream],
     follower: &Follower,
 ) -> Result<(), PrepareError> {
+    // A server that follows another one has what that one has.
+    if !access.store().is_replica().await? {
+        start(access, manage, documents).await?;
+    }
+    follower.refresh().await?;
+    Ok(())
+}
+
+async fn start(access: &Access, manage: &Manage, documents: &[Stream]) -> Result<(), PrepareError> {
     access.store().migrate().await?;
     let author = Author {
         actor: "lockkeeper".into(),
@@ -50,6 +59,5 @@ async fn try_prepare(
     if manage.start_from(documents, &author).await? {
         tracing::info!(streams = documents.len(), "an empty store was started from stream documents");
     }
-    follower.refresh().await?;
     Ok(())
 }

@@ -1,17 +1,24 @@
 //! The service from its settings to its end.
 
-use super::{listen::Bound, seed, status};
+use super::{
+    connection::{Manners, until},
+    front::{Front, Throttle},
+    listen::{Bound, Loop},
+    places::Places,
+    seed, status,
+    tls::{Tls, TlsError},
+};
 use crate::{
     api,
-    catalog::{Follower, Live},
+    catalog::{Backoff, DiskCopy, Follower, Following, Live},
     clock::SharedClock,
     config::{self, ConfigError, DatabaseSettings, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents::{self, DocumentError},
     fleet::UnknownPayloads,
-    http::layers,
+    http::{access::AccessLog, layers},
     manage::Manage,
-    protocol::fcos::{self, routes::Agents},
+    protocol::fcos::{self, GraphJson, routes::Agents},
     store::{Access, AccessError},
     telemetry::Metrics,
 };
@@ -28,7 +35,11 @@ use std::{
     time::Duration,
 };
 use thiserror::Error;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 
 /// Why the service did not start, or did not stop well.
 #[derive(Debug, Error)]
@@ -50,6 +61,12 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no room for another thread.
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// HTTPS cannot be spoken.
+    #[error("the certificate cannot be used")]
+    Tls(#[from] TlsError),
 }
 
 /// A service that listens, but does not answer yet.
@@ -59,6 +76,7 @@ pub struct Service {
     listeners: Listeners,
     bound: Vec<Bound>,
     documents: Vec<Stream>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Service {
@@ -66,17 +84,22 @@ impl Service {
     ///
     /// # Errors
     /// A setting or a stream document is wrong, or an address is taken.
-    pub async fn bind(settings: Settings, clock: SharedClock) -> Result<Self, ServeError> {
+    pub fn bind(settings: Settings, clock: SharedClock) -> Result<Self, ServeError> {
         let listeners = settings.listeners()?;
         let documents = match &settings.streams_dir {
             Some(folder) => documents::read_folder(folder)?,
             None => Vec::new(),
         };
-        let mut bound = Vec::new();
-        for address in listeners.addresses() {
-            bound.push(Bound::to(address).await.map_err(|source| ServeError::Listen { address, source })?);
-        }
-        Ok(Self { settings, clock, listeners, bound, documents })
+        let tls = match settings.tls.files() {
+            Some((certificate, key)) => Some(Arc::new(Tls::from_files(certificate, key)?)),
+            None => None,
+        };
+        let bind = |address| {
+            let loops = if address == listeners.agents { cores() } else { 1 };
+            Bound::to(address, loops).map_err(|source| ServeError::Listen { address, source })
+        };
+        let bound = listeners.addresses().into_iter().map(bind).collect::<Result<_, _>>()?;
+        Ok(Self { settings, clock, listeners, bound, documents, tls })
     }
 
     /// Where it really listens for agents: the configured port may be 0.
@@ -113,25 +136,59 @@ impl Service {
     ) -> Result<(), ServeError> {
         let (stopping, stopped) = watch::channel(false);
         let metrics = Metrics::default();
-        let live = Arc::new(Live::default());
+        let live = Arc::new(Live::new(self.settings.catalog.freeze_after));
         let draining = Arc::new(AtomicBool::new(false));
-        let routers = self.routers(&live, &metrics, &draining)?;
+        let fronts = self.fronts(&live, &metrics, &draining)?;
+        let following = Following {
+            live,
+            render: Arc::new(GraphJson),
+            clock: self.clock.clone(),
+            metrics,
+            copy: self.copy(),
+            settings: self.settings.catalog.clone(),
+        };
+        following.start_from_copy();
 
         // Who asks before the database is there is told so.
         let mut listening = JoinSet::new();
+        let (places, door) = (Places::of(self.settings.limits.max_connections), Places::of(MOST_AT_THE_DOOR));
+        let manners = Arc::new(Manners::of(&self.settings.limits));
         for bound in self.bound {
-            let router = routers.get(&bound.configured).cloned().unwrap_or_default();
-            listening.spawn(bound.serve(router, until(stopped.clone())));
+            let Some(front) = fronts.get(&bound.configured).cloned() else { continue };
+            let is_for_agents = bound.configured == self.listeners.agents;
+            // Health checks on an address of their own are made by probes that speak no TLS, and are never turned away.
+            let is_for_probes_alone = bound.configured == self.listeners.status
+                && !is_for_agents
+                && bound.configured != self.listeners.managers;
+            let accepting = Loop {
+                front,
+                manners: manners.clone(),
+                places: if is_for_probes_alone { Places::of(usize::MAX) } else { places.clone() },
+                door: door.clone(),
+                tls: self.tls.clone().filter(|_| !is_for_probes_alone),
+                stopping: stopped.clone(),
+            };
+            for (number, socket) in bound.into_sockets().into_iter().enumerate() {
+                if is_for_agents {
+                    listening.spawn(on_its_own(number, accepting.clone(), socket)?);
+                } else {
+                    listening.spawn(told(accepting.clone().run(socket)));
+                }
+            }
+        }
+        let mut upkeep = JoinSet::new();
+        if let Some(tls) = self.tls {
+            upkeep.spawn(async move { tls.follow_for_ever().await });
+        }
+        for throttle in fronts.values().filter_map(|front| front.throttle.clone()) {
+            upkeep.spawn(async move { throttle.forget_for_ever().await });
         }
         let database = Database {
             settings: self.settings.database.clone(),
             data_dir: self.settings.data_dir.clone(),
-            interval: self.settings.catalog.interval(),
             grace: self.settings.shutdown_grace.unsigned_abs(),
             documents: self.documents,
-            clock: self.clock,
-            live,
-            metrics,
+            following,
         };
         let mut following = tokio::spawn(database.follow(until(stopped), ready));
         let failed = tokio::select! {
@@ -156,13 +213,13 @@ impl Service {
         ended.unwrap_or(Ok(()))
     }
 
-    /// One router an address: those that share one are merged.
-    fn routers(
+    /// One an address: routes that share one are merged.
+    fn fronts(
         &self,
         live: &Arc<Live>,
         metrics: &Metrics,
         draining: &Arc<AtomicBool>,
-    ) -> Result<BTreeMap<SocketAddr, Router>, ServeError> {
+    ) -> Result<BTreeMap<SocketAddr, Arc<Front>>, ServeError> {
         let unknown = Arc::new(UnknownPayloads::default());
         let agents = Agents {
             live: live.clone(),
@@ -171,19 +228,96 @@ impl Service {
             metrics: metrics.clone(),
             unknown: unknown.clone(),
         };
-        let status =
-            status::Status { live: live.clone(), metrics: metrics.clone(), draining: draining.clone(), unknown };
+        let status = status::Status {
+            clock: self.clock.clone(),
+            live: live.clone(),
+            metrics: metrics.clone(),
+            draining: draining.clone(),
+            unknown,
+        };
         let mut routers: BTreeMap<SocketAddr, Router> = BTreeMap::new();
         for (address, routes) in [
             (self.listeners.agents, fcos::routes::routes(agents.clone())),
-            (self.listeners.agents, fcos::document_routes::routes(agents)),
+            (self.listeners.agents, fcos::document_routes::routes(agents.clone())),
             (self.listeners.managers, api::v1::routes()),
             (self.listeners.status, status::routes(status)),
         ] {
             let router = routers.remove(&address).unwrap_or_default();
             routers.insert(address, router.merge(routes));
         }
-        Ok(routers.into_iter().map(|(address, router)| (address, layers::around(router, metrics.clone()))).collect())
+        let limits = &self.settings.limits;
+        let around = layers::Around {
+            body_bytes: limits.body_bytes,
+            answer_timeout: limits.answer_timeout.unsigned_abs(),
+            metrics: metrics.clone(),
+            access: AccessLog::of(self.settings.log.access_share),
+        };
+        let front = |(address, router): (SocketAddr, Router)| {
+            let is_for_agents = address == self.listeners.agents;
+            let front = Front {
+                agents: is_for_agents.then(|| agents.clone()),
+                router: layers::around(router, around.clone()),
+                main: Handle::current(),
+                metrics: metrics.clone(),
+                access: around.access,
+                throttle: Throttle::of(limits).filter(|_| is_for_agents),
+            };
+            (address, Arc::new(front))
+        };
+        Ok(routers.into_iter().map(front).collect())
+    }
+
+    /// Where the last good state is kept. A process that cannot write there serves all the same.
+    fn copy(&self) -> Option<Arc<DiskCopy>> {
+        if !self.settings.catalog.keep_copy {
+            return None;
+        }
+        match DiskCopy::open(&self.settings.data_dir.join("catalog")) {
+            Ok(copy) => Some(Arc::new(copy)),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no copy of what is served is kept on disk");
+                None
+            }
+        }
+    }
+}
+
+/// How many may be told at a time that there is no room.
+const MOST_AT_THE_DOOR: usize = 256;
+
+/// Agents open a connection for every poll: each core accepts and answers by itself, without a word to the others.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A loop on a thread and a runtime of its own. What it answers itself never touches the database.
+fn on_its_own(
+    number: usize,
+    accepting: Loop,
+    socket: std::net::TcpListener,
+) -> Result<impl Future<Output = ()> + Send, ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
+    let (over, ended) = oneshot::channel();
+    let (cut, cut_off) = oneshot::channel::<()>();
+    let work = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = told(accepting.run(socket)) => {}
+                _ = cut_off => {}
+            }
+        });
+        let _ = over.send(());
+    };
+    std::thread::Builder::new().name(format!("agents-{number}")).spawn(work).map_err(ServeError::Thread)?;
+    Ok(async move {
+        let _ = ended.await;
+        drop(cut);
+    })
+}
+
+async fn told(running: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = running.await {
+        tracing::error!(error = &error as &dyn std::error::Error, "stopped listening");
     }
 }
 
@@ -194,6 +328,10 @@ fn fcos_settings(settings: &Settings, agents: SocketAddr) -> Result<fcos::Settin
             config::UnknownPayload::Whole => fcos::UnknownPayload::Whole,
             config::UnknownPayload::Empty => fcos::UnknownPayload::Empty,
         },
+        view: match settings.fcos.view {
+            config::View::Node => fcos::View::Node,
+            config::View::Full => fcos::View::Full,
+        },
         offer_synthetic: settings.offer_synthetic || agents.ip().is_loopback(),
     })
 }
@@ -202,12 +340,9 @@ fn fcos_settings(settings: &Settings, agents: SocketAddr) -> Result<fcos::Settin
 struct Database {
     settings: DatabaseSettings,
     data_dir: PathBuf,
-    interval: Duration,
     grace: Duration,
     documents: Vec<Stream>,
-    clock: SharedClock,
-    live: Arc<Live>,
-    metrics: Metrics,
+    following: Following,
 }
 
 impl Database {
@@ -227,10 +362,11 @@ impl Database {
                 return Ok(());
             }
         };
-        let follower = Follower::new(access.clone(), self.live, self.metrics, self.interval);
-        let manage = Manage::new(access.store().clone(), self.clock);
+        let manage = Manage::new(access.store().clone(), self.following.clock.clone());
+        let backoff = Backoff::from(self.following.settings.interval());
+        let follower = Follower::new(access.clone(), self.following);
         let work = async {
-            seed::prepare(&access, &manage, &self.documents, &follower, self.interval).await;
+            seed::prepare(&access, &manage, &self.documents, &follower, backoff).await;
             ready();
             follower.follow_for_ever().await;
         };
@@ -244,9 +380,4 @@ impl Database {
             Err(_) => Ok(()),
         }
     }
-}
-
-async fn until(mut stopped: watch::Receiver<bool>) {
-    // The sender going away means the same.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

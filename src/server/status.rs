@@ -2,6 +2,7 @@
 
 use crate::{
     catalog::Live,
+    clock::SharedClock,
     fleet::{UnknownPayloads, Unknowns},
     telemetry::Metrics,
 };
@@ -12,6 +13,7 @@ use axum::{
     routing::get,
 };
 use http::{HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -24,6 +26,7 @@ use std::{
 /// What health is judged by.
 #[derive(Clone)]
 pub(super) struct Status {
+    pub(super) clock: SharedClock,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Metrics,
     pub(super) draining: Arc<AtomicBool>,
@@ -34,6 +37,10 @@ pub(super) struct Status {
 struct Readiness {
     ready: bool,
     detail: &'static str,
+    /// When the store was last heard of.
+    heard_at: Option<Timestamp>,
+    /// Every share stands still, as the store is silent.
+    frozen: bool,
     /// The revision of each stream that polls are answered from.
     streams: BTreeMap<String, i64>,
 }
@@ -50,13 +57,19 @@ pub(super) fn routes(status: Status) -> Router {
 async fn ready(State(status): State<Status>) -> Response {
     let catalog = status.live.get();
     let draining = status.draining.load(Ordering::Relaxed);
+    let heard_at = status.live.heard_at();
+    let frozen = status.live.is_frozen(status.clock.now());
     let readiness = Readiness {
         ready: catalog.is_some() && !draining,
-        detail: match (&catalog, draining) {
+        detail: match (&*catalog, draining) {
             (_, true) => "stopping",
             (None, _) => "the store has not been read yet",
+            (Some(_), _) if status.metrics.is_serving_copy() => "answering from the copy on disk, the database is away",
+            (Some(_), _) if !status.metrics.is_database_up() => "answering, though the database is away",
             (Some(_), _) => "answering",
         },
+        heard_at,
+        frozen,
         streams: catalog
             .iter()
             .flat_map(|catalog| catalog.streams())
@@ -74,5 +87,7 @@ async fn unknown_payloads(State(status): State<Status>) -> Json<Unknowns> {
 async fn metrics(State(status): State<Status>) -> Response {
     const OPENMETRICS: HeaderValue =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let now = status.clock.now();
+    status.metrics.catalog_heard(status.live.heard_at().map(Timestamp::as_second), status.live.is_frozen(now));
     ([(header::CONTENT_TYPE, OPENMETRICS)], status.metrics.text()).into_response()
 }

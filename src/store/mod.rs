@@ -7,6 +7,7 @@ pub mod access;
 pub mod database;
 pub mod embedded;
 mod error;
+mod installation;
 mod payloads;
 mod policies;
 mod releases;

@@ -21,7 +21,7 @@ use lockkeeper::{
         source::Location,
     },
     manage::{Author, Manage},
-    protocol::fcos::{self, Query, Settings, UnknownPayload, wire},
+    protocol::fcos::{self, GraphJson, Query, Settings, UnknownPayload, View, wire},
     store::State,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -47,16 +47,17 @@ fn answer(documents: &Documents, question: &Question) -> Value {
     let releases: wire::Releases = wire::from_json(documents.releases.to_string().as_bytes()).unwrap();
     let updates: wire::Updates = wire::from_json(documents.updates.to_string().as_bytes()).unwrap();
     let mut catalog = Catalog::default();
-    catalog.insert(State::unstored(model(&id("stable"), &releases, &updates).unwrap().stream));
+    catalog.insert(State::unstored(model(&id("stable"), &releases, &updates).unwrap().stream), &GraphJson);
     let settings = Settings {
         default_product: id("stable").product,
         unknown_payload: UnknownPayload::Whole,
+        view: View::Node,
         offer_synthetic: false,
     };
     let text = query_string(question, "stable");
     let query = Query::parse(&text).unwrap();
     let answer = fcos::answer(&catalog, &settings, "fedora-coreos", &query, Epoch(question.now)).unwrap();
-    serde_json::from_slice(answer.body()).unwrap()
+    serde_json::from_slice(&answer.body()).unwrap()
 }
 
 proptest! {

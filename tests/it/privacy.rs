@@ -24,6 +24,7 @@ async fn no_node_id_is_logged_kept_or_sent_back() {
         .args(["serve", "--listen", "127.0.0.1:0"])
         .env("DATABASE_URL", &database.url)
         .env("LOCKKEEPER_LOG__FILTER", "trace")
+        .env("LOCKKEEPER_LOG__ACCESS_SHARE", "1")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();

@@ -53,9 +53,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            graph::{Asker, Graph, NodeIndex},
+            graph::{Graph, NodeIndex},
             release::PayloadKey,
             samples,
+            standing::Asker,
             wariness::Wariness,
         },
         exchange::fcos::model::model,

@@ -1,16 +1,15 @@
 //! The decision on one poll: which stream, which scope, which node, which bytes.
 
-use super::{
-    ARCHES,
-    query::Query,
-    refusal::Refusal,
-    render::{self, GraphJson},
-};
+use super::{ARCHES, node_view::node_view, query::Query, refusal::Refusal, render::GraphJson};
 use crate::{
     catalog::{Catalog, Rendered},
     domain::{epoch::Epoch, product::ProductName},
 };
 use bytes::Bytes;
+use std::sync::Arc;
+
+/// A graph of nothing.
+const EMPTY: Bytes = Bytes::from_static(br#"{"edges":[],"nodes":[]}"#);
 
 /// What an operator may choose.
 #[derive(Debug, Clone)]
@@ -19,6 +18,8 @@ pub struct Settings {
     pub default_product: ProductName,
     /// What a node gets that runs something unknown.
     pub unknown_payload: UnknownPayload,
+    /// Which graph a node gets that says what it runs, and not which it wants.
+    pub view: View,
     /// Offer the placeholders of sample documents.
     pub offer_synthetic: bool,
 }
@@ -32,26 +33,38 @@ pub enum UnknownPayload {
     Empty,
 }
 
+/// Which graph a node gets that says what it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Its own: itself and the releases to which it may go now.
+    Node,
+    /// The whole graph.
+    Full,
+}
+
 /// The answer to a poll.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// The whole graph: many nodes share it.
-    Whole(Rendered),
+    Whole(Arc<Rendered>),
     /// The node's own view.
     NodeView(Bytes),
     /// The scope has no releases.
-    Empty(Bytes),
-    /// The node runs something unknown: the whole graph, or nothing.
-    Unknown(Rendered),
+    Empty,
+    /// The node runs something unknown: the whole graph.
+    Unknown(Arc<Rendered>),
+    /// The node runs something unknown, and gets nothing.
+    UnknownEmpty,
 }
 
 impl Answer {
     /// The bytes of the answer.
     #[must_use]
-    pub fn body(&self) -> &Bytes {
+    pub fn body(&self) -> Bytes {
         match self {
-            Self::Whole(rendered) | Self::Unknown(rendered) => &rendered.body,
-            Self::NodeView(body) | Self::Empty(body) => body,
+            Self::Whole(rendered) | Self::Unknown(rendered) => rendered.body.clone(),
+            Self::NodeView(body) => body.clone(),
+            Self::Empty | Self::UnknownEmpty => EMPTY,
         }
     }
 
@@ -61,8 +74,8 @@ impl Answer {
         match self {
             Self::Whole(_) => "whole",
             Self::NodeView(_) => "node_view",
-            Self::Empty(_) => "empty",
-            Self::Unknown(_) => "unknown_payload",
+            Self::Empty => "empty",
+            Self::Unknown(_) | Self::UnknownEmpty => "unknown_payload",
         }
     }
 }
@@ -86,19 +99,17 @@ pub fn answer(
     }
     let Some(scope) = stream.scope(&query.basearch, query.scheme()) else {
         let known = stream.knows_arch(&query.basearch) || ARCHES.contains(&&*query.basearch);
-        return if known {
-            Ok(Answer::Empty(render::empty()))
-        } else {
-            Err(Refusal::UnknownArch(query.basearch.clone().into_owned()))
-        };
+        return if known { Ok(Answer::Empty) } else { Err(Refusal::UnknownArch(query.basearch.clone().into_owned())) };
     };
-    let standing = scope.graph().standing(&query.asker(), now);
-    let Some(payload) = &query.os_checksum else {
-        return Ok(Answer::Whole(scope.whole(&standing, &GraphJson)));
+    let (graph, asker) = (scope.graph(), query.asker());
+    let whole = || scope.whole(graph.standing(&asker, now), &GraphJson);
+    let payload = match (&query.os_checksum, query.view.unwrap_or(settings.view)) {
+        (Some(payload), View::Node) => payload,
+        _ => return Ok(Answer::Whole(whole())),
     };
-    match (scope.graph().recognise(payload), settings.unknown_payload) {
-        (Some(own), _) => Ok(Answer::NodeView(render::node_view(scope.graph(), &standing, &own, payload))),
-        (None, UnknownPayload::Whole) => Ok(Answer::Unknown(scope.whole(&standing, &GraphJson))),
-        (None, UnknownPayload::Empty) => Ok(Answer::Unknown(Rendered::new(render::empty()))),
-    }
+    Ok(match (graph.recognise(payload), settings.unknown_payload) {
+        (Some(own), _) => Answer::NodeView(node_view(scope, &own, payload, &asker, now)),
+        (None, UnknownPayload::Whole) => Answer::Unknown(whole()),
+        (None, UnknownPayload::Empty) => Answer::UnknownEmpty,
+    })
 }

@@ -3,6 +3,7 @@
 use super::{
     documents::{Kind, Origin, document, moves_with_time},
     images::{self, Wanted},
+    represent::represent,
     routes::Agents,
 };
 use crate::{
@@ -19,13 +20,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
-use tower_http::{
-    compression::CompressionLayer,
-    cors::{Any, CorsLayer},
-};
+use tower_http::cors::{Any, CorsLayer};
 
 /// The routes: at the root for the default product, below its name for every one.
 pub fn routes(agents: Agents) -> Router {
@@ -39,7 +37,6 @@ pub fn routes(agents: Agents) -> Router {
             .route(&format!("{root}/images"), get(image));
     }
     router
-        .layer(CompressionLayer::new())
         .layer(CorsLayer::new().allow_origin(Any).expose_headers([header::ETAG, header::LAST_MODIFIED]))
         .with_state(agents)
 }
@@ -54,7 +51,7 @@ fn parameters(path: Parameters) -> Result<BTreeMap<String, String>, Problem> {
 fn serve(kind: Kind) -> MethodRouter<Agents> {
     get(async move |State(agents): State<Agents>, path: Parameters, headers: HeaderMap| {
         match parameters(path).and_then(|path| agents.find(kind, &path)) {
-            Ok((text, modified)) => conditional(&text, modified, kind.media_type(), &headers),
+            Ok((text, modified)) => respond(&text, modified, kind.media_type(), &headers),
             Err(problem) => problem.into_response(),
         }
     })
@@ -68,14 +65,15 @@ async fn image(
 ) -> Response {
     let query = query.as_deref().unwrap_or_default();
     match parameters(path).and_then(|path| agents.image(&path, query, &headers)) {
-        Ok((text, modified, media_type)) => conditional(&text, modified, media_type, &headers),
+        Ok((text, modified, media_type)) => respond(&text, modified, media_type, &headers),
         Err(problem) => problem.into_response(),
     }
 }
 
 impl Agents {
     fn entry(&self, path: &BTreeMap<String, String>, stream: &str) -> Result<Arc<StreamEntry>, Problem> {
-        let catalog = self.live.get().ok_or(ProblemKind::NotReady)?;
+        let catalog = self.live.get();
+        let catalog = catalog.as_ref().ok_or(ProblemKind::NotReady)?;
         let product = path.get("product").map_or(self.settings.default_product.as_str(), String::as_str);
         let entry = catalog.stream(product, stream).cloned().ok_or(ProblemKind::NotFound)?;
         if entry.is_synthetic() && !self.settings.offer_synthetic {
@@ -86,7 +84,7 @@ impl Agents {
         Ok(entry)
     }
 
-    fn find(&self, kind: Kind, path: &BTreeMap<String, String>) -> Result<(Rendered, Option<Timestamp>), Problem> {
+    fn find(&self, kind: Kind, path: &BTreeMap<String, String>) -> Result<(Arc<Rendered>, Option<Timestamp>), Problem> {
         let stream = match (path.get("stream"), path.get("file")) {
             (Some(stream), _) => stream.as_str(),
             (None, Some(file)) => file.strip_suffix(kind.suffix()).ok_or(ProblemKind::NotFound)?,
@@ -98,12 +96,12 @@ impl Agents {
                 stream: entry.stream(),
                 original: entry.source(kind.as_str()).map(AsRef::as_ref),
                 changed_at: entry.changed_at(),
-                now: self.clock.now().into(),
+                now: self.live.time(self.clock.now()).into(),
             };
             document(kind, &origin).map(|document| Rendered::new(document.body.into()))
         };
         let (text, modified) = if kind == Kind::Updates && moves_with_time(entry.stream()) {
-            (make(), None)
+            (make().map(Arc::new), None)
         } else {
             (entry.text(kind.as_str(), make), entry.modified())
         };
@@ -116,7 +114,7 @@ impl Agents {
         path: &BTreeMap<String, String>,
         query: &str,
         headers: &HeaderMap,
-    ) -> Result<(Rendered, Option<Timestamp>, &'static str), Problem> {
+    ) -> Result<(Arc<Rendered>, Option<Timestamp>, &'static str), Problem> {
         let wanted = Wanted::parse(query)?;
         let entry = self.entry(path, &wanted.stream)?;
         let Some(metadata) = entry.source(Kind::Stream.as_str()) else {
@@ -124,33 +122,17 @@ impl Agents {
         };
         let image = images::find(metadata, &wanted)?;
         let (text, media_type) = image.rendered(wanted.is_plain(headers));
-        Ok((Rendered::new(text.into()), entry.modified(), media_type))
+        Ok((Arc::new(Rendered::new(text.into())), entry.modified(), media_type))
     }
 }
 
 /// Documents are the same for everybody, and change without notice.
 const CACHING: HeaderValue = HeaderValue::from_static("public, no-cache");
 
-fn conditional(
-    text: &Rendered,
-    modified: Option<Timestamp>,
-    media_type: &'static str,
-    headers: &HeaderMap,
-) -> Response {
-    let modified = modified.and_then(etag::date);
-    // The same text goes out in several encodings, so that the tag is a weak one.
-    let tag = etag::weak(&text.hash);
-    let mut response = if etag::is_current(headers, &tag, modified.as_ref()) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        Response::new(Body::from(text.body.clone()))
-    };
+fn respond(text: &Rendered, modified: Option<Timestamp>, media_type: &'static str, headers: &HeaderMap) -> Response {
+    let mut response = represent(text, modified.and_then(etag::date), headers).map(Body::from);
     let to = response.headers_mut();
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     to.insert(header::CACHE_CONTROL, CACHING);
-    to.insert(header::ETAG, tag);
-    if let Some(modified) = modified {
-        to.insert(header::LAST_MODIFIED, modified);
-    }
     response
 }

@@ -7,13 +7,16 @@ pub mod answer;
 pub mod document_routes;
 pub mod documents;
 pub mod images;
+pub mod node_view;
+pub mod poll;
 pub mod query;
 pub mod refusal;
 pub mod render;
+mod represent;
 pub mod routes;
 pub mod wire;
 
-pub use answer::{Answer, Settings, UnknownPayload, answer};
+pub use answer::{Answer, Settings, UnknownPayload, View, answer};
 pub use query::Query;
 pub use refusal::Refusal;
 pub use render::GraphJson;

@@ -1,7 +1,7 @@
 //! What an agent asks: the query of `/v1/graph`.
 
-use super::refusal::Refusal;
-use crate::domain::{graph::Asker, wariness::Wariness};
+use super::{answer::View, refusal::Refusal};
+use crate::domain::{standing::Asker, wariness::Wariness};
 use std::borrow::Cow;
 
 /// The parameters of a poll. Unknown ones are ignored; known ones may stand there once.
@@ -23,10 +23,22 @@ pub struct Query<'a> {
     pub node_uuid: Option<Cow<'a, str>>,
     /// Its wariness, where the operator gave one.
     pub rollout_wariness: Option<Cow<'a, str>>,
+    /// Which graph it wants: ours, for people and tools; agents do not know it.
+    pub view: Option<View>,
 }
 
-const KNOWN: [&str; 9] =
-    ["basearch", "stream", "oci", "group", "platform", "os_checksum", "node_uuid", "rollout_wariness", "os_version"];
+const KNOWN: [&str; 10] = [
+    "basearch",
+    "stream",
+    "oci",
+    "group",
+    "platform",
+    "os_checksum",
+    "node_uuid",
+    "rollout_wariness",
+    "view",
+    "os_version",
+];
 
 impl<'a> Query<'a> {
     /// Reads a query string.
@@ -43,7 +55,8 @@ impl<'a> Query<'a> {
                 return Err(Refusal::Repeated(known));
             }
         }
-        let [basearch, stream, oci, group, platform, os_checksum, node_uuid, rollout_wariness, _os_version] = values;
+        let [basearch, stream, oci, group, platform, os_checksum, node_uuid, rollout_wariness, view, _os_version] =
+            values;
         let told = |value: Option<Cow<'a, str>>| value.filter(|text| !text.is_empty());
         Ok(Self {
             basearch: told(basearch).ok_or(Refusal::Missing("basearch"))?,
@@ -58,6 +71,12 @@ impl<'a> Query<'a> {
             os_checksum: told(os_checksum),
             node_uuid,
             rollout_wariness,
+            view: match view.as_deref() {
+                None => None,
+                Some("node") => Some(View::Node),
+                Some("full") => Some(View::Full),
+                Some(other) => return Err(Refusal::View(other.into())),
+            },
         })
     }
 
@@ -103,6 +122,7 @@ mod tests {
             ("basearch=x86_64&stream=a&stream=a", Refusal::Repeated("stream")),
             ("basearch=x86_64&stream=a&oci=yes", Refusal::Oci("yes".into())),
             ("basearch=x86_64&stream=a&oci=", Refusal::Oci(String::new())),
+            ("basearch=x86_64&stream=a&view=all", Refusal::View("all".into())),
         ] {
             assert_eq!(Query::parse(text), Err(refusal), "{text}");
         }

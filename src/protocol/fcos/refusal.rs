@@ -13,6 +13,8 @@ pub enum Refusal {
     Repeated(&'static str),
     /// `oci` is neither `true` nor `false`.
     Oci(String),
+    /// `view` is neither `node` nor `full`.
+    View(String),
     /// No such product.
     UnknownProduct(String),
     /// The product has no such stream.
@@ -21,6 +23,8 @@ pub enum Refusal {
     UnknownArch(String),
     /// The store has not been read yet.
     NotReady,
+    /// Too many polls come from one address.
+    TooMany,
     /// The stream has placeholders for payloads, which are not offered on this listener.
     Synthetic,
 }
@@ -39,9 +43,20 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Missing(_) | Self::Repeated(_) | Self::Oci(_) => StatusCode::BAD_REQUEST,
+            Self::Missing(_) | Self::Repeated(_) | Self::Oci(_) | Self::View(_) => StatusCode::BAD_REQUEST,
             Self::UnknownProduct(_) | Self::UnknownStream(_) | Self::UnknownArch(_) => StatusCode::NOT_FOUND,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady | Self::Synthetic => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// In how many seconds to try again, where that may help.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u16> {
+        match self {
+            Self::TooMany => Some(1),
+            Self::NotReady | Self::Synthetic => Some(10),
+            _ => None,
         }
     }
 
@@ -51,11 +66,12 @@ impl Refusal {
         match self {
             Self::Missing(_) => "missing_parameter",
             Self::Repeated(_) => "repeated_parameter",
-            Self::Oci(_) => "invalid_parameter",
+            Self::Oci(_) | Self::View(_) => "invalid_parameter",
             Self::UnknownProduct(_) => "unknown_product",
             Self::UnknownStream(_) => "unknown_stream",
             Self::UnknownArch(_) => "unknown_arch",
             Self::NotReady => "not_ready",
+            Self::TooMany => "too_many_polls",
             Self::Synthetic => "synthetic_payloads",
         }
     }
@@ -75,10 +91,12 @@ impl fmt::Display for Refusal {
             Self::Missing(key) => write!(f, "parameter {key} is missing or empty"),
             Self::Repeated(key) => write!(f, "parameter {key} is given more than once"),
             Self::Oci(value) => write!(f, "parameter oci is {:?}, it has to be true or false", start_of(value)),
+            Self::View(value) => write!(f, "parameter view is {:?}, it has to be node or full", start_of(value)),
             Self::UnknownProduct(name) => write!(f, "no product {:?} is served here", start_of(name)),
             Self::UnknownStream(name) => write!(f, "no stream {:?} is served here", start_of(name)),
             Self::UnknownArch(name) => write!(f, "the stream is not made for architecture {:?}", start_of(name)),
             Self::NotReady => f.write_str("the releases have not been loaded yet"),
+            Self::TooMany => f.write_str("too many polls come from this address"),
             Self::Synthetic => f.write_str("the stream holds sample payloads, which are offered on loopback alone"),
         }
     }

@@ -1,19 +1,18 @@
 //! Graphs as the agent reads them: compact JSON with sorted keys. Pure; equal graphs give equal bytes.
 
 use crate::{
-    catalog::Render,
+    catalog::{Piece, Render},
     domain::{
-        graph::{Edge, Graph, Node, NodeIndex, Recognised, Standing},
-        payload::Repository,
+        graph::{Edge, Graph, Node},
         ramp::Course,
         reason::Reason,
         rollout::{Rollout, RolloutState},
         share::Share,
+        standing::Standing,
     },
 };
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use std::borrow::Cow;
 
 /// Renders whole graphs for the catalog.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,48 +24,25 @@ impl Render for GraphJson {
         let edges = graph.open_edges(standing).map(|Edge { from, to }| (from.0, to.0)).collect();
         to_bytes(&AnswerJson { edges, nodes })
     }
-}
 
-/// The view of one node: itself, bearing the payload that it sent, and the releases to which it may go now, named in the mirror
-/// that it runs out of. It decides as the whole graph does, for the agent reads nothing else of that.
-#[must_use]
-pub fn node_view(graph: &Graph, standing: &Standing, recognised: &Recognised<'_>, payload: &str) -> Bytes {
-    let own = recognised.node;
-    let targets: Vec<NodeIndex> = graph.open_targets(own, standing).collect();
-    let mut shown = targets.clone();
-    shown.push(own);
-    shown.sort_unstable();
-    let nodes = shown
-        .iter()
-        .filter_map(|index| Some((*index, graph.node(*index)?)))
-        .map(|(index, node)| {
-            let json = NodeJson::new(graph, standing, node);
-            let shown = if index == own { payload.into() } else { named_in(recognised.mirror, json.payload) };
-            NodeJson { payload: shown, ..json }
-        })
-        .collect();
-    let place = |index: &NodeIndex| shown.binary_search(index).unwrap_or_default();
-    let edges = targets.iter().map(|target| (place(&own), place(target))).collect();
-    to_bytes(&AnswerJson { edges, nodes })
-}
-
-/// A pull spec by digest with a mirror for its repository.
-fn named_in<'a>(mirror: Option<&Repository>, payload: Cow<'a, str>) -> Cow<'a, str> {
-    match (mirror, payload.split_once('@')) {
-        (Some(mirror), Some((_, digest))) => format!("{mirror}@{digest}").into(),
-        _ => payload,
+    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece {
+        let rollout = rollout.and_then(|index| node.rollouts.get(index));
+        let metadata = json(&Metadata { graph, node, rollout });
+        Piece {
+            before: [&b"{\"metadata\":"[..], &metadata, b",\"payload\":"].concat().into(),
+            payload: json(node.payload.as_str()).into(),
+            after: [&b",\"version\":"[..], &json(node.version.as_str()), b"}"].concat().into(),
+        }
     }
 }
 
-/// The answer to a node that is not known, where the operator wants none: a graph of nothing.
-#[must_use]
-pub fn empty() -> Bytes {
-    to_bytes(&AnswerJson { edges: Vec::new(), nodes: Vec::new() })
+fn to_bytes(answer: &AnswerJson<'_>) -> Bytes {
+    json(answer).into()
 }
 
-fn to_bytes(answer: &AnswerJson<'_>) -> Bytes {
-    // Strings and numbers always serialize into memory.
-    serde_json::to_vec(answer).unwrap_or_default().into()
+/// Strings and numbers always serialize into memory.
+pub(super) fn json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -78,7 +54,7 @@ struct AnswerJson<'a> {
 #[derive(Serialize)]
 struct NodeJson<'a> {
     metadata: Metadata<'a>,
-    payload: Cow<'a, str>,
+    payload: &'a str,
     version: &'a str,
 }
 
@@ -86,7 +62,7 @@ impl<'a> NodeJson<'a> {
     fn new(graph: &'a Graph, standing: &Standing, node: &'a Node) -> Self {
         Self {
             metadata: Metadata { graph, node, rollout: graph.rollout_for(node, standing) },
-            payload: node.payload.as_str().into(),
+            payload: node.payload.as_str(),
             version: node.version.as_str(),
         }
     }

@@ -27,9 +27,12 @@ impl Server {
     pub(crate) async fn start_with(database: &Database, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings =
             Settings { listen: "127.0.0.1:0".into(), database: database.settings(), ..Settings::default() };
+        // The clock jumps here, and is not to be taken for a silence.
+        settings.catalog.freeze_after = jiff::SignedDuration::from_hours(24 * 365 * 100);
+        settings.catalog.keep_copy = false;
         change(&mut settings);
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_790_000_000).unwrap()));
-        let service = Service::bind(settings, clock.clone()).await.unwrap();
+        let service = Service::bind(settings, clock.clone()).unwrap();
         let (agents, status) = (service.agents_address(), service.status_address());
         let (stop, stopped) = oneshot::channel();
         let (told, ready) = oneshot::channel();

@@ -1,0 +1,156 @@
+"""What a service does beside answering: taking in changes, keeping streams in memory, outliving its database."""
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import statistics
+import time
+
+import documents
+import queries
+from measure import CLOSE, GZIP, Sample, percentile, watching
+from report import Outcome, Row, table
+from servers import Failed, wait_until
+
+RELEASES = 300
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1000:.1f} ms"
+
+
+def change(server, document, number):
+    """Makes a revision: the newest release is opened a little less or more."""
+    document["releases"][-1]["rollouts"][0]["start_share"] = number % 50 / 100
+    server.put(document)
+
+
+def rebuild(bench):
+    stream = documents.made_up("stable", RELEASES, barrier_every=30)
+    documents.open_newest(stream, [documents.rollout()])
+    with bench.serve_made_up("rebuild", stream) as server:
+        document = server.show("stable")
+        before = rebuilds(server)
+        for number in range(1, bench.lengths.rebuilds + 1):
+            change(server, document, number)
+            server.wait_for("stable", document["revision"])
+        seconds, count = (after - earlier for after, earlier in zip(rebuilds(server), before, strict=True))
+    if count < bench.lengths.rebuilds:
+        raise Failed(f"{bench.lengths.rebuilds} changes were made and {count:.0f} rebuilds counted")
+    row = Row(f"a change of {RELEASES} releases on 4 arches: mean rebuild", 0.05, 0.05, seconds / count, milliseconds)
+    return Outcome([row], [f"{count:.0f} rebuilds took {milliseconds(seconds)}."])
+
+
+def rebuilds(server):
+    """Seconds and count so far."""
+    return [server.metric(f"lockkeeper_catalog_rebuild_seconds_{part}") for part in ("sum", "count")]
+
+
+def memory(bench):
+    streams = [documents.made_up(f"stream-{number}", RELEASES, barrier_every=30) for number in range(10)]
+    for stream in streams:
+        documents.open_newest(stream, [documents.rollout(hours_ago=24)], [documents.rollout(hours_ago=12)])
+    with bench.serve_made_up("memory", *streams) as server:
+        idle = server.memory("VmRSS")
+        side = bench.side("memory", server.port, of_all_scopes(streams))
+        samples = [side.poll(bench.lengths.memory, *headers) for headers in ([], [GZIP])]
+        polled, peak = server.memory("VmRSS"), server.memory("VmHWM")
+    if any(sample.refused or sample.broken for sample in samples):
+        raise Failed("polls failed")
+    what = f"resident memory: 10 streams of {RELEASES} releases on 4 arches and 2 schemes, 20 live rollouts, polled"
+    row = Row(what, 100, 100, polled, "{:.1f} MiB".format)
+    polls = sum(sample.polls for sample in samples)
+    return Outcome([row], [f"{idle:.1f} MiB before the first poll, {polled:.1f} after {polls:,}, {peak:.1f} at most."])
+
+
+def of_all_scopes(streams):
+    """Node views from everywhere, and the whole graph of every scope often enough to meet every standing."""
+    scopes = list(itertools.product(streams, documents.ARCHES))
+    nodes = [query for stream, arch in scopes for query in queries.of_nodes(stream, arch)]
+    wholes = [queries.of_whole(*scope, scheme) for scope in scopes for scheme in documents.SCHEMES]
+    return random.Random(1).sample(nodes, queries.MOST_QUERIES) + wholes * 8
+
+
+def outage(bench):
+    """Few connections: what is asked is whether any poll fails, not how many there are."""
+    seconds, kills = bench.lengths.outage, bench.lengths.kills
+    with bench.serve_real() as server:
+        side = bench.side("outage", server.port, queries.of_nodes(bench.real.stable))
+        with (
+            side.polling(seconds, connections=4) as kept,
+            side.polling(seconds, CLOSE, connections=4) as fresh,
+        ):
+            kill_postgres(server, kills, seconds / (kills + 1))
+            samples = [Sample.of(process, seconds) for process in (kept, fresh)]
+        document = server.show("stable")
+        change(server, document, 1)
+        put_at = time.monotonic()
+        server.wait_for("stable", document["revision"])
+        shown = time.monotonic() - put_at
+        lost = server.metric("lockkeeper_database_failures_total")
+    failed, polls = (sum(of(sample) for sample in samples) for of in (failures, lambda sample: sample.polls))
+    what = f"polls answered while PostgreSQL is killed {kills} times"
+    row = Row(what, 1.0, 1.0, 1 - failed / polls, lambda share: f"{share:.5%}", more_is_better=True)
+    heads = ["connections", "polls", "refused", "broken", "p99 ms"]
+    rows = [
+        [name, f"{sample.polls:,}", sample.refused, sample.broken, f"{sample.p99:.2f}"]
+        for name, sample in zip(("kept", "a new one a poll"), samples, strict=True)
+    ]
+    told = f"The database was lost {lost:.0f} times. A change made afterwards showed after {milliseconds(shown)}."
+    return Outcome([row], [*table(heads, rows), "", told])
+
+
+def failures(sample):
+    return sample.refused + sample.broken
+
+
+def kill_postgres(server, times, every):
+    for _ in range(times):
+        time.sleep(every)
+        os.kill(wait_until(server.postmaster, 30, "PostgreSQL's return"), signal.SIGKILL)
+    time.sleep(every)
+
+
+def lag(bench):
+    notified = lags(bench, bench.lengths.notified_changes, 0.1)
+    polled = lags(bench, bench.lengths.polled_changes, 1.0, catalog__notifications="false")
+    what = "from a change to the answer on three processes, p99"
+    rows = [
+        Row(f"{what}, notified", 0.1, 0.1, percentile(notified, 0.99), milliseconds),
+        Row(f"{what}, asking every second", 2.0, 2.0, percentile(polled, 0.99), milliseconds),
+    ]
+    return Outcome(rows, [lag_line("Notified", notified), "", lag_line("Asking every second", polled)])
+
+
+def lags(bench, changes, most_pause, **settings):
+    """Seconds from each revision's `made_at`, a little before its commit, to its showing on each of three processes."""
+    chance = random.Random(1)
+    with contextlib.ExitStack() as running:
+        servers = [running.enter_context(bench.serve_real(**settings)) for _ in range(3)]
+        document = servers[0].show("stable")
+        first = document["revision"] + 1
+        with watching(servers, "stable") as watchers:
+            for number in range(1, changes + 1):
+                # Whoever asks every second has just asked: without a pause, all changes would come right after.
+                time.sleep(chance.uniform(0, most_pause))
+                change(servers[0], document, number)
+                for server in servers:
+                    server.wait_for("stable", document["revision"])
+        made = made_at(servers[0], first)
+    return [watcher.seen_at(revision) - at for revision, at in made.items() for watcher in watchers]
+
+
+def made_at(server, first):
+    rows = server.query(
+        "select number, extract(epoch from made_at) from revisions join streams on streams.id = stream_id "
+        f"where name = 'stable' and number >= {first}"
+    )
+    return {int(number): float(epoch) for number, epoch in rows}
+
+
+def lag_line(name, seconds):
+    figures = {"median": statistics.median(seconds), "p99": percentile(seconds, 0.99), "most": max(seconds)}
+    told = ", ".join(f"{what} {milliseconds(figure)}" for what, figure in figures.items())
+    return f"{name}: {len(seconds)} times; least {milliseconds(min(seconds))}, {told}."

@@ -1,0 +1,123 @@
+"""What all measurements share: how long they last, and the stores that they poll."""
+
+import contextlib
+import functools
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import documents
+from measure import Side
+
+PROJECT = Path(__file__).resolve().parent.parent
+REAL = "Fedora CoreOS's metadata"
+SAMPLES = "the samples of streams/, since the real metadata does not lie beside the project"
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Seconds and counts."""
+
+    pairs: int
+    run: int
+    warm_up: int
+    many_releases: int
+    memory: int
+    outage: int
+    kills: int
+    rebuilds: int
+    notified_changes: int
+    polled_changes: int
+
+
+FULL = Lengths(
+    pairs=5,
+    run=4,
+    warm_up=1,
+    many_releases=20_000,
+    memory=5,
+    outage=60,
+    kills=10,
+    rebuilds=25,
+    notified_changes=40,
+    polled_changes=16,
+)
+QUICK = Lengths(
+    pairs=1,
+    run=1,
+    warm_up=0,
+    many_releases=2_000,
+    memory=1,
+    outage=5,
+    kills=1,
+    rebuilds=3,
+    notified_changes=3,
+    polled_changes=2,
+)
+
+
+class Real(NamedTuple):
+    """A store with the real streams, and the document of the stable one."""
+
+    data_dir: Path
+    stable: dict
+
+
+class Bench:
+    """A folder for everything, and the servers made in it."""
+
+    def __init__(self, program, folder, lengths):
+        self.program, self.folder, self.lengths = program, folder, lengths
+        fixtures = Path(os.environ.get("LOCKKEEPER_FIXTURES", PROJECT.parent / "shared" / "fixtures")) / "fcos"
+        self.fixtures = fixtures if fixtures.is_dir() else None
+        self.source = REAL if self.fixtures else SAMPLES
+
+    @functools.cached_property
+    def real(self):
+        """Made once, for all. The three newest releases of the stable stream are being rolled out."""
+        data_dir = self.data_dir("real")
+        with self.program.serve(data_dir, streams_dir=None if self.fixtures else PROJECT / "streams") as server:
+            if self.fixtures:
+                self.program.run("import", "fcos", "--from", self.upstream(), "--data-dir", data_dir)
+            document = server.show("stable")
+            documents.open_newest(document, *([documents.rollout(hours_ago=hours)] for hours in (36, 24, 12)))
+            server.put(document)
+        return Real(data_dir, document)
+
+    def serve_real(self, **settings):
+        """A service with that store."""
+        return self.program.serve(self.real.data_dir, **settings)
+
+    @contextlib.contextmanager
+    def serve_made_up(self, name, *streams):
+        """A service that was started from these documents."""
+        folder = self.folder / f"{name}-streams" / documents.PRODUCT
+        folder.mkdir(parents=True)
+        for stream in streams:
+            (folder / f"{stream['stream']}.toml").write_text(documents.text(stream))
+        with self.program.serve(self.data_dir(name), streams_dir=folder.parent) as server:
+            yield server
+
+    def side(self, name, port, queries):
+        """A server that is asked these queries."""
+        path = self.folder / f"{name}-{port}.queries"
+        path.write_text("".join(f"{query}\n" for query in queries))
+        return Side(name, port, path)
+
+    def data_dir(self, name):
+        path = self.folder / f"{name}-data"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def upstream(self):
+        """The fixtures, laid out as upstream lays its metadata out."""
+        folder = self.folder / "upstream"
+        for kind in ("updates", "streams", "release-notes"):
+            shutil.copytree(self.fixtures / kind, folder / kind, dirs_exist_ok=True)
+        for index in (self.fixtures / "releases").glob("*.json"):
+            place = folder / "prod" / "streams" / index.stem
+            place.mkdir(parents=True)
+            shutil.copy(index, place / "releases.json")
+        return folder

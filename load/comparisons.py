@@ -1,0 +1,138 @@
+"""Polls a second, and bytes: Lockkeeper beside nginx with a file, and beside itself with less to do."""
+
+import contextlib
+import statistics
+
+import documents
+import queries
+from measure import CLOSE, GZIP, pairs, ratio
+from report import Outcome, Row, pair_table
+from servers import Failed, nginx
+
+NODE_VIEW, WHOLE = "node_view", "whole"
+
+
+def keepalive(bench):
+    return node_views_against_nginx(bench, "keepalive", "node views, connections kept")
+
+
+def close(bench):
+    return node_views_against_nginx(bench, "close", "node views, a connection a poll", CLOSE)
+
+
+def node_views_against_nginx(bench, name, what, *headers):
+    with bench.serve_real() as server:
+        asked = queries.of_nodes(bench.real.stable)
+        for query in (asked[0], asked[-1]):
+            queries.check_node_view(server, query)
+        bodies = queries.answers(server, asked)
+        return against_nginx(bench, server, (name, what, NODE_VIEW), asked, bodies, *headers)
+
+
+def whole_identity(bench):
+    return whole_against_nginx(bench, "whole-identity", "whole graphs as they are", "identity")
+
+
+def whole_gzip(bench):
+    return whole_against_nginx(bench, "whole-gzip", "whole graphs in gzip", "gzip", GZIP)
+
+
+def whole_against_nginx(bench, name, what, encoding, *headers):
+    with bench.serve_real() as server:
+        query = queries.of_whole(bench.real.stable)
+        queries.check_whole(server, query, bench.real.stable)
+        # Nodes stand differently towards the rollouts, and so differ their graphs.
+        bodies = queries.answers(server, [query] * 64, encoding)
+        return against_nginx(bench, server, (name, what, WHOLE), [query], bodies, *headers)
+
+
+def against_nginx(bench, server, named, asked, bodies, *headers):
+    """The same requests to both; nginx answers with a file as long as our answers are on average."""
+    name, what, kind = named
+    body = queries.of_mean_size(bodies)
+    with nginx(bench.folder / f"nginx-{name}", body, gzipped=body) as port, answered_as(kind, server):
+        base, ours = bench.side("nginx", port, asked), bench.side("lockkeeper", server.port, asked)
+        samples = pairs(bench.lengths, base, ours, *headers)
+    polls, p99 = ratio(samples, "per_second"), ratio(samples, "p99")
+    rows = [
+        Row(f"{what}: polls/s, to nginx's", 1.0, 0.9, polls, more_is_better=True),
+        Row(f"{what}: p99, to nginx's", 1.2, 1.5, p99),
+    ]
+    return Outcome(rows, [f"{len(body):,} bytes a body.", "", *pair_table(samples, "nginx", "lockkeeper")])
+
+
+def size(bench):
+    with bench.serve_real() as server:
+        views = [len(body) for body in queries.answers(server, queries.of_nodes(bench.real.stable))]
+        whole = [len(body) for body in queries.answers(server, [queries.of_whole(bench.real.stable)] * 64)]
+    share = statistics.mean(views) / statistics.mean(whole)
+    row = Row("bytes of a node view, to the whole graph's", 1 / 20, 1 / 20, share, lambda share: f"1/{1 / share:.3g}")
+    raw = [f"Node views of {len(views)} payloads: {spread(views)}. Whole graphs: {spread(whole)}."]
+    return Outcome([row], raw)
+
+
+def spread(sizes):
+    return f"{min(sizes):,} to {max(sizes):,} bytes, {statistics.mean(sizes):,.0f} on average"
+
+
+def releases(bench):
+    """A node has as many targets in both: the rollouts, or the next barrier, a tenth of the stream ahead."""
+    few, many = (stream_to_grow(count) for count in (200, bench.lengths.many_releases))
+    what = f"polls/s with {bench.lengths.many_releases:,} releases, to 200"
+    return against_itself(bench, ("releases", what), few, many)
+
+
+def stream_to_grow(count):
+    stream = documents.made_up("stable", count, documents.ARCHES[:1], barrier_every=count // 10)
+    documents.open_newest(stream, *([documents.rollout(hours_ago=hours)] for hours in (36, 24, 12)))
+    return stream
+
+
+def rollouts(bench):
+    """Every node has four releases ahead, whose rollouts have ended, or are open to nearly all: answers are as long in both."""
+    none, live = (documents.made_up("stable", 200, documents.ARCHES[:1]) for _ in range(2))
+    documents.open_newest(none, *[[documents.rollout(0.9, hours_ago=100)]] * 4)
+    documents.open_newest(live, *(five_rollouts(0.90 + number / 100) for number in range(4)))
+    return against_itself(bench, ("rollouts", "polls/s with 20 live rollouts, to none"), none, live)
+
+
+def five_rollouts(share):
+    """Selectors that overlap; the last picks whoever is left."""
+    return [
+        documents.rollout(share, groups=["canary"], platforms=["aws", "gcp"]),
+        documents.rollout(share + 0.01, groups=["canary", "edge"]),
+        documents.rollout(share + 0.02, platforms=["gcp", "qemu"]),
+        documents.rollout(share + 0.03, groups=["edge", "batch"], platforms=["metal", "aws"]),
+        documents.rollout(share + 0.04),
+    ]
+
+
+def against_itself(bench, named, less, more):
+    """Node views of two services, one of which has more to do."""
+    name, what = named
+    with (
+        bench.serve_made_up(f"{name}-less", less) as base,
+        bench.serve_made_up(f"{name}-more", more) as ours,
+        answered_as(NODE_VIEW, base, ours),
+    ):
+        asked = [queries.of_nodes(stream) for stream in (less, more)]
+        for server, of_server in zip((base, ours), asked, strict=True):
+            queries.check_node_view(server, of_server[0])
+        sides = [bench.side(*side) for side in zip(("less", "more"), (base.port, ours.port), asked, strict=True)]
+        sizes = [spread([len(body) for body in queries.answers(*side)]) for side in zip((base, ours), asked, strict=True)]
+        samples = pairs(bench.lengths, *sides)
+    row = Row(what, 0.9, 0.9, ratio(samples, "per_second"), more_is_better=True)
+    return Outcome([row], [f"Node views: {sizes[0]}; {sizes[1]}.", "", *pair_table(samples, "less", "more")])
+
+
+@contextlib.contextmanager
+def answered_as(kind, *servers):
+    """Sees to it that all answers meanwhile were of this kind: wrk does not look into them."""
+
+    def others(server):
+        return server.metric("lockkeeper_polls_total", without=f'answer="{kind}"')
+
+    before = [others(server) for server in servers]
+    yield
+    if [others(server) for server in servers] != before:
+        raise Failed(f"not all answers were of the kind {kind}")

@@ -1,0 +1,62 @@
+"""Stream documents that were made up, and the text in which Lockkeeper reads them (streams/README.md)."""
+
+import datetime
+import hashlib
+import json
+
+# The product that /v1/graph serves by default.
+PRODUCT = "fedora-coreos"
+ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x")
+SCHEMES = ("checksum", "oci")
+GROUPS = ("default", "canary", "edge", "batch")
+PLATFORMS = ("metal", "aws", "gcp", "qemu")
+
+
+def made_up(stream, count, arches=ARCHES, schemes=SCHEMES, barrier_every=None):
+    """A stream of that many releases, none of them open yet, with a barrier now and then."""
+    releases = [release(stream, number, arches, schemes) for number in range(count)]
+    for number in range(barrier_every or count, count, barrier_every or count):
+        releases[number]["barrier"] = {"reason": f"nobody may skip number {number}"}
+    return {"format": 1, "product": PRODUCT, "stream": stream, "arches": list(arches), "releases": releases}
+
+
+def release(stream, number, arches, schemes):
+    version = f"40.{number:08}.3.0"
+    payloads = [
+        {"arch": arch, "scheme": scheme, "id": payload(stream, version, arch, scheme)}
+        for arch in arches
+        for scheme in schemes
+    ]
+    return {"version": version, "payloads": payloads}
+
+
+def payload(stream, version, arch, scheme):
+    digest = hashlib.sha256(f"{stream} {version} {arch} {scheme}".encode()).hexdigest()
+    return f"registry.example.org/os@sha256:{digest}" if scheme == "oci" else digest
+
+
+def open_newest(document, *rollouts):
+    """Gives the newest releases their rollouts: a list for each of them, oldest first."""
+    for newest, of_release in zip(document["releases"][-len(rollouts) :], rollouts, strict=True):
+        newest["rollouts"] = of_release
+
+
+def rollout(start_share=0.0, hours_ago=12, **selector):
+    """From the start share to all nodes in 48 h."""
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours_ago)
+    course = {"start": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "start_share": start_share, "duration": "PT48H"}
+    return ({"selector": selector} if selector else {}) | course
+
+
+def text(document):
+    """The document as TOML."""
+    return "".join(f"{key} = {inline(value)}\n" for key, value in document.items())
+
+
+def inline(value):
+    """JSON and TOML write texts, numbers, truth and arrays of these alike; tables are another matter."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {inline(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(inline, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,269 @@
+//! How the catalog follows the store: it listens, asks now and then whether it missed something, and keeps a copy on disk.
+
+use super::{copy::DiskCopy, entry::StreamEntry, live::Live, rendered::Render, streams::Catalog};
+use crate::{
+    clock::SharedClock,
+    config::CatalogSettings,
+    domain::stream::{Revision, StreamId},
+    store::{Access, State, StoreError, Transaction, signal::Changes, streams::Head},
+    telemetry::Metrics,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// What following takes besides the store.
+pub struct Following {
+    /// What polls read.
+    pub live: Arc<Live>,
+    /// How answers are written.
+    pub render: Arc<dyn Render>,
+    /// The time.
+    pub clock: SharedClock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What the operator chose.
+    pub settings: CatalogSettings,
+    /// Where the last good state is kept, if anywhere.
+    pub copy: Option<Arc<DiskCopy>>,
+}
+
+impl Following {
+    /// Serves what was kept, until the store is heard of.
+    pub fn start_from_copy(&self) {
+        let Some(copy) = &self.copy else { return };
+        match copy.read() {
+            Ok(Some(kept)) => {
+                let mut catalog = Catalog::of(kept.installation);
+                let heard_at = kept.heard_at;
+                for state in kept.states {
+                    self.metrics.stream_loaded(&state.stream.id, state.revision.0);
+                    catalog.insert(state, &*self.render);
+                }
+                tracing::warn!(%heard_at, "serving the copy on disk until the database is heard of");
+                self.live.set(catalog);
+                self.live.heard(heard_at);
+                self.metrics.serving_copy(true);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the copy on disk is of no use");
+            }
+        }
+    }
+}
+
+/// Keeps a [`Live`] catalog equal to the store.
+pub struct Follower {
+    access: Arc<Access>,
+    with: Following,
+    /// Streams that could not be read, at the revision that was told of.
+    broken: Mutex<BTreeMap<StreamId, Revision>>,
+    /// When it was last noted on disk that the store was heard of.
+    noted_at: Mutex<Timestamp>,
+}
+
+/// How long the store may take to tell what changed.
+const MOST_TIME: Duration = Duration::from_secs(30);
+/// The longest time between two tries to reach a store that is away.
+const MOST_BACKOFF: Duration = Duration::from_secs(15);
+/// How far the note on disk may lie back.
+const NOTE_EVERY: SignedDuration = SignedDuration::from_secs(15);
+
+impl Follower {
+    /// Follows the store.
+    #[must_use]
+    pub fn new(access: Arc<Access>, with: Following) -> Self {
+        Self { access, with, broken: Mutex::default(), noted_at: Mutex::new(Timestamp::MIN) }
+    }
+
+    /// Follows the store for as long as this is polled. A database that is away is waited for: polls go on with what is there.
+    pub async fn follow_for_ever(&self) {
+        loop {
+            let Err(error) = self.follow().await;
+            self.with.metrics.database_failed();
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database is away; polls go on with what was loaded"
+            );
+            let mut backoff = Backoff::from(self.with.settings.interval());
+            loop {
+                backoff.wait().await;
+                if let Err(error) = self.access.revive().await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the private PostgreSQL does not come back"
+                    );
+                } else if self.refresh().await.is_ok() {
+                    break;
+                }
+            }
+            tracing::info!("the database is back");
+        }
+    }
+
+    /// Listens and refreshes until the database fails.
+    async fn follow(&self) -> Result<Infallible, StoreError> {
+        // Listen first: a change between reading and listening would be missed.
+        let mut changes = self.listen().await?;
+        loop {
+            self.refresh().await?;
+            tokio::select! {
+                heard = next(changes.as_mut()) => heard?,
+                () = tokio::time::sleep(self.with.settings.interval()) => {}
+            }
+        }
+    }
+
+    /// A server that follows another one does not let us listen: then asking has to do.
+    async fn listen(&self) -> Result<Option<Changes>, StoreError> {
+        if !self.with.settings.notifications {
+            return Ok(None);
+        }
+        match self.access.store().listen().await {
+            Ok(changes) => Ok(Some(changes)),
+            Err(_) if self.access.store().is_replica().await? => {
+                tracing::info!("the database is a replica, which tells of no changes; it is asked for them");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads what changed, all of it in one state of the store, and swaps it in.
+    ///
+    /// # Errors
+    /// The database is away or does not answer in time.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let late = |_| StoreError::Timeout { seconds: MOST_TIME.as_secs() };
+        tokio::time::timeout(MOST_TIME, self.try_refresh()).await.map_err(late)?
+    }
+
+    async fn try_refresh(&self) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let asked_at = self.with.clock.now();
+        let mut transaction = self.access.store().begin_read("refresh_catalog").await?;
+        let installation = transaction.installation().await?;
+        let present = self.with.live.get().clone().filter(|catalog| catalog.installation() == Some(&installation));
+        let mut catalog = present.as_deref().cloned().unwrap_or_else(|| Catalog::of(installation));
+        let heads = transaction.heads().await?;
+        let changed = self.load_changed(&mut transaction, &catalog, &heads).await?;
+        transaction.commit().await?;
+        let gone = gone(&catalog, &heads);
+        let is_new = present.is_none() || !gone.is_empty() || !changed.is_empty();
+        for id in &gone {
+            catalog.remove(id);
+        }
+        for state in changed {
+            let (id, revision) = (state.stream.id.clone(), state.revision);
+            let render = self.with.render.clone();
+            let built = tokio::task::spawn_blocking(move || StreamEntry::of(state, &*render)).await;
+            // The rules do not panic; if one did, the stream keeps its last state and the next round tries again.
+            let Ok(entry) = built else { continue };
+            tracing::info!(stream = %id, revision = %revision, releases = entry.releases(), "a stream was loaded");
+            self.with.metrics.stream_loaded(&id, revision.0);
+            catalog.insert_entry(id, entry);
+        }
+        if is_new {
+            self.with.live.set(catalog);
+            self.with.metrics.catalog_rebuilt(started.elapsed());
+        }
+        self.with.metrics.database_answered();
+        self.with.metrics.serving_copy(false);
+        self.with.live.heard(asked_at);
+        self.keep(is_new, asked_at).await;
+        Ok(())
+    }
+
+    async fn load_changed(
+        &self,
+        transaction: &mut Transaction,
+        catalog: &Catalog,
+        heads: &[Head],
+    ) -> Result<Vec<State>, StoreError> {
+        let mut changed: Vec<State> = Vec::new();
+        for head in heads {
+            let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
+            // A lower number made later is another history: a backup that was restored.
+            let is_newer =
+                |shown: &Arc<StreamEntry>| shown.revision() < head.revision || shown.changed_at() < head.changed_at;
+            if shown.is_none_or(is_newer) {
+                let at_hand = |hash| shown.and_then(|entry| entry.source_by_hash(hash));
+                match transaction.load_state(head, at_hand).await {
+                    Ok(state) => changed.push(state),
+                    // The other streams go on; this one stays as it is until somebody mends it.
+                    Err(error @ StoreError::Corrupt { .. }) => self.tell_broken(head, &error),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    fn tell_broken(&self, head: &Head, error: &StoreError) {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        if broken.insert(head.id.clone(), head.revision) != Some(head.revision) {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, stream = %head.id, revision = %head.revision, "a stream cannot be read and stays as it was");
+            self.with.metrics.stream_broken(&head.id);
+        }
+    }
+
+    /// Keeps what is new on disk; otherwise, now and then, that the store was heard of.
+    async fn keep(&self, is_new: bool, heard_at: Timestamp) {
+        let Some(copy) = self.with.copy.clone().filter(|copy| copy.is_ours()) else { return };
+        let is_due = |noted: Timestamp| noted.checked_add(NOTE_EVERY).is_ok_and(|due| due <= heard_at);
+        if !is_new && !is_due(*self.noted_at.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        let Some(catalog) = self.with.live.get().clone() else { return };
+        let written = tokio::task::spawn_blocking(move || match (is_new, catalog.installation()) {
+            (true, _) => copy.keep(&catalog, heard_at),
+            (false, Some(installation)) => copy.note(installation, heard_at),
+            (false, None) => Ok(()),
+        });
+        *self.noted_at.lock().unwrap_or_else(PoisonError::into_inner) = heard_at;
+        if let Ok(Err(error)) = written.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the copy on disk was not renewed");
+        }
+    }
+}
+
+async fn next(changes: Option<&mut Changes>) -> Result<(), StoreError> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The streams that are no more. A store that lags behind what is shown cannot tell.
+fn gone(catalog: &Catalog, heads: &[Head]) -> Vec<StreamId> {
+    let shown = catalog.streams().map(|(_, entry)| entry.changed_at()).max();
+    if heads.iter().map(|head| head.changed_at).max() < shown {
+        return Vec::new();
+    }
+    let there: BTreeSet<&StreamId> = heads.iter().map(|head| &head.id).collect();
+    catalog.streams().map(|(id, _)| id).filter(|id| !there.contains(id)).collect()
+}
+
+/// Waits longer and longer, and never as long as the others do.
+pub struct Backoff(Duration);
+
+impl Backoff {
+    /// Waits about this long at first.
+    #[must_use]
+    pub fn from(first: Duration) -> Self {
+        Self(first.min(MOST_BACKOFF))
+    }
+
+    /// Waits.
+    pub async fn wait(&mut self) {
+        let share = 0.5 + fastrand::f64() / 2.0;
+        tokio::time::sleep(self.0.mul_f64(share)).await;
+        self.0 = (self.0 * 2).min(MOST_BACKOFF);
+    }
+}

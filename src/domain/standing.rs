@@ -1,0 +1,98 @@
+//! What is held back in a graph, and from whom.
+
+use super::{
+    epoch::Epoch,
+    graph::{Edge, Graph, Node, NodeIndex},
+    rollout::Rollout,
+    selector::Audience,
+    share::OpenShare,
+    wariness::Wariness,
+};
+
+/// Where a node stands towards each rollout of a graph at one instant. Equal standings see equal graphs: it is what rendered
+/// answers are keyed by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Standing(Box<[Place]>);
+
+/// Where a node stands towards one release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The first of its rollouts whose selector picks the node.
+    pub rollout: Option<usize>,
+    /// It may not see the release as a target.
+    pub held_back: bool,
+}
+
+/// What is asked about: who, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The group that the node says it is in.
+    pub group: Option<&'a str>,
+    /// The platform that it says it runs on.
+    pub platform: Option<&'a str>,
+    /// Where it stands in the order of rollouts.
+    pub wariness: Wariness,
+}
+
+impl Graph {
+    /// Where somebody stands towards one release at `now`.
+    #[must_use]
+    pub fn place(&self, node: &Node, asker: &Asker<'_>, now: Epoch) -> Place {
+        if !node.is_rollout() {
+            return Place { rollout: None, held_back: false };
+        }
+        let audience = self.audience(asker);
+        let rollout = node.rollouts.iter().position(|rollout| rollout.selector.matches(&audience));
+        let share = rollout
+            .and_then(|index| node.rollouts.get(index))
+            .map_or(OpenShare::Closed, |rollout| rollout.open_share(now));
+        Place { rollout, held_back: share.holds_back(asker.wariness) }
+    }
+
+    /// Where somebody stands towards all of them at `now`.
+    #[must_use]
+    pub fn standing(&self, asker: &Asker<'_>, now: Epoch) -> Standing {
+        let gates = self.gates().iter().filter_map(|index| self.node(*index));
+        Standing(gates.map(|node| self.place(node, asker, now)).collect())
+    }
+
+    pub(crate) fn audience<'a>(&'a self, asker: &Asker<'a>) -> Audience<'a> {
+        Audience { arch: &self.arch, scheme: &self.scheme, group: asker.group, platform: asker.platform }
+    }
+
+    /// The rollout that counts for this standing on this node.
+    #[must_use]
+    pub fn rollout_for<'a>(&self, node: &'a Node, standing: &Standing) -> Option<&'a Rollout> {
+        node.rollouts.get(standing.place(node)?.rollout?)
+    }
+
+    fn is_open(&self, target: NodeIndex, standing: &Standing) -> bool {
+        self.node(target).and_then(|node| standing.place(node)).is_none_or(|place| !place.held_back)
+    }
+
+    /// The edges that this standing sees, in order.
+    pub fn open_edges<'a>(&'a self, standing: &'a Standing) -> impl Iterator<Item = Edge> + 'a {
+        self.edges().filter(|edge| self.is_open(edge.to, standing))
+    }
+
+    /// The releases to which a node on `from` may go now, and where it stands towards each: with `from` itself they are all that
+    /// an agent reads.
+    pub fn open_targets<'a>(
+        &'a self,
+        from: NodeIndex,
+        asker: &'a Asker<'a>,
+        now: Epoch,
+    ) -> impl Iterator<Item = (NodeIndex, Place)> + 'a {
+        let placed = self.targets(from).filter_map(move |target| {
+            let place = self.place(self.node(target)?, asker, now);
+            Some((target, place))
+        });
+        placed.filter(|(_, place)| !place.held_back)
+    }
+}
+
+impl Standing {
+    fn place(&self, node: &Node) -> Option<Place> {
+        self.0.get(node.gate?).copied()
+    }
+}

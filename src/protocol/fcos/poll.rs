@@ -1,0 +1,71 @@
+//! One poll, from its request to its response. It takes no lock and waits for nothing.
+
+use super::{Answer, Query, Refusal, answer, represent::represent, routes::Agents};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, Uri, header};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Answers differ from node to node, and change without notice.
+const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+impl Agents {
+    /// The product that a path polls; none if it is another path, or one whose name must be decoded first.
+    #[must_use]
+    pub fn polled_product<'a>(&'a self, uri: &'a Uri) -> Option<&'a str> {
+        let path = uri.path();
+        if path == "/v1/graph" {
+            return Some(self.settings.default_product.as_str());
+        }
+        let product = path.strip_prefix('/')?.strip_suffix("/v1/graph")?;
+        (!product.is_empty() && !product.contains(['/', '%'])).then_some(product)
+    }
+
+    /// Answers a poll.
+    #[must_use]
+    pub fn poll(&self, product: &str, query: Option<&str>, headers: &HeaderMap) -> Response<Bytes> {
+        match self.decide(product, query) {
+            Ok(answer) => {
+                self.metrics.poll(answer.kind());
+                told(match answer {
+                    Answer::Whole(rendered) | Answer::Unknown(rendered) => represent(&rendered, None, headers),
+                    answer => Response::new(answer.body()),
+                })
+            }
+            Err(refusal) => self.refuse(&refusal),
+        }
+    }
+
+    /// Answers a poll with a refusal.
+    #[must_use]
+    pub fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
+        self.metrics.poll(refusal.kind());
+        let mut response = Response::new(refusal.body().into());
+        *response.status_mut() = refusal.status();
+        if let Some(seconds) = refusal.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        told(response)
+    }
+
+    fn decide(&self, product: &str, query: Option<&str>) -> Result<Answer, Refusal> {
+        let query = Query::parse(query.unwrap_or_default())?;
+        let catalog = self.live.get();
+        let catalog = catalog.as_ref().ok_or(Refusal::NotReady)?;
+        if *product != *self.settings.default_product.as_str() && !catalog.has_product(product) {
+            return Err(Refusal::UnknownProduct(product.into()));
+        }
+        let now = self.live.time(self.clock.now());
+        let answer = answer(catalog, &self.settings, product, &query, now.into())?;
+        if let (Answer::Unknown(_) | Answer::UnknownEmpty, Some(payload)) = (&answer, &query.os_checksum) {
+            self.unknown.count(product, &query.stream, &query.basearch, query.scheme(), payload);
+        }
+        Ok(answer)
+    }
+}
+
+fn told(mut response: Response<Bytes>) -> Response<Bytes> {
+    let to = response.headers_mut();
+    to.insert(header::CONTENT_TYPE, JSON);
+    to.insert(header::CACHE_CONTROL, CACHING);
+    response
+}

@@ -1,0 +1,184 @@
+//! One connection: TLS if that is wanted, HTTP/1.1 or HTTP/2, one request after the other.
+
+use super::front::Front;
+use crate::config::LimitSettings;
+use bytes::{Buf, Bytes};
+use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::{
+    io,
+    net::IpAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::watch,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// How connections are served.
+pub(super) struct Manners {
+    http1: conn::http1::Builder,
+    http2: conn::http2::Builder<TokioExecutor>,
+    head_timeout: Duration,
+}
+
+/// What begins every connection of HTTP/2.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const MOST_HEADERS: usize = 64;
+const MOST_STREAMS: u32 = 128;
+/// What is read at first: a poll is smaller.
+const FIRST_READ: usize = 2048;
+
+impl Manners {
+    pub(super) fn of(limits: &LimitSettings) -> Self {
+        let head_timeout = limits.head_timeout.unsigned_abs();
+        let mut http1 = conn::http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_timeout)
+            .max_buf_size(limits.head_bytes)
+            .max_headers(MOST_HEADERS);
+        let mut http2 = conn::http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(head_timeout)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(MOST_STREAMS);
+        Self { http1, http2, head_timeout }
+    }
+
+    /// Serves a connection to its end; after `stopping`, to the end of the request that is being answered.
+    pub(super) async fn serve(
+        &self,
+        front: Arc<Front>,
+        stream: TcpStream,
+        peer: IpAddr,
+        tls: Option<TlsAcceptor>,
+        stopping: watch::Receiver<bool>,
+    ) {
+        // Without it a small answer may wait for an acknowledgement; a socket that is gone needs nothing.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = tls else {
+            return self.serve_plain(front, stream, peer, stopping).await;
+        };
+        let Ok(Ok(stream)) = tokio::time::timeout(self.head_timeout, tls.accept(stream)).await else { return };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.speak(is_http2, stream, front, peer, stopping).await;
+    }
+
+    async fn serve_plain(
+        &self,
+        front: Arc<Front>,
+        mut stream: TcpStream,
+        peer: IpAddr,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let mut first = Vec::with_capacity(FIRST_READ);
+        let read = async {
+            while first.is_empty() || (first.len() < PREFACE.len() && PREFACE.starts_with(&first)) {
+                if stream.read_buf(&mut first).await? == 0 {
+                    break;
+                }
+            }
+            io::Result::Ok(())
+        };
+        // Who stops while nothing was asked yet waits for nobody.
+        let read = async {
+            tokio::select! {
+                read = read => read.is_ok(),
+                () = until(stopping.clone()) => false,
+            }
+        };
+        if tokio::time::timeout(self.head_timeout, read).await != Ok(true) || first.is_empty() {
+            return;
+        }
+        let is_http2 = first.starts_with(PREFACE);
+        let stream = Begun { first: first.into(), stream };
+        self.speak(is_http2, stream, front, peer, stopping).await;
+    }
+
+    async fn speak(
+        &self,
+        is_http2: bool,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        front: Arc<Front>,
+        peer: IpAddr,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let front = front.clone();
+            async move { front.answer(request, peer).await }
+        });
+        let stopped = until(stopping);
+        // How a connection ends is the client's business: there is nobody to tell of an error.
+        if is_http2 {
+            let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = stopped => connection.as_mut().graceful_shutdown(),
+            }
+            let _ = connection.await;
+        } else {
+            let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = stopped => connection.as_mut().graceful_shutdown(),
+            }
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Waits for the word to stop. The sender going away means the same.
+pub(super) async fn until(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// A connection of which something was read already.
+struct Begun {
+    first: Bytes,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Begun {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, to);
+        }
+        let length = self.first.len().min(to.remaining());
+        to.put_slice(self.first.get(..length).unwrap_or_default());
+        self.first.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Begun {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
