@@ -10,7 +10,8 @@ use std::num::NonZeroU32;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
-    /// The most connections at a time; whoever comes then is told to come back later.
+    /// The most connections at a time; whoever comes then is told to come back later. Beyond half of it, polls are answered and
+    /// their connections closed.
     pub max_connections: usize,
     /// The most bytes of a request's head.
     pub head_bytes: usize,
@@ -29,7 +30,7 @@ pub struct LimitSettings {
 impl Default for LimitSettings {
     fn default() -> Self {
         Self {
-            max_connections: 20_000,
+            max_connections: 10_000,
             head_bytes: 16 * 1024,
             body_bytes: 64 * 1024,
             head_timeout: SignedDuration::from_secs(30),

@@ -31,8 +31,6 @@ pub(super) struct Manners {
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const MOST_HEADERS: usize = 64;
 const MOST_STREAMS: u32 = 128;
-/// What is read at first: a poll is smaller.
-const FIRST_READ: usize = 2048;
 
 impl Manners {
     pub(super) fn of(limits: &LimitSettings) -> Self {
@@ -52,33 +50,36 @@ impl Manners {
         Self { http1, http2, head_timeout }
     }
 
-    /// Serves a connection to its end; after `stopping`, to the end of the request that is being answered.
-    pub(super) async fn serve(
+    /// How long somebody is waited for.
+    pub(super) fn patience(&self) -> Duration {
+        self.head_timeout
+    }
+
+    /// Serves a connection in TLS.
+    pub(super) async fn serve_tls(
         &self,
         front: Arc<Front>,
         stream: TcpStream,
         peer: IpAddr,
-        tls: Option<TlsAcceptor>,
+        tls: TlsAcceptor,
         stopping: watch::Receiver<bool>,
     ) {
-        // Without it a small answer may wait for an acknowledgement; a socket that is gone needs nothing.
-        let _ = stream.set_nodelay(true);
-        let Some(tls) = tls else {
-            return self.serve_plain(front, stream, peer, stopping).await;
-        };
         let Ok(Ok(stream)) = tokio::time::timeout(self.head_timeout, tls.accept(stream)).await else { return };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.speak(is_http2, stream, front, peer, stopping).await;
     }
 
-    async fn serve_plain(
+    /// Serves a connection, of which something was read already, to its end; after `stopping`, to the end of the request that is
+    /// being answered.
+    pub(super) async fn serve(
         &self,
         front: Arc<Front>,
         mut stream: TcpStream,
         peer: IpAddr,
+        first: Bytes,
         stopping: watch::Receiver<bool>,
     ) {
-        let mut first = Vec::with_capacity(FIRST_READ);
+        let mut first = Vec::from(first);
         let read = async {
             while first.is_empty() || (first.len() < PREFACE.len() && PREFACE.starts_with(&first)) {
                 if stream.read_buf(&mut first).await? == 0 {

@@ -1,6 +1,7 @@
 //! What answers the requests on one address: polls at once, everything else by its routes on the main runtime.
 
 use crate::{
+    clock::SharedClock,
     config::LimitSettings,
     http::{access::AccessLog, client_addr::client_address},
     protocol::fcos::{Refusal, routes::Agents},
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use std::{
     convert::Infallible,
     net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,6 +33,7 @@ pub(super) struct Front {
     /// The others' routes may touch the database, whose connections belong to the main runtime.
     pub(super) router: Router,
     pub(super) main: Handle,
+    pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
     pub(super) access: AccessLog,
     pub(super) throttle: Option<Arc<Throttle>>,
@@ -42,11 +45,11 @@ impl Front {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Result<Response<Answer>, Infallible> {
-        if *request.method() == Method::GET
-            && let Some(agents) = &self.agents
-            && let Some(product) = agents.polled_product(request.uri())
-        {
-            return Ok(self.poll(agents, product, &request, peer).map(|body| Either::Left(Full::new(body))));
+        if *request.method() == Method::GET {
+            let (uri, headers) = (request.uri(), request.headers());
+            if let Some(response) = self.poll(&Asked { path: uri.path(), query: uri.query(), headers, peer }) {
+                return Ok(response.map(|body| Either::Left(Full::new(body))));
+            }
         }
         let router = self.router.clone();
         let answer = self.main.spawn(async move { router.oneshot(request.map(Body::new)).await });
@@ -58,19 +61,41 @@ impl Front {
         Ok(response.map(Either::Right))
     }
 
-    fn poll(&self, agents: &Agents, product: &str, request: &Request<Incoming>, peer: IpAddr) -> Response<Bytes> {
+    /// Answers a GET, if it is a poll.
+    pub(super) fn poll(&self, asked: &Asked<'_>) -> Option<Response<Bytes>> {
+        let agents = self.agents.as_ref()?;
+        let product = agents.polled_product(asked.path)?;
         let started = self.access.wants_next().then(Instant::now);
-        let mut response = match &self.throttle {
-            Some(throttle) if !throttle.lets_in(peer, request.headers()) => agents.refuse(&Refusal::TooMany),
-            _ => agents.poll(product, request.uri().query(), request.headers()),
+        let answer = || match &self.throttle {
+            Some(throttle) if !throttle.lets_in(asked.peer, asked.headers) => agents.refuse(&Refusal::TooMany),
+            _ => agents.poll(product, asked.query, asked.headers),
         };
+        // A bug costs one poll its answer, not everybody the loop that they share.
+        let mut response = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+            tracing::error!("a poll ran into a bug");
+            status_alone(StatusCode::INTERNAL_SERVER_ERROR)
+        });
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         self.metrics.poll_request(response.status().as_u16());
         if let Some(started) = started {
-            self.access.write(request.method(), request.uri().path(), response.status(), started.elapsed());
+            self.access.write(&Method::GET, asked.path, response.status(), started.elapsed());
         }
-        response
+        Some(response)
     }
+
+    /// The time now, as headers have it.
+    pub(super) fn date(&self) -> String {
+        httpdate::fmt_http_date(self.clock.now().into())
+    }
+}
+
+/// A GET.
+pub(super) struct Asked<'a> {
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
+    /// Who is at the other end.
+    pub(super) peer: IpAddr,
 }
 
 fn status_alone(status: StatusCode) -> Response<Bytes> {

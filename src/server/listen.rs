@@ -2,16 +2,24 @@
 
 use super::{
     connection::{Manners, until},
+    first::{Left, answer_first},
     front::Front,
     places::Places,
     tls::Tls,
 };
-use futures_util::FutureExt;
+use bytes::Bytes;
+use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt, Interest, unix::AsyncFd},
+    net::TcpStream,
     sync::watch,
 };
 
@@ -60,6 +68,8 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
         socket.set_reuse_port(true)?;
     }
     socket.set_nonblocking(true)?;
+    // Connections inherit it: without it a small answer may wait for an acknowledgement.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
@@ -77,50 +87,106 @@ pub(super) struct Loop {
     pub(super) stopping: watch::Receiver<bool>,
 }
 
+/// How many connections are taken before those that are open get their turn.
+const TAKEN_AT_ONCE: usize = 64;
+
 impl Loop {
     /// Accepts until it is told to stop, then takes those who wait at the door, and finishes what is in flight.
-    pub(super) async fn run(mut self, socket: std::net::TcpListener) -> io::Result<()> {
-        let listener = TcpListener::from_std(socket)?;
+    pub(super) async fn run(self, socket: std::net::TcpListener) -> io::Result<()> {
+        #[expect(deprecated, reason = "what is unsound there is a type that changes its socket; this one does not")]
+        let listener = AsyncFd::with_interest(socket, Interest::READABLE)?;
         let open = Places::of(usize::MAX);
         let mut stopped = pin!(until(self.stopping.clone()));
         loop {
             tokio::select! {
                 biased;
-                accepted = listener.accept() => self.take(accepted, &open).await,
+                ready = listener.readable() => {
+                    let mut ready = ready?;
+                    if !self.take_waiting(listener.get_ref(), &open).await {
+                        ready.clear_ready();
+                    }
+                }
                 () = &mut stopped => break,
             }
+            tokio::task::yield_now().await;
         }
-        while let Some(Ok(waiting)) = listener.accept().now_or_never() {
-            self.take(Ok(waiting), &open).await;
-        }
+        while self.take_waiting(listener.get_ref(), &open).await {}
         drop(listener);
         open.all_free().await;
         Ok(())
     }
 
-    async fn take(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>, open: &Places) {
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => return after(&error).await,
-        };
-        let here = open.take();
+    /// Takes those who wait. May there be more of them?
+    async fn take_waiting(&self, listener: &std::net::TcpListener, open: &Places) -> bool {
+        for _ in 0..TAKEN_AT_ONCE {
+            match accept(listener) {
+                Ok((stream, peer)) => self.take(stream, peer, open),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => after(&error).await,
+            }
+        }
+        true
+    }
+
+    fn take(&self, mut stream: std::net::TcpStream, peer: IpAddr, open: &Places) {
         let Some(place) = self.places.take() else {
             self.front.metrics.connection_refused();
-            if let Some(place) = self.door.take() {
+            if let (Some(place), Ok(stream)) = (self.door.take(), TcpStream::from_std(stream)) {
                 tokio::spawn(async move {
                     turn_away(stream).await;
-                    drop((place, here));
+                    drop(place);
                 });
             }
             return;
         };
+        let left = match &self.tls {
+            None => answer_first(&self.front, &mut stream, peer, self.places.is_crowded()),
+            Some(_) => Left::Serve(Bytes::new()),
+        };
+        if matches!(left, Left::Nothing) {
+            return;
+        }
+        let (Some(here), Ok(stream)) = (open.take(), TcpStream::from_std(stream)) else { return };
         let (front, manners, stopping) = (self.front.clone(), self.manners.clone(), self.stopping.clone());
         let tls = self.tls.as_ref().map(|tls| tls.acceptor());
         tokio::spawn(async move {
-            manners.serve(front, stream, peer.ip(), tls, stopping).await;
+            match (tls, left) {
+                (Some(tls), _) => manners.serve_tls(front, stream, peer, tls, stopping).await,
+                (None, left) => go_on(&manners, front, stream, peer, left, stopping).await,
+            }
             drop((place, here));
         });
     }
+}
+
+async fn go_on(
+    manners: &Manners,
+    front: Arc<Front>,
+    mut stream: TcpStream,
+    peer: IpAddr,
+    left: Left,
+    stopping: watch::Receiver<bool>,
+) {
+    let first = match left {
+        Left::Nothing => return,
+        Left::Serve(first) => first,
+        Left::Send { rest, last } => {
+            let sent = tokio::time::timeout(manners.patience(), stream.write_all(&rest)).await;
+            if last || !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+            Bytes::new()
+        }
+    };
+    manners.serve(front, stream, peer, first, stopping).await;
+}
+
+/// A connection that waits already, made not to block by the same call.
+fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, IpAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((socket.into(), peer.ip()))
 }
 
 /// A client that is gone already is its own business; without room for another socket one waits until there is some.

@@ -1,6 +1,7 @@
 //! The composition root: builds the state, mounts the routers, listens, drains. Nobody imports it but the command line.
 
 mod connection;
+mod first;
 mod front;
 mod listen;
 mod places;

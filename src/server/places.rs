@@ -32,6 +32,11 @@ impl Places {
         (self.0.taken.fetch_add(1, Ordering::AcqRel) < self.0.most).then_some(place)
     }
 
+    /// Are more than half of them taken?
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.taken.load(Ordering::Relaxed) > self.0.most / 2
+    }
+
     /// Waits until all are free.
     pub(super) async fn all_free(&self) {
         loop {
@@ -64,7 +69,9 @@ mod tests {
         drop(first);
         let third = places.take();
         assert!(third.is_some());
+        assert!(places.is_crowded());
         drop((second, third));
+        assert!(!places.is_crowded());
         places.all_free().await;
     }
 }

@@ -258,6 +258,7 @@ impl Service {
                 agents: is_for_agents.then(|| agents.clone()),
                 router: layers::around(router, around.clone()),
                 main: Handle::current(),
+                clock: self.clock.clone(),
                 metrics: metrics.clone(),
                 access: around.access,
                 throttle: Throttle::of(limits).filter(|_| is_for_agents),

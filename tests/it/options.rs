@@ -39,10 +39,12 @@ fn the_sample_documents_every_option_and_shows_the_defaults() {
     let mut full = Settings {
         streams_dir: settings.streams_dir.clone(),
         listeners: settings.listeners.clone(),
+        tls: settings.tls.clone(),
         ..Settings::default()
     };
     full.database.url.clone_from(&settings.database.url);
     full.database.postgres_bin.clone_from(&settings.database.postgres_bin);
+    full.limits.polls_per_address = settings.limits.polls_per_address;
     let mut there = BTreeSet::new();
     names("", &toml::Value::try_from(&full).unwrap(), &mut there);
     assert_eq!(documented, there);

@@ -2,7 +2,7 @@
 
 use super::{Answer, Query, Refusal, answer, represent::represent, routes::Agents};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Answers differ from node to node, and change without notice.
@@ -11,8 +11,7 @@ const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
 impl Agents {
     /// The product that a path polls; none if it is another path, or one whose name must be decoded first.
     #[must_use]
-    pub fn polled_product<'a>(&'a self, uri: &'a Uri) -> Option<&'a str> {
-        let path = uri.path();
+    pub fn polled_product<'a>(&'a self, path: &'a str) -> Option<&'a str> {
         if path == "/v1/graph" {
             return Some(self.settings.default_product.as_str());
         }

@@ -3,7 +3,7 @@
 use super::postgres::Database;
 use jiff::Timestamp;
 use lockkeeper::{clock::ManualClock, config::Settings, server::Service};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// A running service.
@@ -25,8 +25,27 @@ impl Server {
     }
 
     pub(crate) async fn start_with(database: &Database, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings =
-            Settings { listen: "127.0.0.1:0".into(), database: database.settings(), ..Settings::default() };
+        let (server, ready) = Self::begin(|settings| {
+            settings.database = database.settings();
+            change(settings);
+        });
+        ready.await.unwrap();
+        server
+    }
+
+    /// Without its database, on the copy of it that a folder holds.
+    pub(crate) fn start_alone(data_dir: &Path, change: impl FnOnce(&mut Settings)) -> Self {
+        let (server, _) = Self::begin(|settings| {
+            settings.database.url = Some("postgres://127.0.0.1:1/none".into());
+            settings.data_dir = data_dir.into();
+            settings.catalog.keep_copy = true;
+            change(settings);
+        });
+        server
+    }
+
+    fn begin(change: impl FnOnce(&mut Settings)) -> (Self, oneshot::Receiver<()>) {
+        let mut settings = Settings { listen: "127.0.0.1:0".into(), ..Settings::default() };
         // The clock jumps here, and is not to be taken for a silence.
         settings.catalog.freeze_after = jiff::SignedDuration::from_hours(24 * 365 * 100);
         settings.catalog.keep_copy = false;
@@ -40,12 +59,13 @@ impl Server {
             async {
                 let _ = stopped.await;
             },
-            || told.send(()).unwrap(),
+            || {
+                let _ = told.send(());
+            },
         );
         let task = tokio::spawn(async { running.await.unwrap() });
-        ready.await.unwrap();
         let client = super::client();
-        Self { agents, status, clock, client, stop, task }
+        (Self { agents, status, clock, client, stop, task }, ready)
     }
 
     pub(crate) fn at(&self, epoch: i64) {
@@ -61,11 +81,23 @@ impl Server {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
+    /// What readiness tells.
+    pub(crate) async fn readiness(&self) -> serde_json::Value {
+        let url = format!("http://{}/healthz/ready", self.status);
+        serde_json::from_str(&self.client.get(url).send().await.unwrap().text().await.unwrap()).unwrap()
+    }
+
+    /// A metric's value.
+    pub(crate) async fn metric(&self, name: &str) -> String {
+        let url = format!("http://{}/metrics", self.status);
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).split(' ').nth(1).unwrap().to_owned()
+    }
+
     /// The revision that polls of a stream are answered from.
     pub(crate) async fn revision(&self, stream: &str) -> Option<i64> {
-        let url = format!("http://{}/healthz/ready", self.status);
-        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
-        serde_json::from_str::<serde_json::Value>(&text).unwrap()["streams"][stream].as_i64()
+        self.readiness().await["streams"][stream].as_i64()
     }
 
     /// Waits until polls of a stream are answered from this revision or a later one.

@@ -1,0 +1,190 @@
+//! Without its database the service goes on, and opens nothing further than it knows.
+
+use crate::support::{
+    eventually,
+    postgres::Database,
+    program::import,
+    server::Server,
+    upstream::{self, Documents},
+};
+use jiff::SignedDuration;
+use lockkeeper::config::Settings;
+use serde_json::json;
+use std::path::Path;
+
+/// When the rollout of the newest release starts; it takes 100 hours.
+const START: i64 = 1_790_000_000;
+const HOUR: i64 = 3600;
+
+fn opening() -> Documents {
+    let mut documents = upstream::plain(3);
+    documents.updates["releases"][2]["metadata"] =
+        json!({"rollout": {"start_epoch": START, "start_percentage": 0.0, "duration_minutes": 6000}});
+    documents
+}
+
+fn poll(wariness: f64) -> String {
+    format!("/v1/graph?stream=stable&basearch=x86_64&os_checksum={:064x}&rollout_wariness={wariness}", 1)
+}
+
+/// May a node of this wariness go to the newest release?
+async fn is_open(server: &Server, wariness: f64) -> bool {
+    let (status, body) = server.get(&poll(wariness)).await;
+    assert_eq!(status, 200, "{body}");
+    body.contains("44.2.0")
+}
+
+fn keeping(data_dir: &Path) -> impl FnOnce(&mut Settings) {
+    move |settings| {
+        settings.data_dir = data_dir.into();
+        settings.catalog.keep_copy = true;
+    }
+}
+
+fn ten_minutes(settings: &mut Settings) {
+    settings.catalog.freeze_after = SignedDuration::from_mins(10);
+}
+
+/// A store with the stream, and a copy of it on disk, as of `START` and ten hours.
+async fn kept(database: &Database, data_dir: &Path) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    opening().write(folder.path(), "stable");
+    upstream::write(folder.path(), "streams/stable.json", "{\"stream\": \"stable\", \"architectures\": {}}");
+    assert!(import(&database.url, folder.path()).status.success());
+    let server = Server::start_with(database, keeping(data_dir)).await;
+    server.at(START + 10 * HOUR);
+    let note = || std::fs::read_to_string(data_dir.join("catalog/heard")).unwrap_or_default();
+    eventually("it is kept that the store was heard of then", async || note().contains("2026-09-22T00:13:20Z")).await;
+    let mut answers = Vec::new();
+    for path in PATHS {
+        answers.push(server.get(path).await.1);
+    }
+    server.stop().await;
+    answers
+}
+
+const PATHS: [&str; 4] = [
+    "/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=0.05",
+    "/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=0.05&view=full",
+    "/updates/stable.json",
+    "/streams/stable.json",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_without_its_database_and_shares_stand_still() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    let answers = kept(&database, folder.path()).await;
+    let server = Server::start_alone(folder.path(), ten_minutes);
+    server.at(START + 10 * HOUR);
+    for (path, answer) in PATHS.iter().zip(&answers) {
+        assert_eq!(server.get(path).await, (200, answer.clone()), "{path}");
+    }
+    let readiness = server.readiness().await;
+    assert_eq!(
+        (&readiness["ready"], &readiness["detail"]),
+        (&json!(true), &json!("answering from the copy on disk, the database is away"))
+    );
+    assert_eq!(server.metric("lockkeeper_catalog_from_disk").await, "1");
+    // A tenth was open when the store was last heard of; an hour later, without a word, hardly more is.
+    server.at(START + 40 * HOUR);
+    assert!(is_open(&server, 0.09).await && !is_open(&server, 0.11).await);
+    assert_eq!(server.readiness().await["frozen"], json!(true));
+    assert_eq!(server.metric("lockkeeper_catalog_frozen").await, "1");
+    server.stop().await;
+
+    // Heard of again, time goes on.
+    let server = Server::start_with(&database, |settings| {
+        keeping(folder.path())(settings);
+        ten_minutes(settings);
+    })
+    .await;
+    server.at(START + 40 * HOUR);
+    eventually("it is heard of", async || server.readiness().await["frozen"] == json!(false)).await;
+    assert!(is_open(&server, 0.39).await && !is_open(&server, 0.41).await);
+    assert_eq!(server.metric("lockkeeper_catalog_from_disk").await, "0");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_not_what_was_written_is_not_served() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    kept(&database, folder.path()).await;
+    let file = folder.path().join("catalog/catalog");
+    let good = std::fs::read(&file).unwrap();
+    for (what, at) in
+        [("the format", 3), ("the text", 60), ("the documents", good.len() - 200), ("the hash", good.len() - 1)]
+    {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&file, bad).unwrap();
+        let server = Server::start_alone(folder.path(), |_| {});
+        assert_eq!(server.get(PATHS[0]).await.0, 503, "{what}");
+        server.stop().await;
+    }
+    for left in [0, 10, good.len() / 2, good.len() - 1] {
+        std::fs::write(&file, &good[..left]).unwrap();
+        let server = Server::start_alone(folder.path(), |_| {});
+        assert_eq!(server.get(PATHS[0]).await.0, 503, "{left} bytes");
+        server.stop().await;
+    }
+    std::fs::write(&file, good).unwrap();
+    let server = Server::start_alone(folder.path(), |_| {});
+    assert_eq!(server.get(PATHS[0]).await.0, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_copy_of_another_store_is_forgotten() {
+    let (database, other, folder) = (Database::new().await, Database::new().await, tempfile::tempdir().unwrap());
+    kept(&database, folder.path()).await;
+    let upstreams = tempfile::tempdir().unwrap();
+    upstream::plain(2).write(upstreams.path(), "next");
+    assert!(import(&other.url, upstreams.path()).status.success());
+    let server = Server::start_with(&other, keeping(folder.path())).await;
+    assert_eq!(server.get(PATHS[0]).await.0, 404);
+    assert_eq!(server.revision("fedora-coreos/next").await, Some(1));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lags_behind_takes_nothing_back() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    let upstreams = tempfile::tempdir().unwrap();
+    for (count, stream) in [(1, "next"), (2, "next"), (3, "stable")] {
+        upstream::plain(count).write(upstreams.path(), stream);
+        assert!(import(&database.url, upstreams.path()).status.success());
+    }
+    let server = Server::start_with(&database, keeping(folder.path())).await;
+    // As of a replica that has not got that far: neither the second state of one nor the other at all.
+    let mut connection = database.connection().await;
+    for statement in [
+        "delete from revision_sources where number > 1 or stream_id = (select id from streams where name = 'stable')",
+        "delete from revisions where number > 1 or stream_id = (select id from streams where name = 'stable')",
+        "update streams set revision = 1 where name = 'next'",
+        "update streams set revision = 0 where name = 'stable'",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    server.at(START + HOUR);
+    eventually("it is asked again", async || server.readiness().await["heard_at"] == "2026-09-21T15:13:20Z").await;
+    assert_eq!(server.revision("fedora-coreos/next").await, Some(2));
+    assert_eq!(server.revision("fedora-coreos/stable").await, Some(1));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_notifications_a_change_shows_all_the_same() {
+    let database = Database::new().await;
+    let server = Server::start_with(&database, |settings| {
+        settings.catalog.notifications = false;
+        settings.catalog.poll_interval = SignedDuration::from_millis(50);
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    for count in 1..=2 {
+        upstream::plain(count).write(folder.path(), "stable");
+        assert!(import(&database.url, folder.path()).status.success());
+        server.shows("fedora-coreos/stable", i64::try_from(count).unwrap()).await;
+    }
+    server.stop().await;
+}
