@@ -31,6 +31,12 @@ races: postgres ## a thousand changes from four processes over three streams at 
 	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
 	RACES_CHANGES=1000 cargo test --locked --test it -- --nocapture races::
 
+.PHONY: load
+load: postgres ## measure a release build beside nginx, through outages and in memory, into load/REPORT.md
+	cargo build --release --locked
+	@scripts/install-load-tools.sh
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; python3 load/run.py --binary target/release/lockkeeper
+
 .PHONY: lint
 lint: ## formatting, lints, dependencies, and whether the checked queries are up to date
 	cargo fmt --check

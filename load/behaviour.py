@@ -15,15 +15,18 @@ from report import Outcome, Row, table
 from servers import Failed, wait_until
 
 RELEASES = 300
+# Seconds; a run of wrk that is to end when we say so.
+LONG = 3600
 
 
 def milliseconds(seconds):
     return f"{seconds * 1000:.1f} ms"
 
 
-def change(server, document, number):
-    """Makes a revision: the newest release is opened a little less or more."""
-    document["releases"][-1]["rollouts"][0]["start_share"] = number % 50 / 100
+def change(server, document):
+    """Makes a revision: the newest release is opened a little more, or after some time all that less again."""
+    rollout = document["releases"][-1]["rollouts"][0]
+    rollout["start_share"] = round((rollout["start_share"] + 0.01) % 0.5, 2)
     server.put(document)
 
 
@@ -33,8 +36,8 @@ def rebuild(bench):
     with bench.serve_made_up("rebuild", stream) as server:
         document = server.show("stable")
         before = rebuilds(server)
-        for number in range(1, bench.lengths.rebuilds + 1):
-            change(server, document, number)
+        for _ in range(bench.lengths.rebuilds):
+            change(server, document)
             server.wait_for("stable", document["revision"])
         seconds, count = (after - earlier for after, earlier in zip(rebuilds(server), before, strict=True))
     if count < bench.lengths.rebuilds:
@@ -78,18 +81,10 @@ def outage(bench):
     seconds, kills = bench.lengths.outage, bench.lengths.kills
     with bench.serve_real() as server:
         side = bench.side("outage", server.port, queries.of_nodes(bench.real.stable))
-        with (
-            side.polling(seconds, connections=4) as kept,
-            side.polling(seconds, CLOSE, connections=4) as fresh,
-        ):
-            kill_postgres(server, kills, seconds / (kills + 1))
-            samples = [Sample.of(process, seconds) for process in (kept, fresh)]
-        document = server.show("stable")
-        change(server, document, 1)
-        put_at = time.monotonic()
-        server.wait_for("stable", document["revision"])
-        shown = time.monotonic() - put_at
-        lost = server.metric("lockkeeper_database_failures_total")
+        with side.polling(LONG, connections=4) as kept, side.polling(LONG, CLOSE, connections=4) as fresh:
+            down = kill_postgres(server, kills, seconds / (kills + 1))
+            samples = [ended(process) for process in (kept, fresh)]
+        shown = seconds_until_a_change_shows(server)
     failed, polls = (sum(of(sample) for sample in samples) for of in (failures, lambda sample: sample.polls))
     what = f"polls answered while PostgreSQL is killed {kills} times"
     row = Row(what, 1.0, 1.0, 1 - failed / polls, lambda share: f"{share:.5%}", more_is_better=True)
@@ -98,19 +93,43 @@ def outage(bench):
         [name, f"{sample.polls:,}", sample.refused, sample.broken, f"{sample.p99:.2f}"]
         for name, sample in zip(("kept", "a new one a poll"), samples, strict=True)
     ]
-    told = f"The database was lost {lost:.0f} times. A change made afterwards showed after {milliseconds(shown)}."
-    return Outcome([row], [*table(heads, rows), "", told])
+    told = [
+        f"PostgreSQL was down for {', '.join(f'{seconds:.1f}' for seconds in down)} s.",
+        f"A change made afterwards showed after {milliseconds(shown)}.",
+    ]
+    return Outcome([row], [*table(heads, rows), "", *told])
+
+
+def kill_postgres(server, times, every):
+    """Kills it at even times, but never before it is back: for how many seconds it was down each time."""
+    down, begun = [], time.monotonic()
+    for number in range(1, times + 1):
+        time.sleep(max(0.0, begun + number * every - time.monotonic()))
+        os.kill(server.postmaster(), signal.SIGKILL)
+        killed = time.monotonic()
+        wait_until(lambda: not server.postmaster(), 5, "the end of PostgreSQL")
+        wait_until(server.postmaster, 20, "the return of PostgreSQL")
+        down.append(time.monotonic() - killed)
+    time.sleep(max(0.0, begun + (times + 1) * every - time.monotonic()))
+    return down
+
+
+def ended(wrk):
+    """What it saw until now."""
+    wrk.send_signal(signal.SIGINT)
+    return Sample.of(wrk)
+
+
+def seconds_until_a_change_shows(server):
+    document = server.show("stable")
+    change(server, document)
+    put = time.monotonic()
+    server.wait_for("stable", document["revision"])
+    return time.monotonic() - put
 
 
 def failures(sample):
     return sample.refused + sample.broken
-
-
-def kill_postgres(server, times, every):
-    for _ in range(times):
-        time.sleep(every)
-        os.kill(wait_until(server.postmaster, 30, "PostgreSQL's return"), signal.SIGKILL)
-    time.sleep(every)
 
 
 def lag(bench):
@@ -132,14 +151,17 @@ def lags(bench, changes, most_pause, **settings):
         document = servers[0].show("stable")
         first = document["revision"] + 1
         with watching(servers, "stable") as watchers:
-            for number in range(1, changes + 1):
+            for _ in range(changes):
                 # Whoever asks every second has just asked: without a pause, all changes would come right after.
                 time.sleep(chance.uniform(0, most_pause))
-                change(servers[0], document, number)
-                for server in servers:
-                    server.wait_for("stable", document["revision"])
+                change(servers[0], document)
+                wait_for_all(watchers, document["revision"])
         made = made_at(servers[0], first)
     return [watcher.seen_at(revision) - at for revision, at in made.items() for watcher in watchers]
+
+
+def wait_for_all(watchers, revision):
+    wait_until(lambda: all(watcher.seen_at(revision) for watcher in watchers), 30, f"revision {revision}")
 
 
 def made_at(server, first):

@@ -12,8 +12,8 @@ import documents
 from measure import Side
 
 PROJECT = Path(__file__).resolve().parent.parent
-REAL = "Fedora CoreOS's metadata"
-SAMPLES = "the samples of streams/, since the real metadata does not lie beside the project"
+REAL = "Fedora CoreOS's metadata, the three newest stable releases rolled out now"
+SAMPLES = "those of streams/, since the real metadata does not lie beside the project; rolled out likewise"
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def against_nginx(bench, server, named, asked, bodies, *headers):
 
 def size(bench):
     with bench.serve_real() as server:
-        views = [len(body) for body in queries.answers(server, queries.of_nodes(bench.real.stable))]
+        views = view_sizes(server, queries.of_nodes(bench.real.stable))
         whole = [len(body) for body in queries.answers(server, [queries.of_whole(bench.real.stable)] * 64)]
     share = statistics.mean(views) / statistics.mean(whole)
     row = Row("bytes of a node view, to the whole graph's", 1 / 20, 1 / 20, share, lambda share: f"1/{1 / share:.3g}")
@@ -89,7 +89,7 @@ def stream_to_grow(count):
 
 
 def rollouts(bench):
-    """Every node has four releases ahead, whose rollouts have ended, or are open to nearly all: answers are as long in both."""
+    """Every node has four releases ahead. Their rollouts have ended, or are open to nearly all: answers are as long."""
     none, live = (documents.made_up("stable", 200, documents.ARCHES[:1]) for _ in range(2))
     documents.open_newest(none, *[[documents.rollout(0.9, hours_ago=100)]] * 4)
     documents.open_newest(live, *(five_rollouts(0.90 + number / 100) for number in range(4)))
@@ -116,13 +116,19 @@ def against_itself(bench, named, less, more):
         answered_as(NODE_VIEW, base, ours),
     ):
         asked = [queries.of_nodes(stream) for stream in (less, more)]
-        for server, of_server in zip((base, ours), asked, strict=True):
-            queries.check_node_view(server, of_server[0])
-        sides = [bench.side(*side) for side in zip(("less", "more"), (base.port, ours.port), asked, strict=True)]
-        sizes = [spread([len(body) for body in queries.answers(*side)]) for side in zip((base, ours), asked, strict=True)]
+        sizes = [view_sizes(*one) for one in zip((base, ours), asked, strict=True)]
+        sides = [bench.side(*one) for one in zip(("less", "more"), (base.port, ours.port), asked, strict=True)]
         samples = pairs(bench.lengths, *sides)
     row = Row(what, 0.9, 0.9, ratio(samples, "per_second"), more_is_better=True)
-    return Outcome([row], [f"Node views: {sizes[0]}; {sizes[1]}.", "", *pair_table(samples, "less", "more")])
+    raw = [f"Node views: {spread(sizes[0])}; {spread(sizes[1])}.", "", *pair_table(samples, "less", "more")]
+    return Outcome([row], raw)
+
+
+def view_sizes(server, asked):
+    """The lengths of all node views, of which the oldest's and the newest's are looked into."""
+    for query in (asked[0], asked[-1]):
+        queries.check_node_view(server, query)
+    return [len(body) for body in queries.answers(server, asked)]
 
 
 @contextlib.contextmanager

@@ -34,8 +34,8 @@ class Sample:
     broken: int
 
     @staticmethod
-    def of(process, seconds):
-        """What a run of that many seconds saw, once it has ended."""
+    def of(process, seconds=0):
+        """What a run saw that ends within so many seconds."""
         printed, _ = process.communicate(timeout=seconds + 60)
         line = next((line for line in printed.splitlines() if line.startswith("{")), None)
         if process.returncode != 0 or not line:
@@ -112,7 +112,8 @@ class Watcher:
 
     def watch(self):
         connection = http.client.HTTPConnection(HOST, self.server.port, timeout=10)
-        with contextlib.closing(connection):
+        # A server that is gone shows nothing more: whoever waits for that will tell.
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             while not self.stopping.wait(self.EVERY):
                 connection.request("GET", "/healthz/ready")
                 readiness = json.loads(connection.getresponse().read())
@@ -120,7 +121,8 @@ class Watcher:
 
     def seen_at(self, revision):
         """When this revision, or one that came right after it, was first seen."""
-        return min((at for number, at in self.seen.items() if number and number >= revision), default=None)
+        # A copy: the thread goes on writing.
+        return min((at for number, at in list(self.seen.items()) if number and number >= revision), default=None)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 -- Polls as nodes send them, for wrk: wrk ... -s poll.lua URL -- QUERIES
 --
--- QUERIES is a file of query strings, one a line. The client shares the cores with what it measures: all requests are made
--- before the first is sent, and the same ones every time, so that two servers are asked the same.
+-- QUERIES is a file of query strings, one a line. The client shares the cores with what it measures: all requests are
+-- made before the first is sent, and the same ones every time, so that two servers are asked the same.
 
 local MANY = 8192
 local SEED = 20260721
@@ -32,8 +32,8 @@ function request()
     return requests[last]
 end
 
--- `errors.status` counts answers of 400 and more. No request here has a condition or could be sent elsewhere: what is less is
--- 200. Times are in microseconds.
+-- `errors.status` counts answers of 400 and more. No request here has a condition or could be sent elsewhere: what is
+-- less is 200. Times are in microseconds.
 function done(summary, latency)
     local errors = summary.errors
     print(string.format(

@@ -34,7 +34,8 @@ class Row:
             return "met"
         if self.reaches(self.least):
             return "met least"
-        return f"missed by {abs(self.measured - self.least) / self.least * 100:.3g} %"
+        by = abs(self.measured - self.least) / self.least * 100
+        return f"missed by {by:,.0f} %" if by >= 1 else f"missed by {by:.1g} %"
 
     def line(self):
         figures = [self.show(figure) for figure in (self.bar, self.least, self.measured)]
@@ -106,11 +107,13 @@ def machine():
 
 def commit(project):
     def git(*arguments):
-        return first_line(["git", "-C", project, *arguments])
+        ran = subprocess.run(["git", "-C", project, *arguments], capture_output=True, text=True, check=False)
+        return ran.stdout.strip()
 
     # The report of the run before says nothing about the program.
     changed = git("status", "--porcelain", "--", ".", ":!load/REPORT.md")
-    return f"- Commit: {git('rev-parse', '--short', 'HEAD')}{', with changes that are not committed' if changed else ''}"
+    name = git("rev-parse", "--short", "HEAD") or "unknown"
+    return f"- Commit: {name}{', with changes that are not committed' if changed else ''}"
 
 
 def versions():
@@ -138,8 +141,8 @@ class Report:
         lines = ["# Load test", "", *self.facts, f"- Streams: {source}", "", f"Made by `{self.command}`.", ""]
         lines += table(["what", "bar", "least", "measured", "verdict"], [])
         lines += [row.line() for row in self.rows()]
-        lines += ["", "Ratios are Lockkeeper's figure to the other's: the median over pairs of runs, made in turns.", ""]
-        lines += ["## Every run"]
+        lines += ["", "A figure to another's is a ratio: the median over pairs of runs, made in turns."]
+        lines += ["", "## Every run"]
         for name, outcome in self.outcomes.items():
             broken = [row.why for row in outcome.rows if isinstance(row, NotMeasured)]
             lines += ["", f"### {name}", "", *outcome.raw, *broken]

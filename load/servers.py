@@ -32,7 +32,8 @@ class Failed(Exception):
 @contextlib.contextmanager
 def child(command, **options):
     """Runs a program beside us for as long as the block lasts, and never longer."""
-    process = subprocess.Popen([str(part) for part in command], **options)
+    # A Ctrl-C is for us: what was started is ended in its order.
+    process = subprocess.Popen([str(part) for part in command], start_new_session=True, **options)
     try:
         yield process
     finally:
@@ -87,7 +88,9 @@ class Program:
     def run(self, *arguments):
         """Runs a command to its end: what it printed."""
         command = [str(self.binary), *map(str, arguments)]
-        ran = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
+        ran = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=120, start_new_session=True
+        )
         if ran.returncode != 0:
             raise Failed(f"lockkeeper {' '.join(command[1:3])}: {ran.stderr.strip()[-LAST_WORDS:]}")
         return ran.stdout
@@ -152,7 +155,7 @@ class Server:
         path = self.data_dir / POSTMASTER_PID
         with contextlib.suppress(OSError, IndexError):
             pid = int(path.read_text().split()[0])
-            # A killed one leaves its file behind, and its number may be another's by now. A server works in its cluster.
+            # A killed one leaves its file behind, whose number may be another's by now; a server works there.
             return pid if os.readlink(f"/proc/{pid}/cwd") == str(path.parent) else None
         return None
 

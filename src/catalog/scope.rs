@@ -43,11 +43,11 @@ impl Scope {
 
     /// The whole graph as this standing sees it, rendered when it is first needed.
     #[must_use]
-    pub fn whole(&self, standing: Standing, render: &dyn Render) -> Arc<Rendered> {
-        if let Some(rendered) = self.wholes.load().get(&standing) {
+    pub fn whole(&self, standing: &Standing, render: &dyn Render) -> Arc<Rendered> {
+        if let Some(rendered) = self.wholes.load().get(standing) {
             return rendered.clone();
         }
-        let rendered = Arc::new(Rendered::new(render.whole(&self.graph, &standing)));
+        let rendered = Arc::new(Rendered::new(render.whole(&self.graph, standing)));
         self.wholes.rcu(|wholes| {
             let mut next = if wholes.len() < MOST_STANDINGS { HashMap::clone(wholes) } else { HashMap::new() };
             next.insert(standing.clone(), rendered.clone());

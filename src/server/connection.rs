@@ -1,6 +1,10 @@
 //! One connection: TLS if that is wanted, HTTP/1.1 or HTTP/2, one request after the other.
 
-use super::front::Front;
+use super::{
+    front::Front,
+    places::Place,
+    quick::{MOST_BYTES, Quick},
+};
 use crate::config::LimitSettings;
 use bytes::{Buf, Bytes};
 use hyper::{body::Incoming, server::conn, service::service_fn};
@@ -14,9 +18,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
     sync::watch,
+    time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -70,36 +75,47 @@ impl Manners {
     }
 
     /// Serves a connection, of which something was read already, to its end; after `stopping`, to the end of the request that is
-    /// being answered.
+    /// being answered. Plain polls are answered here; with the first request that is anything else, hyper takes over.
     pub(super) async fn serve(
         &self,
         front: Arc<Front>,
         mut stream: TcpStream,
         peer: IpAddr,
         first: Bytes,
+        place: &Place,
         stopping: watch::Receiver<bool>,
     ) {
-        let mut first = Vec::from(first);
-        let read = async {
-            while first.is_empty() || (first.len() < PREFACE.len() && PREFACE.starts_with(&first)) {
-                if stream.read_buf(&mut first).await? == 0 {
-                    break;
+        let mut answer = Quick::default();
+        let mut read = Vec::with_capacity(MOST_BYTES);
+        read.extend_from_slice(&first);
+        let mut patience = pin!(tokio::time::sleep(self.head_timeout));
+        let mut stopped = pin!(until(stopping.clone()));
+        loop {
+            while read.is_empty() || (read.len() < PREFACE.len() && PREFACE.starts_with(&read)) {
+                tokio::select! {
+                    biased;
+                    count = stream.read_buf(&mut read) => match count {
+                        Ok(0) | Err(_) => return,
+                        Ok(_) => {}
+                    },
+                    () = &mut patience => return,
+                    // Who has asked nothing yet is not waited for.
+                    () = &mut stopped => return,
                 }
             }
-            io::Result::Ok(())
-        };
-        // Who stops while nothing was asked yet waits for nobody.
-        let read = async {
-            tokio::select! {
-                read = read => read.is_ok(),
-                () = until(stopping.clone()) => false,
+            if !answer.to(&front, &read, peer, place.is_crowded()) {
+                break;
             }
-        };
-        if tokio::time::timeout(self.head_timeout, read).await != Ok(true) || first.is_empty() {
-            return;
+            read.clear();
+            let mut bytes = Buf::chain(answer.head.as_slice(), std::mem::take(&mut answer.body));
+            let sent = tokio::time::timeout(self.head_timeout, stream.write_all_buf(&mut bytes)).await;
+            if answer.last || !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+            patience.as_mut().reset(Instant::now() + self.head_timeout);
         }
-        let is_http2 = first.starts_with(PREFACE);
-        let stream = Begun { first: first.into(), stream };
+        let is_http2 = read.starts_with(PREFACE);
+        let stream = Begun { first: read.into(), stream };
         self.speak(is_http2, stream, front, peer, stopping).await;
     }
 

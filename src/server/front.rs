@@ -82,11 +82,6 @@ impl Front {
         }
         Some(response)
     }
-
-    /// The time now, as headers have it.
-    pub(super) fn date(&self) -> String {
-        httpdate::fmt_http_date(self.clock.now().into())
-    }
 }
 
 /// A GET.

@@ -2,9 +2,9 @@
 
 use super::{
     connection::{Manners, until},
-    first::{Left, answer_first},
     front::Front,
-    places::Places,
+    places::{Place, Places},
+    quick::{Left, answer_first},
     tls::Tls,
 };
 use bytes::Bytes;
@@ -140,7 +140,7 @@ impl Loop {
             return;
         };
         let left = match &self.tls {
-            None => answer_first(&self.front, &mut stream, peer, self.places.is_crowded()),
+            None => answer_first(&self.front, &mut stream, peer, place.is_crowded()),
             Some(_) => Left::Serve(Bytes::new()),
         };
         if matches!(left, Left::Nothing) {
@@ -152,7 +152,7 @@ impl Loop {
         tokio::spawn(async move {
             match (tls, left) {
                 (Some(tls), _) => manners.serve_tls(front, stream, peer, tls, stopping).await,
-                (None, left) => go_on(&manners, front, stream, peer, left, stopping).await,
+                (None, left) => go_on(&manners, front, stream, peer, left, &place, stopping).await,
             }
             drop((place, here));
         });
@@ -165,6 +165,7 @@ async fn go_on(
     mut stream: TcpStream,
     peer: IpAddr,
     left: Left,
+    place: &Place,
     stopping: watch::Receiver<bool>,
 ) {
     let first = match left {
@@ -178,7 +179,7 @@ async fn go_on(
             Bytes::new()
         }
     };
-    manners.serve(front, stream, peer, first, stopping).await;
+    manners.serve(front, stream, peer, first, place, stopping).await;
 }
 
 /// A connection that waits already, made not to block by the same call.

@@ -1,10 +1,11 @@
 //! The composition root: builds the state, mounts the routers, listens, drains. Nobody imports it but the command line.
 
 mod connection;
-mod first;
+mod database;
 mod front;
 mod listen;
 mod places;
+mod quick;
 mod seed;
 mod service;
 mod status;

@@ -32,11 +32,6 @@ impl Places {
         (self.0.taken.fetch_add(1, Ordering::AcqRel) < self.0.most).then_some(place)
     }
 
-    /// Are more than half of them taken?
-    pub(super) fn is_crowded(&self) -> bool {
-        self.0.taken.load(Ordering::Relaxed) > self.0.most / 2
-    }
-
     /// Waits until all are free.
     pub(super) async fn all_free(&self) {
         loop {
@@ -46,6 +41,13 @@ impl Places {
             }
             freed.await;
         }
+    }
+}
+
+impl Place {
+    /// Are more than half of them taken?
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.taken.load(Ordering::Relaxed) > self.0.most / 2
     }
 }
 
@@ -69,9 +71,10 @@ mod tests {
         drop(first);
         let third = places.take();
         assert!(third.is_some());
-        assert!(places.is_crowded());
-        drop((second, third));
-        assert!(!places.is_crowded());
+        assert!(third.as_ref().is_some_and(Place::is_crowded));
+        drop(third);
+        assert!(!second.as_ref().is_some_and(Place::is_crowded));
+        drop(second);
         places.all_free().await;
     }
 }

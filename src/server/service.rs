@@ -2,37 +2,34 @@
 
 use super::{
     connection::{Manners, until},
+    database::Database,
     front::{Front, Throttle},
     listen::{Bound, Loop},
     places::Places,
-    seed, status,
+    status,
     tls::{Tls, TlsError},
 };
 use crate::{
     api,
-    catalog::{Backoff, DiskCopy, Follower, Following, Live},
+    catalog::{DiskCopy, Following, Live},
     clock::SharedClock,
-    config::{self, ConfigError, DatabaseSettings, Listeners, Settings},
+    config::{self, ConfigError, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents::{self, DocumentError},
     fleet::UnknownPayloads,
     http::{access::AccessLog, layers},
-    manage::Manage,
     protocol::fcos::{self, GraphJson, routes::Agents},
-    store::{Access, AccessError},
+    store::AccessError,
     telemetry::Metrics,
 };
 use axum::Router;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::PathBuf,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 use thiserror::Error;
 use tokio::{
@@ -210,7 +207,7 @@ impl Service {
             None => following.await,
         };
         // A task that panicked has told its story in the log.
-        ended.unwrap_or(Ok(()))
+        Ok(ended.unwrap_or(Ok(()))?)
     }
 
     /// One an address: routes that share one are merged.
@@ -335,50 +332,4 @@ fn fcos_settings(settings: &Settings, agents: SocketAddr) -> Result<fcos::Settin
         },
         offer_synthetic: settings.offer_synthetic || agents.ip().is_loopback(),
     })
-}
-
-/// The database's side of the service.
-struct Database {
-    settings: DatabaseSettings,
-    data_dir: PathBuf,
-    grace: Duration,
-    documents: Vec<Stream>,
-    following: Following,
-}
-
-impl Database {
-    /// Opens the database, prepares it, and follows it until `stopped` ends; then closes it, whatever went before.
-    async fn follow(self, stopped: impl Future<Output = ()>, ready: impl FnOnce()) -> Result<(), ServeError> {
-        let mut stopped = pin!(stopped);
-        let mut opening = pin!(Access::open(&self.settings, &self.data_dir));
-        let access = tokio::select! {
-            access = &mut opening => Arc::new(access?),
-            () = &mut stopped => {
-                // A start is not broken off in the middle, but not waited for without end either.
-                if let Ok(access) = tokio::time::timeout(self.grace, opening).await {
-                    access?.close().await?;
-                } else {
-                    tracing::warn!("the private PostgreSQL was still starting and is left alone");
-                }
-                return Ok(());
-            }
-        };
-        let manage = Manage::new(access.store().clone(), self.following.clock.clone());
-        let backoff = Backoff::from(self.following.settings.interval());
-        let follower = Follower::new(access.clone(), self.following);
-        let work = async {
-            seed::prepare(&access, &manage, &self.documents, &follower, backoff).await;
-            ready();
-            follower.follow_for_ever().await;
-        };
-        tokio::select! {
-            () = &mut stopped => {}
-            () = work => {}
-        }
-        drop(follower);
-        match Arc::try_unwrap(access) {
-            Ok(access) => Ok(access.close().await?),
-            Err(_) => Ok(()),
-        }
-    }
 }

@@ -24,6 +24,9 @@ pub enum StoreError {
         /// What.
         problem: String,
     },
+    /// The connection on which changes were told broke.
+    #[error("the connection to the database broke")]
+    Lost,
     /// The database did not answer in time.
     #[error("the database did not answer within {seconds} s")]
     Timeout {

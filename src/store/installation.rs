@@ -21,8 +21,10 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn is_replica(&self) -> Result<bool, StoreError> {
+        // A pooler of transactions keeps the parts of a query together in a transaction alone.
+        let mut transaction = self.begin_read("is_replica").await?;
         sqlx::query_scalar!("-- name: is_replica\nselect pg_is_in_recovery() as \"replica!\"")
-            .fetch_one(&self.pool)
+            .fetch_one(transaction.connection())
             .await
             .map_err(StoreError::at("is_replica"))
     }

@@ -36,11 +36,15 @@ impl Store {
 }
 
 impl Changes {
-    /// Waits for the next word. A lost connection counts as one, since something may have been missed.
+    /// Waits for the next word.
     ///
     /// # Errors
-    /// The database is away.
+    /// The connection is lost, and something may have been missed.
     pub async fn next(&mut self) -> Result<(), StoreError> {
-        self.0.try_recv().await.map(drop).map_err(StoreError::at("listen"))
+        match self.0.try_recv().await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(StoreError::Lost),
+            Err(error) => Err(StoreError::at("listen")(error)),
+        }
     }
 }

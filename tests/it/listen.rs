@@ -11,7 +11,7 @@ use std::{
 
 const POLL: &str = "/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=0.5";
 
-async fn stream(database: &Database) {
+fn stream(database: &Database) {
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(4).write(folder.path(), "stable");
     assert!(import(&database.url, folder.path()).status.success());
@@ -42,7 +42,7 @@ fn taken_apart(answer: &str) -> (String, Vec<String>, String) {
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
     let mut headers: Vec<String> =
-        lines.map(|line| line.to_ascii_lowercase()).filter(|line| !line.starts_with("date: ")).collect();
+        lines.map(str::to_ascii_lowercase).filter(|line| !line.starts_with("date: ")).collect();
     headers.sort();
     (status, headers, body.to_owned())
 }
@@ -50,7 +50,7 @@ fn taken_apart(answer: &str) -> (String, Vec<String>, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn however_a_poll_comes_it_gets_the_same_answer() {
     let database = Database::new().await;
-    stream(&database).await;
+    stream(&database);
     let server = Server::start(&database).await;
     for target in [
         POLL.to_owned(),
@@ -86,7 +86,7 @@ async fn however_a_poll_comes_it_gets_the_same_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn encodings_are_representations_of_their_own() {
     let database = Database::new().await;
-    stream(&database).await;
+    stream(&database);
     let server = Server::start(&database).await;
     let get = async |encoding: &str, held: Option<&str>| {
         let held = held.map(|tag| format!("if-none-match: {tag}\r\n")).unwrap_or_default();
@@ -150,14 +150,14 @@ async fn an_address_is_taken_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_let_in_before_the_end_is_answered() {
     let database = Database::new().await;
-    stream(&database).await;
+    stream(&database);
     let server = Server::start(&database).await;
     let address = server.agents;
     let connections = tokio::task::spawn_blocking(move || {
         let connect = |n: usize| {
             let mut connection = TcpStream::connect(address).unwrap();
             // Some have asked, some have only come; those are closed without a word.
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 let request = format!("GET {POLL} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
                 connection.write_all(request.as_bytes()).unwrap();
             }
@@ -170,14 +170,14 @@ async fn who_was_let_in_before_the_end_is_answered() {
     for (n, mut connection) in connections {
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer.starts_with("HTTP/1.1 200 "), n % 2 == 0, "{answer}");
+        assert_eq!(answer.starts_with("HTTP/1.1 200 "), n.is_multiple_of(2), "{answer}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_finds_no_place_is_told_to_come_back() {
     let database = Database::new().await;
-    stream(&database).await;
+    stream(&database);
     let server = Server::start_with(&database, |settings| {
         settings.limits.max_connections = 2;
         settings.listeners.status = Some("127.0.0.3:0".into());
@@ -198,7 +198,7 @@ async fn who_finds_no_place_is_told_to_come_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_too_much_or_too_slowly_is_refused() {
     let database = Database::new().await;
-    stream(&database).await;
+    stream(&database);
     let server = Server::start_with(&database, |settings| {
         settings.limits.head_bytes = 8192;
         settings.limits.head_timeout = SignedDuration::from_millis(300);
@@ -219,7 +219,7 @@ async fn who_asks_too_much_or_too_slowly_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_polls_as_often_as_it_may() {
     let database = Database::new().await;
-    stream(&database).await;
+    stream(&database);
     let server = Server::start_with(&database, |settings| {
         settings.limits.polls_per_address = NonZeroU32::new(3);
         settings.limits.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -244,7 +244,7 @@ async fn one_address_polls_as_often_as_it_may() {
 #[tokio::test(flavor = "multi_thread")]
 async fn https_is_spoken_and_certificates_are_checked_at_the_start() {
     let database = Database::new().await;
-    stream(&database).await;
+    stream(&database);
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));

@@ -1,6 +1,12 @@
 //! The decision on one poll: which stream, which scope, which node, which bytes.
 
-use super::{ARCHES, node_view::node_view, query::Query, refusal::Refusal, render::GraphJson};
+use super::{
+    ARCHES,
+    node_view::node_view,
+    query::{Query, View},
+    refusal::Refusal,
+    render::GraphJson,
+};
 use crate::{
     catalog::{Catalog, Rendered},
     domain::{epoch::Epoch, product::ProductName},
@@ -31,15 +37,6 @@ pub enum UnknownPayload {
     Whole,
     /// A graph of nothing.
     Empty,
-}
-
-/// Which graph a node gets that says what it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
-    /// Its own: itself and the releases to which it may go now.
-    Node,
-    /// The whole graph.
-    Full,
 }
 
 /// The answer to a poll.
@@ -102,10 +99,9 @@ pub fn answer(
         return if known { Ok(Answer::Empty) } else { Err(Refusal::UnknownArch(query.basearch.clone().into_owned())) };
     };
     let (graph, asker) = (scope.graph(), query.asker());
-    let whole = || scope.whole(graph.standing(&asker, now), &GraphJson);
-    let payload = match (&query.os_checksum, query.view.unwrap_or(settings.view)) {
-        (Some(payload), View::Node) => payload,
-        _ => return Ok(Answer::Whole(whole())),
+    let whole = || scope.whole(&graph.standing(&asker, now), &GraphJson);
+    let (Some(payload), View::Node) = (&query.os_checksum, query.view.unwrap_or(settings.view)) else {
+        return Ok(Answer::Whole(whole()));
     };
     Ok(match (graph.recognise(payload), settings.unknown_payload) {
         (Some(own), _) => Answer::NodeView(node_view(scope, &own, payload, &asker, now)),

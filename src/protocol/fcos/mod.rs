@@ -16,8 +16,8 @@ mod represent;
 pub mod routes;
 pub mod wire;
 
-pub use answer::{Answer, Settings, UnknownPayload, View, answer};
-pub use query::Query;
+pub use answer::{Answer, Settings, UnknownPayload, answer};
+pub use query::{Query, View};
 pub use refusal::Refusal;
 pub use render::GraphJson;
 

@@ -1,8 +1,17 @@
 //! What an agent asks: the query of `/v1/graph`.
 
-use super::{answer::View, refusal::Refusal};
+use super::refusal::Refusal;
 use crate::domain::{standing::Asker, wariness::Wariness};
 use std::borrow::Cow;
+
+/// Which graph a node gets that says what it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Its own: itself and the releases to which it may go now.
+    Node,
+    /// The whole graph.
+    Full,
+}
 
 /// The parameters of a poll. Unknown ones are ignored; known ones may stand there once.
 #[derive(Debug, Clone, PartialEq, Eq)]

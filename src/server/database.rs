@@ -1,0 +1,61 @@
+//! The database's side of the service: opened, prepared, followed, closed.
+
+use super::seed;
+use crate::{
+    catalog::{Backoff, Follower, Following},
+    config::DatabaseSettings,
+    domain::stream::Stream,
+    manage::Manage,
+    store::{Access, AccessError},
+};
+use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
+
+/// The database's side of the service.
+pub(super) struct Database {
+    pub(super) settings: DatabaseSettings,
+    pub(super) data_dir: PathBuf,
+    pub(super) grace: Duration,
+    pub(super) documents: Vec<Stream>,
+    pub(super) following: Following,
+}
+
+impl Database {
+    /// Opens the database, prepares it, and follows it until `stopped` ends; then closes it, whatever went before.
+    pub(super) async fn follow(
+        self,
+        stopped: impl Future<Output = ()>,
+        ready: impl FnOnce(),
+    ) -> Result<(), AccessError> {
+        let mut stopped = pin!(stopped);
+        let mut opening = pin!(Access::open(&self.settings, &self.data_dir));
+        let access = tokio::select! {
+            access = &mut opening => Arc::new(access?),
+            () = &mut stopped => {
+                // A start is not broken off in the middle, but not waited for without end either.
+                if let Ok(access) = tokio::time::timeout(self.grace, opening).await {
+                    access?.close().await?;
+                } else {
+                    tracing::warn!("the private PostgreSQL was still starting and is left alone");
+                }
+                return Ok(());
+            }
+        };
+        let manage = Manage::new(access.store().clone(), self.following.clock.clone());
+        let backoff = Backoff::from(self.following.settings.interval());
+        let follower = Follower::new(access.clone(), self.following);
+        let work = async {
+            seed::prepare(&access, &manage, &self.documents, &follower, backoff).await;
+            ready();
+            follower.follow_for_ever().await;
+        };
+        tokio::select! {
+            () = &mut stopped => {}
+            () = work => {}
+        }
+        drop(follower);
+        match Arc::try_unwrap(access) {
+            Ok(access) => Ok(access.close().await?),
+            Err(_) => Ok(()),
+        }
+    }
+}
