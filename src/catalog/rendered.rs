@@ -34,8 +34,8 @@ pub struct Piece {
 pub struct Rendered {
     /// The answer.
     pub body: Bytes,
-    /// A hash of it, for entity tags.
-    pub hash: ContentHash,
+    /// Its entity tag as it is, in gzip and in zstd: each is a representation of its own.
+    pub tags: [Bytes; 3],
     gzip: OnceLock<Bytes>,
     zstd: OnceLock<Bytes>,
 }
@@ -47,7 +47,9 @@ impl Rendered {
     /// Names these bytes.
     #[must_use]
     pub fn new(body: Bytes) -> Self {
-        Self { hash: ContentHash::of(&body), body, gzip: OnceLock::new(), zstd: OnceLock::new() }
+        let hash = ContentHash::of(&body);
+        let tags = ["", "-gzip", "-zstd"].map(|coding| format!("\"{hash}{coding}\"").into());
+        Self { tags, body, gzip: OnceLock::new(), zstd: OnceLock::new() }
     }
 
     /// The bytes in gzip.

@@ -13,6 +13,8 @@ pub struct LimitSettings {
     /// The most connections at a time; whoever comes then is told to come back later. Beyond half of it, polls are answered and
     /// their connections closed.
     pub max_connections: usize,
+    /// The most requests, other than polls, that are worked on at a time; more get 503.
+    pub max_requests: usize,
     /// The most bytes of a request's head.
     pub head_bytes: usize,
     /// The most bytes of a request's body.
@@ -31,6 +33,7 @@ impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_requests: 1000,
             head_bytes: 16 * 1024,
             body_bytes: 64 * 1024,
             head_timeout: SignedDuration::from_secs(30),
@@ -48,6 +51,9 @@ impl LimitSettings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.max_connections == 0 {
             return Err(ConfigError::value("limits.max_connections", "has to be at least 1"));
+        }
+        if self.max_requests == 0 {
+            return Err(ConfigError::value("limits.max_requests", "has to be at least 1"));
         }
         if self.head_bytes < LEAST_HEAD_BYTES {
             return Err(ConfigError::value("limits.head_bytes", "has to be at least 8192"));

@@ -16,6 +16,7 @@ pub mod epoch;
 pub mod finding;
 pub mod graph;
 pub mod hash;
+pub mod lint;
 pub mod origin;
 pub mod payload;
 pub mod product;

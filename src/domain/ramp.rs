@@ -141,6 +141,73 @@ impl Ramp {
     }
 }
 
+/// Changes of course, from an instant on: what was open stays open.
+impl Ramp {
+    /// The same course from `now` on, in this time instead of what was left of it; none where that would not be faster, or where
+    /// nothing is left.
+    #[must_use]
+    pub fn accelerated(&self, now: Epoch, within: Minutes) -> Option<Self> {
+        let start = self.start();
+        if now < start {
+            return None;
+        }
+        let share = Share::recorded(self.share_at(now)).ok();
+        let left = |after: Minutes| start.plus_seconds(after.seconds()).since(now);
+        let course = match &self.course {
+            Course::Constant => return None,
+            Course::Linear { duration, end_share } => {
+                let left = linear_end(start, *duration).since(now);
+                // A line takes at least a minute.
+                let is_faster = within.0 > 0 && within.seconds() < left;
+                is_faster.then_some(Course::Linear { duration: within, end_share: *end_share })?
+            }
+            Course::Steps(steps) => {
+                let ahead: Vec<&Step> = steps.iter().filter(|step| left(step.after) > 0).collect();
+                let whole = left(ahead.last()?.after);
+                if within.seconds() >= whole {
+                    return None;
+                }
+                // Rounded down: no step comes later than it would have.
+                let sooner = |step: &Step| {
+                    let part = i128::from(left(step.after)) * i128::from(within.0) / i128::from(whole);
+                    Step { after: Minutes(u64::try_from(part).unwrap_or(0)), share: step.share }
+                };
+                Course::Steps(ahead.into_iter().map(sooner).collect())
+            }
+        };
+        Some(Self { start: Some(now), start_share: share, course })
+    }
+
+    /// The same course, ending at this share; none where it is beyond that already, or never gets so far.
+    #[must_use]
+    pub fn held(&self, now: Epoch, at: Share) -> Option<Self> {
+        let start = self.start();
+        let (from, share) = if now < start { (start, self.start_share()) } else { (now, self.share_at(now)) };
+        if at.get() < share {
+            return None;
+        }
+        let course = match &self.course {
+            Course::Constant => return None,
+            Course::Linear { end_share, .. } if at >= *end_share => return None,
+            Course::Linear { .. } => {
+                let reached = self.opens_at(Wariness::given(at.get()), from)?;
+                // Rounded up: it opens no faster than it would have.
+                Course::Linear {
+                    duration: Minutes::from_seconds_up(reached.since(from)).max(Minutes(1)),
+                    end_share: at,
+                }
+            }
+            Course::Steps(steps) => {
+                let last = steps.iter().position(|step| step.share > at)?;
+                let mut kept: Vec<Step> = steps.iter().take(last).copied().collect();
+                kept.extend(steps.get(last).map(|step| Step { share: at, ..*step }));
+                return Some(Self { course: Course::Steps(kept), ..self.clone() });
+            }
+        };
+        Some(Self { start: Some(from), start_share: Share::recorded(share).ok(), course })
+    }
+}
+
 fn linear_end(start: Epoch, duration: Minutes) -> Epoch {
     start.plus_seconds(duration.max(Minutes(1)).seconds())
 }
@@ -199,6 +266,28 @@ mod tests {
                     prop_assert!(resumed.share_at(Epoch(now.0 + later)) <= without_the_wait + 1e-9);
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accelerated_is_never_behind(ramp in samples::ramp(), now in 0i64..400_000, within in 0u64..3000) {
+            let Some(faster) = ramp.accelerated(Epoch(now), Minutes(within)) else { return Ok(()) };
+            prop_assert!((faster.share_at(Epoch(now)) - ramp.share_at(Epoch(now))).abs() < 1e-12 || within == 0);
+            for at in (now..now + 400_000).step_by(1013).map(Epoch) {
+                prop_assert!(faster.share_at(at) >= ramp.share_at(at) - 1e-9, "{at:?} {faster:?}");
+            }
+        }
+
+        #[test]
+        fn what_is_held_goes_no_further_and_no_faster(ramp in samples::ramp(), now in 0i64..400_000, at in samples::share()) {
+            let Some(held) = ramp.held(Epoch(now), at) else { return Ok(()) };
+            for time in (now..now + 600_000).step_by(1013).map(Epoch) {
+                let (share, before) = (held.share_at(time), ramp.share_at(time));
+                prop_assert!(share <= at.get() && share <= before + 1e-9, "{time:?} {held:?}");
+                prop_assert!(time > Epoch(now) || (share - before).abs() < 1e-12);
+            }
+            prop_assert!((held.share_at(Epoch(i64::MAX / 4)) - at.get()).abs() < 1e-12);
         }
     }
 

@@ -1,6 +1,14 @@
 //! Rollouts: a release opened to a growing share of the nodes that a selector picks.
 
-use super::{epoch::Epoch, origin::Origin, ramp::Ramp, selector::Selector, share::OpenShare, wariness::Wariness};
+use super::{
+    duration::Minutes,
+    epoch::Epoch,
+    origin::Origin,
+    ramp::Ramp,
+    selector::Selector,
+    share::{OpenShare, Share},
+    wariness::Wariness,
+};
 use thiserror::Error;
 
 /// One entry of a release's list of rollouts; of several, the first whose selector picks a node counts for it.
@@ -32,14 +40,26 @@ pub enum RolloutState {
     Aborted,
 }
 
-/// A verb that does not fit the state that the rollout is in.
+/// A verb that does not fit how the rollout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a rollout that is {state} cannot be {verb}")]
-pub struct VerbError {
-    /// What was wanted.
-    pub verb: &'static str,
-    /// What it is.
-    pub state: &'static str,
+pub enum VerbError {
+    /// It is in another state.
+    #[error("a rollout that is {state} cannot be {verb}")]
+    State {
+        /// What was wanted.
+        verb: &'static str,
+        /// What it is.
+        state: &'static str,
+    },
+    /// It has started already.
+    #[error("the rollout has started already")]
+    Started,
+    /// It would come no sooner to its end.
+    #[error("the rollout would not open faster: it has not started, is over, or takes no longer than that anyway")]
+    NotFaster,
+    /// The share is behind it, or beyond its end.
+    #[error("the rollout cannot be held there: it is beyond that share already, or never gets so far")]
+    NotAhead,
 }
 
 impl RolloutState {
@@ -95,6 +115,42 @@ impl Rollout {
         Ok(Self { ramp: self.ramp.resumed(at, now), state: RolloutState::Active, ..self.clone() })
     }
 
+    /// Begins now, though it was to begin later.
+    ///
+    /// # Errors
+    /// It is not active, or has begun.
+    pub fn start(&self, now: Epoch) -> Result<Self, VerbError> {
+        self.active("started")?;
+        if now >= self.ramp.start() {
+            return Err(VerbError::Started);
+        }
+        Ok(Self { ramp: Ramp { start: Some(now), ..self.ramp.clone() }, ..self.clone() })
+    }
+
+    /// Comes to its end within this time, instead of what was left.
+    ///
+    /// # Errors
+    /// It is not active, or that would not be faster.
+    pub fn accelerate(&self, now: Epoch, within: Minutes) -> Result<Self, VerbError> {
+        self.active("accelerated")?;
+        let ramp = self.ramp.accelerated(now, within).ok_or(VerbError::NotFaster)?;
+        Ok(Self { ramp, ..self.clone() })
+    }
+
+    /// Goes on as it would have, but no further than this share.
+    ///
+    /// # Errors
+    /// It is not active, is beyond that share already, or never gets so far.
+    pub fn hold(&self, now: Epoch, at: Share) -> Result<Self, VerbError> {
+        self.active("held")?;
+        let ramp = self.ramp.held(now, at).ok_or(VerbError::NotAhead)?;
+        Ok(Self { ramp, ..self.clone() })
+    }
+
+    fn active(&self, verb: &'static str) -> Result<(), VerbError> {
+        if self.state == RolloutState::Active { Ok(()) } else { Err(self.refuse(verb)) }
+    }
+
     /// Opens it to all that it is for.
     ///
     /// # Errors
@@ -130,14 +186,14 @@ impl Rollout {
     }
 
     fn refuse(&self, verb: &'static str) -> VerbError {
-        VerbError { verb, state: self.state.as_str() }
+        VerbError::State { verb, state: self.state.as_str() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ramp::Course, samples, share::Share};
+    use crate::domain::{ramp::Course, samples};
     use proptest::prelude::*;
 
     proptest! {
@@ -159,6 +215,43 @@ mod tests {
             if let Ok(completed) = rollout.complete() {
                 prop_assert!(!completed.open_share(Epoch(now)).holds_back(Wariness::given(1.0)));
             }
+        }
+    }
+
+    #[test]
+    fn a_rollout_begins_goes_faster_and_stops_short() {
+        let hours = |hours: u64| Minutes(hours * 60);
+        let at = |hours: i64| Epoch(hours * 3600);
+        let share = |share| Share::given(share).unwrap();
+        let rollout = Rollout {
+            selector: Selector::default(),
+            ramp: Ramp {
+                start: Some(at(10)),
+                start_share: None,
+                course: Course::Linear { duration: hours(100), end_share: Share::ALL },
+            },
+            state: RolloutState::Active,
+            origin: Origin::Local,
+        };
+        let open = |rollout: &Rollout, hours| rollout.open_share(at(hours));
+        let begun = rollout.start(at(5)).unwrap();
+        assert_eq!((open(&begun, 5), open(&begun, 105)), (OpenShare::Open(0.0), OpenShare::Open(1.0)));
+        assert_eq!(rollout.start(at(10)), Err(VerbError::Started));
+        let faster = rollout.accelerate(at(60), hours(10)).unwrap();
+        assert_eq!(
+            (open(&faster, 60), open(&faster, 65), open(&faster, 70)),
+            (OpenShare::Open(0.5), OpenShare::Open(0.75), OpenShare::Open(1.0))
+        );
+        for (now, within) in [(5, 10), (60, 50), (200, 1)] {
+            assert_eq!(rollout.accelerate(at(now), hours(within)), Err(VerbError::NotFaster), "{now} {within}");
+        }
+        let held = rollout.hold(at(60), share(0.6)).unwrap();
+        assert_eq!(
+            (open(&held, 60), open(&held, 70), open(&held, 900)),
+            (OpenShare::Open(0.5), OpenShare::Open(0.6), OpenShare::Open(0.6))
+        );
+        for (now, to) in [(60, 0.4), (60, 1.0), (200, 0.5)] {
+            assert_eq!(rollout.hold(at(now), share(to)), Err(VerbError::NotAhead), "{now} {to}");
         }
     }
 

@@ -55,7 +55,7 @@ fn reason() -> impl Strategy<Value = Reason> {
     "[ -~é]{0,8}[a-z]".prop_map(|text| Reason::given(&text).unwrap())
 }
 
-fn share() -> impl Strategy<Value = Share> {
+pub(crate) fn share() -> impl Strategy<Value = Share> {
     prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64].prop_map(|share| Share::given(share).unwrap())
 }
 

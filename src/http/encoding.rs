@@ -14,9 +14,6 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Every one, the smallest first.
-    pub const ALL: [Self; 3] = [Self::Zstd, Self::Gzip, Self::Identity];
-
     /// The smallest that the client takes.
     #[must_use]
     pub fn accepted(headers: &HeaderMap) -> Self {
@@ -42,16 +39,6 @@ impl Encoding {
             Self::Identity => None,
             Self::Gzip => Some(HeaderValue::from_static("gzip")),
             Self::Zstd => Some(HeaderValue::from_static("zstd")),
-        }
-    }
-
-    /// What an entity tag ends with, as each coding is a representation of its own.
-    #[must_use]
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Identity => "",
-            Self::Gzip => "-gzip",
-            Self::Zstd => "-zstd",
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum ProblemKind {
     MethodNotAllowed,
     /// It took too long.
     Timeout,
+    /// Too much is asked at once.
+    Overloaded,
     /// The store has not been read yet.
     NotReady,
     /// A bug: the details are in the log.
@@ -34,6 +36,7 @@ impl ProblemKind {
                 ("/problems/method-not-allowed", "not for this method", StatusCode::METHOD_NOT_ALLOWED)
             }
             Self::Timeout => ("/problems/timeout", "it took too long", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Overloaded => ("/problems/overloaded", "too much is asked at once", StatusCode::SERVICE_UNAVAILABLE),
             Self::NotReady => ("/problems/not-ready", "not ready yet", StatusCode::SERVICE_UNAVAILABLE),
             Self::Internal => ("/problems/internal", "something went wrong here", StatusCode::INTERNAL_SERVER_ERROR),
         }

@@ -1,13 +1,14 @@
 //! What answers the requests on one address: polls at once, everything else by its routes on the main runtime.
 
+use super::places::Places;
 use crate::{
     clock::SharedClock,
     config::LimitSettings,
-    http::{access::AccessLog, client_addr::client_address},
+    http::{access::AccessLog, client_addr::client_address, problem::ProblemKind},
     protocol::fcos::{Refusal, routes::Agents},
     telemetry::Metrics,
 };
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::IntoResponse};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
@@ -33,6 +34,8 @@ pub(super) struct Front {
     /// The others' routes may touch the database, whose connections belong to the main runtime.
     pub(super) router: Router,
     pub(super) main: Handle,
+    /// How many of those may be worked on at a time.
+    pub(super) places: Places,
     pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
     pub(super) access: AccessLog,
@@ -51,8 +54,15 @@ impl Front {
                 return Ok(response.map(|body| Either::Left(Full::new(body))));
             }
         }
+        let Some(place) = self.places.take() else {
+            return Ok(ProblemKind::Overloaded.into_response().map(Either::Right));
+        };
         let router = self.router.clone();
-        let answer = self.main.spawn(async move { router.oneshot(request.map(Body::new)).await });
+        let answer = self.main.spawn(async move {
+            let answer = router.oneshot(request.map(Body::new)).await;
+            drop(place);
+            answer
+        });
         let response = match answer.await {
             Ok(Ok(response)) => response,
             // Panics are caught before; what is left is a runtime that ends.

@@ -23,6 +23,7 @@ use crate::{
     telemetry::Metrics,
 };
 use axum::Router;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -145,6 +146,7 @@ impl Service {
             settings: self.settings.catalog.clone(),
         };
         following.start_from_copy();
+        make_room(self.settings.limits.max_connections);
 
         // Who asks before the database is there is told so.
         let mut listening = JoinSet::new();
@@ -255,6 +257,7 @@ impl Service {
                 agents: is_for_agents.then(|| agents.clone()),
                 router: layers::around(router, around.clone()),
                 main: Handle::current(),
+                places: Places::of(limits.max_requests),
                 clock: self.clock.clone(),
                 metrics: metrics.clone(),
                 access: around.access,
@@ -311,6 +314,21 @@ fn on_its_own(
         let _ = ended.await;
         drop(cut);
     })
+}
+
+/// Raises the limit of open files as far as this account may.
+fn make_room(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    // What it cannot do, it says below.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let room = getrlimit(Resource::Nofile).current;
+    if room.is_some_and(|room| room < u64::try_from(connections).unwrap_or(u64::MAX)) {
+        tracing::warn!(
+            files = room,
+            connections,
+            "fewer files may be open than limits.max_connections allows connections"
+        );
+    }
 }
 
 async fn told(running: impl Future<Output = std::io::Result<()>>) {

@@ -25,6 +25,7 @@ mod options;
 mod outage;
 mod privacy;
 mod races;
+mod replica;
 mod service;
 mod store;
 mod support;

@@ -10,9 +10,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 /// The response, and what the client may know the bytes by.
 pub(super) fn represent(rendered: &Rendered, modified: Option<HeaderValue>, headers: &HeaderMap) -> Response<Bytes> {
     let encoding = Encoding::accepted(headers);
-    let tag = |encoding: Encoding| etag::strong(&format_args!("{}{}", rendered.hash, encoding.suffix()));
-    let is_held = headers.contains_key(header::IF_NONE_MATCH)
-        && Encoding::ALL.into_iter().any(|encoding| etag::is_held(headers, &tag(encoding)));
+    let is_held = rendered.tags.iter().any(|tag| etag::is_held(headers, tag));
     let mut response = Response::new(Bytes::new());
     if is_held || modified.as_ref().is_some_and(|modified| etag::is_unmodified(headers, modified)) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -28,7 +26,15 @@ pub(super) fn represent(rendered: &Rendered, modified: Option<HeaderValue>, head
     }
     let to = response.headers_mut();
     to.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    to.insert(header::ETAG, tag(encoding));
+    let [plain, gzip, zstd] = &rendered.tags;
+    let tag = match encoding {
+        Encoding::Identity => plain,
+        Encoding::Gzip => gzip,
+        Encoding::Zstd => zstd,
+    };
+    if let Ok(tag) = HeaderValue::from_maybe_shared(tag.clone()) {
+        to.insert(header::ETAG, tag);
+    }
     if let Some(modified) = modified {
         to.insert(header::LAST_MODIFIED, modified);
     }

@@ -1,0 +1,107 @@
+//! Behind a server that only follows another one: nothing can be written or listened to there, and changes show all the same.
+
+use crate::support::{postgres::Database, program::import, server::Server, upstream};
+use sqlx::{Connection, PgConnection};
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A hot standby of the server that the tests run on, which ends with the test.
+struct Standby {
+    folder: tempfile::TempDir,
+    programs: PathBuf,
+    account: Option<(u32, u32)>,
+}
+
+impl Standby {
+    async fn of(database: &Database) -> Self {
+        let mut connection = database.connection().await;
+        let programs: String = sqlx::query_scalar("select setting from pg_config() where name = 'BINDIR'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let sockets: String = sqlx::query_scalar("select current_setting('unix_socket_directories')")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open_to_all).unwrap();
+        // The server's own account: its programs refuse to run as root.
+        let owner = std::fs::metadata(&sockets).unwrap();
+        let owner = (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
+        let account = Some(owner).filter(|_| rustix::process::geteuid().is_root());
+        let standby = Self { folder, programs: programs.into(), account };
+        let data = standby.data();
+        run(standby
+            .program("pg_basebackup")
+            .args(["-h", &sockets, "-U", "lockkeeper", "-R", "-X", "stream", "-c", "fast", "-D"])
+            .arg(&data));
+        let options = format!(
+            "-c listen_addresses= -c unix_socket_directories={} -c hot_standby=on",
+            standby.folder.path().display()
+        );
+        let log = standby.folder.path().join("log");
+        run(standby.program("pg_ctl").arg("-D").arg(&data).args(["start", "-w", "-s", "-o", &options, "-l"]).arg(log));
+        standby
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.current_dir("/");
+        if let Some((user, group)) = self.account {
+            command.uid(user).gid(group);
+        }
+        command
+    }
+
+    /// The URL there of a database of the first server.
+    fn url(&self, database: &Database) -> String {
+        let name = database.url.split("postgresql:///").nth(1).unwrap().split('?').next().unwrap().to_owned();
+        format!("postgresql:///{name}?host={}&port=5432&user=lockkeeper&sslmode=disable", path(self.folder.path()))
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", crate::support::program::text(&output.stderr));
+}
+
+fn path(folder: &Path) -> String {
+    folder.display().to_string()
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        // A test that failed has told its story.
+        let _ = self.program("pg_ctl").arg("-D").arg(self.data()).args(["stop", "-m", "immediate", "-s"]).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_replica_is_followed_by_asking() {
+    let database = Database::new().await;
+    drop(database.store().await);
+    let upstreams = tempfile::tempdir().unwrap();
+    upstream::plain(1).write(upstreams.path(), "stable");
+    assert!(import(&database.url, upstreams.path()).status.success());
+    let standby = Standby::of(&database).await;
+    let url = standby.url(&database);
+    let is_replica: bool = sqlx::query_scalar("select pg_is_in_recovery()")
+        .fetch_one(&mut PgConnection::connect(&url).await.unwrap())
+        .await
+        .unwrap();
+    assert!(is_replica);
+    let server = Server::start_with(&database, |settings| settings.database.url = Some(url)).await;
+    server.shows("fedora-coreos/stable", 1).await;
+    upstream::plain(2).write(upstreams.path(), "stable");
+    assert!(import(&database.url, upstreams.path()).status.success());
+    server.shows("fedora-coreos/stable", 2).await;
+    server.stop().await;
+}
