@@ -12,7 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -39,7 +42,8 @@ impl Following {
         match copy.read() {
             Ok(Some(kept)) => {
                 let mut catalog = Catalog::of(kept.installation);
-                let heard_at = kept.heard_at;
+                // A clock that was ahead once must not put off the freeze.
+                let heard_at = kept.heard_at.min(self.clock.now());
                 for state in kept.states {
                     self.metrics.stream_loaded(&state.stream.id, state.revision.0);
                     catalog.insert(state, &*self.render);
@@ -63,7 +67,19 @@ pub struct Follower {
     with: Following,
     /// Streams that could not be read, at the revision that was told of.
     broken: Mutex<BTreeMap<StreamId, Revision>>,
-    /// When it was last noted on disk that the store was heard of.
+    keeping: Arc<Keeping>,
+}
+
+/// How far the copy on disk is behind.
+#[derive(Debug)]
+struct Keeping {
+    /// There is something newer than what was kept.
+    owed: AtomicBool,
+    /// The last try failed: the next one is not made at once.
+    failed: AtomicBool,
+    /// It is being written, however long that takes: nobody waits for a disk.
+    busy: AtomicBool,
+    /// When it was last noted that the store was heard of.
     noted_at: Mutex<Timestamp>,
 }
 
@@ -78,7 +94,14 @@ impl Follower {
     /// Follows the store.
     #[must_use]
     pub fn new(access: Arc<Access>, with: Following) -> Self {
-        Self { access, with, broken: Mutex::default(), noted_at: Mutex::new(Timestamp::MIN) }
+        let noted_at = Mutex::new(Timestamp::MIN);
+        let keeping = Keeping {
+            owed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            noted_at,
+        };
+        Self { access, with, broken: Mutex::default(), keeping: Arc::new(keeping) }
     }
 
     /// Follows the store for as long as this is polled. A database that is away is waited for: polls go on with what is there.
@@ -175,7 +198,7 @@ impl Follower {
         self.with.metrics.database_answered();
         self.with.metrics.serving_copy(false);
         self.with.live.heard(asked_at);
-        self.keep(is_new, asked_at).await;
+        self.keep(is_new, asked_at);
         Ok(())
     }
 
@@ -214,22 +237,37 @@ impl Follower {
     }
 
     /// Keeps what is new on disk; otherwise, now and then, that the store was heard of.
-    async fn keep(&self, is_new: bool, heard_at: Timestamp) {
+    fn keep(&self, is_new: bool, heard_at: Timestamp) {
         let Some(copy) = self.with.copy.clone().filter(|copy| copy.is_ours()) else { return };
-        let is_due = |noted: Timestamp| noted.checked_add(NOTE_EVERY).is_ok_and(|due| due <= heard_at);
-        if !is_new && !is_due(*self.noted_at.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let keeping = self.keeping.clone();
+        keeping.owed.fetch_or(is_new, Ordering::Relaxed);
+        if !keeping.is_due(heard_at) || keeping.busy.swap(true, Ordering::Acquire) {
             return;
         }
         let Some(catalog) = self.with.live.get().clone() else { return };
-        let written = tokio::task::spawn_blocking(move || match (is_new, catalog.installation()) {
-            (true, _) => copy.keep(&catalog, heard_at),
-            (false, Some(installation)) => copy.note(installation, heard_at),
-            (false, None) => Ok(()),
+        tokio::task::spawn_blocking(move || {
+            let is_new = keeping.owed.swap(false, Ordering::Relaxed);
+            let written = match (is_new, catalog.installation()) {
+                (true, _) => copy.keep(&catalog, heard_at),
+                (false, Some(installation)) => copy.note(installation, heard_at),
+                (false, None) => Ok(()),
+            };
+            *keeping.noted_at.lock().unwrap_or_else(PoisonError::into_inner) = heard_at;
+            keeping.failed.store(written.is_err(), Ordering::Relaxed);
+            if let Err(error) = written {
+                keeping.owed.fetch_or(is_new, Ordering::Relaxed);
+                tracing::error!(error = &error as &dyn std::error::Error, "the copy on disk was not renewed");
+            }
+            keeping.busy.store(false, Ordering::Release);
         });
-        *self.noted_at.lock().unwrap_or_else(PoisonError::into_inner) = heard_at;
-        if let Ok(Err(error)) = written.await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the copy on disk was not renewed");
-        }
+    }
+}
+
+impl Keeping {
+    fn is_due(&self, now: Timestamp) -> bool {
+        let noted_at = *self.noted_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = self.owed.load(Ordering::Relaxed) && !self.failed.load(Ordering::Relaxed);
+        is_new || noted_at.checked_add(NOTE_EVERY).is_ok_and(|due| due <= now)
     }
 }
 

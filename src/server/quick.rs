@@ -137,7 +137,7 @@ impl<'a> Poll<'a> {
         for header in request.headers.iter() {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             if is("connection") {
-                last = match header.value {
+                last |= match header.value {
                     value if value.eq_ignore_ascii_case(b"close") => true,
                     value if value.eq_ignore_ascii_case(b"keep-alive") => false,
                     _ => return None,

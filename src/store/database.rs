@@ -52,7 +52,33 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        // The lock on which processes queue is a connection's, which a pooler of transactions cannot give.
+        if self.is_up_to_date().await? {
+            return Ok(());
+        }
         migrations().run(&self.pool).await.map_err(StoreError::Migrate)
+    }
+
+    async fn is_up_to_date(&self) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_read("schema_version").await?;
+        let is_there: bool = sqlx::query_scalar(
+            "-- name: schema_is_there
+            select to_regclass('_sqlx_migrations') is not null",
+        )
+        .fetch_one(transaction.connection())
+        .await
+        .map_err(StoreError::at("schema_is_there"))?;
+        if !is_there {
+            return Ok(false);
+        }
+        let applied: Vec<i64> = sqlx::query_scalar(
+            "-- name: schema_version
+            select version from _sqlx_migrations where success",
+        )
+        .fetch_all(transaction.connection())
+        .await
+        .map_err(StoreError::at("schema_version"))?;
+        Ok(migrations().iter().all(|migration| applied.contains(&migration.version)))
     }
 
     /// Closes all connections.

@@ -74,8 +74,7 @@ const PATHS: [&str; 4] = [
 async fn it_starts_without_its_database_and_shares_stand_still() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     let answers = kept(&database, folder.path()).await;
-    let server = Server::start_alone(folder.path(), ten_minutes);
-    server.at(START + 10 * HOUR);
+    let server = Server::start_alone(folder.path(), START + 10 * HOUR, ten_minutes);
     for (path, answer) in PATHS.iter().zip(&answers) {
         assert_eq!(server.get(path).await, (200, answer.clone()), "{path}");
     }
@@ -117,18 +116,18 @@ async fn a_copy_that_is_not_what_was_written_is_not_served() {
         let mut bad = good.clone();
         bad[at] ^= 1;
         std::fs::write(&file, bad).unwrap();
-        let server = Server::start_alone(folder.path(), |_| {});
+        let server = Server::start_alone(folder.path(), START, |_| {});
         assert_eq!(server.get(PATHS[0]).await.0, 503, "{what}");
         server.stop().await;
     }
     for left in [0, 10, good.len() / 2, good.len() - 1] {
         std::fs::write(&file, &good[..left]).unwrap();
-        let server = Server::start_alone(folder.path(), |_| {});
+        let server = Server::start_alone(folder.path(), START, |_| {});
         assert_eq!(server.get(PATHS[0]).await.0, 503, "{left} bytes");
         server.stop().await;
     }
     std::fs::write(&file, good).unwrap();
-    let server = Server::start_alone(folder.path(), |_| {});
+    let server = Server::start_alone(folder.path(), START, |_| {});
     assert_eq!(server.get(PATHS[0]).await.0, 200);
     server.stop().await;
 }

@@ -120,7 +120,7 @@ async fn policies_of_every_kind_are_kept() {
 #[tokio::test]
 async fn processes_that_start_together_migrate_once() {
     let database = Database::new().await;
-    let stores = [database.store(), database.store(), database.store(), database.store()];
+    let stores = vec![database.store(), database.store(), database.store(), database.store()];
     futures_util::future::join_all(stores).await;
     let mut connection = database.connection().await;
     let applied: i64 =

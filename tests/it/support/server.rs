@@ -25,7 +25,7 @@ impl Server {
     }
 
     pub(crate) async fn start_with(database: &Database, change: impl FnOnce(&mut Settings)) -> Self {
-        let (server, ready) = Self::begin(|settings| {
+        let (server, ready) = Self::begin(1_790_000_000, |settings| {
             settings.database = database.settings();
             change(settings);
         });
@@ -33,9 +33,9 @@ impl Server {
         server
     }
 
-    /// Without its database, on the copy of it that a folder holds.
-    pub(crate) fn start_alone(data_dir: &Path, change: impl FnOnce(&mut Settings)) -> Self {
-        let (server, _) = Self::begin(|settings| {
+    /// Without its database, on the copy of it that a folder holds, at a time.
+    pub(crate) fn start_alone(data_dir: &Path, at: i64, change: impl FnOnce(&mut Settings)) -> Self {
+        let (server, _) = Self::begin(at, |settings| {
             settings.database.url = Some("postgres://127.0.0.1:1/none".into());
             settings.data_dir = data_dir.into();
             settings.catalog.keep_copy = true;
@@ -44,13 +44,13 @@ impl Server {
         server
     }
 
-    fn begin(change: impl FnOnce(&mut Settings)) -> (Self, oneshot::Receiver<()>) {
+    fn begin(at: i64, change: impl FnOnce(&mut Settings)) -> (Self, oneshot::Receiver<()>) {
         let mut settings = Settings { listen: "127.0.0.1:0".into(), ..Settings::default() };
         // The clock jumps here, and is not to be taken for a silence.
         settings.catalog.freeze_after = jiff::SignedDuration::from_hours(24 * 365 * 100);
         settings.catalog.keep_copy = false;
         change(&mut settings);
-        let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_790_000_000).unwrap()));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(at).unwrap()));
         let service = Service::bind(settings, clock.clone()).unwrap();
         let (agents, status) = (service.agents_address(), service.status_address());
         let (stop, stopped) = oneshot::channel();
