@@ -3,6 +3,7 @@
 //! The map of the house; `docs/ARCHITECTURE.md` says what lives where and who may import whom.
 
 pub mod api;
+pub mod auth;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

@@ -82,7 +82,8 @@ impl Pattern {
     /// Are all streams of the other among these?
     #[must_use]
     pub fn includes(&self, other: &Self) -> bool {
-        (self.product.is_none() || self.product == other.product) && (self.stream.is_none() || self.stream == other.stream)
+        (self.product.is_none() || self.product == other.product)
+            && (self.stream.is_none() || self.stream == other.stream)
     }
 }
 
@@ -113,7 +114,12 @@ impl fmt::Display for Pattern {
         match (&self.product, &self.stream) {
             (None, None) => f.write_str("*"),
             (product, stream) => {
-                write!(f, "{}/{}", part(product.as_ref().map(ToString::to_string)), part(stream.as_ref().map(ToString::to_string)))
+                write!(
+                    f,
+                    "{}/{}",
+                    part(product.as_ref().map(ToString::to_string)),
+                    part(stream.as_ref().map(ToString::to_string))
+                )
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which command was asked for.
 
-use super::{database, document, export, fleet, graph, import, serve};
+use super::{database, document, export, fleet, graph, import, serve, token};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -32,6 +32,9 @@ enum Command {
     /// Asks a running service what it has seen of the nodes
     #[command(subcommand)]
     Fleet(fleet::Fleet),
+    /// Gives, lists and takes back tokens
+    #[command(subcommand)]
+    Token(token::Token),
     /// Works with the database below the service
     #[command(subcommand)]
     Database(database::Database),
@@ -50,6 +53,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Graph(graph)) => graph.run(),
         Some(Command::Document(document)) => document.run(),
         Some(Command::Fleet(fleet)) => fleet.run(),
+        Some(Command::Token(token)) => token.run(),
         Some(Command::Database(database)) => database.run(),
     }
 }

@@ -10,5 +10,6 @@ mod import;
 mod options;
 mod output;
 mod serve;
+mod token;
 
 pub use commands::run;

@@ -3,6 +3,7 @@
 //! `lockkeeper.example.toml` documents every option and is tested against these types. Must not live here: what the settings
 //! do.
 
+mod auth;
 mod catalog;
 mod database;
 mod error;
@@ -14,6 +15,7 @@ mod log;
 mod settings;
 mod tls;
 
+pub use auth::AuthSettings;
 pub use catalog::CatalogSettings;
 pub use database::DatabaseSettings;
 pub use error::ConfigError;

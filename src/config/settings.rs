@@ -1,6 +1,7 @@
 //! The whole of it.
 
 use super::{
+    auth::AuthSettings,
     catalog::CatalogSettings,
     database::DatabaseSettings,
     error::{ConfigError, positive},
@@ -39,6 +40,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// HTTPS.
     pub tls: TlsSettings,
+    /// Who may do what.
+    pub auth: AuthSettings,
     /// Logs.
     pub log: LogSettings,
 }
@@ -57,6 +60,7 @@ impl Default for Settings {
             fcos: FcosSettings::default(),
             limits: LimitSettings::default(),
             tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             log: LogSettings::default(),
         }
     }

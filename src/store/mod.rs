@@ -17,6 +17,7 @@ mod rows;
 pub mod signal;
 pub mod state;
 pub mod streams;
+pub mod tokens;
 mod transaction;
 pub mod upstream;
 

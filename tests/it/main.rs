@@ -29,3 +29,4 @@ mod replica;
 mod service;
 mod store;
 mod support;
+mod tokens;

@@ -40,6 +40,7 @@ fn the_sample_documents_every_option_and_shows_the_defaults() {
         streams_dir: settings.streams_dir.clone(),
         listeners: settings.listeners.clone(),
         tls: settings.tls.clone(),
+        auth: settings.auth.clone(),
         ..Settings::default()
     };
     full.database.url.clone_from(&settings.database.url);

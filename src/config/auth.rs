@@ -1,0 +1,20 @@
+//! `[auth]`
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Who may do what.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSettings {
+    /// The Ed25519 key that tokens of our own are signed with (PKCS#8, PEM, mode 0600); made where it is missing.
+    pub signing_key_file: Option<PathBuf>,
+}
+
+impl AuthSettings {
+    /// The file, which lies in the data directory unless another is named.
+    #[must_use]
+    pub fn signing_key(&self, data_dir: &Path) -> PathBuf {
+        self.signing_key_file.clone().unwrap_or_else(|| data_dir.join("signing-key.pem"))
+    }
+}
