@@ -27,19 +27,22 @@ impl Database {
         ready: impl FnOnce(),
     ) -> Result<(), AccessError> {
         let mut stopped = pin!(stopped);
-        let mut opening = pin!(Access::open(&self.settings, &self.data_dir));
-        let access = tokio::select! {
-            access = &mut opening => Arc::new(access?),
-            () = &mut stopped => {
-                // A start is not broken off in the middle, but not waited for without end either.
-                if let Ok(access) = tokio::time::timeout(self.grace, opening).await {
-                    access?.close().await?;
-                } else {
-                    tracing::warn!("the private PostgreSQL was still starting and is left alone");
+        let opened = {
+            let mut opening = pin!(self.open());
+            tokio::select! {
+                access = &mut opening => access?,
+                () = &mut stopped => {
+                    // A start is not broken off in the middle, but not waited for without end either.
+                    if let Ok(access) = tokio::time::timeout(self.grace, opening).await {
+                        access?.close().await?;
+                    } else {
+                        tracing::warn!("the private PostgreSQL was still starting and is left alone");
+                    }
+                    return Ok(());
                 }
-                return Ok(());
             }
         };
+        let access = Arc::new(opened);
         let manage = Manage::new(access.store().clone(), self.following.clock.clone());
         let backoff = Backoff::from(self.following.settings.interval());
         let follower = Follower::new(access.clone(), self.following);
@@ -56,6 +59,23 @@ impl Database {
         match Arc::try_unwrap(access) {
             Ok(access) => Ok(access.close().await?),
             Err(_) => Ok(()),
+        }
+    }
+
+    /// Who has something to serve meanwhile tries again and again; who has nothing is told what is wrong, and ends.
+    async fn open(&self) -> Result<Access, AccessError> {
+        let mut backoff = Backoff::from(self.following.settings.interval());
+        loop {
+            match Access::open(&self.settings, &self.data_dir).await {
+                Err(error) if self.following.live.get().is_some() => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the database cannot be used; the copy on disk is served"
+                    );
+                    backoff.wait().await;
+                }
+                opened => return opened,
+            }
         }
     }
 }

@@ -59,6 +59,9 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// A bug ended what follows the store.
+    #[error("following the store ran into a bug")]
+    Bug(#[source] tokio::task::JoinError),
     /// There is no room for another thread.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -208,8 +211,8 @@ impl Service {
             Some(ended) => ended,
             None => following.await,
         };
-        // A task that panicked has told its story in the log.
-        Ok(ended.unwrap_or(Ok(()))?)
+        // Nobody follows the store any more: better to begin anew than to serve what grows old.
+        Ok(ended.map_err(ServeError::Bug)??)
     }
 
     /// One an address: routes that share one are merged.

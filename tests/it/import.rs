@@ -290,7 +290,7 @@ async fn upstream_may_take_over_an_alias_but_opens_no_draft() {
     let report = run(&manage, folder.path()).await;
     let told: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @"
-    drift: release 44.2.0: was a draft here; upstream has published it
+    drift: release 44.2.0: upstream has published what is a draft here; it stays closed, as withdrawn, until it is published here
     warning: release 44.1.0: its alias on x86_64 checksum is upstream's payload now and is dropped
     ");
     let (_, stream) = present(&store).await;

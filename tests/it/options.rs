@@ -88,9 +88,9 @@ fn wrong_settings_are_refused_by_name_and_layer() {
     told = told.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(told, @r#"
     "listn = \"127.0.0.1:1\""
-        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `log`` (DIR/lockkeeper.toml)
+        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `limits`, `tls`, `auth`, `log`` (DIR/lockkeeper.toml)
     "[fcos]\nunknown = 1"
-        setting fcos.unknown: unknown field: found `unknown`, expected ``default_product` or `unknown_payload`` (DIR/lockkeeper.toml)
+        setting fcos.unknown: unknown field: found `unknown`, expected `one of `default_product`, `unknown_payload`, `view`` (DIR/lockkeeper.toml)
     "listen = \"nowhere\""
         setting listen is "nowhere", not an address such as 127.0.0.1:8080
     "[database]\nmax_connections = \"many\""

@@ -3,7 +3,7 @@
 use crate::support::{
     eventually,
     postgres::Database,
-    program::import,
+    program::{import, lockkeeper, text},
     server::Server,
     upstream::{self, Documents},
 };
@@ -102,6 +102,32 @@ async fn it_starts_without_its_database_and_shares_stand_still() {
     assert!(is_open(&server, 0.39).await && !is_open(&server, 0.41).await);
     assert_eq!(server.metric("lockkeeper_catalog_from_disk").await, "0");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_though_the_private_database_cannot_start() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    kept(&database, folder.path()).await;
+    let server = Server::start_alone(folder.path(), START, |settings| {
+        settings.database.url = None;
+        settings.database.postgres_bin = Some(folder.path().into());
+    });
+    // A service that ends does so within a few of these.
+    for _ in 0..300 {
+        assert_eq!(server.get(PATHS[0]).await.0, 200);
+    }
+    assert_eq!(server.metric("lockkeeper_catalog_from_disk").await, "1");
+    server.stop().await;
+    // With nothing to serve, the reason is told and it ends.
+    std::fs::remove_dir_all(folder.path().join("catalog")).unwrap();
+    let output = lockkeeper()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .env("LOCKKEEPER_DATABASE__POSTGRES_BIN", folder.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("apt-get install postgresql"), "{}", text(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]
