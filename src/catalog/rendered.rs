@@ -15,18 +15,18 @@ pub trait Render: Send + Sync {
     fn whole(&self, graph: &Graph, standing: &Standing) -> Bytes;
 
     /// One release as those see it for whom its rollout of this index counts, or none does.
-    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece;
+    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece<Vec<u8>>;
 }
 
 /// One release, ready to be put into an answer: nodes may want another payload in the middle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<T> {
     /// What stands before its payload.
-    pub before: Box<[u8]>,
+    pub before: T,
     /// Its payload, as it is written.
-    pub payload: Box<[u8]>,
+    pub payload: T,
     /// What stands after.
-    pub after: Box<[u8]>,
+    pub after: T,
 }
 
 /// Bytes, what names them, and their encodings, each made when it is first asked for.

@@ -12,9 +12,40 @@ use std::{collections::HashMap, sync::Arc};
 #[derive(Debug)]
 pub struct Scope {
     graph: Graph,
-    /// For each release: as those see it whom no rollout picks, then one a rollout.
-    pieces: Vec<Box<[Piece]>>,
+    pieces: Pieces,
     wholes: ArcSwap<HashMap<Standing, Arc<Rendered>>>,
+}
+
+/// All pieces in one text, so that few lines of memory are touched for one: for each release first as those see it whom no rollout
+/// picks, then one a rollout.
+#[derive(Debug, Default)]
+struct Pieces {
+    text: Vec<u8>,
+    /// Where a piece begins, and its payload, and what stands after, and where that ends.
+    ends: Vec<[usize; 4]>,
+    /// For each release, the number of its first piece.
+    first: Vec<usize>,
+}
+
+impl Pieces {
+    fn add(&mut self, piece: &Piece<Vec<u8>>) {
+        let start = self.text.len();
+        let mut put = |part: &[u8]| {
+            self.text.extend_from_slice(part);
+            self.text.len()
+        };
+        let ends = [start, put(&piece.before), put(&piece.payload), put(&piece.after)];
+        self.ends.push(ends);
+    }
+
+    fn get(&self, number: usize) -> Option<Piece<&[u8]>> {
+        let [start, before, payload, after] = *self.ends.get(number)?;
+        Some(Piece {
+            before: self.text.get(start..before)?,
+            payload: self.text.get(before..payload)?,
+            after: self.text.get(payload..after)?,
+        })
+    }
 }
 
 /// Standings nest along a rollout, so that few are in use at a time; those of the past go when it gets crowded.
@@ -22,11 +53,15 @@ const MOST_STANDINGS: usize = 64;
 
 impl Scope {
     pub(super) fn of(graph: Graph, render: &dyn Render) -> Self {
-        let pieces = graph.nodes().iter().map(|node| {
-            let rollouts = std::iter::once(None).chain((0..node.rollouts.len()).map(Some));
-            rollouts.map(|rollout| render.piece(&graph, node, rollout)).collect()
-        });
-        Self { pieces: pieces.collect(), graph, wholes: ArcSwap::default() }
+        let mut pieces = Pieces::default();
+        for node in graph.nodes() {
+            pieces.first.push(pieces.ends.len());
+            for rollout in std::iter::once(None).chain((0..node.rollouts.len()).map(Some)) {
+                pieces.add(&render.piece(&graph, node, rollout));
+            }
+        }
+        pieces.text.shrink_to_fit();
+        Self { pieces, graph, wholes: ArcSwap::default() }
     }
 
     /// The graph.
@@ -37,8 +72,9 @@ impl Scope {
 
     /// A release as somebody in this place sees it.
     #[must_use]
-    pub fn piece(&self, index: NodeIndex, place: Place) -> Option<&Piece> {
-        self.pieces.get(index.0)?.get(place.rollout.map_or(0, |rollout| rollout + 1))
+    pub fn piece(&self, index: NodeIndex, place: Place) -> Option<Piece<&[u8]>> {
+        let first = self.pieces.first.get(index.0)?;
+        self.pieces.get(first + place.rollout.map_or(0, |rollout| rollout + 1))
     }
 
     /// The whole graph as this standing sees it, rendered when it is first needed.

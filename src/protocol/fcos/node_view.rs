@@ -36,17 +36,17 @@ pub fn node_view(scope: &Scope, recognised: &Recognised<'_>, sent: &str, asker: 
     if let Some(node) = graph.node(own)
         && let Some(piece) = scope.piece(own, graph.place(node, asker, now))
     {
-        answer.put(&piece.before);
-        answer.put(&if node.payload.as_str() == sent { Cow::Borrowed(&*piece.payload) } else { json(sent).into() });
-        answer.put(&piece.after);
+        answer.put(piece.before);
+        answer.put(&if node.payload.as_str() == sent { Cow::Borrowed(piece.payload) } else { json(sent).into() });
+        answer.put(piece.after);
     }
     for (index, place) in &shown {
         if let (Some(node), Some(piece)) = (graph.node(*index), scope.piece(*index, *place)) {
             let named = recognised.mirror.and_then(|mirror| named_in(mirror, &node.payload));
             answer.put(b",");
-            answer.put(&piece.before);
-            answer.put(named.as_deref().unwrap_or(&piece.payload));
-            answer.put(&piece.after);
+            answer.put(piece.before);
+            answer.put(named.as_deref().unwrap_or(piece.payload));
+            answer.put(piece.after);
         }
     }
     answer.put(b"]}");

@@ -25,13 +25,13 @@ impl Render for GraphJson {
         to_bytes(&AnswerJson { edges, nodes })
     }
 
-    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece {
+    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece<Vec<u8>> {
         let rollout = rollout.and_then(|index| node.rollouts.get(index));
         let metadata = json(&Metadata { graph, node, rollout });
         Piece {
-            before: [&b"{\"metadata\":"[..], &metadata, b",\"payload\":"].concat().into(),
-            payload: json(node.payload.as_str()).into(),
-            after: [&b",\"version\":"[..], &json(node.version.as_str()), b"}"].concat().into(),
+            before: [&b"{\"metadata\":"[..], &metadata, b",\"payload\":"].concat(),
+            payload: json(node.payload.as_str()),
+            after: [&b",\"version\":"[..], &json(node.version.as_str()), b"}"].concat(),
         }
     }
 }
