@@ -138,7 +138,8 @@ class Report:
         return [row for outcome in self.outcomes.values() for row in outcome.rows]
 
     def text(self, source):
-        lines = ["# Load test", "", *self.facts, f"- Streams: {source}", "", f"Made by `{self.command}`.", ""]
+        lines = ["# Load test", "", *self.facts, f"- Streams: {source}",
+                 "- The service ran with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, as README advises", "", f"Made by `{self.command}`.", ""]
         lines += table(["what", "bar", "least", "measured", "verdict"], [])
         lines += [row.line() for row in self.rows()]
         lines += ["", "A figure to another's is a ratio: the median over pairs of runs, made in turns."]

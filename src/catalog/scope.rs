@@ -16,30 +16,56 @@ pub struct Scope {
     wholes: ArcSwap<HashMap<Standing, Arc<Rendered>>>,
 }
 
-/// All pieces in one text, so that few lines of memory are touched for one: for each release first as those see it whom no rollout
-/// picks, then one a rollout.
+/// All pieces in one text, so that few lines of memory are touched for one.
 #[derive(Debug, Default)]
 struct Pieces {
     text: Vec<u8>,
-    /// Where a piece begins, and its payload, and what stands after, and where that ends.
-    ends: Vec<[usize; 4]>,
-    /// For each release, the number of its first piece.
-    first: Vec<usize>,
+    releases: Vec<PiecesOfRelease>,
+    /// Those of one release's rollouts stand together, in their order.
+    of_rollouts: Vec<Ends>,
+}
+
+/// Where a piece begins, and its payload, and what stands after, and where that ends.
+type Ends = [usize; 4];
+
+#[derive(Debug)]
+struct PiecesOfRelease {
+    /// As those see it whom no rollout picks.
+    plain: Ends,
+    /// Where those of its rollouts begin.
+    rollouts: usize,
 }
 
 impl Pieces {
-    fn add(&mut self, piece: &Piece<Vec<u8>>) {
+    fn of(graph: &Graph, render: &dyn Render) -> Self {
+        let mut pieces = Self::default();
+        for node in graph.nodes() {
+            let plain = pieces.write(&render.piece(graph, node, None));
+            pieces.releases.push(PiecesOfRelease { plain, rollouts: pieces.of_rollouts.len() });
+            for rollout in 0..node.rollouts.len() {
+                let ends = pieces.write(&render.piece(graph, node, Some(rollout)));
+                pieces.of_rollouts.push(ends);
+            }
+        }
+        pieces.text.shrink_to_fit();
+        pieces
+    }
+
+    fn write(&mut self, piece: &Piece<Vec<u8>>) -> Ends {
         let start = self.text.len();
         let mut put = |part: &[u8]| {
             self.text.extend_from_slice(part);
             self.text.len()
         };
-        let ends = [start, put(&piece.before), put(&piece.payload), put(&piece.after)];
-        self.ends.push(ends);
+        [start, put(&piece.before), put(&piece.payload), put(&piece.after)]
     }
 
-    fn get(&self, number: usize) -> Option<Piece<&[u8]>> {
-        let [start, before, payload, after] = *self.ends.get(number)?;
+    fn get(&self, index: NodeIndex, place: Place) -> Option<Piece<&[u8]>> {
+        let release = self.releases.get(index.0)?;
+        let [start, before, payload, after] = match place.rollout {
+            None => release.plain,
+            Some(rollout) => *self.of_rollouts.get(release.rollouts + rollout)?,
+        };
         Some(Piece {
             before: self.text.get(start..before)?,
             payload: self.text.get(before..payload)?,
@@ -53,15 +79,7 @@ const MOST_STANDINGS: usize = 64;
 
 impl Scope {
     pub(super) fn of(graph: Graph, render: &dyn Render) -> Self {
-        let mut pieces = Pieces::default();
-        for node in graph.nodes() {
-            pieces.first.push(pieces.ends.len());
-            for rollout in std::iter::once(None).chain((0..node.rollouts.len()).map(Some)) {
-                pieces.add(&render.piece(&graph, node, rollout));
-            }
-        }
-        pieces.text.shrink_to_fit();
-        Self { pieces, graph, wholes: ArcSwap::default() }
+        Self { pieces: Pieces::of(&graph, render), graph, wholes: ArcSwap::default() }
     }
 
     /// The graph.
@@ -73,8 +91,7 @@ impl Scope {
     /// A release as somebody in this place sees it.
     #[must_use]
     pub fn piece(&self, index: NodeIndex, place: Place) -> Option<Piece<&[u8]>> {
-        let first = self.pieces.first.get(index.0)?;
-        self.pieces.get(first + place.rollout.map_or(0, |rollout| rollout + 1))
+        self.pieces.get(index, place)
     }
 
     /// The whole graph as this standing sees it, rendered when it is first needed.

@@ -39,6 +39,8 @@ pub struct Node {
     pub withdrawn: bool,
     /// Which of the graph's rollout releases it is.
     pub(super) gate: Option<usize>,
+    /// The youngest that edges out of it reach: the first barrier after it, or the newest.
+    end: usize,
 }
 
 impl Node {
@@ -72,8 +74,6 @@ pub struct Graph {
     open_barriers: Vec<NodeIndex>,
     /// For each node, where edges into it begin: at the last barrier strictly before it, or at the oldest.
     starts: Vec<usize>,
-    /// For each node, the youngest that edges out of it reach: the first barrier after it, or the newest.
-    ends: Vec<usize>,
     blocked: Vec<Blocked>,
     by_payload: HashMap<PayloadId, NodeIndex>,
     mirrors: BTreeSet<Repository>,
@@ -110,7 +110,6 @@ impl Graph {
             gates: Vec::new(),
             open_barriers: Vec::new(),
             starts: Vec::new(),
-            ends: Vec::new(),
             blocked: Vec::new(),
             by_payload: HashMap::new(),
             mirrors: stream.mirrors.clone(),
@@ -154,6 +153,7 @@ impl Graph {
                 rollouts: release.rollouts.clone(),
                 withdrawn: release.state == ReleaseState::Withdrawn,
                 gate,
+                end: 0,
             });
         }
         for (alias, index) in aliases {
@@ -180,18 +180,13 @@ impl Graph {
                 Some(start)
             })
             .collect();
-        let mut ends: Vec<usize> = (0..count)
-            .rev()
-            .scan(count.saturating_sub(1), |next_barrier, index| {
-                let end = *next_barrier;
-                if is_barrier(index) {
-                    *next_barrier = index;
-                }
-                Some(end)
-            })
-            .collect();
-        ends.reverse();
-        self.ends = ends;
+        let mut next_barrier = count.saturating_sub(1);
+        for (index, node) in self.nodes.iter_mut().enumerate().rev() {
+            node.end = next_barrier;
+            if node.barrier.is_some() {
+                next_barrier = index;
+            }
+        }
         let indexed = self.nodes.iter().enumerate();
         let open_barriers = indexed.filter(|(_, node)| node.barrier.is_some() && !node.is_rollout());
         self.open_barriers = open_barriers.map(|(index, _)| NodeIndex(index)).collect();
@@ -237,7 +232,7 @@ impl Graph {
 
     /// The releases to which a node on `from` may go directly, held back or not, in the order of the edges.
     pub fn targets(&self, from: NodeIndex) -> impl Iterator<Item = NodeIndex> {
-        let end = self.ends.get(from.0).copied().unwrap_or(from.0);
+        let end = self.node(from).map_or(from.0, |node| node.end);
         let targets =
             within(&self.gates, from, end).iter().rev().chain(within(&self.open_barriers, from, end)).copied();
         targets.filter(move |to| self.leads(Edge { from, to: *to }))
