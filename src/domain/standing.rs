@@ -11,11 +11,13 @@ use super::{
 
 /// Where a node stands towards each rollout of a graph at one instant. Equal standings see equal graphs: it is what rendered
 /// answers are keyed by.
+///
+/// It is hashed for every poll that asks for a whole graph, and therefore kept small: a number a place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Standing(Box<[Place]>);
+pub struct Standing(Box<[u32]>);
 
 /// Where a node stands towards one release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The first of its rollouts whose selector picks the node.
     pub rollout: Option<usize>,
@@ -53,7 +55,7 @@ impl Graph {
     #[must_use]
     pub fn standing(&self, asker: &Asker<'_>, now: Epoch) -> Standing {
         let gates = self.gates().iter().filter_map(|index| self.node(*index));
-        Standing(gates.map(|node| self.place(node, asker, now)).collect())
+        Standing(gates.map(|node| self.place(node, asker, now).number()).collect())
     }
 
     pub(crate) fn audience<'a>(&'a self, asker: &Asker<'a>) -> Audience<'a> {
@@ -93,6 +95,19 @@ impl Graph {
 
 impl Standing {
     fn place(&self, node: &Node) -> Option<Place> {
-        self.0.get(node.gate?).copied()
+        self.0.get(node.gate?).copied().map(Place::of_number)
+    }
+}
+
+impl Place {
+    /// Twice the rollout, counted from 1 (0 for none), and 1 more if it is held back.
+    fn number(self) -> u32 {
+        let rollout = self.rollout.and_then(|rollout| u32::try_from(rollout + 1).ok()).unwrap_or(0);
+        rollout * 2 + u32::from(self.held_back)
+    }
+
+    fn of_number(number: u32) -> Self {
+        let rollout = usize::try_from(number / 2).unwrap_or(0);
+        Self { rollout: rollout.checked_sub(1), held_back: number % 2 == 1 }
     }
 }
