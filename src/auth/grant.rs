@@ -72,11 +72,23 @@ impl Pattern {
     /// All streams of all products.
     pub const ALL: Self = Self { product: None, stream: None };
 
+    /// All streams of a product.
+    #[must_use]
+    pub fn of_product(product: ProductName) -> Self {
+        Self { product: Some(product), stream: None }
+    }
+
     /// Is this one of the streams?
     #[must_use]
     pub fn covers(&self, id: &StreamId) -> bool {
         self.product.as_ref().is_none_or(|product| *product == id.product)
             && self.stream.as_ref().is_none_or(|stream| *stream == id.stream)
+    }
+
+    /// Is any stream of this product among them?
+    #[must_use]
+    pub fn touches(&self, product: &ProductName) -> bool {
+        self.product.as_ref().is_none_or(|own| own == product)
     }
 
     /// Are all streams of the other among these?
@@ -134,6 +146,9 @@ pub struct Grant {
     pub on: Pattern,
 }
 
+/// Who acts without saying who they are.
+pub(super) const ANONYMOUS: &str = "anonymous";
+
 /// Somebody who has proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -148,6 +163,18 @@ impl Identity {
     #[must_use]
     pub fn may(&self, role: Role, on: &StreamId) -> bool {
         self.grants.iter().any(|grant| grant.role >= role && grant.on.covers(on))
+    }
+
+    /// May they do what takes this role on some stream of a product?
+    #[must_use]
+    pub fn may_on_some(&self, role: Role, product: &ProductName) -> bool {
+        self.grants.iter().any(|grant| grant.role >= role && grant.on.touches(product))
+    }
+
+    /// Did they say who they are?
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.actor != ANONYMOUS
     }
 
     /// May they do what takes this role on all of these streams?

@@ -1,49 +1,23 @@
 //! Tokens of our own: JSON web tokens signed with Ed25519, listed in the store, which can take them back.
 
 use super::{
-    grant::{Grant, GrantError, Identity},
+    error::AuthError,
+    grant::{Grant, Identity},
     signing::SigningKey,
 };
 use crate::{
     clock::SharedClock,
-    store::{Store, StoreError, tokens::TokenRow},
+    store::{Store, audit::Act, tokens::TokenRow},
 };
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use uuid::Uuid;
 
 /// Who issues them.
-const ISSUER: &str = "lockkeeper";
+pub(super) const ISSUER: &str = "lockkeeper";
 /// How far clocks may be apart.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
-
-/// Why somebody is not believed, or a token not given.
-#[derive(Debug, Error)]
-pub enum AuthError {
-    /// It is no token of ours, or not for this store.
-    #[error("the token is not one of ours")]
-    Foreign,
-    /// It was good once.
-    #[error("the token has expired")]
-    Expired,
-    /// It was taken back.
-    #[error("the token was revoked")]
-    Revoked,
-    /// It could not be signed.
-    #[error("the token cannot be signed")]
-    Sign(#[source] jsonwebtoken::errors::Error),
-    /// It would never be good.
-    #[error("a token has to be good for some time")]
-    Lifetime,
-    /// What the store holds of it cannot be.
-    #[error(transparent)]
-    Grant(#[from] GrantError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
@@ -81,14 +55,35 @@ impl Tokens {
         by: &str,
     ) -> Result<String, AuthError> {
         let now = self.clock.now();
+        let row = Self::row(key, name, grant, lifetime, by, now)?;
+        let mut transaction = self.store.begin("give_token").await?;
+        let token = Self::sign(key, &row, transaction.installation().await?)?;
+        transaction.keep_signing_key(&key.kid, &key.public, now).await?;
+        transaction.record_token(&row).await?;
+        transaction.record_act(&act("token.give", &row, by, now)).await?;
+        transaction.commit().await?;
+        Ok(token)
+    }
+
+    /// What is kept of a token that is to be given.
+    ///
+    /// # Errors
+    /// It would never be good.
+    pub fn row(
+        key: &SigningKey,
+        name: &str,
+        grant: &Grant,
+        lifetime: SignedDuration,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<TokenRow, AuthError> {
         let expires_at = now.checked_add(lifetime).map_err(|_| AuthError::Lifetime)?;
         if lifetime < SignedDuration::from_secs(1) {
             return Err(AuthError::Lifetime);
         }
-        let mut transaction = self.store.begin("give_token").await?;
-        let audience = transaction.installation().await?;
-        let row = TokenRow {
+        Ok(TokenRow {
             id: Uuid::new_v4().to_string(),
+            kid: key.kid.clone(),
             name: name.into(),
             role: grant.role.to_string(),
             pattern: grant.on.to_string(),
@@ -96,21 +91,24 @@ impl Tokens {
             issued_by: by.into(),
             expires_at,
             revoked_at: None,
-        };
+        })
+    }
+
+    /// The token of a row, for the installation that it is of: the same again as often as it is asked for.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn sign(key: &SigningKey, row: &TokenRow, audience: String) -> Result<String, AuthError> {
         let claims = Claims {
             iss: ISSUER.into(),
             aud: audience,
-            sub: name.into(),
+            sub: row.name.clone(),
             jti: row.id.clone(),
-            iat: now.as_second(),
-            exp: expires_at.as_second(),
+            iat: row.issued_at.as_second(),
+            exp: row.expires_at.as_second(),
         };
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
-        let token = encode(&header, &claims, &key.private).map_err(AuthError::Sign)?;
-        transaction.keep_signing_key(&key.kid, &key.public, now).await?;
-        transaction.record_token(&key.kid, &row).await?;
-        transaction.commit().await?;
-        Ok(token)
+        encode(&header, &claims, &key.private).map_err(AuthError::Sign)
     }
 
     /// Who shows this token?
@@ -157,9 +155,28 @@ impl Tokens {
     /// The store failed.
     pub async fn revoke(&self, id: &str, by: &str) -> Result<bool, AuthError> {
         let mut transaction = self.store.begin("revoke_token").await?;
-        let done = transaction.revoke_token(id, by, self.clock.now()).await?;
+        let now = self.clock.now();
+        let done = transaction.revoke_token(id, by, now).await?;
+        if let Some(row) = transaction.token(id).await?.filter(|_| done) {
+            transaction.record_act(&act("token.revoke", &row, by, now)).await?;
+        }
         transaction.commit().await?;
         Ok(done)
+    }
+}
+
+/// What the record says of something that was done to a token at a keyboard.
+fn act(action: &str, row: &TokenRow, by: &str, at: Timestamp) -> Act {
+    Act {
+        at,
+        actor: by.into(),
+        action: action.into(),
+        product: None,
+        stream: None,
+        revision: None,
+        subject: Some(row.told()),
+        reason: "asked for on the command line".into(),
+        request_id: None,
     }
 }
 

@@ -19,6 +19,8 @@ pub struct LimitSettings {
     pub head_bytes: usize,
     /// The most bytes of a request's body.
     pub body_bytes: usize,
+    /// The most bytes of a whole stream document that somebody puts.
+    pub document_bytes: usize,
     /// How long a client may take to send a request's head, and a connection may lie idle.
     pub head_timeout: SignedDuration,
     /// How long an answer may take.
@@ -36,6 +38,7 @@ impl Default for LimitSettings {
             max_requests: 1000,
             head_bytes: 16 * 1024,
             body_bytes: 64 * 1024,
+            document_bytes: 16 * 1024 * 1024,
             head_timeout: SignedDuration::from_secs(30),
             answer_timeout: SignedDuration::from_secs(30),
             polls_per_address: None,

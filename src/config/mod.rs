@@ -3,11 +3,13 @@
 //! `lockkeeper.example.toml` documents every option and is tested against these types. Must not live here: what the settings
 //! do.
 
+mod api;
 mod auth;
 mod catalog;
 mod database;
 mod error;
 mod fcos;
+mod issuers;
 mod limits;
 mod listen;
 mod load;
@@ -15,11 +17,13 @@ mod log;
 mod settings;
 mod tls;
 
+pub use api::{AnonymousRole, ApiSettings};
 pub use auth::AuthSettings;
 pub use catalog::CatalogSettings;
 pub use database::DatabaseSettings;
 pub use error::ConfigError;
 pub use fcos::{FcosSettings, UnknownPayload, View};
+pub use issuers::{IssuerSettings, RuleSettings, is_loopback, is_protected};
 pub use limits::LimitSettings;
 pub use listen::{ListenSettings, Listeners};
 pub use load::{Flags, Sources, load};

@@ -1,6 +1,7 @@
 //! The whole of it.
 
 use super::{
+    api::ApiSettings,
     auth::AuthSettings,
     catalog::CatalogSettings,
     database::DatabaseSettings,
@@ -42,6 +43,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Who may do what.
     pub auth: AuthSettings,
+    /// The API for release managers.
+    pub api: ApiSettings,
     /// Logs.
     pub log: LogSettings,
 }
@@ -61,6 +64,7 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
+            api: ApiSettings::default(),
             log: LogSettings::default(),
         }
     }
@@ -79,6 +83,7 @@ impl Settings {
         self.fcos.validate()?;
         self.limits.validate()?;
         self.tls.validate()?;
+        self.auth.validate()?;
         self.log.validate()
     }
 

@@ -3,16 +3,18 @@
 use super::{
     blocked::BlockedUpdate,
     document::shape::{PolicyDocument, ReleaseDocument, RolloutDocument},
+    hash::ContentHash,
     origin::Origin,
     release::Release,
     stream::Stream,
     version::Version,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
+use utoipa::ToSchema;
 
 /// The changes from one state to another, in the order of the releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,7 +22,7 @@ use std::{
 pub struct Diff(pub Vec<Change>);
 
 /// One thing that changed: absent before means added, absent after means removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// What it is.
     pub subject: String,
@@ -97,6 +99,7 @@ fn facts(stream: &Stream, order: &BTreeMap<Version, usize>) -> Facts {
     for mirror in &stream.mirrors {
         facts.insert(Name::of_stream(format!("mirror {mirror}")), "recognised".into());
     }
+    facts.extend(protections(stream));
     for (kind, hash) in &stream.sources {
         facts.insert(Name::of_stream(format!("upstream document {kind}")), short(&hash.to_string()));
     }
@@ -126,6 +129,25 @@ fn facts(stream: &Stream, order: &BTreeMap<Version, usize>) -> Facts {
     facts
 }
 
+/// Windows that are alike are one fact.
+fn protections(stream: &Stream) -> Vec<(Name, String)> {
+    let mut facts = Vec::new();
+    if let Some(shortest) = stream.protection.shortest_rollout {
+        facts.push((Name::of_stream("shortest rollout".into()), shortest.to_string()));
+    }
+    for window in &stream.protection.freeze_windows {
+        let window = window.to_document();
+        let zone = window.zone.map(|zone| format!(" {zone}")).unwrap_or_default();
+        let subject = format!("freeze window {} to {}{zone}", window.from, window.until);
+        facts.push((Name::of_stream(subject), window.reason));
+    }
+    if let Some(stop) = &stream.stop {
+        let since = format!("since {}: {}", stop.since, stop.reason.as_str());
+        facts.push((Name::of_stream("emergency stop".into()), since));
+    }
+    facts
+}
+
 fn payloads(release: &Release) -> Vec<(String, String)> {
     let payloads = release.payloads.iter().map(|(key, payload)| {
         let mark = if payload.synthetic { " (synthetic)" } else { "" };
@@ -134,7 +156,25 @@ fn payloads(release: &Release) -> Vec<(String, String)> {
     let aliases = release.aliases.iter().flat_map(|(key, ids)| {
         ids.iter().map(move |id| (format!("alias {id}"), format!("{} {}", key.arch, key.scheme)))
     });
-    payloads.chain(aliases).collect()
+    let artifacts = release.artifacts.iter().map(|(key, artifact)| {
+        let sha256 = artifact.sha256.map(|hash| format!(" ({})", short(&hash.to_string()))).unwrap_or_default();
+        (format!("file {} for {}", key.name, key.arch), format!("{}{sha256}", artifact.location))
+    });
+    let notes = release.notes.iter().map(|notes| {
+        (
+            "notes".to_owned(),
+            format!(
+                "{} bytes, {}",
+                notes.as_str().len(),
+                short(&ContentHash::of(notes.as_str().as_bytes()).to_string())
+            ),
+        )
+    });
+    let promoted = release
+        .promoted_from
+        .iter()
+        .map(|from| ("promoted".to_owned(), format!("from {} {}", from.stream, from.version)));
+    payloads.chain(aliases).chain(artifacts).chain(notes).chain(promoted).collect()
 }
 
 fn policies(release: &Release, shape: &ReleaseDocument) -> Vec<(String, String)> {

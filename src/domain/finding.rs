@@ -1,9 +1,12 @@
 //! Findings: what is odd about something, and where.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
+use utoipa::ToSchema;
 
 /// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Odd, and dealt with as the rules say.
     Warning,
@@ -14,7 +17,8 @@ pub enum Severity {
 }
 
 /// Something odd, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "severity": "warning", "place": "release 44.20260722.3.0", "message": "has no payload on s390x" }))]
 pub struct Finding {
     /// How much it weighs.
     pub severity: Severity,

@@ -5,6 +5,7 @@
 //! only one agent's protocol uses. The time and the node are arguments.
 
 pub mod arch;
+pub mod artifact;
 pub mod barrier;
 pub mod blocked;
 pub mod dead_end;
@@ -14,13 +15,18 @@ pub mod duration;
 pub mod edit;
 pub mod epoch;
 pub mod finding;
+pub mod freeze;
 pub mod graph;
 pub mod hash;
 pub mod lint;
+pub mod opening;
 pub mod origin;
 pub mod payload;
+pub mod preset;
 pub mod product;
+pub mod protection;
 pub mod ramp;
+pub mod reach;
 pub mod reason;
 pub mod release;
 pub mod rollout;

@@ -2,6 +2,7 @@
 
 use super::{
     arch::Arch,
+    artifact::{Artifact, ArtifactKey, Notes, Promotion},
     barrier::Barrier,
     dead_end::DeadEnd,
     origin::Origin,
@@ -41,6 +42,12 @@ pub struct Release {
     pub rollouts: Vec<Rollout>,
     /// What somebody here took away; upstream's is not taken back.
     pub cleared: BTreeSet<Aspect>,
+    /// What it brings, for people.
+    pub notes: Option<Notes>,
+    /// Where its files are.
+    pub artifacts: BTreeMap<ArtifactKey, Artifact>,
+    /// The release of another stream that it is a promotion of.
+    pub promoted_from: Option<Promotion>,
 }
 
 /// What may be set on a release, or taken away from it.
@@ -121,6 +128,9 @@ impl Release {
             dead_end: None,
             rollouts: Vec::new(),
             cleared: BTreeSet::new(),
+            notes: None,
+            artifacts: BTreeMap::new(),
+            promoted_from: None,
         }
     }
 

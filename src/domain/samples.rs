@@ -2,15 +2,18 @@
 
 use super::{
     arch::Arch,
+    artifact::{Artifact, ArtifactKey, ArtifactName, Location, Notes, Promotion},
     barrier::Barrier,
     blocked::BlockedUpdate,
     dead_end::DeadEnd,
     duration::Minutes,
     epoch::Epoch,
+    freeze::{FreezeSpan, FreezeWindow, WeekTime, Zone},
     hash::ContentHash,
     origin::Origin,
     payload::{Payload, PayloadId, Repository, Scheme},
     product::ProductName,
+    protection::{EmergencyStop, Protection},
     ramp::{Course, Ramp, Step},
     reason::Reason,
     release::{Aspect, PayloadKey, Release, ReleaseState},
@@ -109,6 +112,49 @@ pub(crate) fn rollout() -> impl Strategy<Value = Rollout> {
     })
 }
 
+pub(crate) fn freeze_window() -> impl Strategy<Value = FreezeWindow> {
+    let minute = 0..7 * 1440u32;
+    let week = |minute: u32| {
+        let day =
+            ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"][(minute / 1440) as usize];
+        WeekTime::parse(&format!("{day} {:02}:{:02}", minute / 60 % 24, minute % 60)).unwrap()
+    };
+    let zone = select(vec!["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]);
+    let weekly = (minute, 1..7 * 1440u32, zone).prop_map(move |(from, length, zone)| FreezeSpan::Weekly {
+        from: week(from),
+        until: week((from + length) % (7 * 1440)),
+        zone: Zone::named(zone).unwrap(),
+    });
+    let once = (0i64..400_000, 1i64..400_000)
+        .prop_map(|(from, length)| FreezeSpan::Between { from: Epoch(from), until: Epoch(from + length) });
+    (prop_oneof![weekly, once], reason()).prop_map(|(span, reason)| FreezeWindow { span, reason })
+}
+
+fn protection() -> impl Strategy<Value = Protection> {
+    let windows = prop_oneof![4 => Just(Vec::new()), 1 => collection::vec(freeze_window(), 1..3)];
+    (option::weighted(0.2, 0u64..5000), windows)
+        .prop_map(|(shortest, freeze_windows)| Protection { shortest_rollout: shortest.map(Minutes), freeze_windows })
+}
+
+fn stop() -> impl Strategy<Value = Option<EmergencyStop>> {
+    option::weighted(0.1, (0i64..400_000, reason()))
+        .prop_map(|stop| stop.map(|(since, reason)| EmergencyStop { since: Epoch(since), reason }))
+}
+
+fn artifacts() -> impl Strategy<Value = BTreeMap<ArtifactKey, Artifact>> {
+    let key = (arch(), select(vec!["metal.raw.xz", "live.iso"]))
+        .prop_map(|(arch, name)| ArtifactKey { arch, name: ArtifactName::parse(name).unwrap() });
+    let artifact =
+        (option::of(any::<[u8; 32]>()), option::of(0u64..=i64::MAX.cast_unsigned())).prop_map(|(sha256, size)| {
+            Artifact {
+                location: Location::parse("https://builds.example/x").unwrap(),
+                sha256: sha256.map(ContentHash),
+                size,
+            }
+        });
+    prop_oneof![3 => Just(BTreeMap::new()), 1 => collection::btree_map(key, artifact, 1..3)]
+}
+
 fn release(number: usize) -> impl Strategy<Value = Release> {
     let version = Version::parse(&format!("4{}.2026.{number}", number % 10)).unwrap();
     let keys = collection::btree_set((arch(), scheme()), 0..=6);
@@ -119,8 +165,9 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
         .prop_map(|dead_end| dead_end.map(|(reason, arches, origin)| DeadEnd { reason, arches, origin }));
     let rollouts = prop_oneof![3 => Just(Vec::new()), 2 => collection::vec(rollout(), 1..=3)];
     let state = prop_oneof![8 => Just(ReleaseState::Published), 1 => Just(ReleaseState::Withdrawn)];
-    (keys, synthetic, barrier, dead_end, rollouts, state, origin()).prop_map(
-        move |(keys, synthetic, barrier, dead_end, rollouts, state, origin)| {
+    let told = (option::weighted(0.2, "[ -~é]{1,9}"), artifacts(), option::weighted(0.1, 0usize..9));
+    (keys, synthetic, barrier, dead_end, rollouts, state, origin(), told).prop_map(
+        move |(keys, synthetic, barrier, dead_end, rollouts, state, origin, (notes, artifacts, from))| {
             let mut release = Release::published(version.clone(), origin);
             for (arch, scheme) in keys {
                 let id = |what| PayloadId::parse(&format!("{what}-{number}-{arch}-{scheme}")).unwrap();
@@ -136,7 +183,12 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
                 Aspect::Rollouts => rollouts.is_empty() && synthetic,
             });
             let cleared = cleared.collect();
-            Release { state, barrier, dead_end, rollouts, cleared, ..release }
+            let notes = notes.map(|notes| Notes::parse(&notes).unwrap());
+            let promoted_from = from.map(|number| Promotion {
+                stream: StreamName::parse("testing").unwrap(),
+                version: Version::parse(&number.to_string()).unwrap(),
+            });
+            Release { state, barrier, dead_end, rollouts, cleared, notes, artifacts, promoted_from, ..release }
         },
     )
 }
@@ -149,9 +201,10 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             let blocked =
                 collection::vec((0..14usize, 0..14usize, 0..14usize, reason(), some_of(arch()), origin()), 0..3);
             let mirrors = collection::btree_set(repository(), 0..3);
-            (Just(aged), releases, blocked, collection::btree_set(arch(), 0..3), mirrors, any::<bool>())
+            let settings = (collection::btree_set(arch(), 0..3), mirrors, protection(), stop());
+            (Just(aged), releases, blocked, settings, any::<bool>())
         })
-        .prop_map(|(aged, mut releases, blocked, arches, mirrors, sourced)| {
+        .prop_map(|(aged, mut releases, blocked, (arches, mirrors, protection, stop), sourced)| {
             for draft in releases.iter_mut().skip(aged) {
                 draft.state = ReleaseState::Draft;
             }
@@ -176,7 +229,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             } else {
                 BTreeMap::new()
             };
-            Stream { id: id(), arches, mirrors, releases, blocked_updates, sources }
+            Stream { id: id(), arches, mirrors, protection, stop, releases, blocked_updates, sources }
         })
 }
 

@@ -6,6 +6,7 @@ use super::{
     hash::ContentHash,
     payload::{Repository, Scheme},
     product::ProductName,
+    protection::{EmergencyStop, Protection},
     release::{PayloadKey, Release, ReleaseState},
     text::text_type,
     version::Version,
@@ -62,6 +63,10 @@ pub struct Stream {
     pub arches: BTreeSet<Arch>,
     /// Repositories that hold the same images under the same digests.
     pub mirrors: BTreeSet<Repository>,
+    /// What keeps it from being opened in haste.
+    pub protection: Protection,
+    /// Nothing opens any further while it stands.
+    pub stop: Option<EmergencyStop>,
     /// Oldest first: a release's age index is its place here. Drafts come last and have none.
     pub releases: Vec<Release>,
     /// Updates that must not be taken.
@@ -78,6 +83,8 @@ impl Stream {
             id,
             arches: BTreeSet::new(),
             mirrors: BTreeSet::new(),
+            protection: Protection::default(),
+            stop: None,
             releases: Vec::new(),
             blocked_updates: Vec::new(),
             sources: BTreeMap::new(),

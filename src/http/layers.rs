@@ -12,13 +12,11 @@ use std::{
     any::Any,
     time::{Duration, Instant},
 };
-use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 
 /// What every request is held to and counted by.
 #[derive(Debug, Clone)]
 pub struct Around {
-    /// The most bytes of a body that is read.
-    pub body_bytes: usize,
     /// How long an answer may take.
     pub answer_timeout: Duration,
     /// What is counted.
@@ -32,7 +30,6 @@ pub fn around(router: Router, around: Around) -> Router {
     router
         .fallback(|| async { ProblemKind::NotFound })
         .method_not_allowed_fallback(|| async { ProblemKind::MethodNotAllowed })
-        .layer(RequestBodyLimitLayer::new(around.body_bytes))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| {
             let text =
                 panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -5,10 +5,12 @@ use crate::{
     domain::{
         diff::Diff,
         document::{Problem, Strictness},
+        epoch::Epoch,
         hash::ContentHash,
+        protection::{Closed, stays_closed},
         stream::{Revision, Stream, StreamId},
     },
-    store::{LostRace, Store, StoreError, Transaction, retrying, revisions::Record},
+    store::{LostRace, Store, StoreError, Transaction, audit::Act, retrying, revisions::Record},
 };
 use thiserror::Error;
 
@@ -37,13 +39,27 @@ pub struct Change<'a> {
     author: &'a Author,
     documents: &'a [KeptDocument],
     expected: Option<Revision>,
+    action: &'static str,
+    subject: Option<&'a str>,
 }
 
 impl<'a> Change<'a> {
     /// A change to whatever state the stream is in.
     #[must_use]
     pub fn of(stream: &'a StreamId, author: &'a Author) -> Self {
-        Self { stream, author, documents: &[], expected: None }
+        Self { stream, author, documents: &[], expected: None, action: "stream.change", subject: None }
+    }
+
+    /// What it is called in the record.
+    #[must_use]
+    pub fn as_action(self, action: &'static str) -> Self {
+        Self { action, ..self }
+    }
+
+    /// What of the stream it is about.
+    #[must_use]
+    pub fn about(self, subject: &'a str) -> Self {
+        Self { subject: Some(subject).filter(|subject| !subject.is_empty()), ..self }
     }
 
     /// The next state refers to these.
@@ -119,6 +135,9 @@ pub enum ChangeError<E: std::error::Error + 'static> {
         /// The newest one.
         found: Revision,
     },
+    /// It is a time in which the stream is not opened any further.
+    #[error(transparent)]
+    Closed(Closed),
     /// The next state breaks a rule of streams.
     #[error("the stream would be left in a state that cannot be: {}", list(_0))]
     Broken(Vec<Problem>),
@@ -143,6 +162,16 @@ impl Manage {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock) -> Self {
         Self { store, clock }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Epoch {
+        self.clock.now().into()
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.clock
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -216,13 +245,13 @@ impl Manage {
     }
 
     /// One change within a transaction that somebody else commits.
-    async fn change_in<T, E: std::error::Error + 'static>(
+    pub(super) async fn change_in<T, E: std::error::Error + 'static>(
         &self,
         transaction: &mut Transaction,
         change: Change<'_>,
         decide: &impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
     ) -> Result<(Outcome, T), ChangeError<E>> {
-        let Change { stream: id, author, documents, expected } = change;
+        let Change { stream: id, author, documents, expected, action, subject } = change;
         let head = transaction.lock_stream(id).await?;
         if let Some(expected) = expected.filter(|expected| *expected != head.revision) {
             return Err(ChangeError::MovedOn { expected, found: head.revision });
@@ -238,18 +267,32 @@ impl Manage {
         // What revisions hold must read back as it was.
         Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(ChangeError::Broken)?;
         let before = present.unwrap_or_else(|| Stream::empty(id.clone()));
+        let now = self.clock.now();
+        stays_closed(&before, &next, now.into()).map_err(ChangeError::Closed)?;
         let revision = Revision(head.revision.0 + 1);
         transaction.save_stream(head.key, &before, &next, revision).await?;
         for document in documents {
             transaction.keep_document(document.hash, &document.content).await?;
         }
         let record = Record {
-            made_at: self.clock.now(),
+            made_at: now,
             actor: author.actor.clone(),
             reason: author.reason.clone(),
             request_id: author.request_id.clone(),
         };
         transaction.record_revision(head.key, revision, &next, &record).await?;
+        let act = Act {
+            at: now,
+            actor: record.actor,
+            action: action.into(),
+            product: Some(id.product.to_string()),
+            stream: Some(id.stream.to_string()),
+            revision: Some(revision.0),
+            subject: subject.map(Into::into),
+            reason: record.reason,
+            request_id: record.request_id,
+        };
+        transaction.record_act(&act).await?;
         Ok((Outcome::Changed { revision, diff: Diff::between(&before, &next) }, value))
     }
 }

@@ -5,6 +5,35 @@
 
 pub mod change;
 mod documents;
+mod edit;
+pub mod policies;
 pub mod read;
+mod refusal;
+mod releases;
+mod report;
+mod request;
+mod rollouts;
+mod streams;
+mod tokens;
 
 pub use change::{Author, Change, ChangeError, Decision, KeptDocument, Manage, Outcome};
+pub use edit::{EditError, Edited};
+pub use read::Snapshot;
+pub use refusal::Refusal;
+pub use releases::Promoted;
+pub use report::{ReachReport, Report, Update};
+pub use request::{Action, Request};
+pub use rollouts::{RolloutPlace, Verb};
+pub use streams::Target;
+pub use tokens::TokenRequest;
+
+/// What is kept of what was done, as those see it who may not see the store.
+pub mod kept {
+    pub use crate::store::{
+        StoreError,
+        audit::{Act, Wanted},
+        revisions::Record,
+        streams::Head,
+        tokens::TokenRow,
+    };
+}

@@ -1,9 +1,11 @@
 //! The database's side of the service: opened, prepared, followed, closed.
 
-use super::seed;
+use super::{seed, service::ServeError};
 use crate::{
+    api::Api,
+    auth::Gate,
     catalog::{Backoff, Follower, Following},
-    config::DatabaseSettings,
+    config::{ApiSettings, AuthSettings, DatabaseSettings},
     domain::stream::Stream,
     manage::Manage,
     store::{Access, AccessError},
@@ -17,6 +19,10 @@ pub(super) struct Database {
     pub(super) grace: Duration,
     pub(super) documents: Vec<Stream>,
     pub(super) following: Following,
+    /// Goes to work once the database is open.
+    pub(super) managers: Api,
+    pub(super) auth: AuthSettings,
+    pub(super) api: ApiSettings,
 }
 
 impl Database {
@@ -25,7 +31,7 @@ impl Database {
         self,
         stopped: impl Future<Output = ()>,
         ready: impl FnOnce(),
-    ) -> Result<(), AccessError> {
+    ) -> Result<(), ServeError> {
         let mut stopped = pin!(stopped);
         let opened = {
             let mut opening = pin!(self.open());
@@ -43,11 +49,14 @@ impl Database {
             }
         };
         let access = Arc::new(opened);
-        let manage = Manage::new(access.store().clone(), self.following.clock.clone());
+        let clock = &self.following.clock;
+        let manage = Manage::new(access.store().clone(), clock.clone());
+        let gate = Gate::of(access.store().clone(), &self.auth, &self.api, clock.clone())?;
         let backoff = Backoff::from(self.following.settings.interval());
         let follower = Follower::new(access.clone(), self.following);
         let work = async {
             seed::prepare(&access, &manage, &self.documents, &follower, backoff).await;
+            self.managers.open(manage.clone(), gate);
             ready();
             follower.follow_for_ever().await;
         };

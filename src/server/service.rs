@@ -10,7 +10,8 @@ use super::{
     tls::{Tls, TlsError},
 };
 use crate::{
-    api,
+    api::{self, Api},
+    auth::{IssuerError, Issuers},
     catalog::{DiskCopy, Following, Live},
     clock::SharedClock,
     config::{self, ConfigError, Listeners, Settings},
@@ -38,6 +39,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
 };
+use tower_http::limit::RequestBodyLimitLayer;
 
 /// Why the service did not start, or did not stop well.
 #[derive(Debug, Error)]
@@ -65,6 +67,9 @@ pub enum ServeError {
     /// There is no room for another thread.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
+    /// The issuers of tokens cannot be trusted as they are set.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     /// HTTPS cannot be spoken.
     #[error("the certificate cannot be used")]
     Tls(#[from] TlsError),
@@ -78,6 +83,7 @@ pub struct Service {
     bound: Vec<Bound>,
     documents: Vec<Stream>,
     tls: Option<Arc<Tls>>,
+    managers: Api,
 }
 
 impl Service {
@@ -100,7 +106,10 @@ impl Service {
             Bound::to(address, loops).map_err(|source| ServeError::Listen { address, source })
         };
         let bound = listeners.addresses().into_iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Self { settings, clock, listeners, bound, documents, tls })
+        // What is wrong with it is told before anything begins.
+        Issuers::of(&settings.auth, &clock)?;
+        let managers = Api::waiting(settings.auth.signing_key(&settings.data_dir));
+        Ok(Self { settings, clock, listeners, bound, documents, tls, managers })
     }
 
     /// Where it really listens for agents: the configured port may be 0.
@@ -191,6 +200,9 @@ impl Service {
             grace: self.settings.shutdown_grace.unsigned_abs(),
             documents: self.documents,
             following,
+            managers: self.managers,
+            auth: self.settings.auth,
+            api: self.settings.api,
         };
         let mut following = tokio::spawn(database.follow(until(stopped), ready));
         let failed = tokio::select! {
@@ -212,7 +224,7 @@ impl Service {
             None => following.await,
         };
         // Nobody follows the store any more: better to begin anew than to serve what grows old.
-        Ok(ended.map_err(ServeError::Bug)??)
+        ended.map_err(ServeError::Bug)?
     }
 
     /// One an address: routes that share one are merged.
@@ -237,19 +249,22 @@ impl Service {
             draining: draining.clone(),
             unknown,
         };
+        let limits = &self.settings.limits;
+        let small = |router: Router| router.layer(RequestBodyLimitLayer::new(limits.body_bytes));
         let mut routers: BTreeMap<SocketAddr, Router> = BTreeMap::new();
         for (address, routes) in [
-            (self.listeners.agents, fcos::routes::routes(agents.clone())),
-            (self.listeners.agents, fcos::document_routes::routes(agents.clone())),
-            (self.listeners.managers, api::v1::routes()),
-            (self.listeners.status, status::routes(status)),
+            (self.listeners.agents, small(fcos::routes::routes(agents.clone()))),
+            (self.listeners.agents, small(fcos::document_routes::routes(agents.clone()))),
+            (
+                self.listeners.managers,
+                api::openapi::routes(self.managers.clone(), limits.body_bytes, limits.document_bytes),
+            ),
+            (self.listeners.status, small(status::routes(status))),
         ] {
             let router = routers.remove(&address).unwrap_or_default();
             routers.insert(address, router.merge(routes));
         }
-        let limits = &self.settings.limits;
         let around = layers::Around {
-            body_bytes: limits.body_bytes,
             answer_timeout: limits.answer_timeout.unsigned_abs(),
             metrics: metrics.clone(),
             access: AccessLog::of(self.settings.log.access_share),

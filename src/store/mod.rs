@@ -4,9 +4,12 @@
 //! live here: a rule. The database enforces what it can; what may change, `manage` decides.
 
 pub mod access;
+mod artifacts;
+pub mod audit;
 pub mod database;
 pub mod embedded;
 mod error;
+pub mod idempotency;
 mod installation;
 mod payloads;
 mod policies;

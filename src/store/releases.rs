@@ -6,6 +6,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::domain::{
+    artifact::Promotion,
     origin::Origin,
     release::{Aspect, PayloadKey, Release, ReleaseState},
     stream::Stream,
@@ -84,7 +85,8 @@ impl Transaction {
     pub(super) async fn releases(&mut self, key: StreamKey) -> Result<Loaded, StoreError> {
         let rows = sqlx::query!(
             "-- name: releases
-            select id, version, state, origin, cleared from releases where stream_id = $1 order by position",
+            select id, version, state, origin, cleared, notes, promoted_from_stream, promoted_from_version
+            from releases where stream_id = $1 order by position",
             key.0
         )
         .fetch_all(self.connection())
@@ -99,7 +101,14 @@ impl Transaction {
             });
             let cleared = cleared.collect::<Result<_, _>>()?;
             let published = Release::published(version, origin("releases", &row.origin)?);
-            let release = Release { state, cleared, ..published };
+            let notes = row.notes.map(|notes| parse("releases", &notes)).transpose()?;
+            let promoted_from = match (row.promoted_from_stream, row.promoted_from_version) {
+                (Some(stream), Some(version)) => {
+                    Some(Promotion { stream: parse("releases", &stream)?, version: parse("releases", &version)? })
+                }
+                _ => None,
+            };
+            let release = Release { state, cleared, notes, promoted_from, ..published };
             loaded.order.push(row.id);
             loaded.releases.insert(row.id, release);
         }
@@ -122,13 +131,20 @@ impl Transaction {
         }
         let rows = sqlx::query!(
             "-- name: save_releases
-            insert into releases (stream_id, version, occurrence, position, state, origin, cleared)
-            select $1, version, occurrence, position, state, origin, string_to_array(cleared, ',')
-            from unnest($2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[])
-                as release (version, occurrence, position, state, origin, cleared)
+            insert into releases (
+                stream_id, version, occurrence, position, state, origin, cleared, notes, promoted_from_stream,
+                promoted_from_version
+            )
+            select $1, version, occurrence, position, state, origin, string_to_array(cleared, ','), notes, stream, promoted
+            from unnest(
+                $2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                $10::text[]
+            ) as release (version, occurrence, position, state, origin, cleared, notes, stream, promoted)
             on conflict (stream_id, version, occurrence) do update
             set position = excluded.position, state = excluded.state, origin = excluded.origin,
-                cleared = excluded.cleared
+                cleared = excluded.cleared, notes = excluded.notes,
+                promoted_from_stream = excluded.promoted_from_stream,
+                promoted_from_version = excluded.promoted_from_version
             returning id, version, occurrence",
             key.0,
             &columns.versions,
@@ -137,6 +153,9 @@ impl Transaction {
             &columns.states,
             &columns.origins,
             &columns.cleared,
+            &columns.notes as _,
+            &columns.promoted_from_streams as _,
+            &columns.promoted_from_versions as _,
         )
         .fetch_all(self.connection())
         .await
@@ -193,7 +212,8 @@ impl Transaction {
             "-- name: clear_dependents
             with of_payloads as (delete from payloads where release_id = any($1)),
                 of_barriers as (delete from barriers where release_id = any($1)),
-                of_dead_ends as (delete from dead_ends where release_id = any($1))
+                of_dead_ends as (delete from dead_ends where release_id = any($1)),
+                of_artifacts as (delete from artifacts where release_id = any($1))
             delete from rollouts where release_id = any($1)",
             &ids
         )
@@ -212,6 +232,9 @@ struct Columns {
     states: Vec<String>,
     origins: Vec<String>,
     cleared: Vec<String>,
+    notes: Vec<Option<String>>,
+    promoted_from_streams: Vec<Option<String>>,
+    promoted_from_versions: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -230,6 +253,10 @@ impl Columns {
         self.origins.push(release.origin.as_str().into());
         let cleared: Vec<&str> = release.cleared.iter().map(|aspect| aspect.as_str()).collect();
         self.cleared.push(cleared.join(","));
+        self.notes.push(release.notes.as_ref().map(ToString::to_string));
+        let from = release.promoted_from.as_ref();
+        self.promoted_from_streams.push(from.map(|from| from.stream.to_string()));
+        self.promoted_from_versions.push(from.map(|from| from.version.to_string()));
         Ok(())
     }
 }

@@ -137,6 +137,40 @@ impl Transaction {
             .collect())
     }
 
+    /// Who made the newest revisions, or the newest before another: the newest first, so many at most.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn newest_records(
+        &mut self,
+        key: StreamKey,
+        before: Option<Revision>,
+        most: i64,
+    ) -> Result<Vec<(Revision, Record)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"-- name: newest_records
+            select number, made_at as "made_at: jiff_sqlx::Timestamp", actor, reason, request_id
+            from revisions where stream_id = $1 and ($2::bigint is null or number < $2)
+            order by number desc limit $3"#,
+            key.0,
+            before.map(|before| before.0),
+            most,
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("newest_records"))?;
+        let record = |made_at: jiff_sqlx::Timestamp, actor, reason, request_id| Record {
+            made_at: made_at.to_jiff(),
+            actor,
+            reason,
+            request_id,
+        };
+        Ok(rows
+            .into_iter()
+            .map(|row| (Revision(row.number), record(row.made_at, row.actor, row.reason, row.request_id)))
+            .collect())
+    }
+
     pub(super) async fn sources(
         &mut self,
         key: StreamKey,

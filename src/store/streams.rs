@@ -6,8 +6,15 @@ use super::{
     rows::{StreamKey, parse, parse_all},
     transaction::Transaction,
 };
-use crate::domain::stream::{Revision, Stream, StreamId};
+use crate::domain::{
+    document::{self, parts, shape::ProtectionDocument},
+    epoch::Epoch,
+    protection::{EmergencyStop, Protection},
+    reason::Reason,
+    stream::{Revision, Stream, StreamId},
+};
 use jiff::Timestamp;
+use sqlx::types::Json;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +54,32 @@ impl Transaction {
                 Ok(Head { key: StreamKey(row.id), id, revision: Revision(row.revision), changed_at })
             })
             .collect()
+    }
+
+    /// Where one stream stands.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn head(&mut self, id: &StreamId) -> Result<Option<Head>, StoreError> {
+        let row = sqlx::query!(
+            "-- name: head
+            select streams.id, streams.revision, revisions.made_at as \"made_at: jiff_sqlx::Timestamp\"
+            from streams
+            join products on products.id = streams.product_id
+            join revisions on revisions.stream_id = streams.id and revisions.number = streams.revision
+            where products.name = $1 and streams.name = $2",
+            id.product.as_str(),
+            id.stream.as_str()
+        )
+        .fetch_optional(self.connection())
+        .await
+        .map_err(StoreError::at("head"))?;
+        Ok(row.map(|row| Head {
+            key: StreamKey(row.id),
+            id: id.clone(),
+            revision: Revision(row.revision),
+            changed_at: row.made_at.to_jiff(),
+        }))
     }
 
     /// Keeps every other writer away until this transaction ends.
@@ -108,7 +141,8 @@ impl Transaction {
     pub async fn load_stream(&mut self, head: &Head) -> Result<Stream, StoreError> {
         let settings = sqlx::query!(
             "-- name: stream_settings
-            select arches, mirrors from streams where id = $1",
+            select arches, mirrors, protection as \"protection: Json<ProtectionDocument>\", stopped_since, stopped_because
+            from streams where id = $1",
             head.key.0
         )
         .fetch_one(self.connection())
@@ -118,7 +152,17 @@ impl Transaction {
         self.fill_payloads(head.key, &mut releases).await?;
         self.fill_policies(head.key, &mut releases).await?;
         self.fill_rollouts(head.key, &mut releases).await?;
+        self.fill_artifacts(head.key, &mut releases).await?;
+        let stop = match (settings.stopped_since, settings.stopped_because) {
+            (Some(since), Some(because)) => {
+                let reason = Reason::given(&because).map_err(|error| StoreError::corrupt("streams", error))?;
+                Some(EmergencyStop { since: Epoch(since), reason })
+            }
+            _ => None,
+        };
         Ok(Stream {
+            protection: protection(settings.protection)?,
+            stop,
             arches: parse_all("streams", &settings.arches)?,
             mirrors: parse_all("streams", &settings.mirrors)?,
             blocked_updates: self.blocked_updates(head.key).await?,
@@ -143,11 +187,16 @@ impl Transaction {
         let mirrors: Vec<String> = after.mirrors.iter().map(ToString::to_string).collect();
         sqlx::query!(
             "-- name: save_stream
-            update streams set revision = $2, arches = $3, mirrors = $4 where id = $1",
+            update streams
+            set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7
+            where id = $1",
             key.0,
             number.0,
             &arches,
-            &mirrors
+            &mirrors,
+            document::protection(&after.protection).map(Json) as _,
+            after.stop.as_ref().map(|stop| stop.since.0),
+            after.stop.as_ref().map(|stop| stop.reason.as_str()),
         )
         .execute(self.connection())
         .await
@@ -156,7 +205,16 @@ impl Transaction {
         let keys: ReleaseKeys = self.save_releases(key, before, after).await?;
         self.save_payloads(key, &keys).await?;
         self.save_policies(&keys).await?;
+        self.save_artifacts(&keys).await?;
         self.save_rollouts(&keys).await?;
         self.save_blocked_updates(key, &keys, after).await
     }
+}
+
+fn protection(document: Option<Json<ProtectionDocument>>) -> Result<Protection, StoreError> {
+    let Some(Json(document)) = document else { return Ok(Protection::default()) };
+    parts::protection(&document).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        StoreError::corrupt("streams", problems.join("; "))
+    })
 }

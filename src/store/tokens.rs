@@ -9,6 +9,8 @@ use jiff_sqlx::ToSqlx;
 pub struct TokenRow {
     /// Its name in itself (`jti`).
     pub id: String,
+    /// The key that it is signed with.
+    pub kid: String,
     /// Whom it was given to.
     pub name: String,
     /// The role's name.
@@ -23,6 +25,14 @@ pub struct TokenRow {
     pub expires_at: Timestamp,
     /// When it was taken back, if it was.
     pub revoked_at: Option<Timestamp>,
+}
+
+impl TokenRow {
+    /// What it is, for the record.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("{} ({}, {} on {})", self.id, self.name, self.role, self.pattern)
+    }
 }
 
 impl Transaction {
@@ -59,13 +69,13 @@ impl Transaction {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn record_token(&mut self, kid: &str, token: &TokenRow) -> Result<(), StoreError> {
+    pub async fn record_token(&mut self, token: &TokenRow) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: record_token
             insert into tokens (id, kid, name, role, pattern, issued_at, issued_by, expires_at)
             values ($1::text::uuid, $2, $3, $4, $5, $6, $7, $8)",
             token.id,
-            kid,
+            token.kid,
             token.name,
             token.role,
             token.pattern,
@@ -98,7 +108,7 @@ impl Transaction {
     async fn select_tokens(&mut self, id: Option<&str>) -> Result<Vec<TokenRow>, StoreError> {
         let rows = sqlx::query!(
             r#"-- name: tokens
-            select id::text as "id!", name, role, pattern, issued_by, issued_at as "issued_at: jiff_sqlx::Timestamp",
+            select id::text as "id!", kid, name, role, pattern, issued_by, issued_at as "issued_at: jiff_sqlx::Timestamp",
                 expires_at as "expires_at: jiff_sqlx::Timestamp", revoked_at as "revoked_at: jiff_sqlx::Timestamp"
             from tokens where $1::text is null or id::text = $1 order by tokens.issued_at desc, tokens.id"#,
             id
@@ -110,6 +120,7 @@ impl Transaction {
             .into_iter()
             .map(|row| TokenRow {
                 id: row.id,
+                kid: row.kid,
                 name: row.name,
                 role: row.role,
                 pattern: row.pattern,

@@ -138,7 +138,7 @@ fn what_is_wrong_is_named_by_line_and_field() {
     an unknown key
       18: releases[1].rollouts[0].start_sahre: unknown field `start_sahre`, expected one of `selector`, `start`, `start_share`, `duration`, `end_share`, `steps`, `state`, `paused_at`, `origin`
     an unknown key at the top
-      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `revision`, `origin`, `arches`, `mirrors`, `sources`, `releases`, `blocked_updates`
+      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `revision`, `origin`, `arches`, `mirrors`, `protection`, `emergency_stop`, `sources`, `releases`, `blocked_updates`
     a time that is none
       19: releases[1].rollouts[1].start: is "tomorrow", not a time in whole seconds such as 2026-07-22T14:00:00Z
     a duration that is none

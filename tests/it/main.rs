@@ -20,6 +20,7 @@ mod exchange;
 mod export;
 mod golden;
 mod import;
+mod issuers;
 mod listen;
 mod options;
 mod outage;

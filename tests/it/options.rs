@@ -24,6 +24,12 @@ fn names(prefix: &str, value: &toml::Value, names: &mut BTreeSet<String>) {
                 self::names(&format!("{prefix}{key}."), value, names);
             }
         }
+        // Tables of which there may be many: what any of them has.
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+            for item in items {
+                self::names(prefix, item, names);
+            }
+        }
         _ => drop(names.insert(prefix.trim_end_matches('.').to_owned())),
     }
 }
@@ -41,6 +47,7 @@ fn the_sample_documents_every_option_and_shows_the_defaults() {
         listeners: settings.listeners.clone(),
         tls: settings.tls.clone(),
         auth: settings.auth.clone(),
+        api: settings.api.clone(),
         ..Settings::default()
     };
     full.database.url.clone_from(&settings.database.url);
@@ -88,7 +95,7 @@ fn wrong_settings_are_refused_by_name_and_layer() {
     told = told.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(told, @r#"
     "listn = \"127.0.0.1:1\""
-        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `limits`, `tls`, `auth`, `log`` (DIR/lockkeeper.toml)
+        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `limits`, `tls`, `auth`, `api`, `log`` (DIR/lockkeeper.toml)
     "[fcos]\nunknown = 1"
         setting fcos.unknown: unknown field: found `unknown`, expected `one of `default_product`, `unknown_payload`, `view`` (DIR/lockkeeper.toml)
     "listen = \"nowhere\""

@@ -56,7 +56,7 @@ impl Stream {
     /// # Errors
     /// All that is wrong with it, field by field.
     pub fn from_document(document: &StreamDocument, strictness: Strictness) -> Result<Self, Vec<Problem>> {
-        let mut reader = Reader { strictness, usual: Origin::Git, problems: Vec::new() };
+        let mut reader = Reader::of(strictness, Origin::Git);
         let stream = reader.stream(document);
         match stream {
             Some(stream) if reader.problems.is_empty() => Ok(stream),
@@ -72,16 +72,28 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    pub(super) fn of(strictness: Strictness, usual: Origin) -> Self {
+        Self { strictness, usual, problems: Vec::new() }
+    }
+
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
     pub(super) fn problem(&mut self, path: impl Into<String>, message: impl fmt::Display) {
         self.problems.push(Problem { path: path.into(), message: message.to_string() });
     }
 
     /// The value, or a problem at this path.
-    fn take<T, E: fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
+    pub(super) fn take<T, E: fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.problem(path, error)).ok()
     }
 
-    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, path: &str, text: &str) -> Option<T> {
+    pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&mut self, path: &str, text: &str) -> Option<T> {
         self.take(path, text.parse())
     }
 
@@ -118,7 +130,7 @@ impl Reader {
         })
     }
 
-    fn reason(&mut self, path: &str, text: &str) -> Option<Reason> {
+    pub(super) fn reason(&mut self, path: &str, text: &str) -> Option<Reason> {
         let reason = match self.strictness {
             Strictness::Ours => Reason::given(text),
             Strictness::Recorded => Reason::recorded(text),
@@ -156,6 +168,8 @@ impl Reader {
         let name = self.parse("stream", &document.stream);
         let arches = self.set("arches", &document.arches);
         let mirrors = self.set("mirrors", &document.mirrors);
+        let protection = document.protection.as_ref().map(|protection| self.protection("protection", protection));
+        let stop = document.emergency_stop.as_ref().and_then(|stop| self.stop("emergency_stop", stop));
         let sources = document
             .sources
             .iter()
@@ -181,7 +195,8 @@ impl Reader {
             .filter_map(|(index, blocked)| self.blocked(&format!("blocked_updates[{index}]"), blocked, &releases))
             .collect();
         let id = StreamId { product: product?, stream: name? };
-        Some(Stream { id, arches, mirrors, releases, blocked_updates, sources })
+        let protection = protection.unwrap_or_default();
+        Some(Stream { id, arches, mirrors, protection, stop, releases, blocked_updates, sources })
     }
 
     /// What holds between releases.
@@ -218,7 +233,7 @@ impl Reader {
         }
     }
 
-    fn release(&mut self, path: &str, document: &ReleaseDocument) -> Option<Release> {
+    pub(super) fn release(&mut self, path: &str, document: &ReleaseDocument) -> Option<Release> {
         let version = self.parse(&format!("{path}.version"), &document.version);
         let state = match &document.state {
             None => ReleaseState::Published,
@@ -253,7 +268,23 @@ impl Reader {
                 self.problem(path, "stands here twice");
             }
         }
-        Some(Release { version: version?, state, origin, payloads, aliases, barrier, dead_end, rollouts, cleared })
+        let notes = self.notes(path, document);
+        let artifacts = self.artifacts(path, &document.artifacts);
+        let promoted_from = document.promoted_from.as_ref().and_then(|from| self.promotion(path, from));
+        Some(Release {
+            version: version?,
+            state,
+            origin,
+            payloads,
+            aliases,
+            barrier,
+            dead_end,
+            rollouts,
+            cleared,
+            notes,
+            artifacts,
+            promoted_from,
+        })
     }
 
     fn cleared(&mut self, path: &str, document: &ReleaseDocument) -> BTreeSet<Aspect> {
@@ -278,7 +309,13 @@ impl Reader {
         cleared
     }
 
-    fn payload_names(&mut self, path: &str, arch: &str, scheme: &str, id: &str) -> Option<(PayloadKey, PayloadId)> {
+    pub(super) fn payload_names(
+        &mut self,
+        path: &str,
+        arch: &str,
+        scheme: &str,
+        id: &str,
+    ) -> Option<(PayloadKey, PayloadId)> {
         let arch = self.parse(&format!("{path}.arch"), arch);
         let scheme = self.parse(&format!("{path}.scheme"), scheme);
         let id = self.parse(&format!("{path}.id"), id);
@@ -299,14 +336,23 @@ impl Reader {
         payloads
     }
 
-    fn policy(&mut self, path: &str, document: &PolicyDocument) -> Option<(Reason, Option<BTreeSet<Arch>>, Origin)> {
+    pub(super) fn policy(
+        &mut self,
+        path: &str,
+        document: &PolicyDocument,
+    ) -> Option<(Reason, Option<BTreeSet<Arch>>, Origin)> {
         let reason = self.reason(&format!("{path}.reason"), &document.reason);
         let arches = self.limit(&format!("{path}.arches"), document.arches.as_ref());
         let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
         Some((reason?, arches, origin))
     }
 
-    fn blocked(&mut self, path: &str, document: &BlockedUpdateDocument, releases: &[Release]) -> Option<BlockedUpdate> {
+    pub(super) fn blocked(
+        &mut self,
+        path: &str,
+        document: &BlockedUpdateDocument,
+        releases: &[Release],
+    ) -> Option<BlockedUpdate> {
         let mut known = |field: &str, text: &str| -> Option<(usize, Version)> {
             let path = format!("{path}.{field}");
             let version: Version = self.parse(&path, text)?;

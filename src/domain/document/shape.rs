@@ -1,7 +1,9 @@
 //! The fields of a stream document. Unknown ones are refused; absent ones have the defaults told here.
 
+use crate::domain::freeze::FreezeWindowDocument;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_false(value: &bool) -> bool {
@@ -9,7 +11,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// One stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamDocument {
     /// The version of this format: 1.
@@ -31,6 +33,12 @@ pub struct StreamDocument {
     /// Repositories that hold the same images under the same digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
+    /// What keeps it from being opened in haste.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionDocument>,
+    /// Nothing opens any further while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency_stop: Option<StopDocument>,
     /// The upstream documents that this state came from: kind to SHA-256.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, String>,
@@ -43,7 +51,7 @@ pub struct StreamDocument {
 }
 
 /// One release.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseDocument {
     /// Unique in the stream.
@@ -72,10 +80,69 @@ pub struct ReleaseDocument {
     /// Other payloads by which nodes may name it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<AliasDocument>,
+    /// What it brings, for people, in Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// Where its files are, one per arch and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ArtifactDocument>,
+    /// The release of another stream of the product that it is a promotion of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted_from: Option<PromotionDocument>,
+}
+
+/// What keeps a stream from being opened in haste.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProtectionDocument {
+    /// No rollout may go from nobody to everybody in less: ISO 8601, in whole minutes (`PT24H`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortest_rollout: Option<String>,
+    /// Times in which nothing is started, resumed or published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze_windows: Vec<FreezeWindowDocument>,
+}
+
+/// An emergency stop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopDocument {
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Why; not blank.
+    pub reason: String,
+}
+
+/// A file of a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactDocument {
+    /// The architecture that it is for.
+    pub arch: String,
+    /// What it is, such as `metal.raw.xz`.
+    pub name: String,
+    /// Where it is: an absolute http or https URL.
+    pub url: String,
+    /// The SHA-256 of its content, in lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// How many bytes it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// The release of another stream that a release is a promotion of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromotionDocument {
+    /// The stream, of the same product.
+    pub stream: String,
+    /// The version there.
+    pub version: String,
 }
 
 /// A payload.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayloadDocument {
     /// The architecture, by the kernel's name.
@@ -90,7 +157,7 @@ pub struct PayloadDocument {
 }
 
 /// Another payload by which nodes may name a release.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AliasDocument {
     /// The architecture, by the kernel's name.
@@ -102,7 +169,7 @@ pub struct AliasDocument {
 }
 
 /// A barrier or a dead end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyDocument {
     /// Why; not blank.
@@ -116,7 +183,7 @@ pub struct PolicyDocument {
 }
 
 /// A rollout: start share alone, or with `duration` a line to `end_share`, or `steps`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutDocument {
     /// Which nodes it is for; all if absent.
@@ -149,7 +216,7 @@ pub struct RolloutDocument {
 }
 
 /// Which nodes a rollout is for; each part that is absent picks any.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectorDocument {
     /// Architectures.
@@ -167,7 +234,7 @@ pub struct SelectorDocument {
 }
 
 /// A step of a rollout.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepDocument {
     /// How long after the start, ISO 8601 in whole minutes.
@@ -177,7 +244,7 @@ pub struct StepDocument {
 }
 
 /// A range of releases from which one may not go directly to a given one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockedUpdateDocument {
     /// The oldest release of the range.

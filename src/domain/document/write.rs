@@ -3,12 +3,16 @@
 use super::{
     FORMAT,
     shape::{
-        AliasDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, ReleaseDocument, RolloutDocument,
-        SelectorDocument, StepDocument, StreamDocument,
+        AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PromotionDocument,
+        ProtectionDocument, ReleaseDocument, RolloutDocument, SelectorDocument, StepDocument, StopDocument,
+        StreamDocument,
     },
 };
 use crate::domain::{
+    artifact::{Artifact, ArtifactKey},
+    freeze::FreezeWindow,
     origin::Origin,
+    protection::Protection,
     ramp::Course,
     reason::Reason,
     release::{Release, ReleaseState},
@@ -23,15 +27,21 @@ impl Stream {
     /// The whole stream as one document.
     #[must_use]
     pub fn to_document(&self) -> StreamDocument {
-        let writer = Writer { origin: self.usual_origin() };
+        let usual = self.usual_origin();
+        let writer = Writer { usual: Some(usual) };
         StreamDocument {
             format: FORMAT,
             product: self.id.product.to_string(),
             stream: self.id.stream.to_string(),
             revision: None,
-            origin: Some(writer.origin.as_str().into()),
+            origin: Some(usual.as_str().into()),
             arches: texts(&self.arches),
             mirrors: texts(&self.mirrors),
+            protection: protection(&self.protection),
+            emergency_stop: self
+                .stop
+                .as_ref()
+                .map(|stop| StopDocument { since: stop.since.to_string(), reason: stop.reason.as_str().into() }),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
             releases: self.releases.iter().map(|release| writer.release(release)).collect(),
             blocked_updates: self
@@ -57,12 +67,13 @@ impl Stream {
 }
 
 struct Writer {
-    origin: Origin,
+    /// Goes without saying.
+    usual: Option<Origin>,
 }
 
 impl Writer {
     fn unusual(&self, origin: Origin) -> Option<String> {
-        (origin != self.origin).then(|| origin.as_str().into())
+        (Some(origin) != self.usual).then(|| origin.as_str().into())
     }
 
     fn release(&self, release: &Release) -> ReleaseDocument {
@@ -96,6 +107,12 @@ impl Writer {
             cleared: release.cleared.iter().map(|aspect| aspect.as_str().into()).collect(),
             payloads: payloads.collect(),
             aliases: aliases.collect(),
+            notes: release.notes.as_ref().map(ToString::to_string),
+            artifacts: release.artifacts.iter().map(|(key, artifact)| self::artifact(key, artifact)).collect(),
+            promoted_from: release
+                .promoted_from
+                .as_ref()
+                .map(|from| PromotionDocument { stream: from.stream.to_string(), version: from.version.to_string() }),
         }
     }
 
@@ -131,6 +148,39 @@ impl Writer {
             origin: self.unusual(rollout.origin),
         }
     }
+}
+
+/// A release on its own, which says who set everything on it.
+#[must_use]
+pub fn release(release: &Release) -> ReleaseDocument {
+    Writer { usual: None }.release(release)
+}
+
+/// A rollout on its own.
+#[must_use]
+pub fn rollout(rollout: &Rollout) -> RolloutDocument {
+    Writer { usual: None }.rollout(rollout)
+}
+
+/// A file of a release.
+#[must_use]
+pub fn artifact(key: &ArtifactKey, artifact: &Artifact) -> ArtifactDocument {
+    ArtifactDocument {
+        arch: key.arch.to_string(),
+        name: key.name.to_string(),
+        url: artifact.location.to_string(),
+        sha256: artifact.sha256.map(|hash| hash.to_string()),
+        size: artifact.size,
+    }
+}
+
+/// What keeps a stream from being opened in haste; none if nothing does.
+#[must_use]
+pub fn protection(protection: &Protection) -> Option<ProtectionDocument> {
+    (*protection != Protection::default()).then(|| ProtectionDocument {
+        shortest_rollout: protection.shortest_rollout.map(|shortest| shortest.to_string()),
+        freeze_windows: protection.freeze_windows.iter().map(FreezeWindow::to_document).collect(),
+    })
 }
 
 fn selector(selector: &Selector) -> SelectorDocument {

@@ -29,6 +29,8 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled) -> Result<Modelled, 
     let mut stream = incoming.stream.clone();
     stream.arches.extend(present.arches.iter().cloned());
     stream.mirrors.clone_from(&present.mirrors);
+    stream.protection.clone_from(&present.protection);
+    stream.stop.clone_from(&present.stop);
     stream.blocked_updates.clone_from(&present.blocked_updates);
     stream.releases = order(present, &incoming.stream)?;
     nothing_set_here_is_lost(present, &stream)?;
@@ -151,6 +153,9 @@ fn lay_over(before: &Release, release: &mut Release, findings: &mut Vec<Finding>
     let theirs = release.clone();
     release.aliases.clone_from(&before.aliases);
     release.cleared.clone_from(&before.cleared);
+    release.notes.clone_from(&before.notes);
+    release.artifacts.clone_from(&before.artifacts);
+    release.promoted_from.clone_from(&before.promoted_from);
     let was_draft = before.state == ReleaseState::Draft;
     if was_draft {
         // It has its age now, but what was not open here is not opened by others.
@@ -202,6 +207,9 @@ fn is_touched(release: &Release) -> bool {
     release.origin != Origin::Upstream
         || !release.cleared.is_empty()
         || !release.aliases.is_empty()
+        || !release.artifacts.is_empty()
+        || release.notes.is_some()
+        || release.promoted_from.is_some()
         || Aspect::ALL.into_iter().any(|aspect| is_set_here(release, aspect))
 }
 

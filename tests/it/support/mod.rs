@@ -2,6 +2,7 @@
 
 pub(crate) mod contract;
 pub(crate) mod fixtures;
+pub(crate) mod issuer;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod server;
