@@ -22,6 +22,7 @@ mod golden;
 mod import;
 mod issuers;
 mod listen;
+mod operations;
 mod options;
 mod outage;
 mod privacy;

@@ -13,6 +13,10 @@ fn is_false(value: &bool) -> bool {
 /// One stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "format": 1, "product": "fedora-coreos", "stream": "stable", "arches": ["x86_64"], "releases": [
+    { "version": "44.20260708.3.0", "payloads": [{ "arch": "x86_64", "scheme": "oci", "id": "quay.io/fedora/fedora-coreos@sha256:1f" }],
+      "rollouts": [{ "start": "2026-07-08T14:00:00Z", "duration": "PT48H" }] }
+] }))]
 pub struct StreamDocument {
     /// The version of this format: 1.
     pub format: u32,
@@ -159,6 +163,8 @@ pub struct PayloadDocument {
 /// Another payload by which nodes may name a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "arch": "x86_64", "scheme": "oci",
+    "id": "registry.example/os@sha256:9b2f0a51d2a6c7f1f6b4f1f3a0e5b7c9d1e3f5a7b9c1d3e5f7a9b1c3d5e7f9a1" }))]
 pub struct AliasDocument {
     /// The architecture, by the kernel's name.
     pub arch: String,
@@ -171,6 +177,7 @@ pub struct AliasDocument {
 /// A barrier or a dead end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason": "the keys of later releases come with this one", "arches": ["x86_64"] }))]
 pub struct PolicyDocument {
     /// Why; not blank.
     pub reason: String,

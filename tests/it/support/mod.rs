@@ -3,6 +3,7 @@
 pub(crate) mod contract;
 pub(crate) mod fixtures;
 pub(crate) mod issuer;
+pub(crate) mod manager;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod server;

@@ -10,6 +10,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 pub(crate) struct Server {
     /// Where it listens.
     pub(crate) agents: SocketAddr,
+    /// Where it listens for managers.
+    pub(crate) managers: SocketAddr,
     /// Where it answers health checks.
     pub(crate) status: SocketAddr,
     /// Its time.
@@ -52,7 +54,8 @@ impl Server {
         change(&mut settings);
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(at).unwrap()));
         let service = Service::bind(settings, clock.clone()).unwrap();
-        let (agents, status) = (service.agents_address(), service.status_address());
+        let (agents, managers) = (service.agents_address(), service.managers_address());
+        let status = service.status_address();
         let (stop, stopped) = oneshot::channel();
         let (told, ready) = oneshot::channel();
         let running = service.run(
@@ -65,7 +68,7 @@ impl Server {
         );
         let task = tokio::spawn(async { running.await.unwrap() });
         let client = super::client();
-        (Self { agents, status, clock, client, stop, task }, ready)
+        (Self { agents, managers, status, clock, client, stop, task }, ready)
     }
 
     pub(crate) fn at(&self, epoch: i64) {
@@ -74,6 +77,11 @@ impl Server {
 
     pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.agents))
+    }
+
+    /// A request of a release manager.
+    pub(crate) fn manage(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.managers))
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
