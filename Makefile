@@ -31,6 +31,16 @@ races: postgres ## a thousand changes from four processes over three streams at 
 	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
 	RACES_CHANGES=1000 cargo test --locked --test it -- --nocapture races::
 
+.PHONY: explain
+explain: postgres ## hold what is told of ten thousand nodes' ways against what their polls get, to the second
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
+	EXPLAIN_NODES=10000 cargo test --locked --test it -- --nocapture explain::
+
+.PHONY: openapi
+openapi: postgres ## write the description of the API anew: openapi/lockkeeper.v1.json
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
+	UPDATE_OPENAPI=1 cargo test --locked --test it -- operations::the_committed
+
 .PHONY: load
 load: postgres ## measure a release build beside nginx, through outages and in memory, into load/REPORT.md
 	cargo build --release --locked

@@ -12,7 +12,7 @@ use crate::{
     http::problem::{Problem, ProblemKind},
     manage::{EditError, Request},
 };
-use axum::extract::{FromRequest, FromRequestParts, Query, Request as HttpRequest};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Query, Request as HttpRequest};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
@@ -87,7 +87,9 @@ impl<T: Body> FromRequest<Api> for Write<T> {
         let (expected, is_conditional) = expected(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
         let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(Into::into);
-        let (method, uri) = (parts.method.clone(), parts.uri.clone());
+        // Routes that are nested see the end of it alone.
+        let whole = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri.clone());
+        let (method, uri) = (parts.method.clone(), whole.unwrap_or_else(|| parts.uri.clone()));
         let content = super::body::read(HttpRequest::from_parts(parts.clone(), body)).await?;
         let once = key.map(|key| {
             // What is asked is all of it: another body, or another place, is another request.

@@ -9,8 +9,8 @@ use crate::{
 /// The store failed: the details are for the log.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn refused(error: StoreError) -> Problem {
-    if let StoreError::Corrupt { .. } = &error {
-        tracing::error!(error = &error as &dyn std::error::Error, "the store holds what cannot be");
+    if !error.is_away() {
+        tracing::error!(error = &error as &dyn std::error::Error, "the store did not take a request");
         return ProblemKind::Internal.into();
     }
     tracing::warn!(error = &error as &dyn std::error::Error, "a request could not reach the database");

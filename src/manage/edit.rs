@@ -10,6 +10,7 @@ use crate::{
     auth::Role,
     domain::{
         diff::Diff,
+        document::{Problem, parts::clashes},
         edit::by_hand,
         epoch::Epoch,
         finding::{Finding, Severity},
@@ -136,6 +137,7 @@ impl Manage {
             let before = present.unwrap_or(&empty);
             let mut stream = by_hand(before, edited.stream)?;
             stream.sources.clone_from(&before.sources);
+            no_new_clash(before, &stream)?;
             let judgement = judge(before, &stream, now, edited.created, request)?;
             Ok(Decision { stream, value: judgement })
         };
@@ -161,6 +163,13 @@ pub(super) fn once<'a>(request: &Request<'a>) -> Option<Once<'a>> {
 /// May whoever asks do what takes this role on a stream?
 pub(super) fn allow(request: &Request<'_>, role: Role, id: &StreamId) -> Result<(), Refusal> {
     if request.who.may(role, id) { Ok(()) } else { Err(Refusal::Denied { role, on: id.to_string() }) }
+}
+
+/// What upstream lists twice may stay; nobody here makes more of it.
+fn no_new_clash(before: &Stream, after: &Stream) -> Result<(), Refusal> {
+    let known: BTreeSet<String> = clashes(before).into_iter().map(|problem| problem.message).collect();
+    let new: Vec<Problem> = clashes(after).into_iter().filter(|problem| !known.contains(&problem.message)).collect();
+    if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
 }
 
 /// Looks at what was not so before. A dry run is told of dangers, any other change is refused for them.

@@ -44,6 +44,28 @@ impl StoreError {
         move |source| Self::Database { what, source }
     }
 
+    /// Is it that the database cannot be reached, or does not take anything now? Anything else is a bug.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            // Connections, resources, an operator, a server that only reads, and races that were lost too often.
+            Self::Database { source: sqlx::Error::Database(error), .. } => error
+                .code()
+                .is_some_and(|code| ["08", "53", "57", "25006", "40"].iter().any(|class| code.starts_with(class))),
+            Self::Database { source, .. } => matches!(
+                source,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+                    | sqlx::Error::Protocol(_)
+            ),
+            Self::Lost | Self::Timeout { .. } => true,
+            Self::Migrate(_) | Self::Corrupt { .. } | Self::Address(_) => false,
+        }
+    }
+
     /// A row that cannot be.
     pub(crate) fn corrupt(table: &'static str, problem: impl std::fmt::Display) -> Self {
         Self::Corrupt { table, problem: problem.to_string() }

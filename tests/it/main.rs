@@ -11,12 +11,14 @@
     reason = "a test that cannot go on fails; it says what it does, and counts little"
 )]
 
+mod api;
 mod architecture;
 mod contract;
 mod crash;
 mod documents;
 mod embedded;
 mod exchange;
+mod explain;
 mod export;
 mod golden;
 mod import;

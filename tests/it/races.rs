@@ -161,3 +161,56 @@ async fn shown(client: &reqwest::Client, address: &str) -> BTreeMap<String, i64>
         .map(|(stream, revision)| (stream.trim_start_matches("fedora-coreos/").to_owned(), revision.as_i64().unwrap()))
         .collect()
 }
+
+/// Two services, a writer at each, and one stream: whoever comes second is told so, every time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_writers_with_the_same_tag_one_wins_and_one_is_told() {
+    let races = std::env::var("RACES_CHANGES").map_or(60, |changes| changes.parse::<usize>().unwrap());
+    let database = Database::new().await;
+    drop(database.store().await);
+    let folder = tempfile::tempdir().unwrap();
+    let mut services: Vec<(Child, String)> = (0..2).map(|_| serve(&database.url)).collect();
+    let mut create = lockkeeper();
+    create.env("DATABASE_URL", &database.url).env("LOCKKEEPER_DATA_DIR", folder.path());
+    let output = create.args(["token", "create", "--role", "admin", "--on", "*", "--for", "1h"]).output().unwrap();
+    let token = text(&output.stdout).trim().to_owned();
+    let client = client();
+    let addresses: Vec<String> = services.iter().map(|(_, address)| address.clone()).collect();
+    let ask = async |service: usize, method: reqwest::Method, path: &str, tag: (&str, &str), body: String| {
+        let url = format!("http://{}/api/v1/products/os/streams/stable{path}", addresses[service]);
+        let request = client.request(method, url).bearer_auth(&token).header(tag.0, tag.1);
+        let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
+        let tag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        (response.status().as_u16(), tag)
+    };
+    let document = r#"{"format": 1, "product": "os", "stream": "stable", "releases": [{"version": "1"}]}"#;
+    eventually("the service is open", async || {
+        let url = format!("http://{}/api/v1/products", addresses[0]);
+        client.get(url).bearer_auth(&token).send().await.unwrap().status() == 200
+    })
+    .await;
+    let path = "/document?reason=the+race+begins&acknowledge=true";
+    let (status, tag) = ask(0, reqwest::Method::PUT, path, ("if-none-match", "*"), document.into()).await;
+    assert_eq!(status, 200);
+    let mut tag = tag.unwrap();
+    for race in 0..races {
+        let path = "/releases/1?reason=a+race";
+        let notes = |writer: usize| format!("{{\"notes\": \"race {race} of {writer}\"}}");
+        let write = |writer| ask(writer, reqwest::Method::PATCH, path, ("if-match", &tag), notes(writer));
+        let both = tokio::join!(write(0), write(1));
+        let (mut statuses, winner) = ([both.0.0, both.1.0], if both.0.0 == 200 { 0 } else { 1 });
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412], "race {race}");
+        tag = [both.0.1, both.1.1][winner].clone().unwrap();
+        assert_eq!(tag, format!("\"{}\"", race + 2), "no change is lost and none is doubled");
+        let url = format!("http://{}/api/v1/products/os/streams/stable/releases/1", addresses[1 - winner]);
+        let release: Value =
+            serde_json::from_str(&client.get(url).bearer_auth(&token).send().await.unwrap().text().await.unwrap())
+                .unwrap();
+        assert_eq!(release["notes"], format!("race {race} of {winner}"), "the winner's change is what is there");
+    }
+    for (service, _) in &mut services {
+        service.kill().unwrap();
+        service.wait().unwrap();
+    }
+}

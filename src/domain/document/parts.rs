@@ -111,3 +111,11 @@ pub fn settings(arches: Vec<String>, mirrors: Vec<String>, stream: &Stream) -> P
     let read = Stream::from_document(&StreamDocument { arches, mirrors, ..empty }, Strictness::Ours)?;
     Ok(Stream { arches: read.arches, mirrors: read.mirrors, ..stream.clone() })
 }
+
+/// What cannot stand side by side in a stream of ours: a version, or a payload on one arch and scheme, in two releases.
+#[must_use]
+pub fn clashes(stream: &Stream) -> Vec<Problem> {
+    let mut reader = Reader::of(Strictness::Ours, Origin::Local);
+    reader.across(&stream.releases);
+    reader.into_problems()
+}

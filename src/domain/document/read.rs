@@ -200,7 +200,7 @@ impl Reader {
     }
 
     /// What holds between releases.
-    fn across(&mut self, releases: &[Release]) {
+    pub(super) fn across(&mut self, releases: &[Release]) {
         let mut drafts_began = false;
         for (index, release) in releases.iter().enumerate() {
             let draft = release.state == ReleaseState::Draft;
