@@ -36,6 +36,10 @@ explain: postgres ## hold what is told of ten thousand nodes' ways against what 
 	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
 	EXPLAIN_NODES=10000 cargo test --locked --test it -- --nocapture explain::
 
+.PHONY: contract
+contract: postgres ## hold a running service against its own description, with schemathesis
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; scripts/with-postgres.sh scripts/contract.sh
+
 .PHONY: openapi
 openapi: postgres ## write the description of the API anew: openapi/lockkeeper.v1.json
 	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \

@@ -30,6 +30,7 @@ class Lengths:
     rebuilds: int
     notified_changes: int
     polled_changes: int
+    writes: int
 
 
 FULL = Lengths(
@@ -43,6 +44,7 @@ FULL = Lengths(
     rebuilds=25,
     notified_changes=40,
     polled_changes=16,
+    writes=200,
 )
 QUICK = Lengths(
     pairs=1,
@@ -55,6 +57,7 @@ QUICK = Lengths(
     rebuilds=3,
     notified_changes=3,
     polled_changes=2,
+    writes=3,
 )
 
 

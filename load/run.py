@@ -12,6 +12,7 @@ from pathlib import Path
 
 import behaviour
 import comparisons
+import writes
 from bench import FULL, PROJECT, QUICK, Bench
 from report import NotMeasured, Outcome, Report
 from servers import Failed, Program, nginx_program
@@ -28,6 +29,7 @@ MEASUREMENTS = {
     "memory": behaviour.memory,
     "outage": behaviour.outage,
     "lag": behaviour.lag,
+    "writes": writes.writes,
 }
 
 

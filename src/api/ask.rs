@@ -12,7 +12,11 @@ use crate::{
     http::problem::{Problem, ProblemKind},
     manage::{EditError, Request},
 };
-use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Query, Request as HttpRequest};
+use axum::{
+    extract::{FromRequest, FromRequestParts, OriginalUri, Query, Request as HttpRequest, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
@@ -23,6 +27,21 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// More than that is no name.
 const MOST_KEY_BYTES: usize = 255;
 
+/// Finds out who asks, before anything else is looked at: nothing is told to whoever may not ask.
+pub(super) async fn identify(State(api): State<Api>, mut request: HttpRequest, next: Next) -> Response {
+    match api.identify(request.headers()).await {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn known(parts: &mut Parts) -> Result<Identity, Problem> {
+    parts.extensions.remove().ok_or_else(|| ProblemKind::Unauthenticated.into())
+}
+
 /// Somebody reads.
 pub(super) struct Read {
     pub(super) who: Identity,
@@ -32,8 +51,8 @@ pub(super) struct Read {
 impl FromRequestParts<Api> for Read {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        Ok(Self { who: api.identify(&parts.headers).await?, headers: parts.headers.clone() })
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        Ok(Self { who: known(parts)?, headers: parts.headers.clone() })
     }
 }
 
@@ -82,7 +101,7 @@ impl<T: Body> FromRequest<Api> for Write<T> {
 
     async fn from_request(request: HttpRequest, api: &Api) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let who = api.identify(&parts.headers).await?;
+        let who = known(&mut parts)?;
         let Asked(terms) = Asked::<Terms>::from_request_parts(&mut parts, api).await?;
         let (expected, is_conditional) = expected(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;

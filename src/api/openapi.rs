@@ -12,6 +12,7 @@ use utoipa::{
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 /// Where the description is.
@@ -49,7 +50,7 @@ struct Base;
 /// The routes of `/api/v1`, with their description and the page to read and try them by. Documents may be larger than other
 /// bodies.
 pub fn routes(api: Api, body_bytes: usize, document_bytes: usize) -> Router {
-    let (router, description) = v1::operations().split_for_parts();
+    let (router, description) = operations(&api).split_for_parts();
     let description = complete(description);
     let told = Json(description);
     let swagger = SwaggerUi::new("/api/v1/docs").config(Config::from(DESCRIPTION));
@@ -73,7 +74,12 @@ fn with_limit(request: axum::extract::Request, limit: usize) -> axum::extract::R
 /// The description of every operation.
 #[must_use]
 pub fn description() -> utoipa::openapi::OpenApi {
-    complete(v1::operations().into_openapi())
+    complete(v1::open_operations().merge(v1::operations()).into_openapi())
+}
+
+fn operations(api: &Api) -> OpenApiRouter<Api> {
+    let identify = middleware::from_fn_with_state(api.clone(), super::ask::identify);
+    v1::open_operations().merge(v1::operations().route_layer(identify))
 }
 
 fn complete(operations: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
@@ -145,6 +151,18 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
             .get_or_insert_default()
             .push(header("If-None-Match", "the ETag of what is held already: then 304 without a body"));
         operation.responses.responses.insert("304".into(), RefOr::T(Response::new("it is as it was")));
+    }
+    // Nothing is made by a look.
+    let looked = match operation.responses.responses.get("201") {
+        Some(RefOr::T(made)) => {
+            let mut looked = made.clone();
+            looked.description = "with dry_run: it was looked at".into();
+            Some(looked)
+        }
+        _ => None,
+    };
+    if let Some(looked) = looked {
+        operation.responses.responses.entry("200".into()).or_insert(RefOr::T(looked));
     }
     let successes = operation.responses.responses.values_mut();
     for response in successes.filter(|_| !is_open) {

@@ -153,8 +153,13 @@ mod tests {
 
     /// Three releases on one arch; the last has these rollouts.
     fn stream(rollouts: Vec<Rollout>) -> Stream {
-        let text = "format = 1\nproduct = \"os\"\nstream = \"stable\"\n".to_owned()
-            + &(0..3).map(|n| format!("[[releases]]\nversion = \"{n}\"\npayloads = [{{ arch = \"x86_64\", scheme = \"oci\", id = \"{n}\" }}]\n")).collect::<String>();
+        let release = |n: usize| {
+            format!(
+                "[[releases]]\nversion = \"{n}\"\npayloads = [{{ arch = \"x86_64\", scheme = \"oci\", id = \"{n}\" }}]\n"
+            )
+        };
+        let releases: Vec<String> = (0..3).map(release).collect();
+        let text = format!("format = 1\nproduct = \"os\"\nstream = \"stable\"\n{}", releases.concat());
         let document = toml::from_str(&text).unwrap();
         let mut stream = Stream::from_document(&document, crate::domain::document::Strictness::Ours).unwrap();
         stream.releases[2].rollouts = rollouts;

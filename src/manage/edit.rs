@@ -138,7 +138,7 @@ impl Manage {
             let mut stream = by_hand(before, edited.stream)?;
             stream.sources.clone_from(&before.sources);
             no_new_clash(before, &stream)?;
-            let judgement = judge(before, &stream, now, edited.created, request)?;
+            let judgement = judge(before, &stream, now, edited.created, action, request)?;
             Ok(Decision { stream, value: judgement })
         };
         let (outcome, judgement) = self.change_in(transaction, change, &decide).await?;
@@ -172,22 +172,25 @@ fn no_new_clash(before: &Stream, after: &Stream) -> Result<(), Refusal> {
     if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
 }
 
-/// Looks at what was not so before. A dry run is told of dangers, any other change is refused for them.
+/// Looks at what was not so before. A dry run is told of dangers, any other change is refused for them; but what only closes is
+/// never held up by what is merely odd, and may be dangerous if that was seen.
 fn judge(
     before: &Stream,
     after: &Stream,
     now: Epoch,
     created: Option<String>,
+    action: Action,
     request: &Request<'_>,
 ) -> Result<Judgement, Refusal> {
     let known: BTreeSet<_> = lint(before, now).into_iter().map(|finding| (finding.place, finding.message)).collect();
     let is_new = |finding: &Finding| !known.contains(&(finding.place.clone(), finding.message.clone()));
     let findings: Vec<Finding> = lint(after, now).into_iter().filter(is_new).chain(hasty(before, after, now)).collect();
     let dangerous = findings.iter().any(|finding| finding.severity == Severity::Error);
-    if !request.dry_run && dangerous {
+    let seen = request.dry_run || request.acknowledge;
+    if dangerous && !request.dry_run && !(action.closes && request.acknowledge) {
         return Err(Refusal::Dangerous(findings));
     }
-    if !request.dry_run && !request.acknowledge && !findings.is_empty() {
+    if !seen && !action.closes && !findings.is_empty() {
         return Err(Refusal::Unacknowledged(findings));
     }
     Ok(Judgement { reach: reach(before, after, now), findings, created })

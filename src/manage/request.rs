@@ -33,12 +33,17 @@ pub struct Action {
     pub name: &'static str,
     /// The role that it takes.
     pub role: Role,
+    /// It only closes: whoever is in a hurry is told of warnings, but not held up by them, and errors can be acknowledged.
+    pub closes: bool,
 }
 
 macro_rules! actions {
-    ($($constant:ident = $name:literal, $role:ident;)*) => {
+    (@closes closes) => { true };
+    (@closes) => { false };
+    ($($constant:ident = $name:literal, $role:ident $(, $closes:ident)?;)*) => {
         impl Action {
-            $(#[doc = concat!("`", $name, "`")] pub const $constant: Self = Self { name: $name, role: Role::$role };)*
+            $(#[doc = concat!("`", $name, "`")] pub const $constant: Self =
+                Self { name: $name, role: Role::$role, closes: actions!(@closes $($closes)?) };)*
             /// Every action.
             pub const ALL: &[Self] = &[$(Self::$constant),*];
         }
@@ -46,7 +51,7 @@ macro_rules! actions {
 }
 
 actions! {
-    STOP = "stream.stop", Publisher;
+    STOP = "stream.stop", Publisher, closes;
     LIFT_STOP = "stream.lift-stop", Manager;
     CREATE_STREAM = "stream.create", Admin;
     SET_STREAM = "stream.set", Admin;
@@ -56,7 +61,7 @@ actions! {
     CHANGE_RELEASE = "release.change", Publisher;
     REMOVE_RELEASE = "release.remove", Publisher;
     PUBLISH = "release.publish", Publisher;
-    WITHDRAW = "release.withdraw", Publisher;
+    WITHDRAW = "release.withdraw", Publisher, closes;
     PROMOTE = "release.promote", Manager;
     SET_PAYLOAD = "payload.set", Publisher;
     REMOVE_PAYLOAD = "payload.remove", Publisher;
@@ -66,20 +71,20 @@ actions! {
     REMOVE_ARTIFACT = "artifact.remove", Publisher;
     SET_BARRIER = "barrier.set", Manager;
     REMOVE_BARRIER = "barrier.remove", Manager;
-    SET_DEAD_END = "dead-end.set", Manager;
+    SET_DEAD_END = "dead-end.set", Manager, closes;
     REMOVE_DEAD_END = "dead-end.remove", Manager;
-    BLOCK_UPDATE = "blocked-update.add", Manager;
+    BLOCK_UPDATE = "blocked-update.add", Manager, closes;
     UNBLOCK_UPDATE = "blocked-update.remove", Manager;
     CREATE_ROLLOUT = "rollout.create", Manager;
     SET_ROLLOUT = "rollout.set", Manager;
     REMOVE_ROLLOUT = "rollout.remove", Manager;
     START_ROLLOUT = "rollout.start", Manager;
-    PAUSE_ROLLOUT = "rollout.pause", Publisher;
+    PAUSE_ROLLOUT = "rollout.pause", Publisher, closes;
     RESUME_ROLLOUT = "rollout.resume", Manager;
     ACCELERATE_ROLLOUT = "rollout.accelerate", Manager;
-    HOLD_ROLLOUT = "rollout.hold", Publisher;
+    HOLD_ROLLOUT = "rollout.hold", Publisher, closes;
     COMPLETE_ROLLOUT = "rollout.complete", Manager;
-    ABORT_ROLLOUT = "rollout.abort", Publisher;
+    ABORT_ROLLOUT = "rollout.abort", Publisher, closes;
     GIVE_TOKEN = "token.give", Admin;
     REVOKE_TOKEN = "token.revoke", Admin;
 }

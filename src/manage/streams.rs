@@ -64,7 +64,7 @@ impl Manage {
             }
             Ok(stream.into())
         };
-        // Whoever stops in an emergency is not asked about warnings.
+        // Whoever stops in an emergency is asked nothing.
         let request = Request { acknowledge: true, ..target.terms(request) };
         self.edit_all(Action::STOP, &ids, &request, edit).await
     }

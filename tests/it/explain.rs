@@ -151,7 +151,7 @@ async fn explanations_agree_with_what_polls_get_to_the_second() {
             match &expected.to {
                 // Agents take the highest of those that they are sent to.
                 Some(to) => {
-                    assert_eq!(versions.iter().max(), Some(to), "{at} {expected:?} {}", explained[expected.node])
+                    assert_eq!(versions.iter().max(), Some(to), "{at} {expected:?} {}", explained[expected.node]);
                 }
                 None => assert!(versions.is_empty(), "{at} {expected:?} {versions:?} {}", explained[expected.node]),
             }

@@ -217,13 +217,13 @@ impl House {
         let hs256 = Header { kid: Some("first".into()), ..Header::new(Algorithm::HS256) };
         let confused = encode(&hs256, &claims, &EncodingKey::from_secret(rsa_public_pem().as_bytes())).unwrap();
         let admin = Grant { role: Role::Admin, on: "*".parse().unwrap() };
-        let given = desk.tokens(now).await;
+        let ours = desk.tokens(now).await;
         let hour = SignedDuration::from_hours(1);
-        let revoked = given.give(&desk.key(), "gone", &admin, hour, "local:test").await.unwrap();
-        let row = given.list().await.unwrap().into_iter().find(|row| row.name == "gone").unwrap();
-        assert!(given.revoke(&row.id, "local:test").await.unwrap());
-        let past = desk.tokens(now - 7200).await;
-        let expired = past.give(&desk.key(), "old", &admin, hour, "local:test").await.unwrap();
+        let revoked = ours.give(&desk.key(), "gone", &admin, hour, "local:test").await.unwrap();
+        let row = ours.list().await.unwrap().into_iter().find(|row| row.name == "gone").unwrap();
+        assert!(ours.revoke(&row.id, "local:test").await.unwrap());
+        let earlier = desk.tokens(now - 7200).await;
+        let expired = earlier.give(&desk.key(), "old", &admin, hour, "local:test").await.unwrap();
         vec![
             ("no token", None),
             ("nonsense", Some("x".into())),

@@ -198,7 +198,7 @@ async fn of_two_writers_with_the_same_tag_one_wins_and_one_is_told() {
         let notes = |writer: usize| format!("{{\"notes\": \"race {race} of {writer}\"}}");
         let write = |writer| ask(writer, reqwest::Method::PATCH, path, ("if-match", &tag), notes(writer));
         let both = tokio::join!(write(0), write(1));
-        let (mut statuses, winner) = ([both.0.0, both.1.0], if both.0.0 == 200 { 0 } else { 1 });
+        let (mut statuses, winner) = ([both.0.0, both.1.0], usize::from(both.0.0 != 200));
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 412], "race {race}");
         tag = [both.0.1, both.1.1][winner].clone().unwrap();

@@ -23,7 +23,12 @@ use utoipa_axum::router::OpenApiRouter;
 /// Where everything of a stream lies.
 const STREAM: &str = "/api/v1/products/{product}/streams/{stream}";
 
-/// Every operation, with its description.
+/// What anybody may ask, with its description.
+pub(super) fn open_operations() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().nest("/api/v1", service::operations())
+}
+
+/// Every other operation, with its description.
 pub(super) fn operations() -> OpenApiRouter<Api> {
     let of_stream = OpenApiRouter::new()
         .merge(streams::of_one())
@@ -39,7 +44,6 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(documents::operations())
         .merge(answers::operations());
     let others = OpenApiRouter::new()
-        .merge(service::operations())
         .merge(products::operations())
         .merge(streams::all())
         .merge(stops::of_product())
