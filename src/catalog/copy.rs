@@ -21,6 +21,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 use thiserror::Error;
 
@@ -57,8 +58,10 @@ pub enum CopyError {
 #[derive(Debug)]
 pub struct DiskCopy {
     folder: PathBuf,
-    /// Of several processes with one folder, one writes.
-    lock: Option<File>,
+    /// Of several processes with one folder, the one that holds this writes.
+    lock: File,
+    ours: AtomicBool,
+    taken_over: AtomicBool,
 }
 
 /// What a copy holds.
@@ -102,20 +105,30 @@ impl DiskCopy {
     /// It cannot be made or written to.
     pub fn open(folder: &Path) -> Result<Self, CopyError> {
         let failed = |source| CopyError::Io { path: folder.into(), source };
-        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let lock = File::create(folder.join("lock")).map_err(failed)?;
-        let lock = match lock.try_lock() {
-            Ok(()) => Some(lock),
-            Err(TryLockError::WouldBlock) => None,
+        let ours = match lock.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         };
-        Ok(Self { folder: folder.into(), lock })
+        Ok(Self { folder: folder.into(), lock, ours: ours.into(), taken_over: false.into() })
     }
 
-    /// Does this process keep it up to date, or another one?
+    /// Does this process keep it up to date, or another one? When that one ends, this one takes over.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        self.lock.is_some()
+        if !self.ours.load(Ordering::Relaxed) && self.lock.try_lock().is_ok() {
+            self.ours.store(true, Ordering::Relaxed);
+            self.taken_over.store(true, Ordering::Relaxed);
+        }
+        self.ours.load(Ordering::Relaxed)
+    }
+
+    /// Did this process take over since this was last asked?
+    #[must_use]
+    pub fn was_taken_over(&self) -> bool {
+        self.taken_over.swap(false, Ordering::Relaxed)
     }
 
     /// What it holds; none if nothing was kept yet.
@@ -124,12 +137,15 @@ impl DiskCopy {
     /// It cannot be read, or is not what was written.
     pub fn read(&self) -> Result<Option<Kept>, CopyError> {
         let Some(content) = self.read_file(CATALOG)? else { return Ok(None) };
+        // First of all: another program's copy is not a damaged one.
+        if !content.strip_prefix(FORMAT.as_bytes()).is_some_and(|rest| rest.starts_with(b"\n")) {
+            return Err(CopyError::Format);
+        }
         let (content, hash) = content.split_last_chunk::<32>().ok_or(CopyError::Damaged)?;
         if ContentHash::of(content) != ContentHash(*hash) {
             return Err(CopyError::Damaged);
         }
-        let rest = content.strip_prefix(FORMAT.as_bytes()).and_then(|rest| rest.strip_prefix(b"\n"));
-        let rest = rest.ok_or(CopyError::Format)?;
+        let rest = content.get(FORMAT.len() + 1..).ok_or(CopyError::Damaged)?;
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or(CopyError::Damaged)?;
         let (text, blobs) = rest.split_at(end);
         let contents: Contents = serde_json::from_slice(text)?;

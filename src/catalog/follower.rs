@@ -142,18 +142,21 @@ impl Follower {
         }
     }
 
-    /// A server that follows another one does not let us listen: then asking has to do.
+    /// A server that follows another one does not let us listen, nor does a pooler of transactions: then asking has to do.
     async fn listen(&self) -> Result<Option<Changes>, StoreError> {
         if !self.with.settings.notifications {
             return Ok(None);
         }
-        match self.access.store().listen().await {
+        let late = |_| StoreError::Timeout { seconds: MOST_TIME.as_secs() };
+        let store = self.access.store();
+        match tokio::time::timeout(MOST_TIME, store.listen()).await.map_err(late)? {
             Ok(changes) => Ok(Some(changes)),
-            Err(_) if self.access.store().is_replica().await? => {
-                tracing::info!("the database is a replica, which tells of no changes; it is asked for them");
+            Err(error) if error.is_away() && !store.is_replica().await? => Err(error),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::info!(error, "the database does not let us listen to changes; it is asked for them");
                 Ok(None)
             }
-            Err(error) => Err(error),
         }
     }
 
@@ -176,6 +179,7 @@ impl Follower {
         let heads = transaction.heads().await?;
         let changed = self.load_changed(&mut transaction, &catalog, &heads).await?;
         transaction.commit().await?;
+        let is_behind = is_behind(&catalog, &heads);
         let gone = gone(&catalog, &heads);
         let is_new = present.is_none() || !gone.is_empty() || !changed.is_empty();
         for id in &gone {
@@ -197,8 +201,11 @@ impl Follower {
         }
         self.with.metrics.database_answered();
         self.with.metrics.serving_copy(false);
-        self.with.live.heard(asked_at);
-        self.keep(is_new, asked_at);
+        // A replica that lags behind what is shown does not tell what was paused since.
+        if !is_behind {
+            self.with.live.heard(asked_at);
+            self.keep(is_new, asked_at);
+        }
         Ok(())
     }
 
@@ -240,13 +247,15 @@ impl Follower {
     fn keep(&self, is_new: bool, heard_at: Timestamp) {
         let Some(copy) = self.with.copy.clone().filter(|copy| copy.is_ours()) else { return };
         let keeping = self.keeping.clone();
-        keeping.owed.fetch_or(is_new, Ordering::Relaxed);
+        // What another process kept until now may be older.
+        keeping.owed.fetch_or(is_new || copy.was_taken_over(), Ordering::Relaxed);
         if !keeping.is_due(heard_at) || keeping.busy.swap(true, Ordering::Acquire) {
             return;
         }
+        // In this order: whatever is owed from here on is newer than what is kept now.
+        let is_new = keeping.owed.swap(false, Ordering::Relaxed);
         let Some(catalog) = self.with.live.get().clone() else { return };
         tokio::task::spawn_blocking(move || {
-            let is_new = keeping.owed.swap(false, Ordering::Relaxed);
             let written = match (is_new, catalog.installation()) {
                 (true, _) => copy.keep(&catalog, heard_at),
                 (false, Some(installation)) => copy.note(installation, heard_at),
@@ -278,10 +287,24 @@ async fn next(changes: Option<&mut Changes>) -> Result<(), StoreError> {
     }
 }
 
+/// Does the store know less of some stream than is shown?
+fn is_behind(catalog: &Catalog, heads: &[Head]) -> bool {
+    is_older(catalog, heads)
+        || heads.iter().any(|head| {
+            let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
+            shown.is_some_and(|shown| head.revision < shown.revision() && head.changed_at <= shown.changed_at())
+        })
+}
+
+/// Is all that the store knows older than the newest that is shown?
+fn is_older(catalog: &Catalog, heads: &[Head]) -> bool {
+    let shown = catalog.streams().map(|(_, entry)| entry.changed_at()).max();
+    heads.iter().map(|head| head.changed_at).max() < shown
+}
+
 /// The streams that are no more. A store that lags behind what is shown cannot tell.
 fn gone(catalog: &Catalog, heads: &[Head]) -> Vec<StreamId> {
-    let shown = catalog.streams().map(|(_, entry)| entry.changed_at()).max();
-    if heads.iter().map(|head| head.changed_at).max() < shown {
+    if is_older(catalog, heads) {
         return Vec::new();
     }
     let there: BTreeSet<&StreamId> = heads.iter().map(|head| &head.id).collect();

@@ -76,6 +76,8 @@ impl Pieces {
 
 /// Standings nest along a rollout, so that few are in use at a time; those of the past go when it gets crowded.
 const MOST_STANDINGS: usize = 64;
+/// A large stream's answers are large, each in up to three encodings: fewer of them are kept.
+const MOST_BYTES: usize = 16 << 20;
 
 impl Scope {
     pub(super) fn of(graph: Graph, render: &dyn Render) -> Self {
@@ -102,7 +104,8 @@ impl Scope {
         }
         let rendered = Arc::new(Rendered::new(render.whole(&self.graph, standing)));
         self.wholes.rcu(|wholes| {
-            let mut next = if wholes.len() < MOST_STANDINGS { HashMap::clone(wholes) } else { HashMap::new() };
+            let is_crowded = wholes.len() >= MOST_STANDINGS || wholes.len() * rendered.body.len() > MOST_BYTES;
+            let mut next = if is_crowded { HashMap::new() } else { HashMap::clone(wholes) };
             next.insert(standing.clone(), rendered.clone());
             next
         });

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, TryLockError},
 };
 
 /// The most payloads that are told apart.
@@ -79,7 +79,12 @@ pub struct Unknowns {
 impl UnknownPayloads {
     /// A poll brought this payload. Only what looks like a payload is kept: a node's id does not.
     pub fn count(&self, product: &str, stream: &str, arch: &str, scheme: &str, payload: &str) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A poll waits for nobody: what comes at the very same time is not counted.
+        let mut counts = match self.0.try_lock() {
+            Ok(counts) => counts,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         if looks_like_a_payload(payload) {
             counts.count([product, stream, arch, scheme, payload].map(ToOwned::to_owned));
         } else {

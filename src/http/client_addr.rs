@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -12,15 +12,21 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
-    let told = headers.get_all(FORWARDED_FOR).iter().rev().filter_map(|value| value.to_str().ok());
-    for told in told.flat_map(|value| value.rsplit(',')) {
+    // A line that cannot be read is an end as well: nobody knows who wrote what stands before it.
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev().map_while(|value| value.to_str().ok());
+    for told in lines.flat_map(|value| value.rsplit(',')) {
         if !is_trusted(&client) {
             break;
         }
-        let Ok(next) = told.trim().parse::<IpAddr>() else { break };
+        let Some(next) = address(told.trim()) else { break };
         client = next.to_canonical();
     }
     client
+}
+
+/// An address, which some proxies give with the port.
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 #[cfg(test)]
@@ -37,12 +43,15 @@ mod tests {
             ("10.0.0.1", &["203.0.113.9, 198.51.100.7, 10.9.9.9"], "198.51.100.7"),
             ("10.0.0.1", &["203.0.113.9", "198.51.100.7"], "198.51.100.7"),
             ("10.0.0.1", &["203.0.113.9, nonsense, 10.2.2.2"], "10.2.2.2"),
+            ("10.0.0.1", &["198.51.100.7:4711"], "198.51.100.7"),
+            ("10.0.0.1", &["[2001:db8::1]:443"], "2001:db8::1"),
+            ("10.0.0.1", &["198.51.100.7", "\u{ff}"], "10.0.0.1"),
             ("::ffff:10.0.0.1", &["2001:db8::1"], "2001:db8::1"),
             ("fd00::1", &["10.3.3.3"], "10.3.3.3"),
         ] {
             let mut headers = HeaderMap::new();
             for told in told {
-                headers.append(FORWARDED_FOR, told.parse().unwrap());
+                headers.append(FORWARDED_FOR, http::HeaderValue::from_bytes(told.as_bytes()).unwrap());
             }
             assert_eq!(
                 client_address(peer.parse().unwrap(), &headers, &trusted).to_string(),

@@ -12,6 +12,7 @@ use crate::{
     },
     store::{LostRace, Store, StoreError, Transaction, audit::Act, retrying, revisions::Record},
 };
+use jiff::SignedDuration;
 use thiserror::Error;
 
 /// Makes changes.
@@ -267,7 +268,9 @@ impl Manage {
         // What revisions hold must read back as it was.
         Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(ChangeError::Broken)?;
         let before = present.unwrap_or_else(|| Stream::empty(id.clone()));
-        let now = self.clock.now();
+        // Later than the one before, whatever the clocks of other processes say: time tells histories apart.
+        let just_after = head.changed_at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(head.changed_at);
+        let now = self.clock.now().max(just_after);
         stays_closed(&before, &next, now.into()).map_err(ChangeError::Closed)?;
         let revision = Revision(head.revision.0 + 1);
         transaction.save_stream(head.key, &before, &next, revision).await?;

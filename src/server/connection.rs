@@ -23,6 +23,7 @@ use tokio::{
     sync::watch,
     time::Instant,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 /// How connections are served.
@@ -108,8 +109,8 @@ impl Manners {
             }
             read.clear();
             let mut bytes = Buf::chain(answer.head.as_slice(), std::mem::take(&mut answer.body));
-            let sent = tokio::time::timeout(self.head_timeout, stream.write_all_buf(&mut bytes)).await;
-            if answer.last || !matches!(sent, Ok(Ok(()))) {
+            let sent = send(&mut stream, &mut bytes, self.head_timeout).await;
+            if answer.last || sent.is_err() {
                 return;
             }
             patience.as_mut().reset(Instant::now() + self.head_timeout);
@@ -132,6 +133,10 @@ impl Manners {
             async move { front.answer(request, peer).await }
         });
         let stopped = until(stopping);
+        // Who takes nothing of an answer for that long is cut off.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.head_timeout));
+        let stream = Box::pin(stream);
         // How a connection ends is the client's business: there is nobody to tell of an error.
         if is_http2 {
             let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
@@ -149,6 +154,16 @@ impl Manners {
             let _ = connection.await;
         }
     }
+}
+
+/// Sends all of it, as long as the client takes some now and then.
+pub(super) async fn send(stream: &mut TcpStream, bytes: &mut impl Buf, patience: Duration) -> io::Result<()> {
+    while bytes.has_remaining() {
+        if tokio::time::timeout(patience, stream.write_buf(bytes)).await?? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the word to stop. The sender going away means the same.

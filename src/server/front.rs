@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 use std::{
     convert::Infallible,
     net::IpAddr,
@@ -54,6 +55,13 @@ impl Front {
                 return Ok(response.map(|body| Either::Left(Full::new(body))));
             }
         }
+        // Polls in another guise: HEAD, or a product's name to be decoded.
+        let is_poll = percent_decode_str(request.uri().path()).decode_utf8_lossy().ends_with("/v1/graph");
+        if let Some(agents) = self.agents.as_ref().filter(|_| is_poll)
+            && self.throttle.as_ref().is_some_and(|throttle| !throttle.lets_in(peer, request.headers()))
+        {
+            return Ok(agents.refuse(&Refusal::TooMany).map(|body| Either::Left(Full::new(body))));
+        }
         let Some(place) = self.places.take() else {
             return Ok(ProblemKind::Overloaded.into_response().map(Either::Right));
         };
@@ -66,7 +74,7 @@ impl Front {
         let response = match answer.await {
             Ok(Ok(response)) => response,
             // Panics are caught before; what is left is a runtime that ends.
-            Err(_) => status_alone(StatusCode::SERVICE_UNAVAILABLE).map(Body::from),
+            Err(_) => ProblemKind::NotReady.into_response(),
         };
         Ok(response.map(Either::Right))
     }
@@ -109,6 +117,14 @@ fn status_alone(status: StatusCode) -> Response<Bytes> {
     response
 }
 
+/// Whom an address counts for: of IPv6 everybody has a whole network.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+    }
+}
+
 /// At most so many polls a second from one address.
 pub(super) struct Throttle {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
@@ -122,7 +138,7 @@ impl Throttle {
     }
 
     fn lets_in(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
-        self.limiter.check_key(&client_address(peer, headers, &self.trusted)).is_ok()
+        self.limiter.check_key(&network(client_address(peer, headers, &self.trusted))).is_ok()
     }
 
     /// Forgets, again and again, those who have not come for a while.

@@ -1,7 +1,7 @@
 //! Sockets, and the loops that accept from them.
 
 use super::{
-    connection::{Manners, until},
+    connection::{Manners, send, until},
     front::Front,
     places::{Place, Places},
     quick::{Left, answer_first},
@@ -110,7 +110,13 @@ impl Loop {
             }
             tokio::task::yield_now().await;
         }
-        while self.take_waiting(listener.get_ref(), &open).await {}
+        // Those who waited when the word came; whoever comes later finds another process, or nobody.
+        for _ in 0..usize::try_from(BACKLOG).unwrap_or(0) / TAKEN_AT_ONCE {
+            if !self.take_waiting(listener.get_ref(), &open).await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
         drop(listener);
         open.all_free().await;
         Ok(())
@@ -172,8 +178,8 @@ async fn go_on(
         Left::Nothing => return,
         Left::Serve(first) => first,
         Left::Send { rest, last } => {
-            let sent = tokio::time::timeout(manners.patience(), stream.write_all(&rest)).await;
-            if last || !matches!(sent, Ok(Ok(()))) {
+            let sent = send(&mut stream, &mut rest.as_slice(), manners.patience()).await;
+            if last || sent.is_err() {
                 return;
             }
             Bytes::new()

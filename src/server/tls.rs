@@ -56,24 +56,26 @@ impl Tls {
         loop {
             ticks.tick().await;
             let now = self.written_at();
-            if now != known {
+            // Files that are of no use yet are looked at again: they may be made readable, which no time tells.
+            if now != known && self.renew() {
                 known = now;
-                self.renew();
             }
         }
     }
 
-    fn renew(&self) {
+    fn renew(&self) -> bool {
         match read(&self.certificate, &self.key) {
             Ok(acceptor) => {
                 self.acceptor.store(Arc::new(acceptor));
                 tracing::info!("the certificate was renewed");
+                true
             }
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the new certificate is of no use; the old one is shown"
                 );
+                false
             }
         }
     }

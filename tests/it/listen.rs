@@ -236,6 +236,18 @@ async fn one_address_polls_as_often_as_it_may() {
     assert!(answers[..3].iter().all(|answer| *answer == (200, false)), "{answers:?}");
     assert!(answers.contains(&(429, true)), "{answers:?}");
     assert_eq!(poll("192.0.2.2").await, (200, false), "another one");
+    // In another guise it is a poll all the same.
+    let other = POLL.replace("/v1/graph", "/fedora%2Dcoreos/v1/graph");
+    for (method, path) in [(Method::HEAD, POLL), (Method::GET, other.as_str())] {
+        let answer = server.request(method, path).header("x-forwarded-for", "192.0.2.1").send().await.unwrap();
+        assert_eq!(answer.status(), 429, "{path}");
+    }
+    // Of IPv6 everybody has a whole network.
+    let mut networked = Vec::new();
+    for host in 0..20 {
+        networked.push(poll(&format!("2001:db8::{host}")).await);
+    }
+    assert!(networked.contains(&(429, true)), "{networked:?}");
     // What the client wrote itself does not count.
     assert_eq!(poll("192.0.2.9, 192.0.2.3").await, (200, false));
     server.stop().await;

@@ -8,7 +8,10 @@ use crate::support::{
     upstream::{self, Documents},
 };
 use jiff::SignedDuration;
-use lockkeeper::config::Settings;
+use lockkeeper::{
+    catalog::{CopyError, DiskCopy},
+    config::Settings,
+};
 use serde_json::json;
 use std::path::Path;
 
@@ -146,6 +149,16 @@ async fn a_copy_that_is_not_what_was_written_is_not_served() {
         assert_eq!(server.get(PATHS[0]).await.0, 503, "{what}");
         server.stop().await;
     }
+    // Another program's is told from a damaged one, whatever its hash.
+    let text = String::from_utf8_lossy(&good[..40]).lines().next().unwrap().to_owned();
+    let mut other = good[..good.len() - 32].to_vec();
+    other[text.len() - 1] += 1;
+    let hash = lockkeeper::domain::hash::ContentHash::of(&other);
+    other.extend_from_slice(&hash.0);
+    std::fs::write(&file, other).unwrap();
+    let copy = DiskCopy::open(&folder.path().join("catalog")).unwrap();
+    assert!(matches!(copy.read(), Err(CopyError::Format)));
+    drop(copy);
     for left in [0, 10, good.len() / 2, good.len() - 1] {
         std::fs::write(&file, &good[..left]).unwrap();
         let server = Server::start_alone(folder.path(), START, |_| {});
@@ -190,8 +203,25 @@ async fn a_store_that_lags_behind_takes_nothing_back() {
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
+    let heard_at = server.readiness().await["heard_at"].clone();
     server.at(START + HOUR);
-    eventually("it is asked again", async || server.readiness().await["heard_at"] == "2026-09-21T15:13:20Z").await;
+    // Whoever asks, asks again and again: after the third time, it has seen all of it.
+    let asked =
+        "select count(*) from pg_stat_activity where application_name = 'lockkeeper' and pid <> pg_backend_pid()
+        and datname = current_database() and query_start > $1";
+    for _ in 0..3 {
+        let now: jiff_sqlx::Timestamp =
+            sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut connection).await.unwrap();
+        let mut asking = database.connection().await;
+        loop {
+            let count: i64 = sqlx::query_scalar(asked).bind(now).fetch_one(&mut asking).await.unwrap();
+            if count > 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(server.readiness().await["heard_at"], heard_at, "it does not tell what was paused since");
     assert_eq!(server.revision("fedora-coreos/next").await, Some(2));
     assert_eq!(server.revision("fedora-coreos/stable").await, Some(1));
     server.stop().await;
@@ -212,4 +242,16 @@ async fn without_notifications_a_change_shows_all_the_same() {
         server.shows("fedora-coreos/stable", i64::try_from(count).unwrap()).await;
     }
     server.stop().await;
+}
+
+#[test]
+fn when_the_process_that_keeps_the_copy_ends_another_takes_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || DiskCopy::open(&folder.path().join("catalog")).unwrap();
+    let (first, second) = (open(), open());
+    assert!(first.is_ours() && !first.was_taken_over());
+    assert!(!second.is_ours());
+    drop(first);
+    assert!(second.is_ours() && second.was_taken_over(), "what was kept until then was another's");
+    assert!(second.is_ours() && !second.was_taken_over());
 }

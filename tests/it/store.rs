@@ -2,7 +2,7 @@
 
 use crate::support::{postgres::Database, upstream};
 use lockkeeper::{
-    clock::SystemClock,
+    clock::{ManualClock, SystemClock},
     domain::{
         diff::Diff,
         product::ProductName,
@@ -245,4 +245,22 @@ async fn a_change_that_lost_a_race_is_tried_again() {
     assert!(matches!(put(&manage, &stream).await, Outcome::Changed { revision: Revision(1), .. }));
     let tries: i64 = sqlx::query_scalar("select last_value from tries").fetch_one(&mut connection).await.unwrap();
     assert_eq!(tries, 3);
+}
+
+#[tokio::test]
+async fn a_later_revision_is_later_whatever_the_clocks_say() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    let at = |second| Arc::new(ManualClock::at(jiff::Timestamp::from_second(second).unwrap()));
+    let mut stream = Stream::empty(stable());
+    for (revision, second) in [(1, 2000), (2, 1000), (3, 1000), (4, 3000)] {
+        stream.arches.insert(lockkeeper::domain::arch::Arch::parse(&format!("a{revision}")).unwrap());
+        put(&Manage::new(store.clone(), at(second)), &stream).await;
+    }
+    let mut transaction = store.begin_read("test").await.unwrap();
+    let head = transaction.heads().await.unwrap().remove(0);
+    let records = transaction.revision_records(head.key).await.unwrap();
+    let times: Vec<_> = records.iter().map(|(_, record)| record.made_at).collect();
+    assert!(times.iter().zip(times.iter().skip(1)).all(|(earlier, later)| earlier < later), "{times:?}");
+    assert_eq!(times[3].as_second(), 3000);
 }
