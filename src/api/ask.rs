@@ -105,7 +105,8 @@ impl<T: Body> FromRequest<Api> for Write<T> {
         let Asked(terms) = Asked::<Terms>::from_request_parts(&mut parts, api).await?;
         let (expected, is_conditional) = expected(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
-        let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(Into::into);
+        let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        let request_id = request_id.filter(|id| id.len() <= MOST_KEY_BYTES).map(Into::into);
         // Routes that are nested see the end of it alone.
         let whole = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri.clone());
         let (method, uri) = (parts.method.clone(), whole.unwrap_or_else(|| parts.uri.clone()));

@@ -105,7 +105,12 @@ impl DiskCopy {
     /// It cannot be made or written to.
     pub fn open(folder: &Path) -> Result<Self, CopyError> {
         let failed = |source| CopyError::Io { path: folder.into(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        // Closed to others itself, but not what it is in: the private PostgreSQL has to reach its place below that.
+        folder.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
         let lock = File::create(folder.join("lock")).map_err(failed)?;
         let ours = match lock.try_lock() {
             Ok(()) => true,

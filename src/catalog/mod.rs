@@ -2,6 +2,7 @@
 //!
 //! Polls read this and nothing else. Must not live here: a protocol's words (it is handed a [`Render`]) or a rule.
 
+mod body_file;
 mod copy;
 mod entry;
 mod follower;
@@ -10,6 +11,7 @@ mod rendered;
 mod scope;
 mod streams;
 
+pub use body_file::BodyFile;
 pub use copy::{CopyError, DiskCopy};
 pub use entry::StreamEntry;
 pub use follower::{Backoff, Follower, Following};

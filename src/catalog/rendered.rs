@@ -1,5 +1,6 @@
 //! Answers as bytes.
 
+use super::body_file::BodyFile;
 use crate::domain::{
     graph::{Graph, Node},
     hash::ContentHash,
@@ -38,6 +39,7 @@ pub struct Rendered {
     pub tags: [Bytes; 3],
     gzip: OnceLock<Bytes>,
     zstd: OnceLock<Bytes>,
+    file: OnceLock<Option<BodyFile>>,
 }
 
 /// The best of gzip; of zstd, what is as small and still fast to make.
@@ -49,7 +51,12 @@ impl Rendered {
     pub fn new(body: Bytes) -> Self {
         let hash = ContentHash::of(&body);
         let tags = ["", "-gzip", "-zstd"].map(|coding| format!("\"{hash}{coding}\"").into());
-        Self { tags, body, gzip: OnceLock::new(), zstd: OnceLock::new() }
+        Self { tags, body, gzip: OnceLock::new(), zstd: OnceLock::new(), file: OnceLock::new() }
+    }
+
+    /// The bytes as they are, as a file, where that is worth it.
+    pub fn file(&self) -> Option<&BodyFile> {
+        self.file.get_or_init(|| BodyFile::of(&self.body)).as_ref()
     }
 
     /// The bytes in gzip.

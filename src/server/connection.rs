@@ -4,6 +4,7 @@ use super::{
     front::Front,
     places::Place,
     quick::{MOST_BYTES, Quick},
+    send::{send, send_file},
 };
 use crate::config::LimitSettings;
 use bytes::{Buf, Bytes};
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::watch,
     time::Instant,
@@ -108,8 +109,11 @@ impl Manners {
                 break;
             }
             read.clear();
-            let mut bytes = Buf::chain(answer.head.as_slice(), std::mem::take(&mut answer.body));
-            let sent = send(&mut stream, &mut bytes, self.head_timeout).await;
+            let (head, body) = (answer.head.as_slice(), std::mem::take(&mut answer.body));
+            let sent = match answer.file.take() {
+                Some(file) => send_file(&stream, head, file.file(), body.len(), self.head_timeout).await,
+                None => send(&mut stream, &mut Buf::chain(head, body), self.head_timeout).await,
+            };
             if answer.last || sent.is_err() {
                 return;
             }
@@ -154,16 +158,6 @@ impl Manners {
             let _ = connection.await;
         }
     }
-}
-
-/// Sends all of it, as long as the client takes some now and then.
-pub(super) async fn send(stream: &mut TcpStream, bytes: &mut impl Buf, patience: Duration) -> io::Result<()> {
-    while bytes.has_remaining() {
-        if tokio::time::timeout(patience, stream.write_buf(bytes)).await?? == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-    }
-    Ok(())
 }
 
 /// Waits for the word to stop. The sender going away means the same.

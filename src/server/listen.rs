@@ -1,10 +1,11 @@
 //! Sockets, and the loops that accept from them.
 
 use super::{
-    connection::{Manners, send, until},
+    connection::{Manners, until},
     front::Front,
     places::{Place, Places},
     quick::{Left, answer_first},
+    send::send,
     tls::Tls,
 };
 use bytes::Bytes;

@@ -7,6 +7,7 @@ mod listen;
 mod places;
 mod quick;
 mod seed;
+mod send;
 mod service;
 mod status;
 mod tls;

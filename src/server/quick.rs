@@ -5,6 +5,7 @@
 //! more than this, no task and no registration with the kernel.
 
 use super::front::{Asked, Front};
+use crate::catalog::BodyFile;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{
@@ -64,6 +65,8 @@ pub(super) fn answer_first(front: &Front, stream: &mut TcpStream, peer: IpAddr, 
 pub(super) struct Quick {
     pub(super) head: Vec<u8>,
     pub(super) body: Bytes,
+    /// The same as a file, where there is one.
+    pub(super) file: Option<BodyFile>,
     /// Is it the last of its connection?
     pub(super) last: bool,
     /// A second, and how headers say it.
@@ -78,13 +81,14 @@ impl Quick {
         let (path, query) =
             poll.target.split_once('?').map_or((poll.target, None), |(path, query)| (path, Some(query)));
         let asked = Asked { path, query, headers: &poll.headers, peer };
-        let Some(response) = front.poll(&asked) else { return false };
+        let Some(mut response) = front.poll(&asked) else { return false };
         self.last = poll.last || crowded;
         let now = front.clock.now();
         if self.date.0 != now.as_second() || self.date.1.is_empty() {
             self.date = (now.as_second(), httpdate::fmt_http_date(now.into()));
         }
         self.write_head(&response);
+        self.file = response.extensions_mut().remove();
         self.body = response.into_body();
         true
     }

@@ -36,7 +36,7 @@ async fn killed_anywhere_it_comes_up_with_every_acknowledged_revision() {
         // Imports go on until something was killed.
         let mut count = 3 + round as usize * 40;
         let after = Duration::from_micros(u64::from(random.next_u32() % 400_000));
-        let kill_time = tokio::time::Instant::now() + after;
+        let mut kill_time = tokio::time::Instant::now() + after;
         loop {
             count += 1;
             upstream::plain(count).write(&from, "stable");
@@ -48,7 +48,13 @@ async fn killed_anywhere_it_comes_up_with_every_acknowledged_revision() {
                     match victim {
                         0 => kill_9(i32::try_from(importing.id().unwrap()).unwrap()),
                         1 => { kill_9(i32::try_from(service.id()).unwrap()); service_lives = false; }
-                        _ => kill_9(postmaster(&data_dir)),
+                        // A service that starts from its copy is ready before its database is.
+                        _ => if let Some(pid) = postmaster(&data_dir) {
+                            kill_9(pid);
+                        } else {
+                            killed_import = false;
+                            kill_time += Duration::from_millis(10);
+                        },
                     }
                 }
                 _ = importing.wait() => {}
@@ -114,9 +120,10 @@ fn revision(output: &Output) -> i64 {
     words.split("revision ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
 }
 
-fn postmaster(data_dir: &Path) -> i32 {
-    let file = std::fs::read_to_string(data_dir.join("postgres/cluster/postmaster.pid")).unwrap();
-    file.lines().next().unwrap().parse().unwrap()
+/// What the server wrote of itself, once it did.
+fn postmaster(data_dir: &Path) -> Option<i32> {
+    let file = std::fs::read_to_string(data_dir.join("postgres/cluster/postmaster.pid")).ok()?;
+    file.lines().next()?.parse().ok()
 }
 
 fn terminate(child: &Child) {

@@ -13,7 +13,7 @@ use lockkeeper::{
     config::Settings,
 };
 use serde_json::json;
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt, path::Path};
 
 /// When the rollout of the newest release starts; it takes 100 hours.
 const START: i64 = 1_790_000_000;
@@ -242,6 +242,19 @@ async fn without_notifications_a_change_shows_all_the_same() {
         server.shows("fedora-coreos/stable", i64::try_from(count).unwrap()).await;
     }
     server.stop().await;
+}
+
+#[test]
+fn the_folder_of_the_copy_is_closed_to_others_and_what_it_is_in_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, mode) =
+        (folder.path().join("data"), |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777);
+    std::fs::create_dir(folder.path().join("like")).unwrap();
+    for _ in 0..2 {
+        DiskCopy::open(&data.join("catalog")).unwrap();
+        assert_eq!(mode(&data), mode(&folder.path().join("like")));
+        assert_eq!(mode(&data.join("catalog")), 0o700);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One poll, from its request to its response. It takes no lock and waits for nothing.
 
 use super::{Answer, Query, Refusal, answer, represent::represent, routes::Agents};
+use crate::catalog::Rendered;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 
@@ -26,7 +27,7 @@ impl Agents {
             Ok(answer) => {
                 self.metrics.poll(answer.kind());
                 told(match answer {
-                    Answer::Whole(rendered) | Answer::Unknown(rendered) => represent(&rendered, None, headers),
+                    Answer::Whole(rendered) | Answer::Unknown(rendered) => whole(&rendered, headers),
                     answer => Response::new(answer.body()),
                 })
             }
@@ -60,6 +61,16 @@ impl Agents {
         }
         Ok(answer)
     }
+}
+
+/// As it is, it is at hand as a file too, for whoever can send that.
+fn whole(rendered: &Rendered, headers: &HeaderMap) -> Response<Bytes> {
+    let mut response = represent(rendered, None, headers);
+    let as_it_is = !response.headers().contains_key(header::CONTENT_ENCODING) && !response.body().is_empty();
+    if let Some(file) = rendered.file().filter(|_| as_it_is) {
+        response.extensions_mut().insert(file.clone());
+    }
+    response
 }
 
 fn told(mut response: Response<Bytes>) -> Response<Bytes> {
