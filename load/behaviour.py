@@ -48,7 +48,7 @@ def rebuild(bench):
 
 def rebuilds(server):
     """Seconds and count so far."""
-    return [server.metric(f"lockkeeper_catalog_rebuild_seconds_{part}") for part in ("sum", "count")]
+    return [server.metric(f"lockkeeper_catalog_rebuild_duration_seconds_{part}") for part in ("sum", "count")]
 
 
 def memory(bench):

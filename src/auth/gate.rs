@@ -11,11 +11,12 @@ use crate::{
     config::{AnonymousRole, ApiSettings, AuthSettings},
     store::Store,
 };
+use std::sync::Arc;
 
 /// Checks every token.
 pub struct Gate {
     tokens: Tokens,
-    issuers: Issuers,
+    issuers: Arc<Issuers>,
     anonymous: Option<Identity>,
 }
 
@@ -25,7 +26,7 @@ impl Gate {
     /// # Errors
     /// A setting names a role or streams that there are not.
     pub fn of(store: Store, auth: &AuthSettings, api: &ApiSettings, clock: SharedClock) -> Result<Self, IssuerError> {
-        let issuers = Issuers::of(auth, &clock)?;
+        let issuers = Arc::new(Issuers::of(auth, &clock)?);
         let anonymous = api.anonymous_role.map(|role| {
             let role = match role {
                 AnonymousRole::Viewer => Role::Viewer,
@@ -50,6 +51,12 @@ impl Gate {
     #[must_use]
     pub fn anonymous(&self) -> Option<Identity> {
         self.anonymous.clone()
+    }
+
+    /// Who vouches for tokens besides us.
+    #[must_use]
+    pub fn issuers(&self) -> Arc<Issuers> {
+        Arc::clone(&self.issuers)
     }
 
     /// Tokens of our own.

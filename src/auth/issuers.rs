@@ -70,6 +70,11 @@ impl Issuers {
             None => Ok(None),
         }
     }
+
+    /// When the keys of each issuer were fetched, if that went well once.
+    pub fn fetched(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.0.iter().filter_map(|(name, issuer)| Some((name.as_str(), issuer.keys.fetched_at()?)))
+    }
 }
 
 impl Issuer {

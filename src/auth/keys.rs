@@ -1,7 +1,7 @@
 //! The public keys of an issuer: fetched, kept, fetched again.
 
 use super::error::AuthError;
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, telemetry::carried};
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{
@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::Instrument;
 
 /// How long after one attempt to fetch keys the next may follow.
 const BETWEEN_ATTEMPTS: SignedDuration = SignedDuration::from_secs(30);
@@ -87,6 +88,11 @@ impl Keys {
         kept.find(header).ok_or(if has_failed { AuthError::Unreachable } else { AuthError::Foreign })
     }
 
+    /// When those that are kept were fetched.
+    pub(super) fn fetched_at(&self) -> Option<Timestamp> {
+        self.kept.load().fetched_at
+    }
+
     fn fresh(&self, header: &Header) -> Option<DecodingKey> {
         let kept = self.kept.load();
         if kept.is_younger_than(self.refresh, self.clock.now()) { kept.find(header) } else { None }
@@ -102,7 +108,7 @@ impl Keys {
         *attempt = Attempt { at: Some(now), failed: true };
         // On its own, so that whoever goes away meanwhile does not use the attempt up.
         let keys = Arc::clone(self);
-        tokio::spawn(async move { keys.attempt(attempt, now).await }).await.unwrap_or(true)
+        tokio::spawn(async move { keys.attempt(attempt, now).await }.in_current_span()).await.unwrap_or(true)
     }
 
     async fn attempt(&self, mut attempt: OwnedMutexGuard<Attempt>, now: Timestamp) -> bool {
@@ -142,7 +148,11 @@ impl Keys {
     }
 
     async fn get<T: for<'de> Deserialize<'de>>(&self, place: &reqwest::Url) -> Result<T, FetchError> {
-        let mut response = self.client.get(place.clone()).send().await.map_err(FetchError::Http)?;
+        let mut request = self.client.get(place.clone());
+        if let Some(trace) = carried() {
+            request = request.header("traceparent", trace);
+        }
+        let mut response = request.send().await.map_err(FetchError::Http)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(FetchError::Status(response.status().as_u16()));
         }

@@ -6,7 +6,7 @@ use crate::{
     config::CatalogSettings,
     domain::stream::{Revision, StreamId},
     store::{Access, State, StoreError, Transaction, signal::Changes, streams::Head},
-    telemetry::Metrics,
+    telemetry::{Metrics, follow},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -18,6 +18,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tracing::{Instrument, Span};
 
 /// What following takes besides the store.
 pub struct Following {
@@ -45,7 +46,6 @@ impl Following {
                 // A clock that was ahead once must not put off the freeze.
                 let heard_at = kept.heard_at.min(self.clock.now());
                 for state in kept.states {
-                    self.metrics.stream_loaded(&state.stream.id, state.revision.0);
                     catalog.insert(state, &*self.render);
                 }
                 tracing::warn!(%heard_at, "serving the copy on disk until the database is heard of");
@@ -133,11 +133,12 @@ impl Follower {
     async fn follow(&self) -> Result<Infallible, StoreError> {
         // Listen first: a change between reading and listening would be missed.
         let mut changes = self.listen().await?;
+        let mut trace = String::new();
         loop {
-            self.refresh().await?;
-            tokio::select! {
+            self.refresh().instrument(swap(&trace)).await?;
+            trace = tokio::select! {
                 heard = next(changes.as_mut()) => heard?,
-                () = tokio::time::sleep(self.with.settings.interval()) => {}
+                () = tokio::time::sleep(self.with.settings.interval()) => String::new(),
             }
         }
     }
@@ -188,11 +189,12 @@ impl Follower {
         for state in changed {
             let (id, revision) = (state.stream.id.clone(), state.revision);
             let render = self.with.render.clone();
+            let rendering = Instant::now();
             let built = tokio::task::spawn_blocking(move || StreamEntry::of(state, &*render)).await;
             // The rules do not panic; if one did, the stream keeps its last state and the next round tries again.
             let Ok(entry) = built else { continue };
+            self.with.metrics.catalog_rendered(rendering.elapsed());
             tracing::info!(stream = %id, revision = %revision, releases = entry.releases(), "a stream was loaded");
-            self.with.metrics.stream_loaded(&id, revision.0);
             catalog.insert_entry(id, entry);
         }
         if is_new {
@@ -239,7 +241,7 @@ impl Follower {
         if broken.insert(head.id.clone(), head.revision) != Some(head.revision) {
             let error = error as &dyn std::error::Error;
             tracing::error!(error, stream = %head.id, revision = %head.revision, "a stream cannot be read and stays as it was");
-            self.with.metrics.stream_broken(&head.id);
+            self.with.metrics.stream_broken(head.id.product.as_str(), head.id.stream.as_str());
         }
     }
 
@@ -280,7 +282,17 @@ impl Keeping {
     }
 }
 
-async fn next(changes: Option<&mut Changes>) -> Result<(), StoreError> {
+/// The last part of the trace of a change, wherever that began. What is asked for by the clock is part of none.
+fn swap(trace: &str) -> Span {
+    if trace.is_empty() {
+        return Span::none();
+    }
+    let span = tracing::info_span!("swap the catalog", otel.kind = "consumer");
+    follow(&span, trace);
+    span
+}
+
+async fn next(changes: Option<&mut Changes>) -> Result<String, StoreError> {
     match changes {
         Some(changes) => changes.next().await,
         None => std::future::pending().await,

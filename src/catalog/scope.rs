@@ -1,12 +1,18 @@
 //! One scope: its graph, and answers made ahead.
 
 use super::rendered::{Piece, Render, Rendered};
-use crate::domain::{
-    graph::{Graph, NodeIndex},
-    standing::{Place, Standing},
+use crate::{
+    domain::{
+        graph::{Graph, NodeIndex},
+        standing::{Place, Standing},
+    },
+    telemetry::PollTally,
 };
 use arc_swap::ArcSwap;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 /// One graph, its releases ready to be put into answers, and its answers by what they hold back.
 #[derive(Debug)]
@@ -14,6 +20,7 @@ pub struct Scope {
     graph: Graph,
     pieces: Pieces,
     wholes: ArcSwap<HashMap<Standing, Arc<Rendered>>>,
+    tally: OnceLock<Arc<PollTally>>,
 }
 
 /// All pieces in one text, so that few lines of memory are touched for one.
@@ -81,13 +88,18 @@ const MOST_BYTES: usize = 16 << 20;
 
 impl Scope {
     pub(super) fn of(graph: Graph, render: &dyn Render) -> Self {
-        Self { pieces: Pieces::of(&graph, render), graph, wholes: ArcSwap::default() }
+        Self { pieces: Pieces::of(&graph, render), graph, wholes: ArcSwap::default(), tally: OnceLock::new() }
     }
 
     /// The graph.
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Where the polls of this scope are counted, looked up when the first one comes.
+    pub fn tally(&self, find: impl FnOnce() -> Arc<PollTally>) -> &PollTally {
+        self.tally.get_or_init(find)
     }
 
     /// A release as somebody in this place sees it.

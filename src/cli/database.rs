@@ -22,6 +22,8 @@ use tokio::signal::unix::SignalKind;
 pub(super) enum Database {
     /// Runs a command with `DATABASE_URL` set; a private PostgreSQL runs as long as the command does
     Exec(Exec),
+    /// Brings the schema up to date; several at once queue
+    Migrate(Migrate),
     /// Compares what is stored with its history: every revision there, the newest equal to the rows
     Check(Check),
 }
@@ -31,6 +33,7 @@ impl Database {
         match self {
             Self::Exec(exec) => exec.run(),
             Self::Check(check) => check.run(),
+            Self::Migrate(migrate) => migrate.run(),
         }
     }
 }
@@ -76,6 +79,21 @@ async fn wait_for(mut command: tokio::process::Command, stop: &mut Stop) -> std:
             // A command that just ended needs none.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Migrate {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = self.common.settings(Flags::default())?;
+        runtime()?.block_on(with_database(&settings, async |access| Ok(access.store().migrate().await?)))?;
+        say("the schema is up to date".to_owned());
+        Ok(ExitCode::SUCCESS)
     }
 }
 

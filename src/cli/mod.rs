@@ -10,6 +10,7 @@ mod import;
 mod options;
 mod output;
 mod serve;
+mod supervisor;
 mod token;
 
 pub use commands::run;

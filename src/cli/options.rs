@@ -3,7 +3,7 @@
 use crate::store::Access;
 use crate::{
     config::{Flags, LogFormat, Settings, Sources, load},
-    telemetry::{LogShape, start_logs},
+    telemetry::{LogShape, Otlp, Telling, start_logs},
 };
 use anyhow::Context;
 use clap::Args;
@@ -24,15 +24,31 @@ pub(super) struct Common {
 impl Common {
     /// The settings; logs start by them.
     pub(super) fn settings(&self, flags: Flags) -> anyhow::Result<Settings> {
-        let flags = Flags { data_dir: self.data_dir.clone(), ..flags };
-        let settings = load(&Sources { file: self.config.clone(), flags })?;
-        let shape = match settings.log.format {
-            LogFormat::Text => LogShape::Text,
-            LogFormat::Json => LogShape::Json,
-        };
-        start_logs(shape, settings.log.filter.parse().context("log.filter")?);
+        let settings = self.load(flags)?;
+        // Nothing is sent to a collector by what runs for a moment.
+        let _ = start(&settings, None)?;
         Ok(settings)
     }
+
+    /// The same for what runs long: what is logged and traced is sent to a collector too, if there is one.
+    pub(super) fn told_settings(&self, flags: Flags) -> anyhow::Result<(Settings, Telling)> {
+        let settings = self.load(flags)?;
+        let telling = start(&settings, settings.telemetry.otlp().as_ref())?;
+        Ok((settings, telling))
+    }
+
+    fn load(&self, flags: Flags) -> anyhow::Result<Settings> {
+        let flags = Flags { data_dir: self.data_dir.clone(), ..flags };
+        Ok(load(&Sources { file: self.config.clone(), flags })?)
+    }
+}
+
+fn start(settings: &Settings, otlp: Option<&Otlp>) -> anyhow::Result<Telling> {
+    let shape = match settings.log.format {
+        LogFormat::Text => LogShape::Text,
+        LogFormat::Json => LogShape::Json,
+    };
+    Ok(start_logs(shape, settings.log.filter.parse().context("log.filter")?, otlp)?)
 }
 
 /// What commands run on.

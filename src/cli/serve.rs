@@ -1,7 +1,10 @@
 //! `lockkeeper serve`
 
-use super::options::{Common, runtime};
-use super::output::say;
+use super::{
+    options::{Common, runtime},
+    output::say,
+    supervisor,
+};
 use crate::{clock::SystemClock, config::Flags, server::Service};
 use anyhow::Context;
 use clap::Args;
@@ -29,7 +32,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = self.common.settings(Flags {
+        let (settings, _telling) = self.common.told_settings(Flags {
             listen: self.listen,
             streams_dir: self.streams_dir,
             offer_synthetic: self.offer_synthetic,
@@ -46,21 +49,28 @@ impl Serve {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
+                supervisor::stopping();
             };
+            let watched = tokio::spawn(supervisor::keep_telling());
             let ready = move || {
                 tracing::info!("ready");
+                supervisor::ready();
                 if hints {
                     hint(agents, status);
                 }
             };
-            service.run(stop, ready).await?;
+            let ended = service.run(stop, ready).await;
+            watched.abort();
+            ended?;
             Ok(ExitCode::SUCCESS)
         })
     }
 }
 
-fn hint(agents: SocketAddr, status: SocketAddr) {
-    say(format!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'"));
+fn hint(agents: Option<SocketAddr>, status: SocketAddr) {
+    if let Some(agents) = agents {
+        say(format!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'"));
+    }
     say(format!("  curl http://{status}/healthz/ready"));
     say("  lockkeeper import fcos --from DIR    # in another shell; DIR laid out as Fedora CoreOS's metadata"
         .to_string());

@@ -17,11 +17,19 @@ pub struct DatabaseSettings {
     pub max_connections: u32,
     /// How long to wait for a connection.
     pub connect_timeout: SignedDuration,
+    /// Bring the schema up to date; otherwise wait until somebody else did.
+    pub migrate: bool,
 }
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { url: None, postgres_bin: None, max_connections: 10, connect_timeout: SignedDuration::from_secs(5) }
+        Self {
+            url: None,
+            postgres_bin: None,
+            max_connections: 10,
+            connect_timeout: SignedDuration::from_secs(5),
+            migrate: true,
+        }
     }
 }
 

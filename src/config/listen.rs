@@ -8,9 +8,9 @@ use std::{collections::BTreeSet, net::SocketAddr};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenSettings {
-    /// For the agents on the nodes.
+    /// For the agents on the nodes; `off` to answer none.
     pub agents: Option<String>,
-    /// For release managers.
+    /// For release managers; `off` to answer none.
     pub managers: Option<String>,
     /// For health checks and metrics.
     pub status: Option<String>,
@@ -19,13 +19,15 @@ pub struct ListenSettings {
 /// Where to listen for whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listeners {
-    /// For the agents on the nodes.
-    pub agents: SocketAddr,
-    /// For release managers.
-    pub managers: SocketAddr,
+    /// For the agents on the nodes, if they are answered.
+    pub agents: Option<SocketAddr>,
+    /// For release managers, if they are answered.
+    pub managers: Option<SocketAddr>,
     /// For health checks and metrics.
     pub status: SocketAddr,
 }
+
+const OFF: &str = "off";
 
 impl ListenSettings {
     pub(super) fn resolve(&self, common: &str) -> Result<Listeners, ConfigError> {
@@ -34,16 +36,27 @@ impl ListenSettings {
                 || ConfigError::value(setting, &format!("is {text:?}, not an address such as 127.0.0.1:8080"));
             text.parse().map_err(|_| problem())
         };
-        let common_address = parse("listen", common)?;
-        let own = |setting: &str, text: &Option<String>| match text {
+        let common = parse("listen", common)?;
+        let own = |setting: &str, text: Option<&str>| match text {
             Some(text) => parse(setting, text),
-            None => Ok(common_address),
+            None => Ok(common),
         };
-        Ok(Listeners {
-            agents: own("listeners.agents", &self.agents)?,
-            managers: own("listeners.managers", &self.managers)?,
-            status: own("listeners.status", &self.status)?,
-        })
+        let unless_off = |setting: &str, text: Option<&str>| match text {
+            Some(OFF) => Ok(None),
+            text => own(setting, text).map(Some),
+        };
+        let listeners = Listeners {
+            agents: unless_off("listeners.agents", self.agents.as_deref())?,
+            managers: unless_off("listeners.managers", self.managers.as_deref())?,
+            status: own("listeners.status", self.status.as_deref())?,
+        };
+        if (listeners.agents, listeners.managers) == (None, None) {
+            return Err(ConfigError::value(
+                "listeners",
+                "leaves nobody to be answered: agents and managers are both off",
+            ));
+        }
+        Ok(listeners)
     }
 }
 
@@ -51,6 +64,6 @@ impl Listeners {
     /// The addresses, each once.
     #[must_use]
     pub fn addresses(&self) -> BTreeSet<SocketAddr> {
-        BTreeSet::from([self.agents, self.managers, self.status])
+        [self.agents, self.managers, Some(self.status)].into_iter().flatten().collect()
     }
 }

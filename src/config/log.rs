@@ -11,7 +11,7 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// What is logged, in the words of `tracing`: `info`, or `warn,lockkeeper::catalog=debug`.
     pub filter: String,
-    /// The share of the requests, 0 to 1, that are logged a line each.
+    /// The share of the agents' requests, 0 to 1, that are logged a line each; those of release managers all are.
     pub access_share: f64,
 }
 

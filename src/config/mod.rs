@@ -15,6 +15,7 @@ mod listen;
 mod load;
 mod log;
 mod settings;
+mod telemetry;
 mod tls;
 
 pub use api::{AnonymousRole, ApiSettings};
@@ -29,4 +30,5 @@ pub use listen::{ListenSettings, Listeners};
 pub use load::{Flags, Sources, load};
 pub use log::{LogFormat, LogSettings};
 pub use settings::Settings;
+pub use telemetry::TelemetrySettings;
 pub use tls::TlsSettings;

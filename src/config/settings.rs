@@ -10,6 +10,7 @@ use super::{
     limits::LimitSettings,
     listen::{ListenSettings, Listeners},
     log::LogSettings,
+    telemetry::TelemetrySettings,
     tls::TlsSettings,
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub offer_synthetic: bool,
     /// How long requests in flight have to finish after a signal to stop.
     pub shutdown_grace: jiff::SignedDuration,
+    /// How long readiness says no, after a signal to stop, before connections are closed.
+    pub drain_delay: jiff::SignedDuration,
     /// The database.
     pub database: DatabaseSettings,
     /// The copy of everything in memory.
@@ -47,6 +50,8 @@ pub struct Settings {
     pub api: ApiSettings,
     /// Logs.
     pub log: LogSettings,
+    /// Metrics and traces.
+    pub telemetry: TelemetrySettings,
 }
 
 impl Default for Settings {
@@ -58,6 +63,7 @@ impl Default for Settings {
             listeners: ListenSettings::default(),
             offer_synthetic: false,
             shutdown_grace: jiff::SignedDuration::from_secs(30),
+            drain_delay: jiff::SignedDuration::ZERO,
             database: DatabaseSettings::default(),
             catalog: CatalogSettings::default(),
             fcos: FcosSettings::default(),
@@ -66,6 +72,7 @@ impl Default for Settings {
             auth: AuthSettings::default(),
             api: ApiSettings::default(),
             log: LogSettings::default(),
+            telemetry: TelemetrySettings::default(),
         }
     }
 }
@@ -78,13 +85,17 @@ impl Settings {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.listeners()?;
         positive("shutdown_grace", self.shutdown_grace)?;
+        if self.drain_delay.is_negative() {
+            return Err(ConfigError::value("drain_delay", "has to be positive or 0s"));
+        }
         self.database.validate()?;
         self.catalog.validate()?;
         self.fcos.validate()?;
         self.limits.validate()?;
         self.tls.validate()?;
         self.auth.validate()?;
-        self.log.validate()
+        self.log.validate()?;
+        self.telemetry.validate()
     }
 
     /// Where to listen for whom.

@@ -85,15 +85,27 @@ impl Graph {
         asker: &'a Asker<'a>,
         now: Epoch,
     ) -> impl Iterator<Item = (NodeIndex, Place)> + 'a {
-        let placed = self.targets(from).filter_map(move |target| {
-            let place = self.place(self.node(target)?, asker, now);
-            Some((target, place))
-        });
-        placed.filter(|(_, place)| !place.held_back)
+        self.placed_targets(from, asker, now).filter(|(_, place)| !place.held_back)
+    }
+
+    /// The releases to which a node on `from` may go now or later, and where it stands towards each.
+    pub fn placed_targets<'a>(
+        &'a self,
+        from: NodeIndex,
+        asker: &'a Asker<'a>,
+        now: Epoch,
+    ) -> impl Iterator<Item = (NodeIndex, Place)> + 'a {
+        self.targets(from).filter_map(move |target| Some((target, self.place(self.node(target)?, asker, now))))
     }
 }
 
 impl Standing {
+    /// Is anything held back?
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        self.0.iter().any(|number| Place::of_number(*number).held_back)
+    }
+
     fn place(&self, node: &Node) -> Option<Place> {
         self.0.get(node.gate?).copied().map(Place::of_number)
     }

@@ -10,6 +10,9 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
+    /// Logs every request.
+    pub const ALL: Self = Self { share: 1.0 };
+
     /// Logs this share, 0 to 1.
     #[must_use]
     pub fn of(share: f64) -> Self {
@@ -27,9 +30,9 @@ impl AccessLog {
         tracing::info!(
             target: "lockkeeper::access",
             {
-                http.method = %method,
+                http.request.method = %method,
                 url.path = path,
-                http.status = status.as_u16(),
+                http.response.status_code = status.as_u16(),
                 duration_ms = took.as_secs_f64() * 1000.0,
                 share = self.share,
             },

@@ -1,6 +1,6 @@
 //! The database's side of the service: opened, prepared, followed, closed.
 
-use super::{seed, service::ServeError};
+use super::{seed, service::ServeError, watch};
 use crate::{
     api::Api,
     auth::Gate,
@@ -49,16 +49,20 @@ impl Database {
             }
         };
         let access = Arc::new(opened);
-        let clock = &self.following.clock;
+        let (clock, metrics) = (self.following.clock.clone(), self.following.metrics.clone());
         let manage = Manage::new(access.store().clone(), clock.clone());
         let gate = Gate::of(access.store().clone(), &self.auth, &self.api, clock.clone())?;
+        watch::issuers(&metrics, gate.issuers(), &clock);
         let backoff = Backoff::from(self.following.settings.interval());
         let follower = Follower::new(access.clone(), self.following);
         let work = async {
-            seed::prepare(&access, &manage, &self.documents, &follower, backoff).await;
+            seed::prepare(&access, &manage, &self.documents, self.settings.migrate, &follower, backoff).await;
             self.managers.open(manage.clone(), gate);
             ready();
-            follower.follow_for_ever().await;
+            tokio::select! {
+                () = follower.follow_for_ever() => {}
+                () = watch::database(&metrics, access.store(), &clock) => {}
+            }
         };
         tokio::select! {
             () = &mut stopped => {}
@@ -75,7 +79,7 @@ impl Database {
     async fn open(&self) -> Result<Access, AccessError> {
         let mut backoff = Backoff::from(self.following.settings.interval());
         loop {
-            match Access::open(&self.settings, &self.data_dir).await {
+            match Access::metered(&self.settings, &self.data_dir, self.following.metrics.clone()).await {
                 Err(error) if self.following.live.get().is_some() => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,

@@ -6,7 +6,7 @@ use crate::{
     config::LimitSettings,
     http::{access::AccessLog, client_addr::client_address, problem::ProblemKind},
     protocol::fcos::{Refusal, routes::Agents},
-    telemetry::Metrics,
+    telemetry::{Metrics, is_traced},
 };
 use axum::{Router, body::Body, response::IntoResponse};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -43,6 +43,9 @@ pub(super) struct Front {
     pub(super) throttle: Option<Arc<Throttle>>,
 }
 
+/// Where a request says which trace it is part of.
+pub(super) const TRACEPARENT: &str = "traceparent";
+
 impl Front {
     pub(super) async fn answer(
         &self,
@@ -51,7 +54,10 @@ impl Front {
     ) -> Result<Response<Answer>, Infallible> {
         if *request.method() == Method::GET {
             let (uri, headers) = (request.uri(), request.headers());
-            if let Some(response) = self.poll(&Asked { path: uri.path(), query: uri.query(), headers, peer }) {
+            // Who wants a poll traced gets it from the routes.
+            if !headers.get(TRACEPARENT).is_some_and(|parent| is_traced(parent.as_bytes()))
+                && let Some(response) = self.poll(&Asked { path: uri.path(), query: uri.query(), headers, peer })
+            {
                 return Ok(response.map(|body| Either::Left(Full::new(body))));
             }
         }
@@ -83,7 +89,7 @@ impl Front {
     pub(super) fn poll(&self, asked: &Asked<'_>) -> Option<Response<Bytes>> {
         let agents = self.agents.as_ref()?;
         let product = agents.polled_product(asked.path)?;
-        let started = self.access.wants_next().then(Instant::now);
+        let (started, logged) = (Instant::now(), self.access.wants_next());
         let answer = || match &self.throttle {
             Some(throttle) if !throttle.lets_in(asked.peer, asked.headers) => agents.refuse(&Refusal::TooMany),
             _ => agents.poll(product, asked.query, asked.headers),
@@ -94,9 +100,10 @@ impl Front {
             status_alone(StatusCode::INTERNAL_SERVER_ERROR)
         });
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        self.metrics.poll_request(response.status().as_u16());
-        if let Some(started) = started {
-            self.access.write(&Method::GET, asked.path, response.status(), started.elapsed());
+        let (status, took) = (response.status(), started.elapsed());
+        self.metrics.poll_request(status.as_u16(), took);
+        if logged {
+            self.access.write(&Method::GET, asked.path, status, took);
         }
         Some(response)
     }

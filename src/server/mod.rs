@@ -3,6 +3,7 @@
 mod connection;
 mod database;
 mod front;
+mod fronts;
 mod listen;
 mod places;
 mod quick;
@@ -11,6 +12,7 @@ mod send;
 mod service;
 mod status;
 mod tls;
+mod watch;
 
 pub use service::{ServeError, Service};
 pub use tls::TlsError;

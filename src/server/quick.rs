@@ -4,8 +4,8 @@
 //! Agents open a connection for every poll. The first request is answered as soon as it is accepted; whoever closes then needs no
 //! more than this, no task and no registration with the kernel.
 
-use super::front::{Asked, Front};
-use crate::catalog::BodyFile;
+use super::front::{Asked, Front, TRACEPARENT};
+use crate::{catalog::BodyFile, telemetry::is_traced};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{
@@ -146,7 +146,9 @@ impl<'a> Poll<'a> {
                     value if value.eq_ignore_ascii_case(b"keep-alive") => false,
                     _ => return None,
                 };
-            } else if ["content-length", "transfer-encoding", "upgrade", "expect"].into_iter().any(is) {
+            } else if ["content-length", "transfer-encoding", "upgrade", "expect"].into_iter().any(is)
+                || is(TRACEPARENT) && is_traced(header.value)
+            {
                 return None;
             } else if let Some(name) = HEADERS.iter().find(|name| is(name.as_str())) {
                 headers.append(name, HeaderValue::from_bytes(header.value).ok()?);

@@ -13,6 +13,8 @@ use thiserror::Error;
 enum PrepareError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the schema is older than this program: `lockkeeper database migrate` brings it up to date")]
+    Schema,
     #[error("a stream document could not be taken")]
     Change(#[from] ChangeError<Infallible>),
 }
@@ -23,10 +25,11 @@ pub(super) async fn prepare(
     access: &Access,
     manage: &Manage,
     documents: &[Stream],
+    migrate: bool,
     follower: &Follower,
     mut backoff: Backoff,
 ) {
-    while let Err(error) = try_prepare(access, manage, documents, follower).await {
+    while let Err(error) = try_prepare(access, manage, documents, migrate, follower).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be prepared yet");
         backoff.wait().await;
         if let Err(error) = access.revive().await {
@@ -39,10 +42,14 @@ async fn try_prepare(
     access: &Access,
     manage: &Manage,
     documents: &[Stream],
+    migrate: bool,
     follower: &Follower,
 ) -> Result<(), PrepareError> {
-    // A server that follows another one has what that one has.
-    if !access.store().is_replica().await? {
+    if !migrate && !access.store().is_up_to_date().await? {
+        return Err(PrepareError::Schema);
+    }
+    // A server that follows another one has what that one has, and who leaves the schema alone may not write at all.
+    if migrate && !access.store().is_replica().await? {
         start(access, manage, documents).await?;
     }
     follower.refresh().await?;

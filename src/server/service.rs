@@ -3,30 +3,25 @@
 use super::{
     connection::{Manners, until},
     database::Database,
-    front::{Front, Throttle},
     listen::{Bound, Loop},
     places::Places,
-    status,
     tls::{Tls, TlsError},
+    watch,
 };
 use crate::{
-    api::{self, Api},
+    api::Api,
     auth::{IssuerError, Issuers},
     catalog::{DiskCopy, Following, Live},
     clock::SharedClock,
-    config::{self, ConfigError, Listeners, Settings},
+    config::{ConfigError, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents::{self, DocumentError},
-    fleet::UnknownPayloads,
-    http::{access::AccessLog, layers},
-    protocol::fcos::{self, GraphJson, routes::Agents},
+    protocol::fcos::GraphJson,
     store::AccessError,
-    telemetry::Metrics,
+    telemetry::{Metrics, OtlpError},
 };
-use axum::Router;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -35,11 +30,9 @@ use std::{
 };
 use thiserror::Error;
 use tokio::{
-    runtime::Handle,
-    sync::{oneshot, watch},
+    sync::{oneshot, watch as signal},
     task::JoinSet,
 };
-use tower_http::limit::RequestBodyLimitLayer;
 
 /// Why the service did not start, or did not stop well.
 #[derive(Debug, Error)]
@@ -70,6 +63,9 @@ pub enum ServeError {
     /// The issuers of tokens cannot be trusted as they are set.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    /// Nothing can be sent to the collector.
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
     /// HTTPS cannot be spoken.
     #[error("the certificate cannot be used")]
     Tls(#[from] TlsError),
@@ -77,13 +73,13 @@ pub enum ServeError {
 
 /// A service that listens, but does not answer yet.
 pub struct Service {
-    settings: Settings,
-    clock: SharedClock,
-    listeners: Listeners,
+    pub(super) settings: Settings,
+    pub(super) clock: SharedClock,
+    pub(super) listeners: Listeners,
     bound: Vec<Bound>,
     documents: Vec<Stream>,
     tls: Option<Arc<Tls>>,
-    managers: Api,
+    pub(super) managers: Api,
 }
 
 impl Service {
@@ -102,7 +98,7 @@ impl Service {
             None => None,
         };
         let bind = |address| {
-            let loops = if address == listeners.agents { cores() } else { 1 };
+            let loops = if Some(address) == listeners.agents { cores() } else { 1 };
             Bound::to(address, loops).map_err(|source| ServeError::Listen { address, source })
         };
         let bound = listeners.addresses().into_iter().map(bind).collect::<Result<_, _>>()?;
@@ -112,16 +108,16 @@ impl Service {
         Ok(Self { settings, clock, listeners, bound, documents, tls, managers })
     }
 
-    /// Where it really listens for agents: the configured port may be 0.
+    /// Where it really listens for agents, if it does: the configured port may be 0.
     #[must_use]
-    pub fn agents_address(&self) -> SocketAddr {
-        self.real(self.listeners.agents)
+    pub fn agents_address(&self) -> Option<SocketAddr> {
+        self.listeners.agents.map(|address| self.real(address))
     }
 
-    /// Where it really listens for managers.
+    /// Where it really listens for managers, if it does.
     #[must_use]
-    pub fn managers_address(&self) -> SocketAddr {
-        self.real(self.listeners.managers)
+    pub fn managers_address(&self) -> Option<SocketAddr> {
+        self.listeners.managers.map(|address| self.real(address))
     }
 
     /// Where it really listens for health checks.
@@ -144,16 +140,24 @@ impl Service {
         stop: impl Future<Output = ()>,
         ready: impl FnOnce() + Send + 'static,
     ) -> Result<(), ServeError> {
-        let (stopping, stopped) = watch::channel(false);
-        let metrics = Metrics::default();
+        let (stopping, stopped) = signal::channel(false);
+        let metrics = if self.settings.telemetry.metrics {
+            Metrics::on(self.settings.telemetry.otlp().as_ref())?
+        } else {
+            Metrics::off()
+        };
         let live = Arc::new(Live::new(self.settings.catalog.freeze_after));
+        watch::catalog(&metrics, &live, &self.clock);
+        if let Some(tls) = &self.tls {
+            tls.watch(&metrics);
+        }
         let draining = Arc::new(AtomicBool::new(false));
         let fronts = self.fronts(&live, &metrics, &draining)?;
         let following = Following {
             live,
             render: Arc::new(GraphJson),
             clock: self.clock.clone(),
-            metrics,
+            metrics: metrics.clone(),
             copy: self.copy(),
             settings: self.settings.catalog.clone(),
         };
@@ -166,11 +170,11 @@ impl Service {
         let manners = Arc::new(Manners::of(&self.settings.limits));
         for bound in self.bound {
             let Some(front) = fronts.get(&bound.configured).cloned() else { continue };
-            let is_for_agents = bound.configured == self.listeners.agents;
+            let is_for_agents = Some(bound.configured) == self.listeners.agents;
             // Health checks on an address of their own are made by probes that speak no TLS, and are never turned away.
             let is_for_probes_alone = bound.configured == self.listeners.status
                 && !is_for_agents
-                && bound.configured != self.listeners.managers;
+                && Some(bound.configured) != self.listeners.managers;
             let accepting = Loop {
                 front,
                 manners: manners.clone(),
@@ -210,8 +214,12 @@ impl Service {
             ended = &mut following => Some(ended),
         };
 
-        tracing::info!("stopping: requests in flight are finished");
         draining.store(true, Ordering::Relaxed);
+        if failed.is_none() {
+            // Whoever sends requests here sees that readiness says no, and sends them elsewhere.
+            tokio::time::sleep(self.settings.drain_delay.unsigned_abs()).await;
+        }
+        tracing::info!("stopping: requests in flight are finished");
         stopping.send_replace(true);
         let grace = self.settings.shutdown_grace.unsigned_abs();
         let finished = async { while listening.join_next().await.is_some() {} };
@@ -223,67 +231,9 @@ impl Service {
             Some(ended) => ended,
             None => following.await,
         };
+        metrics.finish().await;
         // Nobody follows the store any more: better to begin anew than to serve what grows old.
         ended.map_err(ServeError::Bug)?
-    }
-
-    /// One an address: routes that share one are merged.
-    fn fronts(
-        &self,
-        live: &Arc<Live>,
-        metrics: &Metrics,
-        draining: &Arc<AtomicBool>,
-    ) -> Result<BTreeMap<SocketAddr, Arc<Front>>, ServeError> {
-        let unknown = Arc::new(UnknownPayloads::default());
-        let agents = Agents {
-            live: live.clone(),
-            settings: Arc::new(fcos_settings(&self.settings, self.agents_address())?),
-            clock: self.clock.clone(),
-            metrics: metrics.clone(),
-            unknown: unknown.clone(),
-        };
-        let status = status::Status {
-            clock: self.clock.clone(),
-            live: live.clone(),
-            metrics: metrics.clone(),
-            draining: draining.clone(),
-            unknown,
-        };
-        let limits = &self.settings.limits;
-        let small = |router: Router| router.layer(RequestBodyLimitLayer::new(limits.body_bytes));
-        let mut routers: BTreeMap<SocketAddr, Router> = BTreeMap::new();
-        for (address, routes) in [
-            (self.listeners.agents, small(fcos::routes::routes(agents.clone()))),
-            (self.listeners.agents, small(fcos::document_routes::routes(agents.clone()))),
-            (
-                self.listeners.managers,
-                api::openapi::routes(self.managers.clone(), limits.body_bytes, limits.document_bytes),
-            ),
-            (self.listeners.status, small(status::routes(status))),
-        ] {
-            let router = routers.remove(&address).unwrap_or_default();
-            routers.insert(address, router.merge(routes));
-        }
-        let around = layers::Around {
-            answer_timeout: limits.answer_timeout.unsigned_abs(),
-            metrics: metrics.clone(),
-            access: AccessLog::of(self.settings.log.access_share),
-        };
-        let front = |(address, router): (SocketAddr, Router)| {
-            let is_for_agents = address == self.listeners.agents;
-            let front = Front {
-                agents: is_for_agents.then(|| agents.clone()),
-                router: layers::around(router, around.clone()),
-                main: Handle::current(),
-                places: Places::of(limits.max_requests),
-                clock: self.clock.clone(),
-                metrics: metrics.clone(),
-                access: around.access,
-                throttle: Throttle::of(limits).filter(|_| is_for_agents),
-            };
-            (address, Arc::new(front))
-        };
-        Ok(routers.into_iter().map(front).collect())
     }
 
     /// Where the last good state is kept. A process that cannot write there serves all the same.
@@ -353,19 +303,4 @@ async fn told(running: impl Future<Output = std::io::Result<()>>) {
     if let Err(error) = running.await {
         tracing::error!(error = &error as &dyn std::error::Error, "stopped listening");
     }
-}
-
-fn fcos_settings(settings: &Settings, agents: SocketAddr) -> Result<fcos::Settings, ConfigError> {
-    Ok(fcos::Settings {
-        default_product: settings.fcos.product()?,
-        unknown_payload: match settings.fcos.unknown_payload {
-            config::UnknownPayload::Whole => fcos::UnknownPayload::Whole,
-            config::UnknownPayload::Empty => fcos::UnknownPayload::Empty,
-        },
-        view: match settings.fcos.view {
-            config::View::Node => fcos::View::Node,
-            config::View::Full => fcos::View::Full,
-        },
-        offer_synthetic: settings.offer_synthetic || agents.ip().is_loopback(),
-    })
 }

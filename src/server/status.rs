@@ -4,6 +4,7 @@ use crate::{
     catalog::Live,
     clock::SharedClock,
     fleet::{UnknownPayloads, Unknowns},
+    http::problem::ProblemKind,
     telemetry::Metrics,
 };
 use axum::{
@@ -85,9 +86,9 @@ async fn unknown_payloads(State(status): State<Status>) -> Json<Unknowns> {
 }
 
 async fn metrics(State(status): State<Status>) -> Response {
-    const OPENMETRICS: HeaderValue =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let now = status.clock.now();
-    status.metrics.catalog_heard(status.live.heard_at().map(Timestamp::as_second), status.live.is_frozen(now));
-    ([(header::CONTENT_TYPE, OPENMETRICS)], status.metrics.text()).into_response()
+    const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    match status.metrics.text() {
+        Some(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+        None => ProblemKind::NotFound.because("telemetry.metrics is off").into_response(),
+    }
 }

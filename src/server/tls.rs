@@ -1,5 +1,6 @@
 //! HTTPS: a certificate from files, read again when they change.
 
+use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
@@ -33,7 +34,13 @@ pub enum TlsError {
 pub(super) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
-    acceptor: ArcSwap<TlsAcceptor>,
+    shown: ArcSwap<Shown>,
+}
+
+/// What new connections get, and until when that is good, in seconds since 1970.
+struct Shown {
+    acceptor: TlsAcceptor,
+    expires_at: Option<i64>,
 }
 
 /// How often the files are looked at.
@@ -41,12 +48,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl Tls {
     pub(super) fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let acceptor = ArcSwap::from_pointee(read(certificate, key)?);
-        Ok(Self { certificate: certificate.into(), key: key.into(), acceptor })
+        let shown = ArcSwap::from_pointee(read(certificate, key)?);
+        Ok(Self { certificate: certificate.into(), key: key.into(), shown })
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::clone(&self.acceptor.load())
+        self.shown.load().acceptor.clone()
+    }
+
+    /// Shows when the certificate expires.
+    pub(super) fn watch(self: &Arc<Self>, metrics: &Metrics) {
+        let tls = Arc::clone(self);
+        metrics.gauge("lockkeeper.tls.certificate_expiry_timestamp", "s", "When our certificate expires", move || {
+            #[expect(clippy::cast_precision_loss, reason = "seconds are exact for millions of years")]
+            let at = tls.shown.load().expires_at.map(|at| at as f64);
+            at.map(|at| (at, Vec::new())).into_iter().collect()
+        });
     }
 
     /// Looks now and then whether the files were replaced.
@@ -65,8 +82,8 @@ impl Tls {
 
     fn renew(&self) -> bool {
         match read(&self.certificate, &self.key) {
-            Ok(acceptor) => {
-                self.acceptor.store(Arc::new(acceptor));
+            Ok(shown) => {
+                self.shown.store(Arc::new(shown));
                 tracing::info!("the certificate was renewed");
                 true
             }
@@ -85,12 +102,14 @@ impl Tls {
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+fn read(certificate: &Path, key: &Path) -> Result<Shown, TlsError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::Pem { path, source }
     };
-    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(failed(certificate))?;
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(failed(certificate))?;
+    let expires_at = chain.first().and_then(expiry);
     let key = PrivateKeyDer::from_pem_file(key).map_err(failed(key))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -98,5 +117,11 @@ fn read(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Shown { acceptor: TlsAcceptor::from(Arc::new(config)), expires_at })
+}
+
+/// When a certificate expires (RFC 5280, section 4.1.2.5), in seconds since 1970.
+fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
 }

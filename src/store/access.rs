@@ -5,7 +5,7 @@ use super::{
     embedded::{Cluster, EmbeddedError},
     error::StoreError,
 };
-use crate::config::DatabaseSettings;
+use crate::{config::DatabaseSettings, telemetry::Metrics};
 use std::path::Path;
 use thiserror::Error;
 
@@ -34,6 +34,14 @@ impl Access {
     /// # Errors
     /// The address is none, or the private PostgreSQL does not start.
     pub async fn open(settings: &DatabaseSettings, data_dir: &Path) -> Result<Self, AccessError> {
+        Self::metered(settings, data_dir, Metrics::off()).await
+    }
+
+    /// The same, counted.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn metered(settings: &DatabaseSettings, data_dir: &Path, metrics: Metrics) -> Result<Self, AccessError> {
         let cluster = match &settings.url {
             Some(_) => None,
             None => Some(Cluster::join(data_dir, settings.postgres_bin.as_deref()).await?),
@@ -43,7 +51,7 @@ impl Access {
             (None, Some(cluster)) => cluster.url(),
             (None, None) => String::new(),
         };
-        Ok(Self { store: Store::open(&Address::parse(&url)?, settings), url, cluster })
+        Ok(Self { store: Store::open(&Address::parse(&url)?, settings, metrics), url, cluster })
     }
 
     /// The store.

@@ -1,7 +1,7 @@
 //! The pool of connections, and the schema.
 
 use super::error::StoreError;
-use crate::config::DatabaseSettings;
+use crate::{config::DatabaseSettings, telemetry::Metrics};
 use sqlx::{
     ConnectOptions, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -19,6 +19,7 @@ fn migrations() -> sqlx::migrate::Migrator {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) pool: PgPool,
+    pub(super) metrics: Metrics,
 }
 
 /// How to reach a database.
@@ -38,13 +39,13 @@ impl Address {
 impl Store {
     /// Opens a pool. Nothing is connected yet: a database that is away does not keep a process from starting.
     #[must_use]
-    pub fn open(address: &Address, settings: &DatabaseSettings) -> Self {
+    pub fn open(address: &Address, settings: &DatabaseSettings, metrics: Metrics) -> Self {
         let options = address.0.clone().application_name("lockkeeper").log_statements(tracing::log::LevelFilter::Trace);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.connect_timeout())
             .connect_lazy_with(options);
-        Self { pool }
+        Self { pool, metrics }
     }
 
     /// Brings the schema up to date. Processes that do so together queue on a lock; each migration runs once.
@@ -59,7 +60,11 @@ impl Store {
         migrations().run(&self.pool).await.map_err(StoreError::Migrate)
     }
 
-    async fn is_up_to_date(&self) -> Result<bool, StoreError> {
+    /// Does the schema have all that this program needs?
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn is_up_to_date(&self) -> Result<bool, StoreError> {
         let mut transaction = self.begin_read("schema_version").await?;
         let is_there: bool = sqlx::query_scalar(
             "-- name: schema_is_there
@@ -79,6 +84,15 @@ impl Store {
         .await
         .map_err(StoreError::at("schema_version"))?;
         Ok(migrations().iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    /// Tells how many connections there are that do nothing, and that work.
+    pub fn connections(&self) -> impl Fn() -> (u32, u32) + Send + Sync + use<> {
+        let pool = self.pool.clone();
+        move || {
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            (idle, pool.size().saturating_sub(idle))
+        }
     }
 
     /// Closes all connections.

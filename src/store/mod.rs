@@ -9,6 +9,7 @@ pub mod audit;
 pub mod database;
 pub mod embedded;
 mod error;
+pub mod health;
 pub mod idempotency;
 mod installation;
 mod payloads;

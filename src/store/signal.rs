@@ -1,17 +1,19 @@
 //! Word of changes: a notification that commits with the change.
 
 use super::{database::Store, error::StoreError, transaction::Transaction};
+use crate::telemetry::carried;
 use sqlx::postgres::PgListener;
 
 const CHANNEL: &str = "lockkeeper_changed";
 
 impl Transaction {
-    /// Tells every process that listens, when this commits, that some stream changed.
+    /// Tells every process that listens, when this commits, that some stream changed, and the trace that it is part of.
     ///
     /// # Errors
     /// The database is away.
     pub async fn announce(&mut self) -> Result<(), StoreError> {
-        sqlx::query!("-- name: announce_change\nselect pg_notify($1, '')", CHANNEL)
+        let trace = carried().unwrap_or_default();
+        sqlx::query!("-- name: announce_change\nselect pg_notify($1, $2)", CHANNEL, trace)
             .execute(self.connection())
             .await
             .map(drop)
@@ -36,13 +38,13 @@ impl Store {
 }
 
 impl Changes {
-    /// Waits for the next word.
+    /// Waits for the next word: the trace that the change is part of, or nothing.
     ///
     /// # Errors
     /// The connection is lost, and something may have been missed.
-    pub async fn next(&mut self) -> Result<(), StoreError> {
+    pub async fn next(&mut self) -> Result<String, StoreError> {
         match self.0.try_recv().await {
-            Ok(Some(_)) => Ok(()),
+            Ok(Some(notification)) => Ok(notification.payload().to_owned()),
             Ok(None) => Err(StoreError::Lost),
             Err(error) => Err(StoreError::at("listen")(error)),
         }

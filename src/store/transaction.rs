@@ -4,14 +4,19 @@ use super::{
     database::Store,
     error::{LostRace, StoreError},
 };
+use crate::telemetry::Timed;
 use sqlx::{PgConnection, Postgres};
 use std::future::Future;
+use tracing::{Instrument, Span};
 
 /// A transaction with a name for errors. Dropped without [`Transaction::commit`] it leaves no trace.
 #[derive(Debug)]
 pub struct Transaction {
     name: &'static str,
     inner: sqlx::Transaction<'static, Postgres>,
+    /// From its begin to whichever end it comes to.
+    _timed: Timed,
+    span: Span,
 }
 
 impl Store {
@@ -20,8 +25,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn begin(&self, name: &'static str) -> Result<Transaction, StoreError> {
-        let inner = self.pool.begin().await.map_err(StoreError::at(name))?;
-        Ok(Transaction { name, inner })
+        self.begun(name, self.pool.begin()).await
     }
 
     /// Begins a transaction that reads one state of everything.
@@ -29,12 +33,17 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn begin_read(&self, name: &'static str) -> Result<Transaction, StoreError> {
-        let inner = self
-            .pool
-            .begin_with("begin transaction isolation level repeatable read read only")
-            .await
-            .map_err(StoreError::at(name))?;
-        Ok(Transaction { name, inner })
+        self.begun(name, self.pool.begin_with("begin transaction isolation level repeatable read read only")).await
+    }
+
+    async fn begun(
+        &self,
+        name: &'static str,
+        begin: impl Future<Output = sqlx::Result<sqlx::Transaction<'static, Postgres>>>,
+    ) -> Result<Transaction, StoreError> {
+        let (timed, span) = (Timed::transaction(&self.metrics, name), span(name));
+        let inner = begin.instrument(span.clone()).await.map_err(StoreError::at(name))?;
+        Ok(Transaction { name, inner, _timed: timed, span })
     }
 }
 
@@ -44,13 +53,27 @@ impl Transaction {
     /// # Errors
     /// The database is away or refuses; nothing was changed unless the answer alone was lost.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.inner.commit().await.map_err(StoreError::at(self.name))
+        self.inner.commit().instrument(self.span).await.map_err(StoreError::at(self.name))
     }
 
     /// What queries run on.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.inner
     }
+}
+
+/// Part of the trace that asks for it. What asks by itself, again and again, is not traced.
+fn span(name: &'static str) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "transaction",
+        otel.kind = "client",
+        otel.name = name,
+        db.system.name = "postgresql",
+        db.operation.name = name
+    )
 }
 
 /// How often a transaction is tried.

@@ -52,6 +52,7 @@ fn the_sample_documents_every_option_and_shows_the_defaults() {
     };
     full.database.url.clone_from(&settings.database.url);
     full.database.postgres_bin.clone_from(&settings.database.postgres_bin);
+    full.telemetry.otlp_endpoint.clone_from(&settings.telemetry.otlp_endpoint);
     full.limits.polls_per_address = settings.limits.polls_per_address;
     let mut there = BTreeSet::new();
     names("", &toml::Value::try_from(&full).unwrap(), &mut there);
@@ -95,7 +96,7 @@ fn wrong_settings_are_refused_by_name_and_layer() {
     told = told.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(told, @r#"
     "listn = \"127.0.0.1:1\""
-        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `database`, `catalog`, `fcos`, `limits`, `tls`, `auth`, `api`, `log`` (DIR/lockkeeper.toml)
+        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `drain_delay`, `database`, `catalog`, `fcos`, `limits`, `tls`, `auth`, `api`, `log`, `telemetry`` (DIR/lockkeeper.toml)
     "[fcos]\nunknown = 1"
         setting fcos.unknown: unknown field: found `unknown`, expected `one of `default_product`, `unknown_payload`, `view`` (DIR/lockkeeper.toml)
     "listen = \"nowhere\""

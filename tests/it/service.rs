@@ -168,7 +168,7 @@ async fn listeners_of_their_own_serve_their_own_alone() {
     assert_eq!(server.get("/v1/graph").await.0, 400);
     let metrics = client().get(format!("http://{}/metrics", server.status)).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    assert!(metrics.contains("lockkeeper_polls_total{answer=\"missing_parameter\"} 1"), "{metrics}");
+    assert!(metrics.contains("lockkeeper_polls_total{answer=\"missing_parameter\",arch=\"none\",product=\"none\",scheme=\"none\",stream=\"none\"} 1"), "{metrics}");
     server.stop().await;
 }
 

@@ -8,8 +8,8 @@ use super::{
     render::GraphJson,
 };
 use crate::{
-    catalog::{Catalog, Rendered},
-    domain::{epoch::Epoch, product::ProductName},
+    catalog::{Catalog, Rendered, Scope},
+    domain::{epoch::Epoch, product::ProductName, standing::Asker},
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -88,24 +88,58 @@ pub fn answer(
     query: &Query<'_>,
     now: Epoch,
 ) -> Result<Answer, Refusal> {
+    let scope = polled_scope(catalog, settings, product, query)?;
+    Ok(scope.map_or(Answer::Empty, |scope| answer_in(scope, settings, query, &query.asker(), now).answer))
+}
+
+/// The scope that a poll is for; none if the stream is made for its arch, but has no release there.
+pub(super) fn polled_scope<'a>(
+    catalog: &'a Catalog,
+    settings: &Settings,
+    product: &str,
+    query: &Query<'_>,
+) -> Result<Option<&'a Scope>, Refusal> {
     let stream = catalog
         .stream(product, &query.stream)
         .ok_or_else(|| Refusal::UnknownStream(query.stream.clone().into_owned()))?;
     if stream.is_synthetic() && !settings.offer_synthetic {
         return Err(Refusal::Synthetic);
     }
-    let Some(scope) = stream.scope(&query.basearch, query.scheme()) else {
-        let known = stream.knows_arch(&query.basearch) || ARCHES.contains(&&*query.basearch);
-        return if known { Ok(Answer::Empty) } else { Err(Refusal::UnknownArch(query.basearch.clone().into_owned())) };
+    let scope = stream.scope(&query.basearch, query.scheme());
+    if scope.is_none() && !stream.knows_arch(&query.basearch) && !ARCHES.contains(&&*query.basearch) {
+        return Err(Refusal::UnknownArch(query.basearch.clone().into_owned()));
+    }
+    Ok(scope)
+}
+
+/// An answer, and whether a release was held back in it.
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    pub(super) held_back: bool,
+}
+
+/// Answers a poll in its scope at `now`.
+pub(super) fn answer_in(
+    scope: &Scope,
+    settings: &Settings,
+    query: &Query<'_>,
+    asker: &Asker<'_>,
+    now: Epoch,
+) -> Answered {
+    let graph = scope.graph();
+    let whole = |answer: fn(Arc<Rendered>) -> Answer| {
+        let standing = graph.standing(asker, now);
+        Answered { answer: answer(scope.whole(&standing, &GraphJson)), held_back: standing.holds_back() }
     };
-    let (graph, asker) = (scope.graph(), query.asker());
-    let whole = || scope.whole(&graph.standing(&asker, now), &GraphJson);
     let (Some(payload), View::Node) = (&query.os_checksum, query.view.unwrap_or(settings.view)) else {
-        return Ok(Answer::Whole(whole()));
+        return whole(Answer::Whole);
     };
-    Ok(match (graph.recognise(payload), settings.unknown_payload) {
-        (Some(own), _) => Answer::NodeView(node_view(scope, &own, payload, &asker, now)),
-        (None, UnknownPayload::Whole) => Answer::Unknown(whole()),
-        (None, UnknownPayload::Empty) => Answer::UnknownEmpty,
-    })
+    match (graph.recognise(payload), settings.unknown_payload) {
+        (Some(own), _) => {
+            let (view, held_back) = node_view(scope, &own, payload, asker, now);
+            Answered { answer: Answer::NodeView(view), held_back }
+        }
+        (None, UnknownPayload::Whole) => whole(Answer::Unknown),
+        (None, UnknownPayload::Empty) => Answered { answer: Answer::UnknownEmpty, held_back: false },
+    }
 }

@@ -15,12 +15,25 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// The view of one node: itself, bearing the payload that it sent, and the releases to which it may go now, named in the mirror
-/// that it runs out of. It decides as the whole graph does, for the agent reads nothing else of that.
+/// that it runs out of. It decides as the whole graph does, for the agent reads nothing else of that. And was any held back?
 #[must_use]
-pub fn node_view(scope: &Scope, recognised: &Recognised<'_>, sent: &str, asker: &Asker<'_>, now: Epoch) -> Bytes {
+pub fn node_view(
+    scope: &Scope,
+    recognised: &Recognised<'_>,
+    sent: &str,
+    asker: &Asker<'_>,
+    now: Epoch,
+) -> (Bytes, bool) {
     let graph = scope.graph();
     let own = recognised.node;
-    let targets: SmallVec<[(NodeIndex, Place); 16]> = graph.open_targets(own, asker, now).collect();
+    let (mut targets, mut held_back) = (SmallVec::<[(NodeIndex, Place); 16]>::new(), false);
+    for (target, place) in graph.placed_targets(own, asker, now) {
+        if place.held_back {
+            held_back = true;
+        } else {
+            targets.push((target, place));
+        }
+    }
     // Nodes stand in the order of their age, and a node is older than its targets; edges have an order of their own.
     let mut shown = targets.clone();
     shown.sort_unstable_by_key(|(index, _)| *index);
@@ -50,7 +63,7 @@ pub fn node_view(scope: &Scope, recognised: &Recognised<'_>, sent: &str, asker: 
         }
     }
     answer.put(b"]}");
-    answer.0.into()
+    (answer.0.into(), held_back)
 }
 
 /// A pull spec by digest with a mirror for its repository, as JSON.

@@ -1,7 +1,12 @@
 //! One poll, from its request to its response. It takes no lock and waits for nothing.
 
-use super::{Answer, Query, Refusal, answer, represent::represent, routes::Agents};
-use crate::catalog::Rendered;
+use super::{
+    Answer, Query, Refusal,
+    answer::{Answered, answer_in, polled_scope},
+    represent::represent,
+    routes::Agents,
+};
+use crate::{catalog::Rendered, telemetry::Scope};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 
@@ -24,13 +29,8 @@ impl Agents {
     #[must_use]
     pub fn poll(&self, product: &str, query: Option<&str>, headers: &HeaderMap) -> Response<Bytes> {
         match self.decide(product, query) {
-            Ok(answer) => {
-                self.metrics.poll(answer.kind());
-                told(match answer {
-                    Answer::Whole(rendered) | Answer::Unknown(rendered) => whole(&rendered, headers),
-                    answer => Response::new(answer.body()),
-                })
-            }
+            Ok(Answer::Whole(rendered) | Answer::Unknown(rendered)) => told(whole(&rendered, headers)),
+            Ok(answer) => told(Response::new(answer.body())),
             Err(refusal) => self.refuse(&refusal),
         }
     }
@@ -38,7 +38,7 @@ impl Agents {
     /// Answers a poll with a refusal.
     #[must_use]
     pub fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
-        self.metrics.poll(refusal.kind());
+        self.metrics.poll_refused(refusal.kind());
         let mut response = Response::new(refusal.body().into());
         *response.status_mut() = refusal.status();
         if let Some(seconds) = refusal.retry_after() {
@@ -55,12 +55,25 @@ impl Agents {
             return Err(Refusal::UnknownProduct(product.into()));
         }
         let now = self.live.time(self.clock.now());
-        let answer = answer(catalog, &self.settings, product, &query, now.into())?;
+        let Some(scope) = polled_scope(catalog, &self.settings, product, &query)? else {
+            let nothing = self.metrics.scope(&named(product, &query));
+            nothing.count(Answer::Empty.kind(), query.asker().wariness.get(), false);
+            return Ok(Answer::Empty);
+        };
+        let asker = query.asker();
+        let Answered { answer, held_back } = answer_in(scope, &self.settings, &query, &asker, now.into());
+        let tally = scope.tally(|| self.metrics.scope(&named(product, &query)));
+        tally.count(answer.kind(), asker.wariness.get(), held_back);
         if let (Answer::Unknown(_) | Answer::UnknownEmpty, Some(payload)) = (&answer, &query.os_checksum) {
             self.unknown.count(product, &query.stream, &query.basearch, query.scheme(), payload);
         }
         Ok(answer)
     }
+}
+
+/// What a poll is for, as metrics name it. The stream and the arch are known ones.
+fn named<'a>(product: &'a str, query: &'a Query<'_>) -> Scope<'a> {
+    Scope { product, stream: &query.stream, arch: &query.basearch, scheme: query.scheme() }
 }
 
 /// As it is, it is at hand as a file too, for whoever can send that.

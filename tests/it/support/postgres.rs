@@ -3,6 +3,7 @@
 use lockkeeper::{
     config::DatabaseSettings,
     store::{Store, database::Address},
+    telemetry::Metrics,
 };
 use sqlx::{Connection, PgConnection};
 use std::{
@@ -69,7 +70,7 @@ impl Database {
 
     /// A store with an up-to-date schema.
     pub(crate) async fn store(&self) -> Store {
-        let store = Store::open(&Address::parse(&self.url).unwrap(), &self.settings());
+        let store = Store::open(&Address::parse(&self.url).unwrap(), &self.settings(), Metrics::off());
         store.migrate().await.unwrap();
         store
     }

@@ -54,7 +54,8 @@ impl Server {
         change(&mut settings);
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(at).unwrap()));
         let service = Service::bind(settings, clock.clone()).unwrap();
-        let (agents, managers) = (service.agents_address(), service.managers_address());
+        let agents = service.agents_address().unwrap_or(service.status_address());
+        let managers = service.managers_address().unwrap_or(service.status_address());
         let status = service.status_address();
         let (stop, stopped) = oneshot::channel();
         let (told, ready) = oneshot::channel();

@@ -1,0 +1,169 @@
+//! What is shown of the state that answers come from: read when somebody asks for metrics, or looked up now and then.
+
+use crate::{
+    auth::Issuers,
+    catalog::Live,
+    clock::SharedClock,
+    domain::{
+        rollout::{Rollout, RolloutState},
+        share::OpenShare,
+        stream::StreamId,
+    },
+    store::Store,
+    telemetry::{Metrics, Reading},
+};
+use jiff::Timestamp;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Shows the catalog: how new it is, and how far its rollouts are open.
+pub(super) fn catalog(metrics: &Metrics, live: &Arc<Live>, clock: &SharedClock) {
+    let of = |read: fn(&Live, Timestamp) -> Vec<Reading>| {
+        let (live, clock) = (live.clone(), clock.clone());
+        move || read(&live, clock.now())
+    };
+    metrics.gauge(
+        "lockkeeper.catalog.age",
+        "s",
+        "Since the store was last heard of",
+        of(|live, now| {
+            let heard = live.heard_at();
+            heard.map(|at| (now.duration_since(at).as_secs_f64(), Vec::new())).into_iter().collect()
+        }),
+    );
+    metrics.gauge(
+        "lockkeeper.catalog.frozen",
+        "",
+        "1 while every share stands still, as the store is silent",
+        of(|live, now| vec![(f64::from(u8::from(live.is_frozen(now))), Vec::new())]),
+    );
+    metrics.gauge(
+        "lockkeeper.catalog.revision",
+        "",
+        "The revision of each stream that polls are answered from",
+        of(|live, _| {
+            let catalog = live.get();
+            let streams = catalog.iter().flat_map(|catalog| catalog.streams());
+            streams.map(|(id, entry)| (number(entry.revision().0), labels(&id))).collect()
+        }),
+    );
+    metrics.gauge(
+        "lockkeeper.rollout.open_share",
+        "",
+        "The share of nodes, 0 to 1, that each live rollout lets in now",
+        of(open_shares),
+    );
+}
+
+/// Rollouts that still move, or would if they were not paused.
+fn open_shares(live: &Live, now: Timestamp) -> Vec<Reading> {
+    let (catalog, now) = (live.get(), live.time(now).into());
+    let mut readings = Vec::new();
+    for (id, entry) in catalog.iter().flat_map(|catalog| catalog.streams()) {
+        for (_, release) in entry.stream().aged() {
+            for (index, rollout) in release.rollouts.iter().enumerate() {
+                let OpenShare::Open(share) = rollout.open_share(now) else { continue };
+                if is_live(rollout, share) {
+                    let mut labels = labels(&id);
+                    labels.push(("release", release.version.to_string()));
+                    labels.push(("rollout", index.to_string()));
+                    labels.push(("state", rollout.state.as_str().to_owned()));
+                    readings.push((share, labels));
+                }
+            }
+        }
+    }
+    readings
+}
+
+fn is_live(rollout: &Rollout, share: f64) -> bool {
+    matches!(rollout.state, RolloutState::Active | RolloutState::Paused { .. }) && share < 1.0
+}
+
+/// Shows how old the keys are by which tokens of other issuers are judged.
+pub(super) fn issuers(metrics: &Metrics, issuers: Arc<Issuers>, clock: &SharedClock) {
+    let clock = clock.clone();
+    metrics.gauge("lockkeeper.issuer.keys_age", "s", "Since the keys of an issuer were fetched", move || {
+        let now = clock.now();
+        let age =
+            |(name, at): (&str, Timestamp)| (now.duration_since(at).as_secs_f64(), vec![("issuer", name.to_owned())]);
+        issuers.fetched().map(age).collect()
+    });
+}
+
+/// How often the database is asked how it is.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// Not known, or nothing to be known.
+const NONE: i64 = i64::MIN;
+
+/// Shows the pool, the database's clock and the tokens that are about to expire, for as long as it is polled.
+pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClock) {
+    let connections = store.connections();
+    metrics.gauge("db.client.connection.count", "", "Connections to the database, by what they do", move || {
+        let (idle, used) = connections();
+        [("idle", idle), ("used", used)]
+            .map(|(state, count)| (f64::from(count), vec![("db.client.connection.state", state.to_owned())]))
+            .into()
+    });
+    let difference = Arc::new(Mutex::new(None));
+    let shown = difference.clone();
+    metrics.gauge(
+        "lockkeeper.database.clock_difference",
+        "s",
+        "How far the database's clock is from ours, in either direction",
+        move || {
+            let seconds: Option<f64> = *shown.lock().unwrap_or_else(PoisonError::into_inner);
+            seconds.map(|seconds| (seconds, Vec::new())).into_iter().collect()
+        },
+    );
+    let expiry = Arc::new(AtomicI64::new(NONE));
+    let shown = expiry.clone();
+    metrics.gauge("lockkeeper.token.next_expiry_timestamp", "s", "When the first of our tokens expires", move || {
+        let at = shown.load(Ordering::Relaxed);
+        if at == NONE { Vec::new() } else { vec![(number(at), Vec::new())] }
+    });
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        let asked_at = clock.now();
+        // What fails is told by whoever follows the store.
+        let Ok(health) = store.health(asked_at).await else { continue };
+        let apart = distance(health.now, asked_at, clock.now());
+        *difference.lock().unwrap_or_else(PoisonError::into_inner) = Some(apart);
+        expiry.store(health.next_expiry.map_or(NONE, Timestamp::as_second), Ordering::Relaxed);
+    }
+}
+
+/// How far a clock that was asked between these times is from ours, in seconds: nothing while it is between them.
+pub(super) fn distance(theirs: Timestamp, before: Timestamp, after: Timestamp) -> f64 {
+    let early = before.duration_since(theirs).as_secs_f64();
+    let late = theirs.duration_since(after).as_secs_f64();
+    early.max(late).max(0.0)
+}
+
+fn labels(id: &StreamId) -> Vec<(&'static str, String)> {
+    vec![("product", id.product.to_string()), ("stream", id.stream.to_string())]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are f64, and exact below 2 to the power of 53")]
+fn number(number: i64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_apart_by_what_the_question_does_not_explain() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (theirs, apart) in [(100, 0.0), (103, 0.0), (105, 0.0), (98, 2.0), (107, 2.0)] {
+            assert!((distance(at(theirs), at(100), at(105)) - apart).abs() < 1e-9, "{theirs}");
+        }
+    }
+}
