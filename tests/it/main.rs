@@ -33,4 +33,5 @@ mod replica;
 mod service;
 mod store;
 mod support;
+mod telemetry;
 mod tokens;

@@ -1,10 +1,12 @@
 //! What the stories are told with.
 
+pub(crate) mod collector;
 pub(crate) mod contract;
 pub(crate) mod fixtures;
 pub(crate) mod issuer;
 pub(crate) mod manager;
 pub(crate) mod postgres;
+pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod upstream;

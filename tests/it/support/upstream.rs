@@ -33,6 +33,15 @@ pub(crate) fn write(folder: &Path, path: &str, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
+/// The same, the last of which is opened over years around the tests' time.
+pub(crate) fn ramping(count: usize) -> Documents {
+    let mut documents = plain(count);
+    let last = documents.updates["releases"].as_array_mut().unwrap().last_mut().unwrap();
+    last["metadata"]["rollout"] =
+        json!({"start_epoch": 1_780_000_000, "start_percentage": 0.0, "duration_minutes": 1_000_000});
+    documents
+}
+
 /// So many releases on `x86_64`, each opened by a rollout that is over.
 pub(crate) fn plain(count: usize) -> Documents {
     let release = |n: usize| {
