@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod fleet;
 pub mod http;
 pub mod manage;
+pub mod operate;
 pub mod protocol;
 pub mod server;
 pub mod store;

@@ -71,6 +71,15 @@ impl Issuers {
         }
     }
 
+    /// Asks each issuer for its keys: how many there are, or why they cannot be had.
+    pub async fn probe(&self) -> Vec<(String, Result<usize, String>)> {
+        let probe = |(name, issuer): (&String, &Issuer)| {
+            let (name, keys) = (name.clone(), Arc::clone(&issuer.keys));
+            async move { (name, keys.probe().await) }
+        };
+        futures_util::future::join_all(self.0.iter().map(probe)).await
+    }
+
     /// When the keys of each issuer were fetched, if that went well once.
     pub fn fetched(&self) -> impl Iterator<Item = (&str, Timestamp)> {
         self.0.iter().filter_map(|(name, issuer)| Some((name.as_str(), issuer.keys.fetched_at()?)))

@@ -88,6 +88,12 @@ impl Keys {
         kept.find(header).ok_or(if has_failed { AuthError::Unreachable } else { AuthError::Foreign })
     }
 
+    /// Fetches them, only to see whether that works: how many there are, or why it does not.
+    pub(super) async fn probe(&self) -> Result<usize, String> {
+        let keys = self.fetch().await.map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+        Ok(keys.len())
+    }
+
     /// When those that are kept were fetched.
     pub(super) fn fetched_at(&self) -> Option<Timestamp> {
         self.kept.load().fetched_at

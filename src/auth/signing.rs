@@ -47,7 +47,7 @@ impl SigningKey {
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::Io { path: path.into(), source };
         match std::fs::metadata(path) {
-            Ok(found) if found.mode() & 0o077 != 0 => return Err(KeyError::Open(path.into())),
+            Ok(found) if found.mode() & others(&found) != 0 => return Err(KeyError::Open(path.into())),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => make(path).map_err(failed)?,
             Err(error) => return Err(failed(error)),
@@ -60,6 +60,11 @@ impl SigningKey {
         let kid = ContentHash::of(&public).to_string().chars().take(16).collect();
         Ok(Self { kid, public, private: EncodingKey::from_ed_der(der.as_bytes()) })
     }
+}
+
+/// Who may not read it. A file of root's may be read by its group: so secrets are handed to an account that owns nothing.
+fn others(found: &std::fs::Metadata) -> u32 {
+    if found.uid() == 0 { 0o037 } else { 0o077 }
 }
 
 /// Makes a key beside its place and moves it there: of several processes that do so at once, one wins.

@@ -1,6 +1,6 @@
 //! Which command was asked for.
 
-use super::{database, document, export, fleet, graph, import, serve, token};
+use super::{backup, database, doctor, document, export, fleet, graph, import, serve, shadow, token};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -35,6 +35,16 @@ enum Command {
     /// Gives, lists and takes back tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Looks at everything that a service needs, and says what to do
+    Doctor(doctor::Doctor),
+    /// Asks the service on this machine whether it is ready
+    Health(doctor::Health),
+    /// Asks another service and ours the same, and tells what differs
+    Shadow(shadow::Shadow),
+    /// Keeps a whole store in one file
+    Backup(backup::Backup),
+    /// Brings a backup back into an empty database
+    Restore(backup::Restore),
     /// Works with the database below the service
     #[command(subcommand)]
     Database(database::Database),
@@ -54,6 +64,11 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Document(document)) => document.run(),
         Some(Command::Fleet(fleet)) => fleet.run(),
         Some(Command::Token(token)) => token.run(),
+        Some(Command::Doctor(doctor)) => doctor.run(),
+        Some(Command::Health(health)) => health.run(),
+        Some(Command::Shadow(shadow)) => shadow.run(),
+        Some(Command::Backup(backup)) => backup.run(),
+        Some(Command::Restore(restore)) => restore.run(),
         Some(Command::Database(database)) => database.run(),
     }
 }

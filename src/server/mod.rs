@@ -15,4 +15,3 @@ mod tls;
 mod watch;
 
 pub use service::{ServeError, Service};
-pub use tls::TlsError;

@@ -5,7 +5,7 @@ use super::{
     database::Database,
     listen::{Bound, Loop},
     places::Places,
-    tls::{Tls, TlsError},
+    tls::Tls,
     watch,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     config::{ConfigError, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents::{self, DocumentError},
+    http::certificate::TlsError,
     protocol::fcos::GraphJson,
     store::AccessError,
     telemetry::{Metrics, OtlpError},

@@ -1,34 +1,16 @@
 //! HTTPS: a certificate from files, read again when they change.
 
-use crate::telemetry::Metrics;
-use arc_swap::ArcSwap;
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+use crate::{
+    http::certificate::{TlsError, certified},
+    telemetry::Metrics,
 };
+use arc_swap::ArcSwap;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
-
-/// Why a certificate cannot be used.
-#[derive(Debug, Error)]
-pub enum TlsError {
-    /// A file cannot be read, or holds nothing of that kind.
-    #[error("{}", path.display())]
-    Pem {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The certificate and the key do not go together.
-    #[error(transparent)]
-    Rustls(#[from] rustls::Error),
-}
 
 /// The certificate that is shown to new connections.
 pub(super) struct Tls {
@@ -43,12 +25,19 @@ struct Shown {
     expires_at: Option<i64>,
 }
 
+impl Shown {
+    fn of(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let certified = certified(certificate, key)?;
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(certified.config)), expires_at: certified.expires_at })
+    }
+}
+
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl Tls {
     pub(super) fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let shown = ArcSwap::from_pointee(read(certificate, key)?);
+        let shown = ArcSwap::from_pointee(Shown::of(certificate, key)?);
         Ok(Self { certificate: certificate.into(), key: key.into(), shown })
     }
 
@@ -81,7 +70,7 @@ impl Tls {
     }
 
     fn renew(&self) -> bool {
-        match read(&self.certificate, &self.key) {
+        match Shown::of(&self.certificate, &self.key) {
             Ok(shown) => {
                 self.shown.store(Arc::new(shown));
                 tracing::info!("the certificate was renewed");
@@ -100,28 +89,4 @@ impl Tls {
     fn written_at(&self) -> [Option<SystemTime>; 2] {
         [&self.certificate, &self.key].map(|path| std::fs::metadata(path).and_then(|found| found.modified()).ok())
     }
-}
-
-fn read(certificate: &Path, key: &Path) -> Result<Shown, TlsError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::Pem { path, source }
-    };
-    let chain: Vec<_> =
-        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(failed(certificate))?;
-    let expires_at = chain.first().and_then(expiry);
-    let key = PrivateKeyDer::from_pem_file(key).map_err(failed(key))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Shown { acceptor: TlsAcceptor::from(Arc::new(config)), expires_at })
-}
-
-/// When a certificate expires (RFC 5280, section 4.1.2.5), in seconds since 1970.
-fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(parsed.validity().not_after.timestamp())
 }

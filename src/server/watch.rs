@@ -133,17 +133,10 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
         let asked_at = clock.now();
         // What fails is told by whoever follows the store.
         let Ok(health) = store.health(asked_at).await else { continue };
-        let apart = distance(health.now, asked_at, clock.now());
+        let apart = health.apart(asked_at, clock.now());
         *difference.lock().unwrap_or_else(PoisonError::into_inner) = Some(apart);
         expiry.store(health.next_expiry.map_or(NONE, Timestamp::as_second), Ordering::Relaxed);
     }
-}
-
-/// How far a clock that was asked between these times is from ours, in seconds: nothing while it is between them.
-pub(super) fn distance(theirs: Timestamp, before: Timestamp, after: Timestamp) -> f64 {
-    let early = before.duration_since(theirs).as_secs_f64();
-    let late = theirs.duration_since(after).as_secs_f64();
-    early.max(late).max(0.0)
 }
 
 fn labels(id: &StreamId) -> Vec<(&'static str, String)> {
@@ -153,17 +146,4 @@ fn labels(id: &StreamId) -> Vec<(&'static str, String)> {
 #[expect(clippy::cast_precision_loss, reason = "metrics are f64, and exact below 2 to the power of 53")]
 fn number(number: i64) -> f64 {
     number as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clocks_are_apart_by_what_the_question_does_not_explain() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        for (theirs, apart) in [(100, 0.0), (103, 0.0), (105, 0.0), (98, 2.0), (107, 2.0)] {
-            assert!((distance(at(theirs), at(100), at(105)) - apart).abs() < 1e-9, "{theirs}");
-        }
-    }
 }

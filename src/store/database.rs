@@ -9,7 +9,7 @@ use sqlx::{
 use std::str::FromStr;
 
 /// A schema that is ahead of this program is no error: migrations are made so that the program before goes on working.
-fn migrations() -> sqlx::migrate::Migrator {
+pub(super) fn migrations() -> sqlx::migrate::Migrator {
     let mut migrations = sqlx::migrate!();
     migrations.set_ignore_missing(true);
     migrations

@@ -7,6 +7,7 @@ pub mod access;
 mod artifacts;
 pub mod audit;
 pub mod database;
+pub mod dump;
 pub mod embedded;
 mod error;
 pub mod health;

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What each module may import, besides telemetry, which everybody may.
-const MAY: [(&str, &[&str]); 15] = [
+const MAY: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("clock", &[]),
     ("telemetry", &[]),
@@ -20,6 +20,7 @@ const MAY: [(&str, &[&str]); 15] = [
     ("protocol", &["domain", "catalog", "fleet", "http", "clock"]),
     ("exchange", &["domain", "manage", "clock", "protocol"]),
     ("api", &["domain", "manage", "exchange", "auth", "fleet", "http", "catalog"]),
+    ("operate", &["domain", "store", "catalog", "auth", "config", "clock", "http"]),
     ("server", &["*"]),
     ("cli", &["*"]),
 ];

@@ -13,8 +13,10 @@
 
 mod api;
 mod architecture;
+mod backup;
 mod contract;
 mod crash;
+mod doctor;
 mod documents;
 mod embedded;
 mod exchange;

@@ -11,7 +11,11 @@ use lockkeeper::{
     clock::{ManualClock, SystemClock},
 };
 use serde_json::{Value, json};
-use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
 
 fn grant(role: Role, on: &str) -> Grant {
     Grant { role, on: on.parse().unwrap() }
@@ -132,8 +136,11 @@ fn the_key_is_its_owners_alone() {
     let first = SigningKey::open(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(SigningKey::open(&path).unwrap().kid, first.kid, "it is made once");
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
     assert!(SigningKey::open(&path).err().unwrap().to_string().contains("is open to others"));
+    // What root hands to an account by its group is closed enough; what anybody else does is not.
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    assert_eq!(SigningKey::open(&path).is_ok(), std::fs::metadata(&path).unwrap().uid() == 0);
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     std::fs::write(&path, "no key").unwrap();
     assert!(SigningKey::open(&path).err().unwrap().to_string().contains("is no Ed25519 private key"));

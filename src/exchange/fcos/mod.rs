@@ -4,4 +4,5 @@ pub mod export;
 pub mod import;
 pub mod merge;
 pub mod model;
+pub mod shadow;
 pub mod source;

@@ -70,9 +70,14 @@ impl Database {
 
     /// A store with an up-to-date schema.
     pub(crate) async fn store(&self) -> Store {
-        let store = Store::open(&Address::parse(&self.url).unwrap(), &self.settings(), Metrics::off());
+        let store = self.store_as_it_is();
         store.migrate().await.unwrap();
         store
+    }
+
+    /// A store with whatever schema there is.
+    pub(crate) fn store_as_it_is(&self) -> Store {
+        Store::open(&Address::parse(&self.url).unwrap(), &self.settings(), Metrics::off())
     }
 
     pub(crate) async fn connection(&self) -> PgConnection {

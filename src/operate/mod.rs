@@ -1,0 +1,6 @@
+//! What operators do with a whole store and a whole service, besides running it.
+
+pub mod backup;
+mod backup_file;
+pub mod doctor;
+pub mod health;

@@ -1,0 +1,208 @@
+//! A whole store in one file, and back: to the byte, on every scope; and nothing that is damaged is ever put in.
+
+use crate::support::{
+    manager::{Desk, document},
+    postgres::Database,
+    program::{lockkeeper, text},
+    server::Server,
+};
+use jiff::Timestamp;
+use lockkeeper::{
+    operate::backup::{self, BackupError},
+    store::dump::RestoreError,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::Path, process::Output};
+
+const NOW: i64 = 1_790_000_000;
+
+/// The whole backups' own instant: two of one state are the same then.
+fn made_at() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn run(database: &Database, arguments: &[&str], file: &Path) -> Output {
+    lockkeeper().args(arguments).arg(file).env("DATABASE_URL", &database.url).output().unwrap()
+}
+
+/// The answers of every scope: to whoever says nothing, to some who stand here and there, and to one node of each release.
+async fn answers(server: &Server) -> BTreeMap<String, (u16, String)> {
+    let mut answers = BTreeMap::new();
+    for stream in ["fedora-coreos/stable", "fedora-coreos/testing", "fedora-coreos/next", "os/stable"] {
+        let (product, stream) = stream.split_once('/').unwrap();
+        for arch in ["x86_64", "aarch64", "ppc64le", "s390x"] {
+            for scheme in ["false", "true"] {
+                let scope = format!("/{product}/v1/graph?stream={stream}&basearch={arch}&oci={scheme}");
+                let whole = server.get(&scope).await;
+                let graph: Value = serde_json::from_str(&whole.1).unwrap();
+                for wariness in ["0.0", "0.3", "0.7", "1.0"] {
+                    let path = format!("{scope}&rollout_wariness={wariness}");
+                    answers.insert(path.clone(), server.get(&path).await);
+                }
+                for node in graph["nodes"].as_array().into_iter().flatten() {
+                    let payload = node["payload"].as_str().unwrap();
+                    let name = if scheme == "true" { "os_image_reference" } else { "os_checksum" };
+                    let path = format!("{scope}&rollout_wariness=0.5&{name}={}", payload.replace('+', "%2B"));
+                    answers.insert(path.clone(), server.get(&path).await);
+                }
+                answers.insert(scope, whole);
+            }
+        }
+    }
+    answers
+}
+
+/// A store with upstream's real history, a stream with something of everything, tokens, and changes by hand.
+async fn full() -> (Database, BTreeMap<String, (u16, String)>) {
+    let database = Database::new().await;
+    let server = Server::start_with(&database, |settings| {
+        settings.streams_dir = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/streams").into());
+    })
+    .await;
+    let admin = Desk::of(&server, &database).manager("admin", "*").await;
+    admin.makes(&document("os", "stable")).await;
+    admin.does("/api/v1/products/os/streams/stable/emergency-stop").await;
+    let draft = json!({"version": "9.9", "notes": "one\ntwo\t\\. \u{1F512}",
+        "payloads": [{"arch": "x86_64", "scheme": "oci", "id": "quay.io/os/os@sha256:999"}]});
+    admin.post("/api/v1/products/os/streams/stable/releases", &draft).await;
+    let all = answers(&server).await;
+    assert!(all.len() > 200, "{}", all.len());
+    server.stop().await;
+    (database, all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_store_answers_every_scope_to_the_byte() {
+    let (database, before) = full().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let kept = backup::write(&database.store().await, &first, made_at()).await.unwrap();
+    assert_eq!(backup::check(&first).unwrap(), kept);
+
+    let other = Database::new().await;
+    let restored = run(&other, &["restore", "--from"], &first);
+    assert!(restored.status.success(), "{}", text(&restored.stderr));
+    let server = Server::start(&other).await;
+    let after = answers(&server).await;
+    for (path, answer) in &before {
+        assert_eq!(Some(answer), after.get(path), "{path}");
+    }
+    // Nothing else got lost either: a backup of the backup is the same.
+    let again = backup::write(&other.store().await, &second, made_at()).await.unwrap();
+    assert_eq!(again, kept);
+    let checked = lockkeeper().args(["database", "check"]).env("DATABASE_URL", &other.url).output().unwrap();
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
+    // And it goes on from there.
+    let admin = Desk::of(&server, &other).manager("admin", "*").await;
+    let token = admin.get("/api/v1/products/os/streams/stable").await.ok();
+    let revision = token.body["revision"].as_i64().unwrap();
+    admin
+        .ask(
+            reqwest::Method::DELETE,
+            "/api/v1/products/os/streams/stable/emergency-stop?reason=over",
+            &[("if-match", "*")],
+            None,
+        )
+        .await
+        .ok();
+    server.shows("os/stable", revision + 1).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_is_refused_and_nothing_is_changed() {
+    let (database, other) = (Database::new().await, Database::new().await);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, broken) = (folder.path().join("backup"), folder.path().join("broken"));
+    backup::write(&database.store().await, &file, made_at()).await.unwrap();
+    let store = other.store().await;
+    let whole = std::fs::read(&file).unwrap();
+    for at in (0..whole.len()).step_by(7) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x20;
+        std::fs::write(&broken, &bytes).unwrap();
+        // Not every bit of a compressed file says something.
+        if backup::check(&broken).is_err() {
+            backup::restore(&store, &broken).await.unwrap_err();
+        } else {
+            assert_eq!(backup::check(&broken).unwrap(), backup::check(&file).unwrap(), "{at}");
+        }
+        std::fs::write(&broken, &whole[..at]).unwrap();
+        backup::check(&broken).unwrap_err();
+    }
+    // Lines that are left out, doubled, or put behind the end.
+    let lines = String::from_utf8(zstd::decode_all(whole.as_slice()).unwrap()).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    let without = [&lines[..1], &lines[2..]].concat();
+    let doubled = [&lines[..2], &lines[1..]].concat();
+    let behind = [&lines[..], &lines[..1]].concat();
+    for lines in [without, doubled, behind] {
+        std::fs::write(&broken, zstd::encode_all((lines.join("\n") + "\n").as_bytes(), 3).unwrap()).unwrap();
+        assert!(matches!(backup::restore(&store, &broken).await, Err(BackupError::Damaged)));
+    }
+    std::fs::write(&broken, "something else").unwrap();
+    backup::check(&broken).unwrap_err();
+    assert_eq!(backup::restore(&store, &file).await.unwrap(), backup::check(&file).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_store_nor_a_file_is_written_over() {
+    let (database, _) = full().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    assert!(run(&database, &["backup", "--to"], &file).status.success());
+    let again = run(&database, &["backup", "--to"], &file);
+    assert!(!again.status.success() && text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
+    let onto = run(&database, &["restore", "--from"], &file);
+    assert!(!onto.status.success() && text(&onto.stderr).contains("not empty"), "{}", text(&onto.stderr));
+    assert!(run(&database, &["restore", "--check", "--from"], &file).status.success());
+    let listed: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(listed, ["backup"]);
+    // Somebody else's tables are no empty store.
+    let other = Database::new().await;
+    sqlx::query("create table theirs ()").execute(&mut other.connection().await).await.unwrap();
+    let onto = run(&other, &["restore", "--from"], &file);
+    assert!(!onto.status.success() && text(&onto.stderr).contains("theirs"), "{}", text(&onto.stderr));
+    let nothing = run(&Database::new().await, &["backup", "--to"], &folder.path().join("nothing"));
+    assert!(!nothing.status.success() && text(&nothing.stderr).contains("no schema"), "{}", text(&nothing.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_an_older_version_is_brought_up_to_date_and_one_of_a_newer_is_refused() {
+    let (old, new) = (Database::new().await, Database::new().await);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, newer) = (folder.path().join("old"), folder.path().join("newer"));
+    // The schema of before revisions had an audit beside them.
+    let all = { new.store().await.begin_read("test").await.unwrap().schema().await.unwrap() };
+    let (before, _) = all.split_at(7);
+    let old_store = old.store_as_it_is();
+    old_store.prepare_restore(before).await.unwrap();
+    let mut connection = old.connection().await;
+    for statement in [
+        "insert into products (name) values ('os')",
+        "insert into streams (product_id, name, revision, arches) select id, 'stable', 1, '{x86_64}' from products",
+        "insert into revisions select id, 1, '2026-01-01T00:00:00.123456Z', 'a', E'b\\n\\\\.\\n\\tc', null,
+            '{\"format\": 1, \"product\": \"os\",  \"stream\": \"stable\", \"arches\": [\"x86_64\"]}' from streams",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    backup::write(&old_store, &file, made_at()).await.unwrap();
+    // It goes into a database that a newer program has made ready, too.
+    let store = new.store().await;
+    backup::restore(&store, &file).await.unwrap();
+    assert!(store.is_up_to_date().await.unwrap());
+    let row: (String, String) = sqlx::query_as("select reason, document::text from revisions")
+        .fetch_one(&mut new.connection().await)
+        .await
+        .unwrap();
+    assert_eq!(row.0, "b\n\\.\n\tc");
+    assert!(row.1.contains("\"os\",  \"stream\""), "{}", row.1);
+
+    sqlx::query("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (99990101000000, 'later', true, '', 0)")
+        .execute(&mut new.connection().await)
+        .await
+        .unwrap();
+    backup::write(&store, &newer, made_at()).await.unwrap();
+    let refused = backup::restore(&Database::new().await.store_as_it_is(), &newer).await;
+    assert!(matches!(refused, Err(BackupError::Restore(RestoreError::Newer(99_990_101_000_000)))), "{refused:?}");
+}
