@@ -51,6 +51,41 @@ load: postgres ## measure a release build beside nginx, through outages and in m
 	@scripts/install-load-tools.sh
 	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; python3 load/run.py --binary target/release/lockkeeper
 
+.PHONY: upgrade-drill
+upgrade-drill: postgres ## roll three replicas to a version with a newer schema and back, twice, under polls and writes
+	@scripts/install-load-tools.sh
+	@scripts/next-version.sh target/upgrade-drill
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; scripts/with-postgres.sh \
+		python3 drill/upgrade.py --this target/upgrade-drill/this --next target/upgrade-drill/next
+
+.PHONY: docs-check
+docs-check: postgres ## run every command of the documents, or say why not; follow their links
+	@cargo build --quiet --locked --bin lockkeeper
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; python3 scripts/docs-check.py --binary target/debug/lockkeeper
+
+.PHONY: chart-check
+chart-check: ## render the Helm chart for five value sets, and hold it against golden files and schemas
+	@scripts/check-chart.sh
+
+.PHONY: deploy-check
+deploy-check: ## check the image's build, the compose file, the units, the alerts and the dashboard
+	@scripts/check-dashboards.sh
+	@scripts/check-units.sh
+	@scripts/check-image.sh
+
+.PHONY: image
+image: ## build the container image (with Docker, or what calls itself so)
+	docker build -f docker/Dockerfile -t lockkeeper:local --build-arg REVISION="$$(git rev-parse HEAD)" .
+
+.PHONY: deb
+deb: ## build the Debian package into target/debian
+	@cargo deb --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deb
+	cargo deb --locked
+
+.PHONY: dist
+dist: build ## what is released, into target/dist: archive, Debian package, chart, what is inside, and checksums
+	@scripts/dist.sh
+
 .PHONY: lint
 lint: ## formatting, lints, dependencies, and whether the checked queries are up to date
 	cargo fmt --check

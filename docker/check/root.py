@@ -1,0 +1,138 @@
+"""Makes the root of the image from its final stage and a binary, and runs it there: as 65532, with a root that cannot be written
+to, with the image's environment and no database. To be started with mounts and a network of its own (unshare).
+usage: root.py SBOM BINARY [--with-libraries]"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import urllib.error
+import urllib.request
+
+from dockerfile import exec_form, read
+
+MOST = 40 * 1024 * 1024
+sbom, binary = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+final = read()[1][-1]
+
+
+def is_static(path):
+    """An ELF file in which no interpreter (3: PT_INTERP) is asked for."""
+    content = path.read_bytes()
+    if content[:5] != b"\x7fELF\x02":
+        sys.exit(f"{path} is no 64-bit ELF file")
+    (at,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    return all(struct.unpack_from("<I", content, at + size * number)[0] != 3 for number in range(count))
+
+
+def fill(root):
+    """What the final stage copies; what an earlier stage made is taken from where it is here."""
+    made = {"/out/lockkeeper": binary, "/out/sbom.cdx.json": sbom, "/out/data": None}
+    for flags, sources, target in final.copies():
+        for source in sources:
+            place = root / target.lstrip("/")
+            origin = made.get(source, pathlib.Path(source)) if "from" in flags else pathlib.Path(source)
+            if origin is None:
+                place.mkdir(parents=True)
+            else:
+                place = place / origin.name if target.endswith("/") else place
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(origin, place)
+            if owner := flags.get("chown"):
+                os.chown(place, *map(int, owner.split(":")))
+
+
+def bring_up_loopback():
+    with socket.socket() as any_socket:
+        # SIOCSIFFLAGS: IFF_UP and IFF_RUNNING.
+        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh22x", b"lo", 0x41))
+
+
+def status(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+with tempfile.TemporaryDirectory() as folder:
+    root = pathlib.Path(folder, "root")
+    root.mkdir(mode=0o755)
+    os.chmod(folder, 0o755)
+    fill(root)
+    size = sum(each.stat().st_size for each in root.rglob("*") if each.is_file())
+    if size > MOST:
+        sys.exit(f"the image would have {size / 2**20:.1f} MiB, more than {MOST >> 20}")
+    print(f"root: {size / 2**20:.1f} MiB, of which the program {binary.stat().st_size / 2**20:.1f}")
+    if is_static(binary):
+        print("root: the program is static")
+    elif "--with-libraries" not in sys.argv:
+        sys.exit(f"{binary} is not static: nothing in the image could start it")
+    else:
+        wanted = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
+        for library in re.findall(r"(/\S+) \(0x", wanted):
+            (root / library.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, root / library.lstrip("/"))
+        print("root: NOT the image's: the program is not static, its libraries were put beside it for a trial")
+
+    volume = root / "var/lib/lockkeeper"
+    # The folder goes only without its mounts.
+    mounts = contextlib.ExitStack()
+    mounts.callback(subprocess.run, ["umount", "--recursive", str(root)], check=True)
+    # As an engine does it with a read-only root and a volume.
+    owner = volume.stat()
+    for words in (
+        ["--bind", str(root), str(root)],
+        ["-o", "remount,bind,ro,nosuid,nodev", str(root)],
+        ["-t", "tmpfs", "-o", f"mode=0755,uid={owner.st_uid},gid={owner.st_gid}", "tmpfs", str(volume)],
+    ):
+        subprocess.run(["mount", *words], check=True)
+    with mounts:
+        bring_up_loopback()
+        user = final.all("USER")[0]
+        program = exec_form(final.all("ENTRYPOINT")[0])
+        health = exec_form(re.search(r"CMD (.*)$", final.all("HEALTHCHECK")[0])[1])
+
+        def inside(words, **rest):
+            in_root = ["chroot", f"--userspec={user}", str(root), *words]
+            environment = {**final.env(), "DATABASE_URL": "postgres://lockkeeper@127.0.0.1:1/lockkeeper", "PATH": os.environ["PATH"]}
+            return subprocess.Popen(in_root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **rest)
+
+        said = inside([*program, "--version"]).communicate(timeout=20)[0].strip()
+        version = tomllib.loads(pathlib.Path("Cargo.toml").read_text())["package"]["version"]
+        if said != f"lockkeeper {version}":
+            sys.exit(f"--version says {said!r}, not lockkeeper {version}")
+        print(f"root: {said}, as {user}")
+
+        service = inside([*program, *exec_form(final.all("CMD")[0])])
+        deadline = time.monotonic() + 30
+        while status("http://127.0.0.1:8082/healthz/live") != 200:
+            if service.poll() is not None or time.monotonic() > deadline:
+                service.kill()
+                sys.exit(f"the service does not live:\n{service.communicate()[0]}")
+            time.sleep(0.1)
+        asked = inside(health)
+        answer = asked.communicate(timeout=20)[0]
+        ready = status("http://127.0.0.1:8082/healthz/ready")
+        service.terminate()
+        log = service.communicate(timeout=60)[0]
+        if ready == 200 or asked.returncode != 1:
+            sys.exit(f"without a database, readiness is {ready}, and {health} ended with {asked.returncode}: {answer}\n{log}")
+        if service.returncode != 0:
+            sys.exit(f"after SIGTERM the service ended with {service.returncode}:\n{log}")
+        if re.search(r"panicked|Read-only|Permission denied", log):
+            sys.exit(f"the service wanted more than it may:\n{log}")
+        print("root: serves with a read-only root, is live, not ready without a database, and stops when told")

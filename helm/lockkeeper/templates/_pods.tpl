@@ -1,0 +1,85 @@
+{{/* What all pods have in common, the migrating one too. */}}
+
+{{/* Keeps to the restricted Pod Security Standard. Takes the root. */}}
+{{- define "lockkeeper.pod" -}}
+automountServiceAccountToken: false
+# Variables named after Services (LOCKKEEPER_AGENTS_PORT) would be taken for settings, and refused.
+enableServiceLinks: false
+{{- with .Values.serviceAccountName }}
+serviceAccountName: {{ . }}
+{{- end }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  {{- with .Values.security.runAsUser }}
+  runAsUser: {{ . }}
+  {{- end }}
+  {{- with .Values.security.runAsGroup }}
+  runAsGroup: {{ . }}
+  fsGroup: {{ . }}
+  {{- end }}
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{/* Takes the root. */}}
+{{- define "lockkeeper.container" -}}
+image: {{ include "lockkeeper.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{/* The database, as variables. Takes the root. */}}
+{{- define "lockkeeper.databaseEnv" -}}
+- name: DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      {{- if .Values.cnpg.enabled }}
+      name: {{ include "lockkeeper.fullname" . }}-postgres-app
+      key: uri
+      {{- else }}
+      name: {{ .Values.database.existingSecret }}
+      key: {{ .Values.database.existingSecretKey }}
+      {{- end }}
+{{- if .Values.database.caSecret }}
+- name: PGSSLROOTCERT
+  value: /etc/lockkeeper/database/ca.crt
+{{- end }}
+- name: LOCKKEEPER_DATA_DIR
+  value: /var/lib/lockkeeper
+{{- end }}
+
+{{/* Takes the root. */}}
+{{- define "lockkeeper.databaseMounts" -}}
+- name: data
+  mountPath: /var/lib/lockkeeper
+{{- if .Values.database.caSecret }}
+- name: database-ca
+  mountPath: /etc/lockkeeper/database
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{/* Takes the root. */}}
+{{- define "lockkeeper.databaseVolumes" -}}
+- name: data
+  emptyDir:
+    sizeLimit: {{ .Values.dataSizeLimit }}
+{{- with .Values.database }}
+{{- if .caSecret }}
+- name: database-ca
+  secret:
+    secretName: {{ .caSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ .caSecretKey }}
+        path: ca.crt
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# Holds alerts and dashboard against each other, Prometheus and docker/prometheus/metrics.txt: rules are valid and fire when they
+# should, every expression of the dashboard parses, and no metric or label is used that is not exported.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools=$PWD/target/tmp/dashboards
+mkdir -p "$tools"
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+fi
+promtool=$(command -v promtool || echo "$tools/prometheus/usr/bin/promtool")
+if [ ! -x "$promtool" ]; then
+    # Unpacked, not installed: the package would start a server.
+    apt-cache show prometheus >/dev/null 2>&1 || "${as_root[@]}" apt-get update -qq
+    (cd "$tools" && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb prometheus)
+fi
+if ! "$tools/venv/bin/python" -c 'import promql_parser, yaml' 2>/dev/null; then
+    python3 -m venv "$tools/venv"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check promql-parser==0.12.0 pyyaml==6.0.3
+fi
+
+"$promtool" check config docker/prometheus/prometheus.yml >"$tools/log" 2>&1 || { cat "$tools/log" >&2; exit 1; }
+"$promtool" test rules docker/prometheus/alerts_test.yaml >"$tools/log" 2>&1 || { cat "$tools/log" >&2; exit 1; }
+echo "alerts: valid, and they fire when they should ($("$promtool" --version 2>&1 | head -n 1 | cut -d' ' -f1-3))"
+
+"$tools/venv/bin/python" - "$tools/expressions.yaml" <<'PYTHON'
+import json, pathlib, re, sys
+import promql_parser as promql, yaml
+
+wrong = []
+metrics = {}
+for number, line in enumerate(open("docker/prometheus/metrics.txt"), 1):
+    if line.strip() and not line.startswith("#"):
+        match = re.fullmatch(r"([a-z_]+)\{((?:[a-z_]+,)*[a-z_]+|)\}\n", line)
+        if not match or match[1] in metrics:
+            wrong.append(f"metrics.txt:{number}: not name{{label,label}}, or there already: {line.strip()}")
+        else:
+            metrics[match[1]] = set(filter(None, match[2].split(",")))
+# What Prometheus adds to everything that it scrapes, and makes itself.
+SCRAPED = {"job", "instance"}
+OWN = {"up": set(), "ALERTS": {"alertname", "alertstate", "severity"}}
+
+
+def selected(selector, where):
+    name = selector.name or "(no name)"
+    base = re.sub(r"_(bucket|sum|count)$", "", name)
+    labels = metrics.get(name, metrics.get(base, OWN.get(name)))
+    if labels is None:
+        wrong.append(f"{where}: {name} is not in metrics.txt")
+        return set(SCRAPED)
+    used.add(name if name in metrics else base)
+    labels = labels | SCRAPED | ({"le"} if name.endswith("_bucket") and name not in metrics else set())
+    known(labels, [matcher.name for matcher in selector.matchers.matchers], f"{where}: {name}")
+    return labels
+
+
+def known(labels, wanted, where):
+    wrong.extend(f"{where} has no label {label}" for label in wanted if label not in labels)
+
+
+def labels_of(node, where):
+    """The labels that an expression's results may have; complains of those that it names and are not there."""
+    match node:
+        case promql.VectorSelector():
+            return selected(node, where)
+        case promql.MatrixSelector():
+            return selected(node.vector_selector, where)
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
+            return labels_of(node.expr, where)
+        case promql.Call():
+            found = set().union(*(labels_of(each, where) for each in node.args))
+            return found - {"le"} if node.func.name == "histogram_quantile" else found
+        case promql.AggregateExpr():
+            found = labels_of(node.expr, where)
+            if node.modifier is None:
+                return set()
+            known(found, node.modifier.labels, f"{where}: {node.op} of what")
+            by = node.modifier.type == promql.AggModifierType.By
+            return set(node.modifier.labels) if by else found - set(node.modifier.labels)
+        case promql.BinaryExpr():
+            left, right = labels_of(node.lhs, where), labels_of(node.rhs, where)
+            matching = node.modifier and node.modifier.matching
+            if matching:
+                known(left, matching.labels, f"{where}: the left of {node.op}")
+                known(right, matching.labels, f"{where}: the right of {node.op}")
+            if node.modifier and node.modifier.card == promql.VectorMatchCardinality.OneToMany:
+                return right
+            return left or right
+        case _:
+            return set()
+
+
+used, expressions = set(), []
+
+
+def check(text, where):
+    plain = text.replace("$__rate_interval", "5m").replace("$__interval", "1m").replace("$__range", "1h")
+    for variable in set(re.findall(r"\$\{?(\w+)", plain)):
+        if variable not in variables:
+            wrong.append(f"{where}: there is no variable {variable}")
+    plain = re.sub(r"\$\{?\w+\}?", "x", plain)
+    expressions.append({"record": f"check:{len(expressions)}", "expr": plain})
+    try:
+        return labels_of(promql.parse(plain), where)
+    except ValueError as error:
+        wrong.append(f"{where}: {error}: {plain}")
+        return set()
+
+
+variables = set()
+operating = pathlib.Path("docs/OPERATING.md")
+headings = re.findall(r"^#+ (.*)$", operating.read_text(), re.M) if operating.exists() else None
+anchors = headings and {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+# Names in the tests' first braces: those that are expected to fire.
+tested = set(re.findall(r'labels: .ALERTS\{alertname="(\w+)"', open("docker/prometheus/alerts_test.yaml").read()))
+alerts = [rule for group in yaml.safe_load(open("docker/prometheus/alerts.yaml"))["groups"] for rule in group["rules"]]
+for rule in alerts:
+    name, notes = rule["alert"], rule.get("annotations", {})
+    labels = check(rule["expr"], name)
+    if rule.get("labels", {}).get("severity") not in ("critical", "warning"):
+        wrong.append(f"{name}: its severity is neither critical nor warning")
+    for wanted in ("summary", "description", "runbook"):
+        if not notes.get(wanted):
+            wrong.append(f"{name}: has no {wanted}")
+    known(labels, re.findall(r"\$labels\.(\w+)", " ".join(notes.values())), f"{name}: an annotation's result")
+    file, _, anchor = notes.get("runbook", "").partition("#")
+    if file != str(operating) or not anchor.startswith("runbook-"):
+        wrong.append(f"{name}: its runbook is not docs/OPERATING.md#runbook-...")
+    if anchors is not None and anchor not in anchors:
+        wrong.append(f"{name}: docs/OPERATING.md has no heading for #{anchor}")
+    if name not in tested:
+        wrong.append(f"{name}: alerts_test.yaml does not expect it to fire anywhere")
+
+dashboard = json.load(open("docker/grafana/dashboards/lockkeeper.json"))
+variables = {each["name"] for each in dashboard["templating"]["list"]}
+for name in ("datasource", "product", "stream", "instance"):
+    if name not in variables:
+        wrong.append(f"dashboard: has no variable {name}")
+for each in dashboard["templating"]["list"]:
+    if each["type"] == "query":
+        match = re.fullmatch(r"label_values\((.*), (\w+)\)", each["query"]["query"])
+        if not match:
+            wrong.append(f"variable {each['name']}: is not label_values(metric, label)")
+        else:
+            known(check(match[1], f"variable {each['name']}"), [match[2]], f"variable {each['name']}")
+for each in dashboard["annotations"]["list"]:
+    if "expr" in each:
+        check(each["expr"], f"annotation {each['name']}")
+if set(re.findall(r'"type": "prometheus", "uid": "([^"]*)"', json.dumps(dashboard, sort_keys=True))) != {"${datasource}"}:
+    wrong.append("dashboard: something does not ask ${datasource}")
+panels = dashboard["panels"]
+rows = [panel["title"] for panel in panels if panel["type"] == "row"]
+for name in ("Polls", "Rollouts", "Catalog", "Database", "API", "Process"):
+    if name not in rows:
+        wrong.append(f"dashboard: has no row {name}")
+if len({panel["id"] for panel in panels}) != len(panels):
+    wrong.append("dashboard: two panels have one id")
+taken = {}
+for panel in panels:
+    where, place = f"panel {panel['title']}", panel["gridPos"]
+    for x in range(place["x"], place["x"] + place["w"]):
+        for y in range(place["y"], place["y"] + place["h"]):
+            if x > 23 or taken.setdefault((x, y), panel["id"]) != panel["id"]:
+                wrong.append(f"{where}: overlaps another panel, or the edge")
+                break
+    if panel["type"] == "row":
+        continue
+    if not panel.get("description") or not panel["fieldConfig"]["defaults"].get("unit"):
+        wrong.append(f"{where}: has no description or unit")
+    if not panel["targets"]:
+        wrong.append(f"{where}: asks nothing")
+    for target in panel["targets"]:
+        labels = check(target["expr"], where)
+        known(labels, re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]), f"{where}: its legend's result")
+
+yaml.safe_dump({"groups": [{"name": "expressions", "rules": expressions}]}, open(sys.argv[1], "w"))
+if wrong:
+    sys.exit("\n".join(wrong))
+print(f"dashboard: {len(panels) - len(rows)} panels and {len(alerts)} alerts use {len(used & set(metrics))} of {len(metrics)} metrics")
+if headings is None:
+    print("NOT checked: the runbooks' anchors, as there is no docs/OPERATING.md")
+if unused := set(metrics) - used:
+    print(f"not used anywhere: {', '.join(sorted(unused))}")
+PYTHON
+"$promtool" check rules "$tools/expressions.yaml" >"$tools/log" 2>&1 || { cat "$tools/log" >&2; exit 1; }
+echo "dashboard: every expression is one of Prometheus's"

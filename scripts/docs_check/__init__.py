@@ -1,0 +1,1 @@
+"""What scripts/docs-check.py is made of."""

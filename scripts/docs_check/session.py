@@ -1,0 +1,149 @@
+"""Runs the commands of a document, as somebody would who reads it with a shell beside."""
+
+import contextlib
+import http.client
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from .documents import Failed
+
+HOST, PORT = "127.0.0.1", 8080
+# A command may build the program first.
+MOST_SECONDS_TO_RUN = 600
+MOST_SECONDS_TO_STOP = 60
+LAST_WORDS = 2500
+
+
+class Session:
+    """One bash, in which the blocks of a document run in turn."""
+
+    def __init__(self, work, tree, environment, port):
+        self.work, self.port, self.log = work, port, None
+        self.process = subprocess.Popen(
+            ["bash", "-euo", "pipefail"],
+            cwd=tree,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self.trap = work / "failed"
+        at_fault = shlex.quote(str(self.trap))
+        self.tell(f"""trap 'printf "%s %s" "$LINENO" "$BASH_COMMAND" >{at_fault}' ERR""")
+
+    def tell(self, command):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{command}\n".encode())
+
+    def answer(self, block, output, seconds):
+        """A number that bash prints; none if it ended instead."""
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            raise self.failure(block, f"not done within {seconds} s", output)
+        line = self.process.stdout.readline()
+        return int(line) if line else None
+
+    def run(self, block):
+        output = self.work / f"output-{block.line}"
+        # Its lines are those of the document, for whoever names them.
+        script = self.work / Path(block.document).name
+        script.write_text("\n" * (block.line - 1) + re.sub(rf"(127\.0\.0\.1|localhost):{PORT}\b", self.address, block.text))
+        self.trap.unlink(missing_ok=True)
+        source = f". {shlex.quote(str(script))}"
+        to = f"</dev/null >{shlex.quote(str(output))} 2>&1"
+        if block.kind == "serves":
+            self.log = output
+            self.tell(f"({source}) {to} & echo $!")
+            self.wait_until_ready(block, self.answer(block, output, MOST_SECONDS_TO_RUN))
+        elif block.kind == "fails":
+            self.tell(f"set +e; (set -e; {source}) {to}; echo $?; set -e")
+            if self.answer(block, output, MOST_SECONDS_TO_RUN) == 0:
+                raise self.failure(block, "has to fail, and does not", output)
+        else:
+            self.tell(f"{source} {to}; echo 0")
+            if self.answer(block, output, MOST_SECONDS_TO_RUN) is None:
+                raise self.failure(block, "failed", output)
+
+    @property
+    def address(self):
+        return f"{HOST}:{self.port}"
+
+    def wait_until_ready(self, block, pid):
+        named = re.search(r"--listen[ =](?:[\w.]*):(\d+)", block.text)
+        port = int(named[1]) if named and int(named[1]) != PORT else self.port
+        deadline = time.monotonic() + MOST_SECONDS_TO_RUN
+        while not is_ready(port):
+            if time.monotonic() > deadline:
+                raise self.failure(block, f"is not ready within {MOST_SECONDS_TO_RUN} s", self.log)
+            if pid is None or not is_alive(pid):
+                raise self.failure(block, "ended instead of serving", self.log)
+            time.sleep(0.1)
+
+    def failure(self, block, what, output):
+        line, command = block.line, block.text.strip()
+        if self.trap.exists():
+            at, _, failed = self.trap.read_text().partition(" ")
+            if 0 <= int(at) - line < len(block.text.splitlines()):
+                line, command = int(at), failed
+        text = f"{block.document}:{line}: {what}\n\n{command}\n\n{output.read_text(errors='replace')[-LAST_WORDS:]}"
+        if self.log and self.log != output:
+            text += f"\nThe service's last words:\n{self.log.read_text(errors='replace')[-LAST_WORDS:]}"
+        return Failed(text)
+
+    def stop(self):
+        """Ends whatever was started and goes on."""
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, end)
+            if wait_until(lambda: self.process.poll() is not None and not is_group_alive(self.process.pid)):
+                return
+
+
+def stop_postgres(folder):
+    """A service that was killed leaves its PostgreSQL behind, which is in no group of ours."""
+    for path in folder.rglob("postmaster.pid"):
+        pid = int(path.read_text().split()[0])
+        with contextlib.suppress(OSError):
+            # The number may be another's by now; a server works in its folder.
+            if os.readlink(f"/proc/{pid}/cwd") == str(path.parent):
+                os.kill(pid, signal.SIGINT)
+                wait_until(lambda pid=pid: not is_alive(pid))
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + MOST_SECONDS_TO_STOP
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def is_ready(port):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection = http.client.HTTPConnection(HOST, port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/healthz/ready")
+            return connection.getresponse().status == 200
+    return False
+
+
+def state_and_group(pid):
+    """What the system says of a process: what it does, and its group."""
+    with contextlib.suppress(OSError):
+        state, _, group = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
+        return state, int(group)
+    return None, None
+
+
+def is_alive(pid):
+    return state_and_group(pid)[0] not in (None, "Z")
+
+
+def is_group_alive(group):
+    found = (state_and_group(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return any(of == group and state != "Z" for state, of in found)
