@@ -59,9 +59,9 @@ upgrade-drill: postgres ## roll three replicas to a version with a newer schema 
 		python3 drill/upgrade.py --this target/upgrade-drill/this --next target/upgrade-drill/next
 
 .PHONY: docs-check
-docs-check: postgres ## run every command of the documents, or say why not; follow their links
+docs-check: postgres ## execute every command in the documents, and look up whatever else they speak of
 	@cargo build --quiet --locked --bin lockkeeper
-	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; python3 scripts/docs-check.py --binary target/debug/lockkeeper
+	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; python3 -B scripts/docs-check.py --binary target/debug/lockkeeper
 
 .PHONY: chart-check
 chart-check: ## render the Helm chart for five value sets, and hold it against golden files and schemas

@@ -7,7 +7,7 @@ import documents
 import queries
 from measure import CLOSE, GZIP, pairs, ratio
 from report import Outcome, Row, pair_table
-from servers import Failed, nginx
+from servers import Failed, collector, nginx
 
 NODE_VIEW, WHOLE = "node_view", "whole"
 
@@ -105,6 +105,34 @@ def five_rollouts(share):
         documents.rollout(share + 0.03, groups=["edge", "batch"], platforms=["metal", "aws"]),
         documents.rollout(share + 0.04),
     ]
+
+
+def telemetry(bench):
+    """The same store and the same polls; one service counts them, and tells a collector of everything."""
+    asked = queries.of_nodes(bench.real.stable)
+    with collector() as told:
+        loud = {
+            "telemetry__otlp_endpoint": told.url,
+            "telemetry__trace_share": "1",
+            "telemetry__metrics_interval": "1s",
+            "log__access_share": "0.001",
+        }
+        with (
+            bench.serve_real(telemetry__metrics="false") as silent,
+            bench.serve_real(**loud) as heard,
+            answered_as(NODE_VIEW, heard),
+        ):
+            view_sizes(silent, asked)
+            sides = [bench.side("off", silent.port, asked), bench.side("on", heard.port, asked)]
+            samples = pairs(bench.lengths, *sides)
+            closing = pairs(bench.lengths, *sides, CLOSE)
+        if "/v1/metrics" not in told.paths or "/v1/logs" not in told.paths:
+            raise Failed(f"the collector was told of {sorted(told.paths)} alone")
+    rows = [
+        Row(f"polls/s with all telemetry on, to off, {how}", 0.97, 0.97, ratio(found, "per_second"), more_is_better=True)
+        for how, found in (("connections kept", samples), ("a connection a poll", closing))
+    ]
+    return Outcome(rows, [*pair_table(samples, "off", "on"), "", *pair_table(closing, "off", "on")])
 
 
 def against_itself(bench, named, less, more):

@@ -25,6 +25,7 @@ MEASUREMENTS = {
     "bytes": comparisons.size,
     "releases": comparisons.releases,
     "rollouts": comparisons.rollouts,
+    "telemetry": comparisons.telemetry,
     "rebuild": behaviour.rebuild,
     "memory": behaviour.memory,
     "outage": behaviour.outage,

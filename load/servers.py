@@ -6,12 +6,14 @@ Everything listens on 127.0.0.1 alone, keeps its files below the folder it is gi
 import contextlib
 import grp
 import http.client
+import http.server
 import json
 import os
 import pwd
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -239,6 +241,41 @@ def nginx(folder, body, gzipped=None):
         if process.poll() is not None:
             raise Failed(f"nginx ended: {(folder / 'error.log').read_text()[-LAST_WORDS:]}")
         yield port
+
+
+class Told:
+    """A collector's address, and which paths it was told something at."""
+
+    def __init__(self, url):
+        self.url, self.paths = url, set()
+
+
+@contextlib.contextmanager
+def collector():
+    """Takes whatever is sent over OTLP, and keeps nothing."""
+
+    class Taking(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            told.paths.add(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer((HOST, 0), Taking) as server:
+        told = Told(f"http://{HOST}:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield told
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def is_listening(port):

@@ -58,9 +58,13 @@ class Session:
         source = f". {shlex.quote(str(script))}"
         to = f"</dev/null >{shlex.quote(str(output))} 2>&1"
         if block.kind == "serves":
+            named = re.search(r"--listen[ =][\w.]*:(\d+)", block.text)
+            port = int(named[1]) if named and int(named[1]) != PORT else self.port
+            if is_ready(port):
+                raise Failed(f"{block.place}: another service answers at {HOST}:{port}")
             self.log = output
             self.tell(f"({source}) {to} & echo $!")
-            self.wait_until_ready(block, self.answer(block, output, MOST_SECONDS_TO_RUN))
+            self.wait_until_ready(block, self.answer(block, output, MOST_SECONDS_TO_RUN), port)
         elif block.kind == "fails":
             self.tell(f"set +e; (set -e; {source}) {to}; echo $?; set -e")
             if self.answer(block, output, MOST_SECONDS_TO_RUN) == 0:
@@ -74,9 +78,7 @@ class Session:
     def address(self):
         return f"{HOST}:{self.port}"
 
-    def wait_until_ready(self, block, pid):
-        named = re.search(r"--listen[ =](?:[\w.]*):(\d+)", block.text)
-        port = int(named[1]) if named and int(named[1]) != PORT else self.port
+    def wait_until_ready(self, block, pid, port):
         deadline = time.monotonic() + MOST_SECONDS_TO_RUN
         while not is_ready(port):
             if time.monotonic() > deadline:
