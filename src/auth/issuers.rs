@@ -71,6 +71,13 @@ impl Issuers {
         }
     }
 
+    /// Fetches keys that are due: whoever shows a token then need not wait, and an issuer that is away is told of in time.
+    pub async fn keep_fresh(&self) {
+        for issuer in self.0.values() {
+            issuer.keys.keep_fresh().await;
+        }
+    }
+
     /// Asks each issuer for its keys: how many there are, or why they cannot be had.
     pub async fn probe(&self) -> Vec<(String, Result<usize, String>)> {
         let probe = |(name, issuer): (&String, &Issuer)| {

@@ -88,6 +88,14 @@ impl Keys {
         kept.find(header).ok_or(if has_failed { AuthError::Unreachable } else { AuthError::Foreign })
     }
 
+    /// Fetches them again, if they are due.
+    pub(super) async fn keep_fresh(self: &Arc<Self>) {
+        if !self.kept.load().is_younger_than(self.refresh, self.clock.now()) {
+            // A failure has been told.
+            let _ = self.renew().await;
+        }
+    }
+
     /// Fetches them, only to see whether that works: how many there are, or why it does not.
     pub(super) async fn probe(&self) -> Result<usize, String> {
         let keys = self.fetch().await.map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;

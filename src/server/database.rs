@@ -52,7 +52,7 @@ impl Database {
         let (clock, metrics) = (self.following.clock.clone(), self.following.metrics.clone());
         let manage = Manage::new(access.store().clone(), clock.clone());
         let gate = Gate::of(access.store().clone(), &self.auth, &self.api, clock.clone())?;
-        watch::issuers(&metrics, gate.issuers(), &clock);
+        let issuers = gate.issuers();
         let backoff = Backoff::from(self.following.settings.interval());
         let follower = Follower::new(access.clone(), self.following);
         let work = async {
@@ -62,6 +62,7 @@ impl Database {
             tokio::select! {
                 () = follower.follow_for_ever() => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
+                () = watch::issuers(&metrics, issuers, &clock) => {}
             }
         };
         tokio::select! {

@@ -85,15 +85,20 @@ fn is_live(rollout: &Rollout, share: f64) -> bool {
     matches!(rollout.state, RolloutState::Active | RolloutState::Paused { .. }) && share < 1.0
 }
 
-/// Shows how old the keys are by which tokens of other issuers are judged.
-pub(super) fn issuers(metrics: &Metrics, issuers: Arc<Issuers>, clock: &SharedClock) {
-    let clock = clock.clone();
+/// Keeps the keys fresh by which tokens of other issuers are judged, and shows how old they are, for as long as it is polled.
+pub(super) async fn issuers(metrics: &Metrics, issuers: Arc<Issuers>, clock: &SharedClock) {
+    let (shown, clock) = (issuers.clone(), clock.clone());
     metrics.gauge("lockkeeper.issuer.keys_age", "s", "Since the keys of an issuer were fetched", move || {
         let now = clock.now();
         let age =
             |(name, at): (&str, Timestamp)| (now.duration_since(at).as_secs_f64(), vec![("issuer", name.to_owned())]);
-        issuers.fetched().map(age).collect()
+        shown.fetched().map(age).collect()
     });
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        issuers.keep_fresh().await;
+    }
 }
 
 /// How often the database is asked how it is.

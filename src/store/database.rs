@@ -41,6 +41,8 @@ impl Store {
     #[must_use]
     pub fn open(address: &Address, settings: &DatabaseSettings, metrics: Metrics) -> Self {
         let options = address.0.clone().application_name("lockkeeper").log_statements(tracing::log::LevelFilter::Trace);
+        // Every server that is good enough writes floats exactly by itself, and poolers refuse what they do not know.
+        let options = options.extra_float_digits(None);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.connect_timeout())
