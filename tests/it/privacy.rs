@@ -3,14 +3,11 @@
 use crate::support::{
     client,
     postgres::Database,
+    process::Serving,
     program::{import, lockkeeper, text},
     upstream,
 };
 use sqlx::Row;
-use std::{
-    io::{BufRead, BufReader, Read},
-    process::Stdio,
-};
 
 const IDS: [&str; 2] = ["46d354cf6750611965bb70cbc6c2d868", "c007e9f0a2864b6f2035bbe1941f65e2"];
 
@@ -20,23 +17,9 @@ async fn no_node_id_is_logged_kept_or_sent_back() {
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
     import(&database.url, folder.path());
-    let mut child = lockkeeper()
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .env("DATABASE_URL", &database.url)
-        .env("LOCKKEEPER_LOG__FILTER", "trace")
-        .env("LOCKKEEPER_LOG__ACCESS_SHARE", "1")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let (mut seen, mut address) = (String::new(), String::new());
-    while !seen.contains("serve: ready") {
-        let start = seen.len();
-        assert_ne!(log.read_line(&mut seen).unwrap(), 0, "{seen}");
-        if let Some((_, rest)) = seen[start..].split_once("listening address=") {
-            address = rest.trim().to_owned();
-        }
-    }
+    let serving =
+        Serving::ready(&database, &[("LOCKKEEPER_LOG__FILTER", "trace"), ("LOCKKEEPER_LOG__ACCESS_SHARE", "1")]).await;
+    let address = serving.address.clone();
     let mut answers = String::new();
     for id in IDS {
         for query in [
@@ -56,9 +39,7 @@ async fn no_node_id_is_logged_kept_or_sent_back() {
     }
     answers += &client().get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(answers.contains("lockkeeper_polls_total"));
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
-    log.read_to_string(&mut seen).unwrap();
-    assert!(child.wait().unwrap().success(), "{seen}");
+    let seen = serving.ended();
     assert!(seen.contains("a request was answered"), "{seen}");
     let rows = everything(&database).await;
     assert!(rows.contains("44.1.0"));

@@ -5,6 +5,7 @@
 use crate::support::{
     client, eventually,
     postgres::Database,
+    process::Serving,
     program::{lockkeeper, text},
     upstream,
 };
@@ -17,9 +18,7 @@ use serde_json::Value;
 use sqlx::Row;
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,7 +34,7 @@ async fn no_change_is_lost_or_doubled_and_all_processes_come_to_serve_the_same()
     let changes: usize = std::env::var("RACES_CHANGES").map_or(60, |changes| changes.parse().unwrap());
     let database = Database::new().await;
     drop(database.store().await);
-    let services: Vec<(Child, String)> = (0..PROCESSES).map(|_| serve(&database.url)).collect();
+    let services: Vec<Serving> = (0..PROCESSES).map(|_| serve(&database)).collect();
 
     let writers = (0..PROCESSES).map(|writer| {
         let url = database.url.clone();
@@ -59,7 +58,7 @@ async fn no_change_is_lost_or_doubled_and_all_processes_come_to_serve_the_same()
     }
 
     let client = client();
-    for (_, address) in &services {
+    for Serving { address, .. } in &services {
         eventually("a process serves the newest revisions", async || shown(&client, address).await == newest).await;
     }
     let took = finished.elapsed();
@@ -70,17 +69,13 @@ async fn no_change_is_lost_or_doubled_and_all_processes_come_to_serve_the_same()
     let states = Manage::new(database.store().await, Arc::new(SystemClock)).states(|_| true).await.unwrap();
     for stream in STREAMS {
         let mut answers = Vec::new();
-        for (_, address) in &services {
+        for Serving { address, .. } in &services {
             let url = format!("http://{address}/v1/graph?basearch=x86_64&stream={stream}&rollout_wariness=0.5");
             answers.push(client.get(url).send().await.unwrap().text().await.unwrap());
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]), "equal state gives equal bytes");
         let stored = &states.iter().find(|state| state.stream.id.stream.as_str() == stream).unwrap().stream;
         assert_eq!(versions_in(&answers[0]), versions_of(stored), "what is served is what is stored");
-    }
-    for (mut service, _) in services {
-        service.kill().unwrap();
-        service.wait().unwrap();
     }
     let check = lockkeeper().env("DATABASE_URL", &database.url).args(["database", "check"]).output().unwrap();
     assert!(check.status.success(), "{}", text(&check.stdout));
@@ -112,24 +107,8 @@ fn publish(folder: &Path, stream: &str, writer: usize, change: usize) -> Content
     ContentHash::of(&std::fs::read(folder.join(format!("updates/{stream}.json"))).unwrap())
 }
 
-fn serve(url: &str) -> (Child, String) {
-    let mut command = lockkeeper();
-    command
-        .env("DATABASE_URL", url)
-        .env("LOCKKEEPER_CATALOG__POLL_INTERVAL", "1m")
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("listening address=") {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended");
-    }
-    let address = line.split("address=").nth(1).unwrap().trim().to_owned();
-    // Somebody has to read on, or the service would wait for a reader.
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    (child, address)
+fn serve(database: &Database) -> Serving {
+    Serving::start(database, &[("LOCKKEEPER_CATALOG__POLL_INTERVAL", "1m")])
 }
 
 /// What an answer of the agents' endpoint lists.
@@ -169,13 +148,13 @@ async fn of_two_writers_with_the_same_tag_one_wins_and_one_is_told() {
     let database = Database::new().await;
     drop(database.store().await);
     let folder = tempfile::tempdir().unwrap();
-    let mut services: Vec<(Child, String)> = (0..2).map(|_| serve(&database.url)).collect();
+    let services: Vec<Serving> = (0..2).map(|_| serve(&database)).collect();
     let mut create = lockkeeper();
     create.env("DATABASE_URL", &database.url).env("LOCKKEEPER_DATA_DIR", folder.path());
     let output = create.args(["token", "create", "--role", "admin", "--on", "*", "--for", "1h"]).output().unwrap();
     let token = text(&output.stdout).trim().to_owned();
     let client = client();
-    let addresses: Vec<String> = services.iter().map(|(_, address)| address.clone()).collect();
+    let addresses: Vec<String> = services.iter().map(|service| service.address.clone()).collect();
     let ask = async |service: usize, method: reqwest::Method, path: &str, tag: (&str, &str), body: String| {
         let url = format!("http://{}/api/v1/products/os/streams/stable{path}", addresses[service]);
         let request = client.request(method, url).bearer_auth(&token).header(tag.0, tag.1);
@@ -208,9 +187,5 @@ async fn of_two_writers_with_the_same_tag_one_wins_and_one_is_told() {
             serde_json::from_str(&client.get(url).bearer_auth(&token).send().await.unwrap().text().await.unwrap())
                 .unwrap();
         assert_eq!(release["notes"], format!("race {race} of {winner}"), "the winner's change is what is there");
-    }
-    for (service, _) in &mut services {
-        service.kill().unwrap();
-        service.wait().unwrap();
     }
 }

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     process::{Child, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
 };
 
 /// A running service. It is killed when this is dropped.
@@ -13,6 +14,7 @@ pub(crate) struct Serving {
     pub(crate) address: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Serving {
@@ -34,12 +36,12 @@ impl Serving {
         let log = Arc::new(Mutex::new(seen));
         let kept = log.clone();
         // Somebody has to read on, or the service would wait for a reader.
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.lines() {
                 *kept.lock().unwrap() += &format!("{}\n", line.unwrap());
             }
         });
-        Self { address, child, log }
+        Self { address, child, log, reader: Some(reader) }
     }
 
     /// The same, once polls are answered.
@@ -58,6 +60,14 @@ impl Serving {
     pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Stops it, and returns all that it has logged to its end.
+    pub(crate) fn ended(mut self) -> String {
+        self.terminate();
+        assert!(self.child.wait().unwrap().success(), "{}", self.log());
+        self.reader.take().unwrap().join().unwrap();
+        self.log()
     }
 
     /// Stops it, and tells whether it ended well.
