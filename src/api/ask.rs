@@ -84,6 +84,19 @@ pub(super) struct Terms {
     acknowledge: bool,
 }
 
+/// What the query of a change may say: its terms, and which of several aliases is meant.
+const KNOWN: [&str; 4] = ["reason", "dry_run", "acknowledge", "id"];
+
+/// Who misspells `dry_run` must not change anything.
+fn known_alone(parts: &Parts) -> Result<(), Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    let unknown = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !KNOWN.contains(&name.as_ref()));
+    match unknown {
+        Some((name, _)) => Err(ProblemKind::BadRequest.because(format!("a change knows no parameter {name:?}"))),
+        None => Ok(()),
+    }
+}
+
 /// Somebody writes.
 pub(super) struct Write<T = ()> {
     pub(super) who: Identity,
@@ -102,6 +115,7 @@ impl<T: Body> FromRequest<Api> for Write<T> {
     async fn from_request(request: HttpRequest, api: &Api) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let who = known(&mut parts)?;
+        known_alone(&parts)?;
         let Asked(terms) = Asked::<Terms>::from_request_parts(&mut parts, api).await?;
         let (expected, is_conditional) = expected(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;

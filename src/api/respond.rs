@@ -36,6 +36,11 @@ impl Read {
         self.tagged(&tag(revision.0), model)
     }
 
+    /// Something of a stream that says how it stands now: as time goes on it is another, of the same revision.
+    pub(super) fn show_now(revision: Revision, model: &impl Serialize) -> Answer {
+        tagged(Json(model).into_response(), &tag(revision.0))
+    }
+
     /// Something of its own, which is what it says.
     pub(super) fn tell(&self, model: &impl Serialize) -> Answer {
         let content = serde_json::to_vec(model).map_err(|_| ProblemKind::Internal)?;
@@ -44,15 +49,15 @@ impl Read {
     }
 
     fn tagged(&self, tag: &str, model: &impl Serialize) -> Answer {
-        let mut response = if is_held(&self.headers, tag.as_bytes()) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            Json(model).into_response()
-        };
-        response.headers_mut().insert(header::ETAG, HeaderValue::from_str(tag).map_err(|_| ProblemKind::Internal)?);
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        Ok(response)
+        let is_held = is_held(&self.headers, tag.as_bytes());
+        tagged(if is_held { StatusCode::NOT_MODIFIED.into_response() } else { Json(model).into_response() }, tag)
     }
+}
+
+fn tagged(mut response: Response, tag: &str) -> Answer {
+    response.headers_mut().insert(header::ETAG, HeaderValue::from_str(tag).map_err(|_| ProblemKind::Internal)?);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(response)
 }
 
 /// A change was made, or looked at.

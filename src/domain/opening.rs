@@ -2,6 +2,7 @@
 
 use super::{
     epoch::Epoch,
+    graph::{Edge, Graph},
     ramp::{Course, Ramp},
     release::{Release, ReleaseState},
     rollout::{Rollout, RolloutState},
@@ -9,7 +10,7 @@ use super::{
     stream::Stream,
     version::Version,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A release that a change opens further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Opening {
     pub what: &'static str,
 }
 
-/// What is opened further from `now` on, as far as releases' states and rollouts go.
+/// What is opened further from `now` on.
 #[must_use]
 pub fn openings(before: &Stream, after: &Stream, now: Epoch) -> Vec<Opening> {
     let known: BTreeMap<_, _> = before.identified().into_iter().collect();
@@ -28,7 +29,47 @@ pub fn openings(before: &Stream, after: &Stream, now: Epoch) -> Vec<Opening> {
         let what = opened(known.get(&identity).copied(), release, now)?;
         Some(Opening { version: release.version.clone(), what })
     });
-    opened.collect()
+    opened.chain(offers(before, after)).collect()
+}
+
+/// What nodes could be sent to from more releases, or on more scopes, by other means than states and rollouts.
+fn offers(before: &Stream, after: &Stream) -> Vec<Opening> {
+    let same = as_if_no_more(before, after);
+    if same == *after {
+        return Vec::new();
+    }
+    let mut opened = BTreeSet::new();
+    for key in after.payload_keys() {
+        let [stood, stands] = [&same, after].map(|stream| Graph::of(stream, &key.arch, &key.scheme));
+        let known = updates(&stood);
+        opened.extend(updates(&stands).difference(&known).map(|(_, to)| (*to).clone()));
+    }
+    opened.into_iter().map(|version| Opening { version, what: "is offered to more nodes" }).collect()
+}
+
+/// The next state, if nothing but states and rollouts had changed.
+fn as_if_no_more(before: &Stream, after: &Stream) -> Stream {
+    let known: BTreeMap<_, _> = before.identified().into_iter().collect();
+    let stood: Vec<Option<&Release>> =
+        after.identified().iter().map(|(identity, _)| known.get(identity).copied()).collect();
+    let mut same = after.clone();
+    same.blocked_updates.clone_from(&before.blocked_updates);
+    for (release, stood) in same.releases.iter_mut().zip(stood) {
+        if let Some(stood) = stood {
+            release.payloads.clone_from(&stood.payloads);
+            release.barrier.clone_from(&stood.barrier);
+            release.dead_end.clone_from(&stood.dead_end);
+        }
+    }
+    same
+}
+
+/// Where nodes could be sent, but to where every way is closed.
+fn updates(graph: &Graph) -> BTreeSet<(&Version, &Version)> {
+    let ends = |edge: Edge| Some((graph.node(edge.from)?, graph.node(edge.to)?));
+    let is_closed = |rollout: &Rollout| rollout.state == RolloutState::Aborted;
+    let open = graph.edges().filter_map(ends).filter(|(_, to)| !to.is_rollout() || !to.rollouts.iter().all(is_closed));
+    open.map(|(from, to)| (&from.version, &to.version)).collect()
 }
 
 fn opened(before: Option<&Release>, after: &Release, now: Epoch) -> Option<&'static str> {

@@ -4,7 +4,7 @@ use super::{
     duration::Minutes,
     epoch::Epoch,
     origin::Origin,
-    ramp::Ramp,
+    ramp::{Course, Ramp},
     selector::Selector,
     share::{OpenShare, Share},
     wariness::Wariness,
@@ -127,6 +127,17 @@ impl Rollout {
         Ok(Self { ramp: Ramp { start: Some(now), ..self.ramp.clone() }, ..self.clone() })
     }
 
+    /// The same, beginning no earlier than now: of a ramp that would have run while nobody could be sent anywhere. One of upstream's
+    /// is upstream's to say, and what stands still opens nothing.
+    #[must_use]
+    pub fn not_before(&self, now: Epoch) -> Self {
+        let runs = self.state == RolloutState::Active && self.ramp.course != Course::Constant;
+        if !runs || self.origin == Origin::Upstream || self.ramp.start() >= now {
+            return self.clone();
+        }
+        Self { ramp: Ramp { start: Some(now), ..self.ramp.clone() }, ..self.clone() }
+    }
+
     /// Comes to its end within this time, instead of what was left.
     ///
     /// # Errors
@@ -193,7 +204,7 @@ impl Rollout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ramp::Course, samples};
+    use crate::domain::samples;
     use proptest::prelude::*;
 
     proptest! {

@@ -135,9 +135,9 @@ impl Stream {
         self.payload_keys().into_iter().map(|key| &key.scheme).collect()
     }
 
-    /// Does it hold placeholders instead of real payloads?
+    /// Is any of what is served a placeholder instead of a real payload? What a draft has is nobody's yet.
     #[must_use]
     pub fn is_synthetic(&self) -> bool {
-        self.releases.iter().any(Release::is_synthetic)
+        self.aged().any(|(_, release)| release.is_synthetic())
     }
 }

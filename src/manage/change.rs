@@ -12,7 +12,7 @@ use crate::{
     },
     store::{LostRace, Store, StoreError, Transaction, audit::Act, retrying, revisions::Record},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 /// Makes changes.
@@ -192,7 +192,7 @@ impl Manage {
     ) -> Result<(Outcome, T), ChangeError<E>> {
         let attempt = async || {
             let mut transaction = self.store.begin("change_stream").await?;
-            let changed = self.change_in(&mut transaction, change, &decide).await?;
+            let changed = self.change_in(&mut transaction, change, &|present, _| decide(present)).await?;
             if let (Outcome::Changed { .. }, _) = changed {
                 transaction.announce().await?;
                 transaction.commit().await?;
@@ -214,7 +214,7 @@ impl Manage {
         // Dropping the transaction takes all of it back.
         let attempt = async || {
             let mut transaction = self.store.begin("preview").await?;
-            self.change_in(&mut transaction, change, &decide).await
+            self.change_in(&mut transaction, change, &|present, _| decide(present)).await
         };
         retrying("preview", attempt).await
     }
@@ -235,7 +235,7 @@ impl Manage {
                 return Ok(false);
             }
             for stream in streams {
-                let decide = |_: Option<&Stream>| Ok(Decision { stream: stream.clone(), value: () });
+                let decide = |_: Option<&Stream>, _| Ok(Decision { stream: stream.clone(), value: () });
                 self.change_in(&mut transaction, Change::of(&stream.id, author), &decide).await?;
             }
             transaction.announce().await?;
@@ -250,7 +250,7 @@ impl Manage {
         &self,
         transaction: &mut Transaction,
         change: Change<'_>,
-        decide: &impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
+        decide: &impl Fn(Option<&Stream>, Timestamp) -> Result<Decision<T>, E>,
     ) -> Result<(Outcome, T), ChangeError<E>> {
         let Change { stream: id, author, documents, expected, action, subject } = change;
         let head = transaction.lock_stream(id).await?;
@@ -261,16 +261,17 @@ impl Manage {
             Revision(0) => None,
             _ => Some(transaction.load_stream(&head).await?),
         };
-        let Decision { stream: next, value } = decide(present.as_ref()).map_err(ChangeError::Refused)?;
+        // Later than the change before, whatever the clocks of other processes say, and however long the lock was waited for: time
+        // tells histories apart, and nothing is undone by being done earlier than it was.
+        let just_after = head.changed_at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(head.changed_at);
+        let now = self.clock.now().max(just_after);
+        let Decision { stream: next, value } = decide(present.as_ref(), now).map_err(ChangeError::Refused)?;
         if present.as_ref() == Some(&next) {
             return Ok((Outcome::Unchanged { revision: head.revision }, value));
         }
         // What revisions hold must read back as it was.
         Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(ChangeError::Broken)?;
         let before = present.unwrap_or_else(|| Stream::empty(id.clone()));
-        // Later than the one before, whatever the clocks of other processes say: time tells histories apart.
-        let just_after = head.changed_at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(head.changed_at);
-        let now = self.clock.now().max(just_after);
         stays_closed(&before, &next, now.into()).map_err(ChangeError::Closed)?;
         let revision = Revision(head.revision.0 + 1);
         transaction.save_stream(head.key, &before, &next, revision).await?;

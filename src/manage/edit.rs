@@ -25,6 +25,7 @@ use crate::{
         retrying,
     },
 };
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// A stream's next state as a request wants it.
@@ -123,7 +124,6 @@ impl Manage {
         request: &Request<'_>,
         edit: &impl Fn(Option<&Stream>, Epoch) -> Result<Edited, Refusal>,
     ) -> Result<Report, EditError> {
-        let now = Epoch::from(self.clock().now());
         let author = Author {
             actor: request.who.actor.clone(),
             reason: request.reason.into(),
@@ -131,13 +131,15 @@ impl Manage {
         };
         let change = Change::of(id, &author).as_action(action.name).about(request.subject);
         let change = request.expected.map_or(change, |expected| change.from(expected));
-        let decide = |present: Option<&Stream>| {
+        let decide = |present: Option<&Stream>, now: Timestamp| {
+            let now = Epoch::from(now);
             let edited = edit(present, now)?;
             let empty = Stream::empty(id.clone());
             let before = present.unwrap_or(&empty);
             let mut stream = by_hand(before, edited.stream)?;
             stream.sources.clone_from(&before.sources);
             no_new_clash(before, &stream)?;
+            stays_real(before, &stream)?;
             let judgement = judge(before, &stream, now, edited.created, action, request)?;
             Ok(Decision { stream, value: judgement })
         };
@@ -170,6 +172,14 @@ fn no_new_clash(before: &Stream, after: &Stream) -> Result<(), Refusal> {
     let known: BTreeSet<String> = clashes(before).into_iter().map(|problem| problem.message).collect();
     let new: Vec<Problem> = clashes(after).into_iter().filter(|problem| !known.contains(&problem.message)).collect();
     if new.is_empty() { Ok(()) } else { Err(Refusal::Invalid(new)) }
+}
+
+/// Placeholders among what is served take a whole stream away from nodes: none comes into one that is real.
+fn stays_real(before: &Stream, after: &Stream) -> Result<(), Refusal> {
+    if after.is_synthetic() && !before.is_synthetic() && before.aged().next().is_some() {
+        return Err(Refusal::State("a placeholder for a payload would take this stream away from every node".into()));
+    }
+    Ok(())
 }
 
 /// Looks at what was not so before. A dry run is told of dangers, any other change is refused for them; but what only closes is

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::domain::{
     artifact::{Artifact, ArtifactKey, Notes, Promotion},
+    epoch::Epoch,
     payload::{Payload, PayloadId},
     release::{PayloadKey, Release, ReleaseState},
     stream::{Stream, StreamId},
@@ -82,12 +83,12 @@ impl Manage {
         self.edit(Action::REMOVE_RELEASE, id, request, edit).await
     }
 
-    /// Publishes a draft, as the youngest release, or again what was withdrawn.
+    /// Publishes a draft, as the youngest release, or again what was withdrawn. What would have opened meanwhile begins now.
     ///
     /// # Errors
     /// As those of [`Manage::edit`]; it is published already, or has no payload.
     pub async fn publish(&self, id: &StreamId, version: &Version, request: &Request<'_>) -> Result<Report, EditError> {
-        let edit = |present: &Stream, _| {
+        let edit = |present: &Stream, now: Epoch| {
             let mut stream = present.clone();
             let published = release(&mut stream, version)?;
             if published.state == ReleaseState::Published {
@@ -98,6 +99,9 @@ impl Manage {
             }
             let was_draft = published.state == ReleaseState::Draft;
             published.state = ReleaseState::Published;
+            for rollout in &mut published.rollouts {
+                *rollout = rollout.not_before(now);
+            }
             if was_draft {
                 let place = end_of_aged(present);
                 let at = present.position_of(version).unwrap_or(place);
@@ -190,6 +194,11 @@ impl Manage {
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
         let set = |release: &mut Release| {
+            let is_new = !release.payloads.contains_key(key);
+            if payload.is_some() && is_new && release.state == ReleaseState::Published {
+                // Nodes are sent to what they were not before.
+                super::edit::allow(request, crate::auth::Role::Manager, place.0)?;
+            }
             match payload {
                 Some(payload) => drop(release.payloads.insert(key.clone(), payload.clone())),
                 None if release.payloads.remove(key).is_some() => {}

@@ -13,7 +13,7 @@ use crate::domain::{
     epoch::Epoch,
     origin::Origin,
     release::ReleaseState,
-    rollout::{Rollout, VerbError},
+    rollout::{Rollout, RolloutState, VerbError},
     share::Share,
     stream::{Stream, StreamId},
     version::Version,
@@ -106,8 +106,11 @@ impl Manage {
             let release = release(&mut stream, place.version)?;
             let is_draft = release.state == ReleaseState::Draft;
             let stands = nth(&mut release.rollouts, place)?;
-            if !is_draft && stands.ramp.start() <= now {
-                return Err(Refusal::State(format!("{} has begun; use its verbs", told(place))));
+            // One that was completed or aborted stays so, whenever it was to begin.
+            let is_ahead =
+                stands.ramp.start() > now && matches!(stands.state, RolloutState::Active | RolloutState::Paused { .. });
+            if !is_draft && !is_ahead {
+                return Err(Refusal::State(format!("{} has begun, or was ended; use its verbs", told(place))));
             }
             *stands = Rollout { origin: Origin::Local, ..make(now)? };
             Ok(stream.into())

@@ -313,7 +313,7 @@ async fn nobody_overwrites_what_they_have_not_seen() {
     assert_eq!(admin.get(&release).await.ok().body["notes"], "a");
     let same = patch(Some("\"2\""), "a").await.ok();
     assert_eq!((same.header("etag"), &same.body["changed"]), ("\"2\"", &json!(false)));
-    let held = admin.ask(Method::GET, &release, &[("if-none-match", "\"2\"")], None).await;
+    let held = admin.ask(Method::GET, &below("document"), &[("if-none-match", "\"2\"")], None).await;
     assert_eq!((held.status, held.header("etag"), &held.body), (304, "\"2\"", &Value::Null));
     // What only closes waits for nobody.
     admin.ask(Method::POST, &with_reason(&below("releases/2/rollouts/1/abort")), &[], None).await.ok();

@@ -12,6 +12,7 @@
 )]
 
 mod api;
+mod api_guards;
 mod architecture;
 mod backup;
 mod contract;

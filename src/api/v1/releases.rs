@@ -61,7 +61,7 @@ async fn list_releases(
     // By their places, which only drafts change.
     let page = page.of(releases, |(place, _)| format!("{place:08}"))?;
     let items = page.items.into_iter().map(|(place, release)| ReleaseModel::of(place, release, now)).collect();
-    read.show(snapshot.revision, &Page { items, next: page.next })
+    Read::show_now(snapshot.revision, &Page { items, next: page.next })
 }
 
 /// Drafts a release
@@ -81,7 +81,7 @@ async fn create_release(State(api): State<Api>, At(path): At<StreamPath>, write:
 async fn show_release(State(api): State<Api>, At(path): At<ReleasePath>, read: Read) -> Answer {
     let (snapshot, version) = read_release(&api, &read, path.place()?).await?;
     let (place, release) = find(&snapshot, &version)?;
-    read.show(snapshot.revision, &ReleaseModel::of(place, release, api.now()?))
+    Read::show_now(snapshot.revision, &ReleaseModel::of(place, release, api.now()?))
 }
 
 /// Sets the notes of a release

@@ -49,7 +49,7 @@ async fn list_presets(read: Read) -> Answer {
 async fn list_rollouts(State(api): State<Api>, At(path): At<ReleasePath>, read: Read) -> Answer {
     let (snapshot, version) = read_release(&api, &read, path.place()?).await?;
     let (_, release) = find(&snapshot, &version)?;
-    read.show(snapshot.revision, &Page { items: RolloutModel::all(release, api.now()?), next: None })
+    Read::show_now(snapshot.revision, &Page { items: RolloutModel::all(release, api.now()?), next: None })
 }
 
 /// Shows a rollout
@@ -60,7 +60,7 @@ async fn show_rollout(State(api): State<Api>, At(path): At<NumberPath>, read: Re
     let (_, release) = find(&snapshot, &version)?;
     let found = RolloutModel::all(release, api.now()?).into_iter().find(|rollout| rollout.id == path.id);
     let none = || ProblemKind::NotFound.because(format!("there is no rollout {} of release {version}", path.id));
-    read.show(snapshot.revision, &found.ok_or_else(none)?)
+    Read::show_now(snapshot.revision, &found.ok_or_else(none)?)
 }
 
 /// What a rollout is to be, made at a time.

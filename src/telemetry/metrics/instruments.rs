@@ -19,7 +19,7 @@ pub(super) struct State {
 
 pub(super) struct Instruments {
     meter: Meter,
-    pub(super) polls: Polls,
+    pub(super) polls: Arc<Polls>,
     pub(super) requests: Histogram<f64>,
     pub(super) refused: Counter<u64>,
     pub(super) rebuilds: Histogram<f64>,
@@ -34,7 +34,7 @@ const SECONDS: [f64; 16] =
     [0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 impl Instruments {
-    pub(super) fn of(meter: Meter, state: &Arc<State>) -> Self {
+    pub(super) fn of(meter: Meter, state: &Arc<State>, is_on: bool) -> Self {
         let seconds = |name: &'static str, description: &'static str| {
             let histogram = meter.f64_histogram(name).with_unit("s").with_description(description);
             histogram.with_boundaries(SECONDS.to_vec()).build()
@@ -49,7 +49,7 @@ impl Instruments {
         refused.add(0, &[]);
         failures.add(0, &[]);
         let instruments = Self {
-            polls: Polls::of(&meter, &requests),
+            polls: Arc::new(Polls::of(&meter, &requests, is_on)),
             requests,
             refused,
             rebuilds: seconds(
@@ -78,7 +78,10 @@ impl Instruments {
             "1 while the database answers, 0 while it does not",
             flag(|state| &state.database_up),
         );
-        instruments.gauge("lockkeeper.build.info", "", "This program", || {
+        // Whoever reads asks every gauge first, and only then reads what was counted.
+        let polls = instruments.polls.clone();
+        instruments.gauge("lockkeeper.build.info", "", "This program", move || {
+            polls.gather();
             vec![(1.0, vec![("version", env!("CARGO_PKG_VERSION").to_owned())])]
         });
         instruments

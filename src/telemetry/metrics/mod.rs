@@ -1,11 +1,13 @@
 //! Metrics: for Prometheus, which asks, and over OTLP to whoever is told. Names are those of OpenTelemetry's semantic conventions,
 //! where these have one. Labels are bounded: streams, kinds of answers, routes; never a node.
 //!
-//! `instruments`: what is counted; `polls`: what agents are answered, by scope; `process`: what this program takes.
+//! `instruments`: what is counted; `polls`: what agents are answered, by scope, `shards`: by each thread for itself; `process`: what
+//! this program takes.
 
 mod instruments;
 mod polls;
 mod process;
+mod shards;
 
 pub use polls::{PollTally, Scope};
 
@@ -63,7 +65,7 @@ impl Metrics {
         let provider = provider.build();
         let state = Arc::new(State::default());
         let meter = provider.meter("lockkeeper");
-        let instruments = Instruments::of(meter, &state);
+        let instruments = Instruments::of(meter, &state, true);
         process::watch(&instruments);
         Ok(Self(Arc::new(Parts { instruments, state, registry: Some(registry), provider: Some(provider) })))
     }
@@ -73,7 +75,12 @@ impl Metrics {
     pub fn off() -> Self {
         let meter = opentelemetry::metrics::NoopMeterProvider::new().meter("lockkeeper");
         let state = Arc::new(State::default());
-        Self(Arc::new(Parts { instruments: Instruments::of(meter, &state), state, registry: None, provider: None }))
+        Self(Arc::new(Parts {
+            instruments: Instruments::of(meter, &state, false),
+            state,
+            registry: None,
+            provider: None,
+        }))
     }
 
     /// What agents are answered in one scope is counted here.

@@ -1,5 +1,7 @@
-//! What agents are answered. Everything that a poll counts is looked up ahead: counting is then a matter of nanoseconds.
+//! What agents are answered. Everything that a poll counts is looked up ahead, and kept by each thread for itself until there is
+//! enough of it, or until somebody asks: counting is then a matter of nanoseconds, however many cores answer.
 
+use super::shards::Shards;
 use opentelemetry::{
     KeyValue,
     metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter},
@@ -30,35 +32,65 @@ pub struct Scope<'a> {
     pub scheme: &'a str,
 }
 
+/// How many polls a thread keeps for itself.
+const ENOUGH: usize = 128;
+
 type Key = [String; 4];
 
 pub(super) struct Polls {
+    is_on: bool,
     answers: Counter<u64>,
     held_back: Counter<u64>,
     wariness: Histogram<f64>,
     requests: Histogram<f64>,
     by_status: [BoundHistogram<f64>; STATUSES.len()],
+    pending: Shards<[Vec<f64>; STATUSES.len()]>,
     by_scope: Mutex<BTreeMap<Key, Arc<PollTally>>>,
 }
 
 /// What agents are answered in one scope.
 #[derive(Debug)]
 pub struct PollTally {
+    is_on: bool,
     answers: [BoundCounter<u64>; ANSWERS.len()],
     held_back: BoundCounter<u64>,
     wariness: BoundHistogram<f64>,
+    pending: Shards<Pending>,
+}
+
+/// What was not counted yet.
+#[derive(Debug, Default)]
+struct Pending {
+    answers: [u64; ANSWERS.len()],
+    held_back: u64,
+    wariness: Vec<f64>,
 }
 
 impl PollTally {
     /// A poll was answered in this way, to somebody this wary; something may have been held back from them.
     pub fn count(&self, answer: &'static str, wariness: f64, held_back: bool) {
-        let index = ANSWERS.iter().position(|known| *known == answer);
-        if let Some(counter) = index.and_then(|index| self.answers.get(index)) {
-            counter.add(1);
+        if !self.is_on {
+            return;
         }
-        self.wariness.record(wariness);
-        if held_back {
-            self.held_back.add(1);
+        let index = ANSWERS.iter().position(|known| *known == answer);
+        let mut pending = self.pending.own();
+        if let Some(count) = index.and_then(|index| pending.answers.get_mut(index)) {
+            *count += 1;
+        }
+        pending.held_back += u64::from(held_back);
+        pending.wariness.push(wariness);
+        if pending.wariness.len() >= ENOUGH {
+            self.flush(&mut pending);
+        }
+    }
+
+    fn flush(&self, pending: &mut Pending) {
+        for (counter, count) in self.answers.iter().zip(&mut pending.answers) {
+            counter.add(std::mem::take(count));
+        }
+        self.held_back.add(std::mem::take(&mut pending.held_back));
+        for wariness in pending.wariness.drain(..) {
+            self.wariness.record(wariness);
         }
     }
 }
@@ -72,11 +104,12 @@ fn status_labels(status: u16) -> [KeyValue; 3] {
 }
 
 impl Polls {
-    pub(super) fn of(meter: &Meter, requests: &Histogram<f64>) -> Self {
+    pub(super) fn of(meter: &Meter, requests: &Histogram<f64>, is_on: bool) -> Self {
         let counter = |name: &'static str, description: &'static str| {
             meter.u64_counter(name).with_unit("{poll}").with_description(description).build()
         };
         Self {
+            is_on,
             answers: counter("lockkeeper.polls", "Polls by agents, by scope and kind of answer"),
             held_back: counter("lockkeeper.polls.held_back", "Polls from which a release was held back"),
             wariness: meter
@@ -85,6 +118,7 @@ impl Polls {
                 .with_boundaries((0..=10).map(|tenth| f64::from(tenth) / 10.0).collect())
                 .build(),
             by_status: STATUSES.map(|status| requests.bind(&status_labels(status))),
+            pending: Shards::default(),
             requests: requests.clone(),
             by_scope: Mutex::default(),
         }
@@ -100,9 +134,11 @@ impl Polls {
         let stream =
             [KeyValue::new("product", scope.product.to_owned()), KeyValue::new("stream", scope.stream.to_owned())];
         PollTally {
+            is_on: self.is_on,
             answers: ANSWERS.map(|answer| self.answers.bind(&labels(scope, answer))),
             held_back: self.held_back.bind(&stream),
             wariness: self.wariness.bind(&stream),
+            pending: Shards::default(),
         }
     }
 
@@ -113,9 +149,35 @@ impl Polls {
     }
 
     pub(super) fn answered(&self, status: u16, took: Duration) {
-        match STATUSES.iter().position(|known| *known == status).and_then(|index| self.by_status.get(index)) {
-            Some(histogram) => histogram.record(took.as_secs_f64()),
-            None => self.requests.record(took.as_secs_f64(), &status_labels(status)),
+        if !self.is_on {
+            return;
+        }
+        let Some(index) = STATUSES.iter().position(|known| *known == status) else {
+            return self.requests.record(took.as_secs_f64(), &status_labels(status));
+        };
+        let mut pending = self.pending.own();
+        if let Some(times) = pending.get_mut(index) {
+            times.push(took.as_secs_f64());
+            if times.len() >= ENOUGH {
+                self.flush(&mut pending);
+            }
+        }
+    }
+
+    /// Counts what threads have kept for themselves.
+    pub(super) fn gather(&self) {
+        self.pending.each(|pending| self.flush(pending));
+        let tallies: Vec<_> = self.by_scope.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for tally in tallies {
+            tally.pending.each(|pending| tally.flush(pending));
+        }
+    }
+
+    fn flush(&self, pending: &mut [Vec<f64>; STATUSES.len()]) {
+        for (histogram, times) in self.by_status.iter().zip(pending) {
+            for took in times.drain(..) {
+                histogram.record(took);
+            }
         }
     }
 }
