@@ -152,30 +152,32 @@ impl Ramp {
             return None;
         }
         let share = Share::recorded(self.share_at(now)).ok();
-        let left = |after: Minutes| start.plus_seconds(after.seconds()).since(now);
-        let course = match &self.course {
+        let (begins, course) = match &self.course {
             Course::Constant => return None,
             Course::Linear { duration, end_share } => {
                 let left = linear_end(start, *duration).since(now);
                 // A line takes at least a minute.
                 let is_faster = within.0 > 0 && within.seconds() < left;
-                is_faster.then_some(Course::Linear { duration: within, end_share: *end_share })?
+                (now, is_faster.then_some(Course::Linear { duration: within, end_share: *end_share })?)
             }
             Course::Steps(steps) => {
-                let ahead: Vec<&Step> = steps.iter().filter(|step| left(step.after) > 0).collect();
-                let whole = left(ahead.last()?.after);
-                if within.seconds() >= whole {
+                // Counted from a whole minute after the old start, as steps are: rounding up then makes none of them later, and
+                // none of them now.
+                let gone = now.since(start) / 60;
+                let left = |step: &Step| i128::from(step.after.0) - i128::from(gone);
+                let ahead: Vec<&Step> = steps.iter().filter(|step| left(step) > 0).collect();
+                let whole = left(ahead.last()?);
+                if i128::from(within.0) >= whole {
                     return None;
                 }
-                // Rounded down: no step comes later than it would have.
                 let sooner = |step: &Step| {
-                    let part = i128::from(left(step.after)) * i128::from(within.0) / i128::from(whole);
+                    let part = (left(step) * i128::from(within.0) + whole - 1) / whole;
                     Step { after: Minutes(u64::try_from(part).unwrap_or(0)), share: step.share }
                 };
-                Course::Steps(ahead.into_iter().map(sooner).collect())
+                (start.plus_seconds(gone * 60), Course::Steps(ahead.into_iter().map(sooner).collect()))
             }
         };
-        Some(Self { start: Some(now), start_share: share, course })
+        Some(Self { start: Some(begins), start_share: share, course })
     }
 
     /// The same course, ending at this share; none where it is beyond that already, or never gets so far.
@@ -289,6 +291,20 @@ mod tests {
             }
             prop_assert!((held.share_at(Epoch(i64::MAX / 4)) - at.get()).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn what_is_accelerated_a_little_opens_nothing_at_once() {
+        let step = |after, share| Step { after: Minutes(after), share: Share::recorded(share).expect("a share") };
+        let ramp = Ramp {
+            start: Some(Epoch(0)),
+            start_share: None,
+            course: Course::Steps(vec![step(1000, 0.1), step(2000, 0.5), step(2001, 1.0)]),
+        };
+        let now = Epoch(90 * 60 + 30);
+        let faster = ramp.accelerated(now, Minutes(1)).expect("faster");
+        assert_eq!((faster.share_at(now), faster.share_at(now.plus_seconds(29))), (0.0, 0.0));
+        assert_eq!(faster.share_at(now.plus_seconds(30)), 1.0);
     }
 
     #[test]
