@@ -303,8 +303,10 @@ mod tests {
         };
         let now = Epoch(90 * 60 + 30);
         let faster = ramp.accelerated(now, Minutes(1)).expect("faster");
-        assert_eq!((faster.share_at(now), faster.share_at(now.plus_seconds(29))), (0.0, 0.0));
-        assert_eq!(faster.share_at(now.plus_seconds(30)), 1.0);
+        let opens = |after| faster.opens_at(Wariness::given(0.05), now.plus_seconds(after));
+        // The minute began half a minute ago.
+        assert_eq!([opens(0), opens(30)], [Some(now.plus_seconds(30)); 2]);
+        assert_eq!(faster.opens_at(Wariness::given(1.0), now), Some(now.plus_seconds(30)));
     }
 
     #[test]
