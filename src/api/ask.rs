@@ -9,7 +9,11 @@ use super::{
 use crate::{
     auth::Identity,
     domain::{hash::ContentHash, stream::Revision},
-    http::problem::{Problem, ProblemKind},
+    http::{
+        access::Asker,
+        layers::{MOST_ID_BYTES, REQUEST_ID},
+        problem::{Problem, ProblemKind},
+    },
     manage::{EditError, Request},
 };
 use axum::{
@@ -21,18 +25,17 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
-/// What a request is known by; taken from the caller where it is given.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// More than that is no name.
-const MOST_KEY_BYTES: usize = 255;
 
 /// Finds out who asks, before anything else is looked at: nothing is told to whoever may not ask.
 pub(super) async fn identify(State(api): State<Api>, mut request: HttpRequest, next: Next) -> Response {
     match api.identify(request.headers()).await {
         Ok(who) => {
+            let asker = Asker(who.actor.clone());
             request.extensions_mut().insert(who);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(asker);
+            response
         }
         Err(problem) => problem.into_response(),
     }
@@ -120,7 +123,7 @@ impl<T: Body> FromRequest<Api> for Write<T> {
         let (expected, is_conditional) = expected(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
         let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-        let request_id = request_id.filter(|id| id.len() <= MOST_KEY_BYTES).map(Into::into);
+        let request_id = request_id.filter(|id| id.len() <= MOST_ID_BYTES).map(Into::into);
         // Routes that are nested see the end of it alone.
         let whole = parts.extensions.get::<OriginalUri>().map(|OriginalUri(uri)| uri.clone());
         let (method, uri) = (parts.method.clone(), whole.unwrap_or_else(|| parts.uri.clone()));
@@ -209,7 +212,7 @@ fn expected(headers: &HeaderMap) -> Result<(Option<Revision>, bool), Problem> {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let text = key.to_str().ok().filter(|key| !key.trim().is_empty() && key.len() <= MOST_KEY_BYTES);
+    let text = key.to_str().ok().filter(|key| !key.trim().is_empty() && key.len() <= MOST_ID_BYTES);
     let problem = || ProblemKind::BadRequest.because("Idempotency-Key has to be 1 to 255 visible ASCII characters");
     text.map(|key| Some(key.to_owned())).ok_or_else(problem)
 }

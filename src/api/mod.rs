@@ -14,3 +14,6 @@ mod state;
 pub mod v1;
 
 pub use state::Api;
+
+/// What the paths of all its operations begin with.
+pub const PREFIX: &str = "/api/v1";

@@ -120,7 +120,7 @@ fn of(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
 
 /// Says of an operation what is the same for all of its method.
 fn finish(method: Method, path: &str, operation: &mut Operation) {
-    let is_open = path == "/api/v1";
+    let is_open = path == super::PREFIX;
     if !is_open {
         operation.security = Some(vec![SecurityRequirement::new("bearer", Vec::<String>::new())]);
     }

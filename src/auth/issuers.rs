@@ -87,9 +87,9 @@ impl Issuers {
         futures_util::future::join_all(self.0.iter().map(probe)).await
     }
 
-    /// When the keys of each issuer were fetched, if that went well once.
-    pub fn fetched(&self) -> impl Iterator<Item = (&str, Timestamp)> {
-        self.0.iter().filter_map(|(name, issuer)| Some((name.as_str(), issuer.keys.fetched_at()?)))
+    /// When the keys of each issuer were fetched; or since when that has been wanted in vain.
+    pub fn keys_since(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.0.iter().map(|(name, issuer)| (name.as_str(), issuer.keys.since()))
     }
 }
 

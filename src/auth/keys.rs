@@ -57,6 +57,7 @@ pub(super) struct Keys {
     client: reqwest::Client,
     clock: SharedClock,
     refresh: SignedDuration,
+    wanted_since: Timestamp,
     kept: ArcSwap<Kept>,
     /// Whoever holds it is the one that fetches.
     last_attempt: Arc<Mutex<Attempt>>,
@@ -71,7 +72,17 @@ impl Keys {
         clock: SharedClock,
         refresh: SignedDuration,
     ) -> Self {
-        Self { issuer, place, client, clock, refresh, kept: ArcSwap::default(), last_attempt: Arc::default() }
+        let wanted_since = clock.now();
+        Self {
+            issuer,
+            place,
+            client,
+            clock,
+            refresh,
+            wanted_since,
+            kept: ArcSwap::default(),
+            last_attempt: Arc::default(),
+        }
     }
 
     /// The key that a token says it was signed with.
@@ -102,9 +113,9 @@ impl Keys {
         Ok(keys.len())
     }
 
-    /// When those that are kept were fetched.
-    pub(super) fn fetched_at(&self) -> Option<Timestamp> {
-        self.kept.load().fetched_at
+    /// When those that are kept were fetched; where none are, since when they have been wanted.
+    pub(super) fn since(&self) -> Timestamp {
+        self.kept.load().fetched_at.unwrap_or(self.wanted_since)
     }
 
     fn fresh(&self, header: &Header) -> Option<DecodingKey> {
@@ -163,8 +174,8 @@ impl Keys {
 
     async fn get<T: for<'de> Deserialize<'de>>(&self, place: &reqwest::Url) -> Result<T, FetchError> {
         let mut request = self.client.get(place.clone());
-        if let Some(trace) = carried() {
-            request = request.header("traceparent", trace);
+        for (name, value) in carried().unwrap_or_default().headers() {
+            request = request.header(name, value);
         }
         let mut response = request.send().await.map_err(FetchError::Http)?;
         if response.status() != reqwest::StatusCode::OK {

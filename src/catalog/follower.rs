@@ -6,7 +6,7 @@ use crate::{
     config::CatalogSettings,
     domain::stream::{Revision, StreamId},
     store::{Access, State, StoreError, Transaction, signal::Changes, streams::Head},
-    telemetry::{Metrics, follow},
+    telemetry::{Carried, Metrics, follow},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -65,9 +65,15 @@ impl Following {
 pub struct Follower {
     access: Arc<Access>,
     with: Following,
-    /// Streams that could not be read, at the revision that was told of.
-    broken: Mutex<BTreeMap<StreamId, Revision>>,
     keeping: Arc<Keeping>,
+}
+
+/// What the store has that is not shown yet.
+#[derive(Default)]
+struct Loaded {
+    changed: Vec<State>,
+    /// What cannot be read, and is told of once.
+    broken: BTreeMap<StreamId, Revision>,
 }
 
 /// How far the copy on disk is behind.
@@ -101,7 +107,7 @@ impl Follower {
             busy: AtomicBool::new(false),
             noted_at,
         };
-        Self { access, with, broken: Mutex::default(), keeping: Arc::new(keeping) }
+        Self { access, with, keeping: Arc::new(keeping) }
     }
 
     /// Follows the store for as long as this is polled. A database that is away is waited for: polls go on with what is there.
@@ -133,12 +139,12 @@ impl Follower {
     async fn follow(&self) -> Result<Infallible, StoreError> {
         // Listen first: a change between reading and listening would be missed.
         let mut changes = self.listen().await?;
-        let mut trace = String::new();
+        let mut trace = Carried::default();
         loop {
             self.refresh().instrument(swap(&trace)).await?;
             trace = tokio::select! {
                 heard = next(changes.as_mut()) => heard?,
-                () = tokio::time::sleep(self.with.settings.interval()) => String::new(),
+                () = tokio::time::sleep(self.with.settings.interval()) => Carried::default(),
             }
         }
     }
@@ -178,7 +184,7 @@ impl Follower {
         let present = self.with.live.get().clone().filter(|catalog| catalog.installation() == Some(&installation));
         let mut catalog = present.as_deref().cloned().unwrap_or_else(|| Catalog::of(installation));
         let heads = transaction.heads().await?;
-        let changed = self.load_changed(&mut transaction, &catalog, &heads).await?;
+        let Loaded { changed, broken } = self.load_changed(&mut transaction, &catalog, &heads).await?;
         transaction.commit().await?;
         let is_behind = is_behind(&catalog, &heads);
         let gone = gone(&catalog, &heads);
@@ -197,6 +203,7 @@ impl Follower {
             tracing::info!(stream = %id, revision = %revision, releases = entry.releases(), "a stream was loaded");
             catalog.insert_entry(id, entry);
         }
+        self.with.live.set_broken(broken);
         if is_new {
             self.with.live.set(catalog);
             self.with.metrics.catalog_rebuilt(started.elapsed());
@@ -216,8 +223,9 @@ impl Follower {
         transaction: &mut Transaction,
         catalog: &Catalog,
         heads: &[Head],
-    ) -> Result<Vec<State>, StoreError> {
-        let mut changed: Vec<State> = Vec::new();
+    ) -> Result<Loaded, StoreError> {
+        let known = self.with.live.broken();
+        let mut loaded = Loaded::default();
         for head in heads {
             let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
             // A lower number made later is another history: a backup that was restored.
@@ -226,23 +234,20 @@ impl Follower {
             if shown.is_none_or(is_newer) {
                 let at_hand = |hash| shown.and_then(|entry| entry.source_by_hash(hash));
                 match transaction.load_state(head, at_hand).await {
-                    Ok(state) => changed.push(state),
+                    Ok(state) => loaded.changed.push(state),
                     // The other streams go on; this one stays as it is until somebody mends it.
-                    Err(error @ StoreError::Corrupt { .. }) => self.tell_broken(head, &error),
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        if known.get(&head.id) != Some(&head.revision) {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::error!(error, stream = %head.id, revision = %head.revision, "a stream cannot be read and stays as it was");
+                        }
+                        loaded.broken.insert(head.id.clone(), head.revision);
+                    }
                     Err(error) => return Err(error),
                 }
             }
         }
-        Ok(changed)
-    }
-
-    fn tell_broken(&self, head: &Head, error: &StoreError) {
-        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        if broken.insert(head.id.clone(), head.revision) != Some(head.revision) {
-            let error = error as &dyn std::error::Error;
-            tracing::error!(error, stream = %head.id, revision = %head.revision, "a stream cannot be read and stays as it was");
-            self.with.metrics.stream_broken(head.id.product.as_str(), head.id.stream.as_str());
-        }
+        Ok(loaded)
     }
 
     /// Keeps what is new on disk; otherwise, now and then, that the store was heard of.
@@ -283,16 +288,16 @@ impl Keeping {
 }
 
 /// The last part of the trace of a change, wherever that began. What is asked for by the clock is part of none.
-fn swap(trace: &str) -> Span {
-    if trace.is_empty() {
+fn swap(trace: &Carried) -> Span {
+    if trace.is_none() {
         return Span::none();
     }
-    let span = tracing::info_span!("swap the catalog", otel.kind = "consumer");
+    let span = tracing::error_span!("swap the catalog", otel.kind = "consumer");
     follow(&span, trace);
     span
 }
 
-async fn next(changes: Option<&mut Changes>) -> Result<String, StoreError> {
+async fn next(changes: Option<&mut Changes>) -> Result<Carried, StoreError> {
     match changes {
         Some(changes) => changes.next().await,
         None => std::future::pending().await,

@@ -1,17 +1,23 @@
 //! The catalog that polls read now, and the time for which they read it.
 
 use super::streams::Catalog;
-use arc_swap::{ArcSwapOption, Guard};
+use crate::domain::stream::{Revision, StreamId};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jiff::{SignedDuration, Timestamp};
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 /// The newest catalog; none until the store, or a copy of it, has been read once.
 #[derive(Debug)]
 pub struct Live {
     catalog: ArcSwapOption<Catalog>,
+    /// Streams that stay as they were, since this revision of theirs cannot be read.
+    broken: ArcSwap<BTreeMap<StreamId, Revision>>,
     /// When the store was last heard of, in seconds since 1970.
     heard_at: AtomicI64,
     freeze_after: SignedDuration,
@@ -24,7 +30,12 @@ impl Live {
     /// Shares stand still once the store was not heard of for this long.
     #[must_use]
     pub fn new(freeze_after: SignedDuration) -> Self {
-        Self { catalog: ArcSwapOption::empty(), heard_at: AtomicI64::new(NEVER), freeze_after }
+        Self {
+            catalog: ArcSwapOption::empty(),
+            broken: ArcSwap::default(),
+            heard_at: AtomicI64::new(NEVER),
+            freeze_after,
+        }
     }
 
     /// The newest catalog. It stays as it is while somebody holds it.
@@ -36,6 +47,17 @@ impl Live {
     /// Puts another in its place.
     pub fn set(&self, catalog: Catalog) {
         self.catalog.store(Some(Arc::new(catalog)));
+    }
+
+    /// The streams that stay as they were, and the revision of each that cannot be read.
+    #[must_use]
+    pub fn broken(&self) -> Arc<BTreeMap<StreamId, Revision>> {
+        self.broken.load_full()
+    }
+
+    /// These are broken now, and no others.
+    pub(super) fn set_broken(&self, broken: BTreeMap<StreamId, Revision>) {
+        self.broken.store(Arc::new(broken));
     }
 
     /// The store was heard of then.

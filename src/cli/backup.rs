@@ -63,7 +63,11 @@ impl Restore {
 }
 
 fn told(summary: &Summary) -> String {
-    let Summary { header, tables, rows, sha256 } = summary;
+    let Summary { header, tables, rows, left_out, sha256 } = summary;
     let (program, at) = (&header.program, header.made_at);
-    format!("{rows} rows of {tables} tables, made by {program} at {at:.0}, SHA-256 {sha256}")
+    let others = match left_out.as_slice() {
+        [] => String::new(),
+        names => format!("; left out, as no tables of ours: {}", names.join(", ")),
+    };
+    format!("{rows} rows of {tables} tables, made by {program} at {at:.0}, SHA-256 {sha256}{others}")
 }

@@ -9,9 +9,12 @@ use crate::{clock::SystemClock, config::Flags, server::Service};
 use anyhow::Context;
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
-/// Answers agents and release managers over HTTP until SIGTERM or SIGINT.
+/// Answers agents and release managers over HTTP until SIGTERM or SIGINT; a second one ends it without waiting for anybody.
 #[derive(Debug, Default, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -44,14 +47,23 @@ impl Serve {
             let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
             let service = Service::bind(settings, Arc::new(SystemClock))?;
             let (agents, status) = (service.agents_address(), service.status_address());
-            let stop = async move {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
+            let (stop, stopped) = oneshot::channel();
+            let (hurry, hurried) = oneshot::channel();
+            let signals = tokio::spawn(async move {
+                let mut told = async || {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                };
+                told().await;
                 supervisor::stopping();
-            };
-            let watched = tokio::spawn(supervisor::keep_telling());
+                let _ = stop.send(());
+                told().await;
+                tracing::warn!("told to stop once more: nobody is waited for");
+                let _ = hurry.send(());
+            });
+            let watched = tokio::spawn(supervisor::keep_telling(service.pulse()));
             let ready = move || {
                 tracing::info!("ready");
                 supervisor::ready();
@@ -59,8 +71,10 @@ impl Serve {
                     hint(agents, status);
                 }
             };
-            let ended = service.run(stop, ready).await;
+            let until = async |word: oneshot::Receiver<()>| drop(word.await);
+            let ended = service.run(until(stopped), until(hurried), ready).await;
             watched.abort();
+            signals.abort();
             ended?;
             Ok(ExitCode::SUCCESS)
         })

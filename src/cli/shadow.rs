@@ -6,16 +6,17 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Flags, Settings},
     exchange::fcos::{
-        shadow::{Round, Sample, ShadowError, Sides, round},
+        shadow::{Round, Sample, Sides, round},
         source,
     },
 };
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, value_parser};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::process::ExitCode;
 
-/// Asks another service and ours the same, and tells every difference; ends with 1 if there is one, with 2 if one does not answer.
+/// Asks another service and ours the same, and tells every difference; ends with 1 if there is one, with 2 if there is none, but
+/// something could not be compared.
 #[derive(Debug, Args)]
 pub(super) struct Shadow {
     #[command(flatten)]
@@ -36,7 +37,7 @@ pub(super) struct Shadow {
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     ids: usize,
     /// How often everything is asked, with other ids each time
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
     rounds: u32,
     /// How long to wait between two rounds
     #[arg(long, value_name = "DURATION", default_value = "1m")]
@@ -56,22 +57,31 @@ impl Shadow {
         }
         runtime()?.block_on(async {
             let sides = Sides { upstream: self.upstream.clone(), ours, client: source::client()? };
-            let (mut compared, mut differences) = (0, 0);
+            let (mut compared, mut telling, mut differences, mut unanswered) = (0, 0, 0, 0);
             for number in 0..self.rounds {
                 if number > 0 {
                     tokio::time::sleep(wait.unsigned_abs()).await;
                 }
-                match round(&sides, &self.sample(), SystemClock.now()).await {
-                    Ok(round) => {
-                        tell(&round);
-                        compared += round.compared;
-                        differences += round.differences.len();
-                    }
-                    Err(error) => return Ok(unanswered(error)),
-                }
+                let round = round(&sides, &self.sample(), SystemClock.now()).await;
+                compared += round.compared;
+                telling += round.telling;
+                differences += round.differences.len();
+                unanswered += round.unanswered.len();
+                tell(round);
             }
-            say(format!("{compared} answers compared in {} rounds, {differences} differences", self.rounds));
-            Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            say(format!(
+                "{compared} answers compared in {} rounds, {telling} of them with releases on both sides, {differences} differences",
+                self.rounds
+            ));
+            if telling == 0 {
+                say("nothing was compared that has releases: see --stream, --arch and the two addresses".to_owned());
+            }
+            Ok(match (differences, unanswered == 0 && telling > 0) {
+                (0, true) => ExitCode::SUCCESS,
+                // That is neither the same nor a difference.
+                (0, false) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            })
         })
     }
 
@@ -90,14 +100,11 @@ fn agents(settings: &Settings) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{address}"))
 }
 
-fn tell(round: &Round) {
+fn tell(round: Round) {
     for difference in &round.differences {
         say(format!("{:.0} {}: {}", round.at, difference.asked, difference.what));
     }
-}
-
-/// Nothing was found out: that is neither the same nor a difference.
-fn unanswered(error: ShadowError) -> ExitCode {
-    say(format!("{:#}", anyhow::Error::from(error)));
-    ExitCode::from(2)
+    for error in round.unanswered {
+        say(format!("{:.0} not compared: {:#}", round.at, anyhow::Error::from(error)));
+    }
 }

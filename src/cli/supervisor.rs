@@ -1,5 +1,6 @@
 //! What systemd is told, where it is what started us: `sd_notify(3)`.
 
+use crate::server::Pulse;
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 
 /// Polls are answered.
@@ -12,12 +13,14 @@ pub(super) fn stopping() {
     tell(NotifyState::Stopping);
 }
 
-/// Tells that this process still works, twice in the time after which it would be taken for dead.
-pub(super) async fn keep_telling() {
+/// Tells that this process still works, twice in the time after which it would be taken for dead, for as long as polls are
+/// answered by every loop.
+pub(super) async fn keep_telling(pulse: Pulse) {
     let Some(patience) = watchdog_enabled() else { return };
     let mut ticks = tokio::time::interval(patience / 2);
     loop {
         ticks.tick().await;
+        pulse.beat().await;
         tell(NotifyState::Watchdog);
     }
 }

@@ -66,4 +66,10 @@ impl Listeners {
     pub fn addresses(&self) -> BTreeSet<SocketAddr> {
         [self.agents, self.managers, Some(self.status)].into_iter().flatten().collect()
     }
+
+    /// Is this one for health checks and metrics, and for nobody else? Probes speak no TLS, and are never turned away.
+    #[must_use]
+    pub fn is_for_probes_alone(&self, address: SocketAddr) -> bool {
+        address == self.status && ![self.agents, self.managers].contains(&Some(address))
+    }
 }

@@ -87,6 +87,12 @@ impl Rollout {
         }
     }
 
+    /// Is it still to come to an end? Somebody who is held back by it may be let in yet.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, RolloutState::Active | RolloutState::Paused { .. })
+    }
+
     /// The first second, `from` or later, at which it lets in a node of this wariness, if nobody touches it.
     #[must_use]
     pub fn opens_at(&self, wariness: Wariness, from: Epoch) -> Option<Epoch> {

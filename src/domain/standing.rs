@@ -68,6 +68,21 @@ impl Graph {
         node.rollouts.get(standing.place(node)?.rollout?)
     }
 
+    /// Is somebody at this place kept waiting for the release by a rollout that goes on? One that was aborted, or that is for others
+    /// alone, is nothing to wait for.
+    #[must_use]
+    pub fn keeps_waiting(&self, node: &Node, place: Place) -> bool {
+        let rollout = place.rollout.and_then(|rollout| node.rollouts.get(rollout));
+        place.held_back && !node.withdrawn && rollout.is_some_and(Rollout::is_live)
+    }
+
+    /// Is this standing kept waiting for any release?
+    #[must_use]
+    pub fn keeps_any_waiting(&self, standing: &Standing) -> bool {
+        let gates = self.gates().iter().filter_map(|index| self.node(*index));
+        gates.zip(&standing.0).any(|(node, number)| self.keeps_waiting(node, Place::of_number(*number)))
+    }
+
     fn is_open(&self, target: NodeIndex, standing: &Standing) -> bool {
         self.node(target).and_then(|node| standing.place(node)).is_none_or(|place| !place.held_back)
     }
@@ -100,12 +115,6 @@ impl Graph {
 }
 
 impl Standing {
-    /// Is anything held back?
-    #[must_use]
-    pub fn holds_back(&self) -> bool {
-        self.0.iter().any(|number| Place::of_number(*number).held_back)
-    }
-
     fn place(&self, node: &Node) -> Option<Place> {
         self.0.get(node.gate?).copied().map(Place::of_number)
     }

@@ -1,6 +1,9 @@
 //! What every request passes through.
 
-use super::{access::AccessLog, problem::ProblemKind};
+use super::{
+    access::{AccessLog, Asker, Line},
+    problem::ProblemKind,
+};
 use crate::telemetry::{Metrics, begun_by};
 use axum::{
     Router,
@@ -8,13 +11,18 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use http::Method;
+use http::{HeaderName, Method};
 use std::{
     any::Any,
     time::{Duration, Instant},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, field};
+
+/// What a request is known by; taken from the caller where it is given.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// More than that is no name.
+pub const MOST_ID_BYTES: usize = 255;
 
 /// What every request is held to and counted by.
 #[derive(Debug, Clone)]
@@ -25,6 +33,8 @@ pub struct Around {
     pub metrics: Metrics,
     /// What is logged.
     pub access: AccessLog,
+    /// `http` or `https`.
+    pub scheme: &'static str,
 }
 
 /// Puts limits, the request log and the handling of bugs around a router.
@@ -46,10 +56,9 @@ async fn observe(State(around): State<Around>, request: Request, next: Next) -> 
     let started = Instant::now();
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let route = route.as_ref().map(MatchedPath::as_str);
-    // What release managers do is few, and each of it matters.
-    let access = if route.is_some_and(|route| route.starts_with("/api/")) { AccessLog::ALL } else { around.access };
-    let logged = access.wants_next().then(|| request.uri().clone());
-    let span = tracing::info_span!(
+    let logged = around.access.wants(request.uri().path()).then(|| request.uri().path().to_owned());
+    // What is traced does not hang on what is logged: a span of a lower level would end with `log.filter`.
+    let span = tracing::error_span!(
         "request",
         otel.kind = "server",
         otel.name = format!("{} {}", name(&method), route.unwrap_or_default()).trim_end(),
@@ -69,15 +78,20 @@ async fn observe(State(around): State<Around>, request: Request, next: Next) -> 
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
-    around.metrics.request(name(&method), route, status.as_u16(), took);
-    if let Some(uri) = logged {
-        span.in_scope(|| access.write(&method, uri.path(), status, took));
+    around.metrics.request(name(&method), route, status.as_u16(), around.scheme, took);
+    if let Some(path) = logged {
+        let who = response.extensions().get::<Asker>();
+        let request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+        let request_id = request_id.filter(|id| id.len() <= MOST_ID_BYTES);
+        let line = Line { method: name(&method), path: &path, status, took, who, request_id };
+        span.in_scope(|| around.access.write(&line));
     }
     response
 }
 
 /// A method as metrics and traces name it: anybody may make one up.
-fn name(method: &Method) -> &'static str {
+#[must_use]
+pub fn name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }

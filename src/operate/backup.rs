@@ -2,7 +2,10 @@
 
 pub use super::backup_file::Header;
 use super::backup_file::{Part, Reading, Writing};
-use crate::store::{Store, StoreError, dump::RestoreError};
+use crate::store::{
+    Store, StoreError,
+    dump::{RestoreError, Table, made_by},
+};
 use bytes::Bytes;
 use futures_util::{StreamExt, pin_mut};
 use jiff::Timestamp;
@@ -62,6 +65,8 @@ pub struct Summary {
     pub tables: usize,
     /// How many rows these have together.
     pub rows: u64,
+    /// Tables beside ours, which were left out.
+    pub left_out: Vec<String>,
     /// The checksum of what is in it.
     pub sha256: String,
 }
@@ -78,7 +83,11 @@ pub async fn write(store: &Store, to: &Path, made_at: Timestamp) -> Result<Summa
         return Err(BackupError::Nothing);
     }
     let header = Header::of(made_at, transaction.installation().await?, migrations);
-    let tables = transaction.tables().await?;
+    // What a newer program made has to be kept though it is not known here.
+    let ours = made_by(&header.migrations);
+    let is_ours = |table: &Table| ours.as_ref().is_none_or(|ours| ours.contains(&table.table));
+    let (tables, others): (Vec<Table>, Vec<Table>) = transaction.tables().await?.into_iter().partition(is_ours);
+    let left_out = others.into_iter().map(|table| table.table).collect();
     let mut writing = Writing::begin(to, &header)?;
     let mut count = 0;
     for table in &tables {
@@ -93,7 +102,7 @@ pub async fn write(store: &Store, to: &Path, made_at: Timestamp) -> Result<Summa
         writing.end_table()?;
     }
     transaction.commit().await?;
-    Ok(Summary { header, tables: tables.len(), rows: count, sha256: writing.finish()? })
+    Ok(Summary { header, tables: tables.len(), rows: count, left_out, sha256: writing.finish()? })
 }
 
 /// Reads a backup from its first line to its last, and holds it against its checksum.
@@ -105,7 +114,7 @@ pub fn check(from: &Path) -> Result<Summary, BackupError> {
     let (mut tables, mut rows) = (0, 0);
     loop {
         match reading.part()? {
-            Part::Seal(sha256) => return Ok(Summary { header, tables, rows, sha256 }),
+            Part::Seal(sha256) => return Ok(Summary { header, tables, rows, left_out: Vec::new(), sha256 }),
             Part::Table(_) => tables += 1,
         }
         while reading.row()?.is_some() {
@@ -119,7 +128,7 @@ pub fn check(from: &Path) -> Result<Summary, BackupError> {
 /// # Errors
 /// It is damaged or of a newer program, the database is not empty, or away. Then the database is as empty as before.
 pub async fn restore(store: &Store, from: &Path) -> Result<Summary, BackupError> {
-    let summary = check(from)?;
+    let mut summary = check(from)?;
     let (mut reading, header) = Reading::begin(from)?;
     if header != summary.header {
         return Err(BackupError::Damaged);
@@ -132,7 +141,8 @@ pub async fn restore(store: &Store, from: &Path) -> Result<Summary, BackupError>
     if transaction.schema().await? != header.migrations {
         return Err(RestoreError::Disturbed.into());
     }
-    let mut waiting = there;
+    let ours = made_by(&header.migrations).unwrap_or_default();
+    let mut waiting: Vec<Table> = there.into_iter().filter(|table| ours.contains(&table.table)).collect();
     loop {
         let table = match reading.part()? {
             Part::Table(table) => table,
@@ -140,6 +150,12 @@ pub async fn restore(store: &Store, from: &Path) -> Result<Summary, BackupError>
             Part::Seal(sha256) if sha256 == summary.sha256 => break,
             Part::Seal(_) => return Err(BackupError::Damaged),
         };
+        // A program that could not tell has kept what is nobody's here.
+        if !ours.contains(&table.table) {
+            while reading.row()?.is_some() {}
+            summary.left_out.push(table.table);
+            continue;
+        }
         let Some(index) = waiting.iter().position(|known| *known == table) else {
             return Err(RestoreError::Tables(format!("{table} is none")).into());
         };

@@ -6,11 +6,12 @@
 use super::backup::BackupError;
 use crate::{domain::hash::ContentHash, store::dump::Table};
 use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -61,7 +62,7 @@ impl Writing {
             return Err(BackupError::Exists(to.into()));
         }
         let mut unfinished = to.as_os_str().to_owned();
-        unfinished.push(format!(".{}.unfinished", std::process::id()));
+        unfinished.push(format!(".{}.unfinished", uuid::Uuid::new_v4().simple()));
         let unfinished = PathBuf::from(unfinished);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
         let out = file.and_then(|file| zstd::Encoder::new(file, LEVEL)).map_err(BackupError::file(to))?;
@@ -88,15 +89,13 @@ impl Writing {
         let sha256 = hex(self.hash.clone());
         self.json(&Seal { sha256: sha256.clone() })?;
         let failed = BackupError::file(&self.to);
-        let finish = || -> std::io::Result<()> {
+        let mut finish = || -> std::io::Result<()> {
             self.out.do_finish()?;
             self.out.get_ref().sync_all()?;
-            // Of two that write to one name, the first one wins.
-            std::fs::hard_link(&self.unfinished, &self.to)?;
+            name_once(&self.unfinished, &self.to)?;
             let folder = self.to.parent().filter(|folder| !folder.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         };
-        let mut finish = finish;
         finish().map_err(failed)?;
         Ok(sha256)
     }
@@ -112,6 +111,16 @@ impl Drop for Writing {
     fn drop(&mut self) {
         // It has its name by now, or is of no use.
         let _ = std::fs::remove_file(&self.unfinished);
+    }
+}
+
+/// Of two that write to one name, the first one wins, on file systems without links too.
+fn name_once(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+            Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+        }
+        linked => linked,
     }
 }
 

@@ -47,8 +47,8 @@ fn client() -> reqwest::Result<reqwest::Client> {
 
 fn base(settings: &Settings) -> Result<String, ConfigError> {
     let listeners = settings.listeners()?;
-    let is_shared = [listeners.agents, listeners.managers].contains(&Some(listeners.status));
-    let scheme = if is_shared && settings.tls.files().is_some() { "https" } else { "http" };
+    let speaks_tls = settings.tls.files().is_some() && !listeners.is_for_probes_alone(listeners.status);
+    let scheme = if speaks_tls { "https" } else { "http" };
     Ok(format!("{scheme}://{}", reachable(listeners.status)))
 }
 

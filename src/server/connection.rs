@@ -141,10 +141,12 @@ impl Manners {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.head_timeout));
         let stream = Box::pin(stream);
-        // How a connection ends is the client's business: there is nobody to tell of an error.
+        // How a connection ends is the client's business: there is nobody to tell of an error. What was sent before the word to stop
+        // came is looked at before it is heeded.
         if is_http2 {
             let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
             tokio::select! {
+                biased;
                 _ = connection.as_mut() => return,
                 () = stopped => connection.as_mut().graceful_shutdown(),
             }
@@ -152,6 +154,7 @@ impl Manners {
         } else {
             let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
             tokio::select! {
+                biased;
                 _ = connection.as_mut() => return,
                 () = stopped => connection.as_mut().graceful_shutdown(),
             }
@@ -206,5 +209,57 @@ impl AsyncWrite for Begun {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::places::Places, *};
+    use crate::{clock::SystemClock, http::access::AccessLog, telemetry::Metrics};
+    use axum::Router;
+    use std::sync::atomic::AtomicBool;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        runtime::Handle,
+    };
+
+    fn front() -> Arc<Front> {
+        Arc::new(Front {
+            agents: None,
+            router: Router::new().fallback(async || "done"),
+            main: Handle::current(),
+            places: Places::of(1),
+            clock: Arc::new(SystemClock),
+            metrics: Metrics::off(),
+            access: AccessLog::of(0.0, None),
+            throttle: None,
+            is_traced: false,
+            scheme: "http",
+            draining: Arc::new(AtomicBool::new(false)),
+        })
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_the_word_to_stop_is_answered() {
+        const WRITE: &[u8] = b"PUT / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\nbody";
+        let (front, manners) = (front(), Manners::of(&LimitSettings::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_word, stopping) = watch::channel(true);
+        // Which of two things is looked at first may be drawn by chance.
+        for _ in 0..50 {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            client.write_all(WRITE).await.unwrap();
+            let place = Places::of(1).take().unwrap();
+            let first = Bytes::from_static(WRITE.split_at(20).0);
+            // What was read already is not in the socket any more.
+            let mut stream = stream;
+            stream.read_exact(&mut [0; 20]).await.unwrap();
+            manners.serve(front.clone(), stream, peer.ip(), first, &place, stopping.clone()).await;
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"), "{answer:?}");
+        }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Database {
     pub(super) following: Following,
     /// Goes to work once the database is open.
     pub(super) managers: Api,
+    /// Are there routes for which tokens are needed at all?
+    pub(super) is_for_managers: bool,
     pub(super) auth: AuthSettings,
     pub(super) api: ApiSettings,
 }
@@ -33,6 +35,16 @@ impl Database {
         ready: impl FnOnce(),
     ) -> Result<(), ServeError> {
         let mut stopped = pin!(stopped);
+        // Who has a copy answers already, whatever the database does.
+        let mut ready = Some(ready);
+        let mut tell_once = move || {
+            if let Some(ready) = ready.take() {
+                ready();
+            }
+        };
+        if self.following.live.get().is_some() {
+            tell_once();
+        }
         let opened = {
             let mut opening = pin!(self.open());
             tokio::select! {
@@ -52,13 +64,13 @@ impl Database {
         let (clock, metrics) = (self.following.clock.clone(), self.following.metrics.clone());
         let manage = Manage::new(access.store().clone(), clock.clone());
         let gate = Gate::of(access.store().clone(), &self.auth, &self.api, clock.clone())?;
-        let issuers = gate.issuers();
+        let issuers = self.is_for_managers.then(|| gate.issuers());
         let backoff = Backoff::from(self.following.settings.interval());
         let follower = Follower::new(access.clone(), self.following);
         let work = async {
             seed::prepare(&access, &manage, &self.documents, self.settings.migrate, &follower, backoff).await;
             self.managers.open(manage.clone(), gate);
-            ready();
+            tell_once();
             tokio::select! {
                 () = follower.follow_for_ever() => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}

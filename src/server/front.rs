@@ -4,13 +4,18 @@ use super::places::Places;
 use crate::{
     clock::SharedClock,
     config::LimitSettings,
-    http::{access::AccessLog, client_addr::client_address, problem::ProblemKind},
+    http::{
+        access::{AccessLog, Line},
+        client_addr::client_address,
+        layers::name,
+        problem::ProblemKind,
+    },
     protocol::fcos::{Refusal, routes::Agents},
-    telemetry::{Metrics, is_traced},
+    telemetry::{Metrics, PollRoute, is_traced},
 };
 use axum::{Router, body::Body, response::IntoResponse};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use ipnet::IpNet;
@@ -19,7 +24,10 @@ use std::{
     convert::Infallible,
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::runtime::Handle;
@@ -41,6 +49,12 @@ pub(super) struct Front {
     pub(super) metrics: Metrics,
     pub(super) access: AccessLog,
     pub(super) throttle: Option<Arc<Throttle>>,
+    /// Does anybody take traces? Without, nothing is answered another way because its caller is traced.
+    pub(super) is_traced: bool,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+    /// We shall stop: whoever keeps a connection is asked to make the next one elsewhere.
+    pub(super) draining: Arc<AtomicBool>,
 }
 
 /// Where a request says which trace it is part of.
@@ -52,13 +66,29 @@ impl Front {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Result<Response<Answer>, Infallible> {
+        let (started, method) = (Instant::now(), name(request.method()));
+        let last = request.version() < Version::HTTP_2 && self.is_draining();
+        let mut response = self.by_anybody(request, peer, started, method).await;
+        if last {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    async fn by_anybody(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        started: Instant,
+        method: &'static str,
+    ) -> Response<Answer> {
         if *request.method() == Method::GET {
             let (uri, headers) = (request.uri(), request.headers());
             // Who wants a poll traced gets it from the routes.
-            if !headers.get(TRACEPARENT).is_some_and(|parent| is_traced(parent.as_bytes()))
+            if !headers.get(TRACEPARENT).is_some_and(|parent| self.follows(parent.as_bytes()))
                 && let Some(response) = self.poll(&Asked { path: uri.path(), query: uri.query(), headers, peer })
             {
-                return Ok(response.map(|body| Either::Left(Full::new(body))));
+                return response.map(|body| Either::Left(Full::new(body)));
             }
         }
         // Polls in another guise: HEAD, or a product's name to be decoded.
@@ -66,10 +96,14 @@ impl Front {
         if let Some(agents) = self.agents.as_ref().filter(|_| is_poll)
             && self.throttle.as_ref().is_some_and(|throttle| !throttle.lets_in(peer, request.headers()))
         {
-            return Ok(agents.refuse(&Refusal::TooMany).map(|body| Either::Left(Full::new(body))));
+            let response = agents.refuse(&Refusal::TooMany);
+            self.metrics.request(method, None, response.status().as_u16(), self.scheme, started.elapsed());
+            return response.map(|body| Either::Left(Full::new(body)));
         }
         let Some(place) = self.places.take() else {
-            return Ok(ProblemKind::Overloaded.into_response().map(Either::Right));
+            let response = ProblemKind::Overloaded.into_response();
+            self.metrics.request(method, None, response.status().as_u16(), self.scheme, started.elapsed());
+            return response.map(Either::Right);
         };
         let router = self.router.clone();
         let answer = self.main.spawn(async move {
@@ -82,14 +116,23 @@ impl Front {
             // Panics are caught before; what is left is a runtime that ends.
             Err(_) => ProblemKind::NotReady.into_response(),
         };
-        Ok(response.map(Either::Right))
+        response.map(Either::Right)
+    }
+
+    /// Is a request traced that comes with this `traceparent`?
+    pub(super) fn follows(&self, traceparent: &[u8]) -> bool {
+        self.is_traced && is_traced(traceparent)
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Answers a GET, if it is a poll.
     pub(super) fn poll(&self, asked: &Asked<'_>) -> Option<Response<Bytes>> {
         let agents = self.agents.as_ref()?;
         let product = agents.polled_product(asked.path)?;
-        let (started, logged) = (Instant::now(), self.access.wants_next());
+        let (started, logged) = (Instant::now(), self.access.wants(asked.path));
         let answer = || match &self.throttle {
             Some(throttle) if !throttle.lets_in(asked.peer, asked.headers) => agents.refuse(&Refusal::TooMany),
             _ => agents.poll(product, asked.query, asked.headers),
@@ -101,9 +144,11 @@ impl Front {
         });
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         let (status, took) = (response.status(), started.elapsed());
-        self.metrics.poll_request(status.as_u16(), took);
+        let route = if asked.path == "/v1/graph" { PollRoute::Root } else { PollRoute::Product };
+        self.metrics.poll_request(route, status.as_u16(), self.scheme, took);
         if logged {
-            self.access.write(&Method::GET, asked.path, status, took);
+            let line = Line { method: "GET", path: asked.path, status, took, who: None, request_id: None };
+            self.access.write(&line);
         }
         Some(response)
     }

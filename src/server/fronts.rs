@@ -65,22 +65,33 @@ impl Service {
             put(address, api::openapi::routes(self.managers.clone(), limits.body_bytes, limits.document_bytes));
         }
         put(self.listeners.status, small(status::routes(status)));
+        let scheme = |address| {
+            let speaks_tls = self.settings.tls.files().is_some() && !self.listeners.is_for_probes_alone(address);
+            if speaks_tls { "https" } else { "http" }
+        };
         let around = layers::Around {
             answer_timeout: limits.answer_timeout.unsigned_abs(),
             metrics: metrics.clone(),
-            access: AccessLog::of(self.settings.log.access_share),
+            access: AccessLog::of(self.settings.log.access_share, None),
+            scheme: "http",
         };
         let front = |(address, router): (SocketAddr, Router)| {
             let is_for_agents = Some(address) == self.listeners.agents;
+            let managed = (Some(address) == self.listeners.managers).then_some(api::PREFIX);
+            let access = AccessLog::of(self.settings.log.access_share, managed);
+            let around = layers::Around { scheme: scheme(address), access: access.clone(), ..around.clone() };
             let front = Front {
                 agents: agents.clone().filter(|_| is_for_agents),
-                router: layers::around(router, around.clone()),
+                router: layers::around(router, around),
                 main: Handle::current(),
                 places: Places::of(limits.max_requests),
                 clock: self.clock.clone(),
                 metrics: metrics.clone(),
-                access: around.access,
+                access,
                 throttle: Throttle::of(limits).filter(|_| is_for_agents),
+                is_traced: self.settings.telemetry.otlp().is_some(),
+                scheme: scheme(address),
+                draining: draining.clone(),
             };
             (address, Arc::new(front))
         };

@@ -6,6 +6,7 @@ mod front;
 mod fronts;
 mod listen;
 mod places;
+mod pulse;
 mod quick;
 mod seed;
 mod send;
@@ -14,4 +15,5 @@ mod status;
 mod tls;
 mod watch;
 
+pub use pulse::Pulse;
 pub use service::{ServeError, Service};

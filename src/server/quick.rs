@@ -5,7 +5,7 @@
 //! more than this, no task and no registration with the kernel.
 
 use super::front::{Asked, Front, TRACEPARENT};
-use crate::{catalog::BodyFile, telemetry::is_traced};
+use crate::catalog::BodyFile;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{
@@ -77,12 +77,12 @@ impl Quick {
     /// Answers what was read, if it is a plain poll.
     pub(super) fn to(&mut self, front: &Front, read: &[u8], peer: IpAddr, crowded: bool) -> bool {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let Some(poll) = Poll::parse(read, &mut headers) else { return false };
+        let Some(poll) = Poll::parse(front, read, &mut headers) else { return false };
         let (path, query) =
             poll.target.split_once('?').map_or((poll.target, None), |(path, query)| (path, Some(query)));
         let asked = Asked { path, query, headers: &poll.headers, peer };
         let Some(mut response) = front.poll(&asked) else { return false };
-        self.last = poll.last || crowded;
+        self.last = poll.last || crowded || front.is_draining();
         let now = front.clock.now();
         if self.date.0 != now.as_second() || self.date.1.is_empty() {
             self.date = (now.as_second(), httpdate::fmt_http_date(now.into()));
@@ -130,7 +130,7 @@ struct Poll<'a> {
 
 impl<'a> Poll<'a> {
     /// A whole GET of HTTP/1.1 without a body and with nothing behind it, or nothing.
-    fn parse<'h>(read: &'a [u8], room: &'h mut [httparse::Header<'a>]) -> Option<Self> {
+    fn parse<'h>(front: &Front, read: &'a [u8], room: &'h mut [httparse::Header<'a>]) -> Option<Self> {
         let mut request = httparse::Request::new(room);
         let whole = request.parse(read).ok()? == httparse::Status::Complete(read.len());
         if !whole || request.method != Some("GET") || request.version != Some(1) {
@@ -147,7 +147,7 @@ impl<'a> Poll<'a> {
                     _ => return None,
                 };
             } else if ["content-length", "transfer-encoding", "upgrade", "expect"].into_iter().any(is)
-                || is(TRACEPARENT) && is_traced(header.value)
+                || is(TRACEPARENT) && front.follows(header.value)
             {
                 return None;
             } else if let Some(name) = HEADERS.iter().find(|name| is(name.as_str())) {

@@ -30,6 +30,10 @@ pub(super) async fn prepare(
     mut backoff: Backoff,
 ) {
     while let Err(error) = try_prepare(access, manage, documents, migrate, follower).await {
+        match error {
+            PrepareError::Schema => access.store().metrics().database_answered(),
+            PrepareError::Store(_) | PrepareError::Change(_) => access.store().metrics().database_failed(),
+        }
         tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be prepared yet");
         backoff.wait().await;
         if let Err(error) = access.revive().await {

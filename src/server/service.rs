@@ -5,6 +5,7 @@ use super::{
     database::Database,
     listen::{Bound, Loop},
     places::Places,
+    pulse::Pulse,
     tls::Tls,
     watch,
 };
@@ -24,10 +25,12 @@ use crate::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use thiserror::Error;
 use tokio::{
@@ -81,6 +84,7 @@ pub struct Service {
     documents: Vec<Stream>,
     tls: Option<Arc<Tls>>,
     pub(super) managers: Api,
+    pulse: Pulse,
 }
 
 impl Service {
@@ -106,7 +110,13 @@ impl Service {
         // What is wrong with it is told before anything begins.
         Issuers::of(&settings.auth, &clock)?;
         let managers = Api::waiting(settings.auth.signing_key(&settings.data_dir));
-        Ok(Self { settings, clock, listeners, bound, documents, tls, managers })
+        Ok(Self { settings, clock, listeners, bound, documents, tls, managers, pulse: Pulse::default() })
+    }
+
+    /// Tells whether what answers agents still works.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Where it really listens for agents, if it does: the configured port may be 0.
@@ -132,15 +142,18 @@ impl Service {
         bound.map_or(configured, |bound| bound.address)
     }
 
-    /// Answers until `stop` ends, then finishes what is in flight. `ready` is called once the store has been read.
+    /// Answers until `stop` ends, then finishes what is in flight, unless `hurry` ends. `ready` is called once polls are answered: from the store,
+    /// or from the copy of it on disk.
     ///
     /// # Errors
     /// The private database does not start or stop.
     pub async fn run(
         self,
         stop: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
         ready: impl FnOnce() + Send + 'static,
     ) -> Result<(), ServeError> {
+        let mut hurry = pin!(hurry);
         let (stopping, stopped) = signal::channel(false);
         let metrics = if self.settings.telemetry.metrics {
             Metrics::on(self.settings.telemetry.otlp().as_ref())?
@@ -172,10 +185,7 @@ impl Service {
         for bound in self.bound {
             let Some(front) = fronts.get(&bound.configured).cloned() else { continue };
             let is_for_agents = Some(bound.configured) == self.listeners.agents;
-            // Health checks on an address of their own are made by probes that speak no TLS, and are never turned away.
-            let is_for_probes_alone = bound.configured == self.listeners.status
-                && !is_for_agents
-                && Some(bound.configured) != self.listeners.managers;
+            let is_for_probes_alone = self.listeners.is_for_probes_alone(bound.configured);
             let accepting = Loop {
                 front,
                 manners: manners.clone(),
@@ -186,7 +196,7 @@ impl Service {
             };
             for (number, socket) in bound.into_sockets().into_iter().enumerate() {
                 if is_for_agents {
-                    listening.spawn(on_its_own(number, accepting.clone(), socket)?);
+                    listening.spawn(on_its_own(number, accepting.clone(), socket, &self.pulse)?);
                 } else {
                     listening.spawn(told(accepting.clone().run(socket)));
                 }
@@ -206,6 +216,7 @@ impl Service {
             documents: self.documents,
             following,
             managers: self.managers,
+            is_for_managers: self.listeners.managers.is_some(),
             auth: self.settings.auth,
             api: self.settings.api,
         };
@@ -216,15 +227,24 @@ impl Service {
         };
 
         draining.store(true, Ordering::Relaxed);
+        let mut is_hurried = false;
         if failed.is_none() {
             // Whoever sends requests here sees that readiness says no, and sends them elsewhere.
-            tokio::time::sleep(self.settings.drain_delay.unsigned_abs()).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.settings.drain_delay.unsigned_abs()) => {}
+                () = &mut hurry => is_hurried = true,
+            }
         }
         tracing::info!("stopping: requests in flight are finished");
         stopping.send_replace(true);
-        let grace = self.settings.shutdown_grace.unsigned_abs();
+        let grace = if is_hurried { Duration::ZERO } else { self.settings.shutdown_grace.unsigned_abs() };
         let finished = async { while listening.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, finished).await.is_err() {
+        let were_finished = tokio::select! {
+            biased;
+            finished = tokio::time::timeout(grace, finished) => finished.is_ok(),
+            () = &mut hurry, if !is_hurried => false,
+        };
+        if !were_finished {
             tracing::warn!("some requests did not finish in time and were cut off");
         }
         listening.shutdown().await;
@@ -265,8 +285,10 @@ fn on_its_own(
     number: usize,
     accepting: Loop,
     socket: std::net::TcpListener,
-) -> Result<impl Future<Output = ()> + Send, ServeError> {
+    pulse: &Pulse,
+) -> Result<impl Future<Output = ()> + Send + use<>, ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
+    pulse.of(runtime.handle());
     let (over, ended) = oneshot::channel();
     let (cut, cut_off) = oneshot::channel::<()>();
     let work = move || {

@@ -5,7 +5,7 @@ use crate::{
     catalog::Live,
     clock::SharedClock,
     domain::{
-        rollout::{Rollout, RolloutState},
+        release::{Release, ReleaseState},
         share::OpenShare,
         stream::StreamId,
     },
@@ -14,12 +14,14 @@ use crate::{
 };
 use jiff::Timestamp;
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// Shows the catalog: how new it is, and how far its rollouts are open.
 pub(super) fn catalog(metrics: &Metrics, live: &Arc<Live>, clock: &SharedClock) {
@@ -53,6 +55,17 @@ pub(super) fn catalog(metrics: &Metrics, live: &Arc<Live>, clock: &SharedClock) 
         }),
     );
     metrics.gauge(
+        "lockkeeper.catalog.broken",
+        "",
+        "1 while a stream stays as it was, since its newest revision cannot be read",
+        of(|live, _| {
+            let (catalog, broken) = (live.get(), live.broken());
+            let shown = catalog.iter().flat_map(|catalog| catalog.streams()).map(|(id, _)| id);
+            let all: BTreeSet<StreamId> = shown.chain(broken.keys().cloned()).collect();
+            all.iter().map(|id| (f64::from(u8::from(broken.contains_key(id))), labels(id))).collect()
+        }),
+    );
+    metrics.gauge(
         "lockkeeper.rollout.open_share",
         "",
         "The share of nodes, 0 to 1, that each live rollout lets in now",
@@ -65,10 +78,11 @@ fn open_shares(live: &Live, now: Timestamp) -> Vec<Reading> {
     let (catalog, now) = (live.get(), live.time(now).into());
     let mut readings = Vec::new();
     for (id, entry) in catalog.iter().flat_map(|catalog| catalog.streams()) {
-        for (_, release) in entry.stream().aged() {
+        let released = |release: &&Release| release.state != ReleaseState::Withdrawn;
+        for release in entry.stream().aged().map(|(_, release)| release).filter(released) {
             for (index, rollout) in release.rollouts.iter().enumerate() {
                 let OpenShare::Open(share) = rollout.open_share(now) else { continue };
-                if is_live(rollout, share) {
+                if rollout.is_live() && share < 1.0 {
                     let mut labels = labels(&id);
                     labels.push(("release", release.version.to_string()));
                     labels.push(("rollout", index.to_string()));
@@ -81,20 +95,19 @@ fn open_shares(live: &Live, now: Timestamp) -> Vec<Reading> {
     readings
 }
 
-fn is_live(rollout: &Rollout, share: f64) -> bool {
-    matches!(rollout.state, RolloutState::Active | RolloutState::Paused { .. }) && share < 1.0
-}
-
-/// Keeps the keys fresh by which tokens of other issuers are judged, and shows how old they are, for as long as it is polled.
-pub(super) async fn issuers(metrics: &Metrics, issuers: Arc<Issuers>, clock: &SharedClock) {
+/// Keeps the keys fresh by which tokens of other issuers are judged, and shows how old they are, for as long as it is polled. Without
+/// them there is nothing to do.
+pub(super) async fn issuers(metrics: &Metrics, issuers: Option<Arc<Issuers>>, clock: &SharedClock) {
+    let Some(issuers) = issuers else { return std::future::pending().await };
     let (shown, clock) = (issuers.clone(), clock.clone());
-    metrics.gauge("lockkeeper.issuer.keys_age", "s", "Since the keys of an issuer were fetched", move || {
+    let what = "Since the keys of an issuer were fetched; since the start where they never were";
+    metrics.gauge("lockkeeper.issuer.keys_age", "s", what, move || {
         let now = clock.now();
         let age =
             |(name, at): (&str, Timestamp)| (now.duration_since(at).as_secs_f64(), vec![("issuer", name.to_owned())]);
-        shown.fetched().map(age).collect()
+        shown.keys_since().map(age).collect()
     });
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let mut ticks = looks();
     loop {
         ticks.tick().await;
         issuers.keep_fresh().await;
@@ -103,6 +116,8 @@ pub(super) async fn issuers(metrics: &Metrics, issuers: Arc<Issuers>, clock: &Sh
 
 /// How often the database is asked how it is.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// How long it may take to say so.
+const MOST_TIME: Duration = Duration::from_secs(30);
 /// Not known, or nothing to be known.
 const NONE: i64 = i64::MIN;
 
@@ -112,7 +127,10 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
     metrics.gauge("db.client.connection.count", "", "Connections to the database, by what they do", move || {
         let (idle, used) = connections();
         [("idle", idle), ("used", used)]
-            .map(|(state, count)| (f64::from(count), vec![("db.client.connection.state", state.to_owned())]))
+            .map(|(state, count)| {
+                let pool = ("db.client.connection.pool.name", "lockkeeper".to_owned());
+                (f64::from(count), vec![pool, ("db.client.connection.state", state.to_owned())])
+            })
             .into()
     });
     let difference = Arc::new(Mutex::new(None));
@@ -132,16 +150,24 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
         let at = shown.load(Ordering::Relaxed);
         if at == NONE { Vec::new() } else { vec![(number(at), Vec::new())] }
     });
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let mut ticks = looks();
     loop {
         ticks.tick().await;
         let asked_at = clock.now();
-        // What fails is told by whoever follows the store.
-        let Ok(health) = store.health(asked_at).await else { continue };
-        let apart = health.apart(asked_at, clock.now());
-        *difference.lock().unwrap_or_else(PoisonError::into_inner) = Some(apart);
-        expiry.store(health.next_expiry.map_or(NONE, Timestamp::as_second), Ordering::Relaxed);
+        // What fails is told by whoever follows the store; nothing is known then.
+        let health = tokio::time::timeout(MOST_TIME, store.health(asked_at)).await.ok().and_then(Result::ok);
+        let apart = health.as_ref().map(|health| health.apart(asked_at, clock.now()));
+        *difference.lock().unwrap_or_else(PoisonError::into_inner) = apart;
+        let next = health.and_then(|health| health.next_expiry);
+        expiry.store(next.map_or(NONE, Timestamp::as_second), Ordering::Relaxed);
     }
+}
+
+/// One that comes late is not followed by others at once.
+fn looks() -> Interval {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 fn labels(id: &StreamId) -> Vec<(&'static str, String)> {

@@ -4,9 +4,10 @@ use super::error::StoreError;
 use crate::{config::DatabaseSettings, telemetry::Metrics};
 use sqlx::{
     ConnectOptions, PgPool,
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 /// A schema that is ahead of this program is no error: migrations are made so that the program before goes on working.
 pub(super) fn migrations() -> sqlx::migrate::Migrator {
@@ -65,7 +66,7 @@ impl Store {
     /// Does the schema have all that this program needs?
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is away, or a migration of it was another one than ours of that name.
     pub async fn is_up_to_date(&self) -> Result<bool, StoreError> {
         let mut transaction = self.begin_read("schema_version").await?;
         let is_there: bool = sqlx::query_scalar(
@@ -78,14 +79,22 @@ impl Store {
         if !is_there {
             return Ok(false);
         }
-        let applied: Vec<i64> = sqlx::query_scalar(
+        let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(
             "-- name: schema_version
-            select version from _sqlx_migrations where success",
+            select version, checksum from _sqlx_migrations where success",
         )
         .fetch_all(transaction.connection())
         .await
         .map_err(StoreError::at("schema_version"))?;
-        Ok(migrations().iter().all(|migration| applied.contains(&migration.version)))
+        let applied: BTreeMap<i64, Vec<u8>> = applied.into_iter().collect();
+        for migration in migrations().iter() {
+            match applied.get(&migration.version) {
+                None => return Ok(false),
+                Some(checksum) if *checksum == *migration.checksum => {}
+                Some(_) => return Err(StoreError::Migrate(MigrateError::VersionMismatch(migration.version))),
+            }
+        }
+        Ok(true)
     }
 
     /// Tells how many connections there are that do nothing, and that work.
@@ -95,6 +104,12 @@ impl Store {
             let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
             (idle, pool.size().saturating_sub(idle))
         }
+    }
+
+    /// Where what is done here is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Closes all connections.

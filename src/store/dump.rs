@@ -46,6 +46,18 @@ pub enum RestoreError {
     Store(#[from] StoreError),
 }
 
+/// The tables that these migrations make; none if this program does not know all of them, and therefore cannot tell.
+#[must_use]
+pub fn made_by(schema: &[i64]) -> Option<BTreeSet<String>> {
+    let migrations = migrations();
+    let is_known = |version: &i64| migrations.iter().any(|migration| migration.version == *version);
+    let applied = migrations.iter().filter(|migration| schema.contains(&migration.version));
+    let name = |rest: &str| rest.split([' ', '(']).next().unwrap_or_default().to_owned();
+    schema.iter().all(is_known).then(|| {
+        applied.flat_map(|migration| migration.sql.as_str().split("\ncreate table ").skip(1).map(name)).collect()
+    })
+}
+
 impl Transaction {
     /// The migrations that were applied, the oldest first; none where there is no schema.
     ///
@@ -66,7 +78,7 @@ impl Transaction {
             .map_err(StoreError::at("schema"))
     }
 
-    /// All tables, each behind those that it refers to.
+    /// All tables but those of extensions, each behind those that it refers to.
     ///
     /// # Errors
     /// The database is away.
@@ -80,6 +92,8 @@ impl Transaction {
                     where contype = 'f' and conrelid = pg_class.oid and confrelid <> conrelid)
             from pg_class
             where relkind = 'r' and relnamespace = current_schema()::regnamespace and relname <> '_sqlx_migrations'
+                and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid
+                    and deptype = 'e')
             order by relname",
         )
         .fetch_all(self.connection())
@@ -232,7 +246,11 @@ impl Store {
                 return Err(RestoreError::NotEmpty(table.table.clone()));
             }
             transaction.make_empty(&tables).await?;
-            for name in tables.iter().map(|table| table.table.as_str()).chain(["_sqlx_migrations"]) {
+            // Of a newer schema nobody can tell whose a table is; it has just been seen to be empty.
+            let ours = made_by(&there);
+            let is_ours = |name: &&str| ours.as_ref().is_none_or(|ours| ours.contains(*name));
+            let names = tables.iter().map(|table| table.table.as_str()).filter(is_ours);
+            for name in names.chain(["_sqlx_migrations"]) {
                 let statement = format!("-- name: drop_table\ndrop table if exists {} cascade", quoted(name));
                 transaction.run("drop_table", statement).await?;
             }

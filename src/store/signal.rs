@@ -1,7 +1,7 @@
 //! Word of changes: a notification that commits with the change.
 
 use super::{database::Store, error::StoreError, transaction::Transaction};
-use crate::telemetry::carried;
+use crate::telemetry::{Carried, carried};
 use sqlx::postgres::PgListener;
 
 const CHANNEL: &str = "lockkeeper_changed";
@@ -12,7 +12,7 @@ impl Transaction {
     /// # Errors
     /// The database is away.
     pub async fn announce(&mut self) -> Result<(), StoreError> {
-        let trace = carried().unwrap_or_default();
+        let trace = carried().unwrap_or_default().line();
         sqlx::query!("-- name: announce_change\nselect pg_notify($1, $2)", CHANNEL, trace)
             .execute(self.connection())
             .await
@@ -42,9 +42,9 @@ impl Changes {
     ///
     /// # Errors
     /// The connection is lost, and something may have been missed.
-    pub async fn next(&mut self) -> Result<String, StoreError> {
+    pub async fn next(&mut self) -> Result<Carried, StoreError> {
         match self.0.try_recv().await {
-            Ok(Some(notification)) => Ok(notification.payload().to_owned()),
+            Ok(Some(notification)) => Ok(Carried::of(notification.payload())),
             Ok(None) => Err(StoreError::Lost),
             Err(error) => Err(StoreError::at("listen")(error)),
         }

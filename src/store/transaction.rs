@@ -67,7 +67,7 @@ fn span(name: &'static str) -> Span {
     if Span::current().is_none() {
         return Span::none();
     }
-    tracing::info_span!(
+    tracing::error_span!(
         "transaction",
         otel.kind = "client",
         otel.name = name,

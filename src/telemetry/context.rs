@@ -10,6 +10,9 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+/// What systems on the way say of a trace is passed on up to this size: as much as the specification asks of everybody (section 3.3.1.5).
+const MOST_STATE_BYTES: usize = 512;
 
 struct Headers<'a>(&'a HeaderMap);
 
@@ -23,25 +26,58 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// The one line that a notification has room for.
-#[derive(Default)]
-struct Line(Option<String>);
+/// A trace on its way to another process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carried {
+    parent: String,
+    state: String,
+}
 
-impl Injector for Line {
+impl Carried {
+    /// The headers that say it.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [(TRACEPARENT, self.parent.as_str()), (TRACESTATE, self.state.as_str())]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+    }
+
+    /// One line that says it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{} {}", self.parent, self.state).trim_end().to_owned()
+    }
+
+    /// Reads such a line.
+    #[must_use]
+    pub fn of(line: &str) -> Self {
+        let (parent, state) = line.split_once(' ').unwrap_or((line, ""));
+        Self { parent: parent.into(), state: state.into() }
+    }
+
+    /// Is there none?
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.parent.is_empty()
+    }
+}
+
+impl Injector for Carried {
     fn set(&mut self, key: &str, value: String) {
-        if key == TRACEPARENT {
-            self.0 = Some(value);
+        match key {
+            TRACEPARENT => self.parent = value,
+            TRACESTATE if value.len() <= MOST_STATE_BYTES => self.state = value,
+            _ => {}
         }
     }
 }
 
-impl Extractor for Line {
+impl Extractor for Carried {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.as_deref().filter(|_| key == TRACEPARENT)
+        self.headers().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec![TRACEPARENT]
+        self.headers().map(|(name, _)| name).collect()
     }
 }
 
@@ -61,24 +97,44 @@ pub fn begun_by(span: &Span, headers: &HeaderMap) {
 
 /// The trace that we are in, as somebody else can follow it; none if nobody records it.
 #[must_use]
-pub fn carried() -> Option<String> {
+pub fn carried() -> Option<Carried> {
     let context = Span::current().context();
     if !context.span().span_context().is_sampled() {
         return None;
     }
-    let mut line = Line::default();
-    TraceContextPropagator::new().inject_context(&context, &mut line);
-    line.0
+    let mut carried = Carried::default();
+    TraceContextPropagator::new().inject_context(&context, &mut carried);
+    Some(carried)
+}
+
+/// The id of the trace that we are in; none if nobody records it.
+#[must_use]
+pub fn trace_id() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span().span_context().clone();
+    span.is_sampled().then(|| span.trace_id().to_string())
 }
 
 /// Makes a span part of a trace that was carried here.
-pub fn follow(span: &Span, carried: &str) {
-    let _ = span.set_parent(TraceContextPropagator::new().extract(&Line(Some(carried.to_owned()))));
+pub fn follow(span: &Span, carried: &Carried) {
+    let _ = span.set_parent(TraceContextPropagator::new().extract(carried));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trace_is_one_line_and_back() {
+        for (parent, state) in [("", ""), ("00-1-2-01", ""), ("00-1-2-01", "a=1,b=2 3")] {
+            let carried = Carried { parent: parent.into(), state: state.into() };
+            assert_eq!(Carried::of(&carried.line()), carried);
+            assert_eq!(carried.headers().count(), [parent, state].iter().filter(|part| !part.is_empty()).count());
+        }
+        let mut carried = Carried::default();
+        carried.set(TRACESTATE, "a".repeat(MOST_STATE_BYTES + 1));
+        assert_eq!(carried, Carried::default());
+    }
 
     #[test]
     fn the_flag_of_a_traceparent_is_read() {

@@ -5,7 +5,7 @@ mod logs;
 mod metrics;
 mod otlp;
 
-pub use context::{begun_by, carried, follow, is_traced};
+pub use context::{Carried, begun_by, carried, follow, is_traced, trace_id};
 pub use logs::{LogShape, Telling, start_logs};
-pub use metrics::{Metrics, PollTally, Reading, Scope, Timed};
+pub use metrics::{Metrics, PollRoute, PollTally, Reading, Scope, Timed};
 pub use otlp::{Otlp, OtlpError};

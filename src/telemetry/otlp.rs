@@ -30,6 +30,9 @@ pub enum OtlpError {
     /// The client that sends cannot be made.
     #[error("a client for telemetry.otlp_endpoint cannot be made")]
     Client(#[from] reqwest::Error),
+    /// Nobody answers.
+    #[error("the collector of telemetry.otlp_endpoint does not answer")]
+    Silent(#[source] reqwest::Error),
     /// It does not know what to do.
     #[error("telemetry.otlp_endpoint cannot be used")]
     Exporter(#[from] ExporterBuildError),
@@ -74,6 +77,18 @@ impl Otlp {
             .with_endpoint(self.signal("metrics"))
             .build()?;
         Ok(PeriodicReader::builder(exporter).with_interval(self.metrics_interval).build())
+    }
+
+    /// Sends nothing at all, to see with what that is answered.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn probe(&self) -> Result<u16, OtlpError> {
+        // A provider chosen before stays; it is the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().timeout(MOST_TIME).build()?;
+        let request = client.post(self.signal("metrics")).header("content-type", "application/x-protobuf");
+        Ok(request.send().await.map_err(OtlpError::Silent)?.status().as_u16())
     }
 
     fn signal(&self, name: &str) -> String {

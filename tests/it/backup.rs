@@ -9,7 +9,7 @@ use crate::support::{
 use jiff::Timestamp;
 use lockkeeper::{
     operate::backup::{self, BackupError},
-    store::dump::RestoreError,
+    store::dump::{RestoreError, made_by},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, process::Output};
@@ -41,8 +41,7 @@ async fn answers(server: &Server) -> BTreeMap<String, (u16, String)> {
                 }
                 for node in graph["nodes"].as_array().into_iter().flatten() {
                     let payload = node["payload"].as_str().unwrap();
-                    let name = if scheme == "true" { "os_image_reference" } else { "os_checksum" };
-                    let path = format!("{scope}&rollout_wariness=0.5&{name}={}", payload.replace('+', "%2B"));
+                    let path = format!("{scope}&rollout_wariness=0.5&os_checksum={}", payload.replace('+', "%2B"));
                     answers.insert(path.clone(), server.get(&path).await);
                 }
                 answers.insert(scope, whole);
@@ -143,6 +142,46 @@ async fn what_is_damaged_is_refused_and_nothing_is_changed() {
     std::fs::write(&broken, "something else").unwrap();
     backup::check(&broken).unwrap_err();
     assert_eq!(backup::restore(&store, &file).await.unwrap(), backup::check(&file).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_beside_ours_are_left_out_and_told_of() {
+    let (database, other) = (Database::new().await, Database::new().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    let store = database.store().await;
+    let (schema, tables) = {
+        let mut transaction = store.begin_read("test").await.unwrap();
+        (transaction.schema().await.unwrap(), transaction.tables().await.unwrap())
+    };
+    // Ours are those that the migrations make, to the last.
+    let made: Vec<String> = made_by(&schema).unwrap().into_iter().collect();
+    let mut named: Vec<String> = tables.into_iter().map(|table| table.table).collect();
+    named.sort();
+    assert_eq!(made, named);
+    for statement in
+        ["create table theirs (n int)", "insert into theirs values (1)", "create extension pg_stat_statements"]
+    {
+        // Whether an extension is there depends on the machine.
+        let made = sqlx::query(statement).execute(&mut database.connection().await).await;
+        assert!(made.is_ok() || statement.starts_with("create extension"), "{made:?}");
+    }
+    let kept = run(&database, &["backup", "--to"], &file);
+    assert!(kept.status.success() && text(&kept.stdout).contains("left out, as no tables of ours: theirs"), "{kept:?}");
+    let back = run(&other, &["restore", "--from"], &file);
+    assert!(back.status.success(), "{}", text(&back.stderr));
+    // One that was made where that could not be told holds them, and is good all the same.
+    let text_of =
+        |file: &Path| String::from_utf8(zstd::decode_all(std::fs::read(file).unwrap().as_slice()).unwrap()).unwrap();
+    let whole = text_of(&file);
+    let (rows, _) = whole.rsplit_once("{\"sha256\"").unwrap();
+    let rows = format!("{rows}{{\"table\":\"theirs\",\"columns\":[\"n\"]}}\n1\n\\.\n");
+    let seal = format!("{{\"sha256\":\"{}\"}}\n", lockkeeper::domain::hash::ContentHash::of(rows.as_bytes()));
+    let all = folder.path().join("all");
+    std::fs::write(&all, zstd::encode_all((rows + &seal).as_bytes(), 3).unwrap()).unwrap();
+    let third = Database::new().await;
+    let back = run(&third, &["restore", "--from"], &all);
+    assert!(back.status.success() && text(&back.stdout).contains("left out, as no tables of ours: theirs"), "{back:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

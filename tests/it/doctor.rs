@@ -1,6 +1,7 @@
 //! `lockkeeper doctor`, `health` and `shadow`: each thing that can be wrong is found, and nothing is found where all is well.
 
 use crate::support::{
+    collector::Collector,
     issuer::{Issuer, Key},
     postgres::Database,
     process::Serving,
@@ -116,7 +117,7 @@ async fn what_is_wrong_with_keys_and_files_is_found() {
     let soon = found(&settings).await;
     assert_eq!(of(&soon, "tokens").grade, Grade::Warn);
     assert_eq!(of(&soon, "signing key").grade, Grade::Ok);
-    assert!(of(&soon, "signing key").found.contains("which the store knows"));
+    assert!(of(&soon, "signing key in the store").found.contains("which the store knows"));
     let key = folder.path().join("signing-key.pem");
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     assert_eq!(of(&found(&settings).await, "signing key").grade, Grade::Fail);
@@ -149,6 +150,36 @@ async fn what_is_wrong_with_keys_and_files_is_found() {
     assert_eq!(of(&found(&settings).await, "certificate").grade, Grade::Fail);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_can_be_served_without_is_looked_at_even_where_the_database_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings { data_dir: folder.path().join("nowhere"), ..Settings::default() };
+    settings.database.url = Some("postgres://127.0.0.1:1/none".into());
+    assert_eq!(of(&found(&settings).await, "data_dir").grade, Grade::Warn);
+    settings.data_dir = folder.path().into();
+    std::fs::write(folder.path().join("signing-key.pem"), "nonsense").unwrap();
+    let collector = Collector::start().await;
+    settings.telemetry.otlp_endpoint = Some(collector.url.clone());
+    let all = found(&settings).await;
+    assert_eq!(of(&all, "signing key").grade, Grade::Fail);
+    assert_eq!(of(&all, "collector").grade, Grade::Ok, "{all:#?}");
+    settings.telemetry.otlp_endpoint = Some("http://127.0.0.1:1".into());
+    assert_eq!(of(&found(&settings).await, "collector").grade, Grade::Warn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_was_another_one_is_found() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    let store = database.store().await;
+    assert!(store.is_up_to_date().await.unwrap());
+    let statement =
+        "update _sqlx_migrations set checksum = '\\x00' where version = (select min(version) from _sqlx_migrations)";
+    sqlx::query(statement).execute(&mut database.connection().await).await.unwrap();
+    store.migrate().await.unwrap_err();
+    let settings = settings(&database, folder.path());
+    assert_eq!(of(&found(&settings).await, "schema").grade, Grade::Fail);
+}
+
 fn shadow(upstream: &Server, ours: &Server) -> Output {
     let (upstream, ours) = (format!("http://{}", upstream.agents), format!("http://{}", ours.agents));
     let mut command = lockkeeper();
@@ -172,7 +203,8 @@ async fn two_services_are_held_against_each_other() {
     assert!(same.status.success(), "{}{}", text(&same.stdout), text(&same.stderr));
     let told = text(&same.stdout);
     // Two rounds; both schemes of x86_64 and of an arch that there is not, asked by nine, and twenty views of nodes.
-    assert!(told.contains(" answers compared in 2 rounds, 0 differences"), "{told}");
+    assert!(told.contains(" answers compared in 2 rounds, "), "{told}");
+    assert!(told.trim_end().ends_with(" of them with releases on both sides, 0 differences"), "{told}");
     let compared: usize = told.split(' ').next().unwrap().parse().unwrap();
     assert!(compared >= 2 * (4 * 9 + 20), "{told}");
 
@@ -186,11 +218,22 @@ async fn two_services_are_held_against_each_other() {
     {
         assert!(told.contains(what), "{what} is not in {told}");
     }
+    let (upstream, here) = (format!("http://{}", theirs.agents), format!("http://{}", ours.agents));
+    let nothing = lockkeeper()
+        .args(["shadow", "--upstream", &upstream, "--ours", &here, "--ids", "0", "--stream", "stabel"])
+        .output()
+        .unwrap();
+    assert_eq!(nothing.status.code(), Some(2), "{}", text(&nothing.stdout));
+    assert!(text(&nothing.stdout).contains("nothing was compared that has releases"));
     ours.stop().await;
     let gone = lockkeeper()
         .args(["shadow", "--upstream", "http://127.0.0.1:1", "--ours", "http://127.0.0.1:1"])
         .output()
         .unwrap();
     assert_eq!(gone.status.code(), Some(2), "{}", text(&gone.stdout));
+    // All of it is tried, and told of: three streams on four arches in two schemes.
+    assert_eq!(text(&gone.stdout).matches("not compared: ").count(), 24, "{}", text(&gone.stdout));
+    let none = lockkeeper().args(["shadow", "--upstream", &upstream, "--rounds", "0"]).output().unwrap();
+    assert!(!none.status.success());
     theirs.stop().await;
 }

@@ -5,7 +5,6 @@ use crate::support::{
     collector::{Collector, Span},
     eventually,
     issuer::{Issuer, Key},
-    manager::Desk,
     postgres::Database,
     process::Serving,
     program::{import, lockkeeper, text},
@@ -14,7 +13,7 @@ use crate::support::{
 };
 use jsonwebtoken::Algorithm;
 use serde_json::json;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A trace that somebody else began, and the span that they are in.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -126,20 +125,57 @@ async fn a_collector_that_is_away_holds_nothing_up() {
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
     import(&database.url, folder.path());
-    let serving = Serving::ready(
-        &database,
-        &[
-            ("LOCKKEEPER_TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:1"),
-            ("LOCKKEEPER_TELEMETRY__METRICS_INTERVAL", "100ms"),
-            ("LOCKKEEPER_TELEMETRY__TRACE_SHARE", "1"),
-        ],
-    )
-    .await;
-    let url = format!("http://{}/v1/graph?stream=stable&basearch=x86_64", serving.address);
-    for _ in 0..20 {
-        assert_eq!(client().get(&url).send().await.unwrap().status(), 200);
+    // One refuses, and one takes what it is sent and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for endpoint in ["http://127.0.0.1:1".to_owned(), format!("http://{}", silent.local_addr().unwrap())] {
+        let serving = Serving::ready(
+            &database,
+            &[
+                ("LOCKKEEPER_TELEMETRY__OTLP_ENDPOINT", &endpoint),
+                ("LOCKKEEPER_TELEMETRY__METRICS_INTERVAL", "100ms"),
+                ("LOCKKEEPER_TELEMETRY__TRACE_SHARE", "1"),
+                ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+                ("OTEL_BSP_MAX_QUEUE_SIZE", "16"),
+            ],
+        )
+        .await;
+        let url = format!("http://{}/v1/graph?stream=stable&basearch=x86_64", serving.address);
+        for _ in 0..100 {
+            let poll = client().get(&url).header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
+            assert_eq!(poll.send().await.unwrap().status(), 200);
+        }
+        assert!(serving.stop());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_traced_does_not_hang_on_what_is_logged() {
+    let (database, collector) = (Database::new().await, Collector::start().await);
+    let mut settings = sent_to(&collector).to_vec();
+    // Where it listens has to be known.
+    settings.push(("LOCKKEEPER_LOG__FILTER", "warn,lockkeeper::server::listen=info"));
+    let serving = Serving::start(&database, &settings);
+    let poll = format!("http://{}/v1/graph?stream=stable&basearch=x86_64", serving.address);
+    let traced = || client().get(&poll).header("traceparent", format!("00-{TRACE}-{CALLER}-01")).send();
+    eventually("it answers", async || traced().await.is_ok_and(|answer| answer.status() == 404)).await;
+    eventually("the poll was told of", async || {
+        let seen = collector.seen.lock().unwrap();
+        seen.spans.iter().any(|span| span.name == "GET /v1/graph" && span.trace == TRACE)
+    })
+    .await;
     assert!(serving.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_collector_a_traced_poll_is_answered_as_any_other() {
+    let database = Database::new().await;
+    // There is no place for anything but polls.
+    let server = Server::start_with(&database, |settings| settings.limits.max_requests = 0).await;
+    let poll = server.request(reqwest::Method::GET, "/v1/graph?stream=stable&basearch=x86_64");
+    let traced = poll.header("traceparent", format!("00-{TRACE}-{CALLER}-01")).send().await.unwrap();
+    assert_eq!(traced.status(), 404);
+    assert_eq!(server.get("/streams/stable.json").await.0, 503);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,7 +263,7 @@ async fn what_the_dashboard_and_the_alerts_read_is_what_is_exported() {
     let read = async || secure.get(url("/metrics")).send().await.unwrap().text().await.unwrap();
     eventually("all of it was counted", async || {
         let text = read().await;
-        ["catalog_broken_total{", "token_next_expiry", "keys_age"].iter().all(|name| text.contains(name))
+        ["catalog_broken{", "token_next_expiry", "keys_age"].iter().all(|name| text.contains(name))
     })
     .await;
     let exported = exported(&read().await);
@@ -240,86 +276,4 @@ async fn what_the_dashboard_and_the_alerts_read_is_what_is_exported() {
     }
     assert_eq!(known, lines, "UPDATE_METRICS=1 writes it anew");
     server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_sends_requests_here_sees_the_end_before_it_comes() {
-    let database = Database::new().await;
-    let serving = Serving::ready(&database, &[("LOCKKEEPER_DRAIN_DELAY", "1h")]).await;
-    serving.terminate();
-    let ready = format!("http://{}/healthz/ready", serving.address);
-    // Though it says that it stops, it still answers: an hour is for ever here.
-    eventually("it says that it stops", async || {
-        let answer = client().get(&ready).send().await.unwrap();
-        answer.status() == 503 && answer.text().await.unwrap().contains("stopping")
-    })
-    .await;
-    let poll = format!("http://{}/v1/graph?stream=stable&basearch=x86_64", serving.address);
-    assert!(client().get(poll).timeout(Duration::from_secs(30)).send().await.is_ok());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sides_that_are_off_are_not_served_at_all() {
-    let database = Database::new().await;
-    let desk_server = Server::start(&database).await;
-    let viewer = Desk::of(&desk_server, &database).manager("viewer", "*").await;
-    for (off, agents, managers) in [("AGENTS", 404, 200), ("MANAGERS", 400, 404)] {
-        let serving = Serving::ready(&database, &[(&format!("LOCKKEEPER_LISTENERS__{off}"), "off")]).await;
-        let status = async |path: &str| {
-            let request = client().get(format!("http://{}{path}", serving.address));
-            request.bearer_auth(viewer.token.as_ref().unwrap()).send().await.unwrap().status()
-        };
-        assert_eq!(status("/v1/graph").await, agents, "{off}");
-        assert_eq!(status("/api/v1/products").await, managers, "{off}");
-        assert_eq!(status("/healthz/ready").await, 200, "{off}");
-        assert!(serving.stop());
-    }
-    let output = lockkeeper()
-        .arg("serve")
-        .env("LOCKKEEPER_LISTENERS__AGENTS", "off")
-        .env("LOCKKEEPER_LISTENERS__MANAGERS", "off")
-        .output()
-        .unwrap();
-    assert!(!output.status.success() && text(&output.stderr).contains("agents and managers are both off"));
-    desk_server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_the_schema_alone_waits_until_it_is_there() {
-    let database = Database::new().await;
-    let serving = Serving::start(&database, &[("LOCKKEEPER_DATABASE__MIGRATE", "false")]);
-    eventually("it says what it waits for", async || serving.log().contains("lockkeeper database migrate")).await;
-    let ready = format!("http://{}/healthz/ready", serving.address);
-    assert_eq!(client().get(&ready).send().await.unwrap().status(), 503);
-    for _ in 0..2 {
-        let migrated = lockkeeper().args(["database", "migrate"]).env("DATABASE_URL", &database.url).output().unwrap();
-        assert!(migrated.status.success(), "{}", text(&migrated.stderr));
-    }
-    eventually("it is ready", async || serving.log().contains("serve: ready")).await;
-    assert_eq!(client().get(&ready).send().await.unwrap().status(), 200);
-    assert!(serving.stop());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn systemd_is_told_when_it_is_ready_that_it_lives_and_that_it_stops() {
-    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
-    let path = folder.path().join("notify");
-    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
-    let serving = Serving::start(&database, &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "50000")]);
-    let mut told = Vec::new();
-    let mut hear = async |wanted: &str| {
-        let hearing = async {
-            while !told.iter().any(|told| told == wanted) {
-                let mut line = [0; 256];
-                let length = socket.recv(&mut line).await.unwrap();
-                told.push(text(&line[..length]).trim().to_owned());
-            }
-        };
-        assert!(tokio::time::timeout(Duration::from_mins(1), hearing).await.is_ok(), "no {wanted}");
-    };
-    hear("READY=1").await;
-    hear("WATCHDOG=1").await;
-    serving.terminate();
-    hear("STOPPING=1").await;
-    assert!(serving.stop());
 }

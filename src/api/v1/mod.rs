@@ -17,7 +17,7 @@ mod stops;
 mod streams;
 mod tokens;
 
-use super::state::Api;
+use super::{PREFIX, state::Api};
 use utoipa_axum::router::OpenApiRouter;
 
 /// Where everything of a stream lies.
@@ -25,7 +25,7 @@ const STREAM: &str = "/api/v1/products/{product}/streams/{stream}";
 
 /// What anybody may ask, with its description.
 pub(super) fn open_operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().nest("/api/v1", service::operations())
+    OpenApiRouter::new().nest(PREFIX, service::operations())
 }
 
 /// Every other operation, with its description.
@@ -50,5 +50,5 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(rollouts::presets())
         .merge(tokens::operations())
         .merge(audit::operations());
-    OpenApiRouter::new().nest(STREAM, of_stream).nest("/api/v1", others)
+    OpenApiRouter::new().nest(STREAM, of_stream).nest(PREFIX, others)
 }

@@ -47,6 +47,10 @@ pub struct Round {
     pub at: Timestamp,
     /// How many answers were compared.
     pub compared: usize,
+    /// How many of them had releases, on both sides.
+    pub telling: usize,
+    /// What could not be asked, and why: it was gone on with the next scope.
+    pub unanswered: Vec<ShadowError>,
     /// In how many of them, and how, they differ.
     pub differences: Vec<Difference>,
 }
@@ -114,21 +118,20 @@ struct Picture {
 type Answer = Result<Picture, u16>;
 
 /// Asks everything once.
-///
-/// # Errors
-/// One of both does not answer, or not with a graph.
-pub async fn round(sides: &Sides, sample: &Sample, at: Timestamp) -> Result<Round, ShadowError> {
+pub async fn round(sides: &Sides, sample: &Sample, at: Timestamp) -> Round {
     let mut round = Round { at, ..Round::default() };
     for stream in &sample.streams {
         for arch in &sample.arches {
             for oci in [false, true] {
                 let scope = query(&[("stream", stream), ("basearch", arch), ("oci", &oci.to_string())]);
                 let name = format!("{stream} {arch} {}", if oci { "oci" } else { "checksum" });
-                scoped(sides, &scope, &name, sample, &mut round).await?;
+                if let Err(error) = scoped(sides, &scope, &name, sample, &mut round).await {
+                    round.unanswered.push(error);
+                }
             }
         }
     }
-    Ok(round)
+    round
 }
 
 async fn scoped(sides: &Sides, scope: &str, name: &str, sample: &Sample, round: &mut Round) -> Result<(), ShadowError> {
@@ -167,18 +170,20 @@ async fn compared(
         None => format!("{question}&view=full"),
         Some((_, payload)) => format!("{question}&view=node&{}", query(&[("os_checksum", payload)])),
     };
-    let (mut theirs, mut last) = (Err(0), Vec::new());
-    for _ in 0..2 {
-        theirs = ask(sides, &sides.upstream, question).await?;
+    let mut asked_once = false;
+    let (theirs, last) = loop {
+        let theirs = ask(sides, &sides.upstream, question).await?;
         let ours = ask(sides, &sides.ours, &ours).await?;
-        last = match node {
+        let found = match node {
             None => differences(&theirs, &ours),
             Some(node) => view_differences(node, &theirs, &ours),
         };
-        if last.is_empty() {
-            break;
+        if asked_once || found.is_empty() {
+            round.telling += usize::from([&theirs, &ours].into_iter().all(has_releases));
+            break (theirs, found);
         }
-    }
+        asked_once = true;
+    };
     round.compared += 1;
     round.differences.extend(last.into_iter().map(|what| Difference { asked: asked.into(), what }));
     Ok(theirs)
@@ -260,6 +265,10 @@ fn update_differences(theirs: &BTreeSet<(Key, Key)>, ours: &BTreeSet<(Key, Key)>
     };
     let missing = theirs.difference(ours).map(tell("missing here"));
     missing.chain(ours.difference(theirs).map(tell("here alone"))).collect()
+}
+
+fn has_releases(answer: &Answer) -> bool {
+    answer.as_ref().is_ok_and(|picture| !picture.releases.is_empty())
 }
 
 fn kind(answer: &Answer) -> String {

@@ -19,8 +19,9 @@ const APART: (f64, f64) = (1.0, 30.0);
 /// When somebody should think of new tokens.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-pub(super) fn server(server: &ServerSettings, ours: u32) -> Finding {
+pub(super) fn server(server: &ServerSettings, settings: &Settings) -> Finding {
     const WHAT: &str = "database";
+    let ours = settings.database.max_connections;
     let version = format!("PostgreSQL {}.{}", server.version / 10_000, server.version % 10_000);
     if server.version < OLDEST {
         return Finding::fail(WHAT, version, "use PostgreSQL 14 or later");
@@ -36,6 +37,10 @@ pub(super) fn server(server: &ServerSettings, ours: u32) -> Finding {
     if i64::from(ours) * 2 > i64::from(server.max_connections) {
         let found = format!("{version}; {ours} of its {} connections may be ours alone", server.max_connections);
         return Finding::warn(WHAT, found, "lower database.max_connections, or put a pooler between");
+    }
+    if server.is_replica && settings.listeners().is_ok_and(|listeners| listeners.managers.is_some()) {
+        let found = format!("{version}, a read replica, through which managers can change nothing");
+        return Finding::warn(WHAT, found, "name the server that it follows, or set listeners.managers = \"off\"");
     }
     let kind =
         if server.is_replica { "a read replica: nothing can be changed through it" } else { "can be written to" };
@@ -118,16 +123,8 @@ pub(super) async fn streams(store: &Store, installation: &mut Option<String>) ->
     }
 }
 
-pub(super) async fn signing_key(settings: &Settings, store: &Store) -> Finding {
-    const WHAT: &str = "signing key";
-    let path = settings.auth.signing_key(&settings.data_dir);
-    if !path.exists() {
-        return Finding::ok(WHAT, format!("none at {}: tokens are given elsewhere, or will be", path.display()));
-    }
-    let key = match SigningKey::open(&path) {
-        Ok(key) => key,
-        Err(error) => return Finding::fail(WHAT, chain(&error), "mend it, or move it away: a new one is made"),
-    };
+pub(super) async fn signing_key(key: &SigningKey, store: &Store) -> Finding {
+    const WHAT: &str = "signing key in the store";
     let known = async { store.begin_read("doctor").await?.signing_key(&key.kid).await };
     match known.await {
         Err(error) => Finding::fail(WHAT, chain(&error), "see that the account may read its tables"),
@@ -172,12 +169,16 @@ mod tests {
             synchronous_commit: "on".into(),
             max_connections: 100,
         };
-        let grade = |server: &ServerSettings| super::server(server, 10).grade;
+        let mut settings = Settings::default();
+        settings.listeners.managers = Some("off".into());
+        let grade = |server: &ServerSettings| super::server(server, &settings).grade;
         assert_eq!(grade(&good), Grade::Ok);
         assert_eq!(grade(&ServerSettings { is_replica: true, ..good.clone() }), Grade::Ok);
         assert_eq!(grade(&ServerSettings { max_connections: 19, ..good.clone() }), Grade::Warn);
         assert_eq!(grade(&ServerSettings { synchronous_commit: "off".into(), ..good.clone() }), Grade::Warn);
         assert_eq!(grade(&ServerSettings { fsync: false, ..good.clone() }), Grade::Fail);
-        assert_eq!(grade(&ServerSettings { version: 130_011, ..good }), Grade::Fail);
+        assert_eq!(grade(&ServerSettings { version: 130_011, ..good.clone() }), Grade::Fail);
+        let replica = ServerSettings { is_replica: true, ..good };
+        assert_eq!(super::server(&replica, &Settings::default()).grade, Grade::Warn);
     }
 }

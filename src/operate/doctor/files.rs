@@ -1,7 +1,7 @@
 //! Files and folders: where data is kept, the copy on disk, the certificate.
 
 use super::{Finding, chain};
-use crate::{catalog::DiskCopy, config::Settings, http::certificate::certified};
+use crate::{auth::SigningKey, catalog::DiskCopy, config::Settings, http::certificate::certified};
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 
@@ -24,13 +24,14 @@ pub(super) fn streams(settings: &Settings) -> Option<Finding> {
     })
 }
 
-pub(super) fn data_dir(settings: &Settings) -> Option<Finding> {
+pub(super) fn data_dir(settings: &Settings) -> Finding {
     const WHAT: &str = "data_dir";
     let folder = &settings.data_dir;
     if !folder.exists() {
-        return None;
+        let found = format!("{} is not there", folder.display());
+        return Finding::warn(WHAT, found, "mend the setting, or start the service: it makes the folder");
     }
-    Some(match rustix::fs::statvfs(folder) {
+    match rustix::fs::statvfs(folder) {
         Err(error) => Finding::fail(WHAT, format!("{}: {error}", folder.display()), "see that this account may use it"),
         Ok(_) if !is_writable(folder) => Finding::warn(
             WHAT,
@@ -42,7 +43,21 @@ pub(super) fn data_dir(settings: &Settings) -> Option<Finding> {
             let found = format!("{}, {} MiB are free", folder.display(), room >> 20);
             if room < LEAST_ROOM { Finding::warn(WHAT, found, "make room") } else { Finding::ok(WHAT, found) }
         }
-    })
+    }
+}
+
+/// What tokens are signed with, where they are given here.
+pub(super) fn signing_key(settings: &Settings) -> (Finding, Option<SigningKey>) {
+    const WHAT: &str = "signing key";
+    let path = settings.auth.signing_key(&settings.data_dir);
+    if !path.exists() {
+        let found = format!("none at {}: tokens are given elsewhere, or will be", path.display());
+        return (Finding::ok(WHAT, found), None);
+    }
+    match SigningKey::open(&path) {
+        Ok(key) => (Finding::ok(WHAT, format!("{} can be used", path.display())), Some(key)),
+        Err(error) => (Finding::fail(WHAT, chain(&error), "mend it, or move it away: a new one is made"), None),
+    }
 }
 
 fn is_writable(folder: &Path) -> bool {

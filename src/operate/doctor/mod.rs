@@ -7,7 +7,7 @@ mod files;
 
 use super::health;
 use crate::{
-    auth::Issuers,
+    auth::{Issuers, SigningKey},
     clock::SharedClock,
     config::Settings,
     store::{Access, Store},
@@ -69,7 +69,9 @@ impl fmt::Display for Finding {
 pub async fn examine(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", "they can be read, and fit together")];
     findings.extend(files::streams(settings));
-    findings.extend(files::data_dir(settings));
+    findings.push(files::data_dir(settings));
+    let (file, key) = files::signing_key(settings);
+    findings.push(file);
     let mut installation = None;
     if settings.database.url.is_none() && !settings.data_dir.join("postgres").exists() {
         findings.push(Finding::warn(
@@ -83,7 +85,7 @@ pub async fn examine(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
                 findings.push(Finding::fail("database", chain(&error), "mend database.url, or the private PostgreSQL"));
             }
             Ok(access) => {
-                findings.extend(of_store(settings, access.store(), clock, &mut installation).await);
+                findings.extend(of_store(settings, access.store(), clock, key.as_ref(), &mut installation).await);
                 if let Err(error) = access.close().await {
                     findings.push(Finding::warn(
                         "database",
@@ -97,6 +99,7 @@ pub async fn examine(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
     findings.push(files::copy(settings, installation.as_deref(), clock.now()));
     findings.extend(files::certificate(settings, clock.now()));
     findings.extend(issuers(settings, clock).await);
+    findings.extend(collector(settings).await);
     findings.push(reachability(settings).await);
     findings
 }
@@ -105,6 +108,7 @@ async fn of_store(
     settings: &Settings,
     store: &Store,
     clock: &SharedClock,
+    key: Option<&SigningKey>,
     installation: &mut Option<String>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -115,7 +119,7 @@ async fn of_store(
             return vec![Finding::fail("database", chain(&error), advice)];
         }
     };
-    findings.push(database::server(&server, settings.database.max_connections));
+    findings.push(database::server(&server, settings));
     let schema = database::schema(store).await;
     let is_usable = schema.grade != Grade::Fail;
     findings.push(schema);
@@ -125,7 +129,9 @@ async fn of_store(
     findings.push(database::clock(store, clock).await);
     findings.push(database::word(settings, store, &server).await);
     findings.extend(database::streams(store, installation).await);
-    findings.push(database::signing_key(settings, store).await);
+    if let Some(key) = key {
+        findings.push(database::signing_key(key, store).await);
+    }
     findings.push(database::tokens(store, clock).await);
     findings
 }
@@ -143,6 +149,18 @@ async fn issuers(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
         Err(problem) => Finding::fail(WHAT, format!("{name}: {problem}"), advice),
     };
     issuers.probe().await.into_iter().map(tell).collect()
+}
+
+async fn collector(settings: &Settings) -> Option<Finding> {
+    const WHAT: &str = "collector";
+    let otlp = settings.telemetry.otlp()?;
+    let endpoint = &otlp.endpoint;
+    let advice = "see that a collector takes OTLP over HTTP there; nothing else waits for it";
+    Some(match otlp.probe().await {
+        Ok(status) if status < 400 => Finding::ok(WHAT, format!("{endpoint} takes what is sent")),
+        Ok(status) => Finding::warn(WHAT, format!("{endpoint} answers {status}"), advice),
+        Err(error) => Finding::warn(WHAT, chain(&error), advice),
+    })
 }
 
 async fn reachability(settings: &Settings) -> Finding {

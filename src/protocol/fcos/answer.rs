@@ -112,7 +112,7 @@ pub(super) fn polled_scope<'a>(
     Ok(scope)
 }
 
-/// An answer, and whether a release was held back in it.
+/// An answer, and whether a rollout that goes on held a release back in it.
 pub(super) struct Answered {
     pub(super) answer: Answer,
     pub(super) held_back: bool,
@@ -129,7 +129,7 @@ pub(super) fn answer_in(
     let graph = scope.graph();
     let whole = |answer: fn(Arc<Rendered>) -> Answer| {
         let standing = graph.standing(asker, now);
-        Answered { answer: answer(scope.whole(&standing, &GraphJson)), held_back: standing.holds_back() }
+        Answered { answer: answer(scope.whole(&standing, &GraphJson)), held_back: graph.keeps_any_waiting(&standing) }
     };
     let (Some(payload), View::Node) = (&query.os_checksum, query.view.unwrap_or(settings.view)) else {
         return whole(Answer::Whole);

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// The view of one node: itself, bearing the payload that it sent, and the releases to which it may go now, named in the mirror
-/// that it runs out of. It decides as the whole graph does, for the agent reads nothing else of that. And was any held back?
+/// that it runs out of. It decides as the whole graph does, for the agent reads nothing else of that. And was any held back by a rollout that goes on?
 #[must_use]
 pub fn node_view(
     scope: &Scope,
@@ -29,7 +29,7 @@ pub fn node_view(
     let (mut targets, mut held_back) = (SmallVec::<[(NodeIndex, Place); 16]>::new(), false);
     for (target, place) in graph.placed_targets(own, asker, now) {
         if place.held_back {
-            held_back = true;
+            held_back |= graph.node(target).is_some_and(|node| graph.keeps_waiting(node, place));
         } else {
             targets.push((target, place));
         }

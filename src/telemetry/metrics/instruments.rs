@@ -26,7 +26,6 @@ pub(super) struct Instruments {
     pub(super) renders: Histogram<f64>,
     pub(super) failures: Counter<u64>,
     pub(super) transactions: Histogram<f64>,
-    pub(super) broken: Counter<u64>,
 }
 
 /// In seconds: what is answered out of memory takes microseconds, what asks the database milliseconds, what hangs half a minute.
@@ -59,7 +58,6 @@ impl Instruments {
             renders: seconds("lockkeeper.catalog.render.duration", "How long a stream's answers took to be made ahead"),
             failures,
             transactions: seconds("db.client.operation.duration", "How long transactions took, by their name"),
-            broken: counter("lockkeeper.catalog.broken", "Revisions of a stream that could not be read"),
             meter,
         };
         let flag = |read: fn(&State) -> &AtomicBool| {
@@ -113,6 +111,19 @@ impl Instruments {
             .with_callback(move |observer| observe(read(), |value, labels| observer.observe(value, labels)))
             .build();
     }
+}
+
+/// What a request is counted by.
+pub(super) fn request(method: &'static str, route: Option<&str>, status: u16, scheme: &'static str) -> Vec<KeyValue> {
+    let mut labels = vec![
+        KeyValue::new("http.request.method", method),
+        KeyValue::new("http.response.status_code", i64::from(status)),
+        KeyValue::new("url.scheme", scheme),
+    ];
+    labels.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
+    // Our own errors alone: what a client did wrong is in the status.
+    labels.extend((status >= 500).then(|| KeyValue::new("error.type", status.to_string())));
+    labels
 }
 
 fn observe(readings: Vec<Reading>, observe: impl Fn(f64, &[KeyValue])) {

@@ -9,7 +9,7 @@ mod polls;
 mod process;
 mod shards;
 
-pub use polls::{PollTally, Scope};
+pub use polls::{PollRoute, PollTally, Scope};
 
 use super::otlp::{Otlp, OtlpError, resource};
 use instruments::{Instruments, State};
@@ -95,20 +95,20 @@ impl Metrics {
     }
 
     /// A poll was answered with this status; it took that long.
-    pub fn poll_request(&self, status: u16, took: Duration) {
-        self.0.instruments.polls.answered(status, took);
+    pub fn poll_request(&self, route: PollRoute, status: u16, scheme: &'static str, took: Duration) {
+        self.0.instruments.polls.answered(route, status, scheme, took);
     }
 
     /// A request was answered. The route is the pattern that matched, or nothing.
-    pub fn request(&self, method: &'static str, route: Option<&str>, status: u16, took: Duration) {
-        self.0.instruments.requests.record(
-            took.as_secs_f64(),
-            &[
-                KeyValue::new("http.request.method", method),
-                KeyValue::new("http.route", route.unwrap_or("none").to_owned()),
-                KeyValue::new("http.response.status_code", i64::from(status)),
-            ],
-        );
+    pub fn request(
+        &self,
+        method: &'static str,
+        route: Option<&str>,
+        status: u16,
+        scheme: &'static str,
+        took: Duration,
+    ) {
+        self.0.instruments.requests.record(took.as_secs_f64(), &instruments::request(method, route, status, scheme));
     }
 
     /// There was no place for a connection.
@@ -156,13 +156,10 @@ impl Metrics {
 
     /// A transaction ended.
     pub fn transaction(&self, name: &'static str, took: Duration) {
-        self.0.instruments.transactions.record(took.as_secs_f64(), &[KeyValue::new("db.operation.name", name)]);
-    }
-
-    /// A revision of a stream could not be read.
-    pub fn stream_broken(&self, product: &str, stream: &str) {
-        let labels = [KeyValue::new("product", product.to_owned()), KeyValue::new("stream", stream.to_owned())];
-        self.0.instruments.broken.add(1, &labels);
+        self.0.instruments.transactions.record(
+            took.as_secs_f64(),
+            &[KeyValue::new("db.operation.name", name), KeyValue::new("db.system.name", "postgresql")],
+        );
     }
 
     /// Shows a gauge whose values are read when somebody asks.

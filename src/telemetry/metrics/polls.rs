@@ -1,23 +1,31 @@
 //! What agents are answered. Everything that a poll counts is looked up ahead, and kept by each thread for itself until there is
 //! enough of it, or until somebody asks: counting is then a matter of nanoseconds, however many cores answer.
 
-use super::shards::Shards;
+use super::{instruments::request, shards::Shards};
+use arc_swap::ArcSwap;
 use opentelemetry::{
     KeyValue,
     metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// The route of polls.
-const ROUTE: &str = "/v1/graph";
+/// The routes of polls.
+const ROUTES: [&str; 2] = ["/v1/graph", "/{product}/v1/graph"];
+/// How they are asked.
+const SCHEMES: [&str; 2] = ["http", "https"];
 /// The statuses of polls.
 const STATUSES: [u16; 6] = [200, 304, 400, 404, 429, 503];
 /// The answers to polls that name a scope.
 const ANSWERS: [&str; 4] = ["node_view", "whole", "unknown_payload", "empty"];
+
+/// By which of its addresses a graph is polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollRoute {
+    /// That of the default product.
+    Root,
+    /// That of any product.
+    Product,
+}
 
 /// What one graph is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,9 +51,9 @@ pub(super) struct Polls {
     held_back: Counter<u64>,
     wariness: Histogram<f64>,
     requests: Histogram<f64>,
-    by_status: [BoundHistogram<f64>; STATUSES.len()],
-    pending: Shards<[Vec<f64>; STATUSES.len()]>,
-    by_scope: Mutex<BTreeMap<Key, Arc<PollTally>>>,
+    by_kind: [BoundHistogram<f64>; KINDS],
+    pending: Shards<[Vec<f64>; KINDS]>,
+    by_scope: ArcSwap<BTreeMap<Key, Arc<PollTally>>>,
 }
 
 /// What agents are answered in one scope.
@@ -95,12 +103,21 @@ impl PollTally {
     }
 }
 
-fn status_labels(status: u16) -> [KeyValue; 3] {
-    [
-        KeyValue::new("http.request.method", "GET"),
-        KeyValue::new("http.route", ROUTE),
-        KeyValue::new("http.response.status_code", i64::from(status)),
-    ]
+/// How many kinds of polls are told apart: by route, scheme and status.
+const KINDS: usize = ROUTES.len() * SCHEMES.len() * STATUSES.len();
+
+/// Which of them this one is; none if the status is an unlikely one.
+fn kind(route: PollRoute, scheme: &str, status: u16) -> Option<usize> {
+    let scheme = SCHEMES.iter().position(|known| *known == scheme)?;
+    let status = STATUSES.iter().position(|known| *known == status)?;
+    Some((route as usize * SCHEMES.len() + scheme) * STATUSES.len() + status)
+}
+
+fn labels_of(kind: usize) -> Vec<KeyValue> {
+    let at = |all: &[&'static str], index: usize| all.get(index).copied().unwrap_or_default();
+    let status = STATUSES.get(kind % STATUSES.len()).copied().unwrap_or_default();
+    let rest = kind / STATUSES.len();
+    request("GET", Some(at(&ROUTES, rest / SCHEMES.len())), status, at(&SCHEMES, rest % SCHEMES.len()))
 }
 
 impl Polls {
@@ -111,23 +128,34 @@ impl Polls {
         Self {
             is_on,
             answers: counter("lockkeeper.polls", "Polls by agents, by scope and kind of answer"),
-            held_back: counter("lockkeeper.polls.held_back", "Polls from which a release was held back"),
+            held_back: counter(
+                "lockkeeper.polls.held_back",
+                "Polls from which a rollout that goes on held a release back",
+            ),
             wariness: meter
                 .f64_histogram("lockkeeper.poll.wariness")
                 .with_description("Where those who polled stand, 0 (first) to 1 (last)")
                 .with_boundaries((0..=10).map(|tenth| f64::from(tenth) / 10.0).collect())
                 .build(),
-            by_status: STATUSES.map(|status| requests.bind(&status_labels(status))),
+            by_kind: std::array::from_fn(|kind| requests.bind(&labels_of(kind))),
             pending: Shards::default(),
             requests: requests.clone(),
-            by_scope: Mutex::default(),
+            by_scope: ArcSwap::default(),
         }
     }
 
     pub(super) fn scope(&self, scope: &Scope<'_>) -> Arc<PollTally> {
         let key = [scope.product, scope.stream, scope.arch, scope.scheme].map(str::to_owned);
-        let mut by_scope = self.by_scope.lock().unwrap_or_else(PoisonError::into_inner);
-        by_scope.entry(key).or_insert_with(|| Arc::new(self.tally(scope))).clone()
+        if let Some(tally) = self.by_scope.load().get(&key) {
+            return tally.clone();
+        }
+        let tally = Arc::new(self.tally(scope));
+        self.by_scope.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.entry(key.clone()).or_insert_with(|| tally.clone());
+            all
+        });
+        self.by_scope.load().get(&key).cloned().unwrap_or(tally)
     }
 
     fn tally(&self, scope: &Scope<'_>) -> PollTally {
@@ -144,16 +172,20 @@ impl Polls {
 
     /// Polls that are refused name no scope that there is.
     pub(super) fn refused(&self, reason: &'static str) {
+        if !self.is_on {
+            return;
+        }
         let none = Scope { product: "none", stream: "none", arch: "none", scheme: "none" };
         self.answers.add(1, &labels(&none, reason));
     }
 
-    pub(super) fn answered(&self, status: u16, took: Duration) {
+    pub(super) fn answered(&self, route: PollRoute, status: u16, scheme: &'static str, took: Duration) {
         if !self.is_on {
             return;
         }
-        let Some(index) = STATUSES.iter().position(|known| *known == status) else {
-            return self.requests.record(took.as_secs_f64(), &status_labels(status));
+        let Some(index) = kind(route, scheme, status) else {
+            let route = ROUTES.get(route as usize).copied();
+            return self.requests.record(took.as_secs_f64(), &request("GET", route, status, scheme));
         };
         let mut pending = self.pending.own();
         if let Some(times) = pending.get_mut(index) {
@@ -167,14 +199,13 @@ impl Polls {
     /// Counts what threads have kept for themselves.
     pub(super) fn gather(&self) {
         self.pending.each(|pending| self.flush(pending));
-        let tallies: Vec<_> = self.by_scope.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for tally in tallies {
+        for tally in self.by_scope.load().values() {
             tally.pending.each(|pending| tally.flush(pending));
         }
     }
 
-    fn flush(&self, pending: &mut [Vec<f64>; STATUSES.len()]) {
-        for (histogram, times) in self.by_status.iter().zip(pending) {
+    fn flush(&self, pending: &mut [Vec<f64>; KINDS]) {
+        for (histogram, times) in self.by_kind.iter().zip(pending) {
             for took in times.drain(..) {
                 histogram.record(took);
             }

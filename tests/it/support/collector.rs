@@ -34,6 +34,8 @@ pub(crate) struct Seen {
     pub(crate) metrics: BTreeSet<(String, String)>,
     pub(crate) logs: Vec<String>,
     pub(crate) services: BTreeSet<String>,
+    /// All of it, as text.
+    pub(crate) everything: String,
 }
 
 /// A running collector.
@@ -61,7 +63,9 @@ impl Collector {
 
 async fn traces(State(seen): Kept, body: Bytes) -> StatusCode {
     let mut seen = seen.lock().unwrap();
-    for part in ExportTraceServiceRequest::decode(body).unwrap().resource_spans {
+    let told = ExportTraceServiceRequest::decode(body).unwrap();
+    seen.everything += &format!("{told:?}");
+    for part in told.resource_spans {
         let instance = who(&mut seen, part.resource.as_ref());
         for span in part.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             let (trace, id, parent) = (hex(&span.trace_id), hex(&span.span_id), hex(&span.parent_span_id));
@@ -73,7 +77,9 @@ async fn traces(State(seen): Kept, body: Bytes) -> StatusCode {
 
 async fn metrics(State(seen): Kept, body: Bytes) -> StatusCode {
     let mut seen = seen.lock().unwrap();
-    for part in ExportMetricsServiceRequest::decode(body).unwrap().resource_metrics {
+    let told = ExportMetricsServiceRequest::decode(body).unwrap();
+    seen.everything += &format!("{told:?}");
+    for part in told.resource_metrics {
         who(&mut seen, part.resource.as_ref());
         for metric in part.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
             seen.metrics.insert((metric.name, metric.unit));
@@ -84,7 +90,9 @@ async fn metrics(State(seen): Kept, body: Bytes) -> StatusCode {
 
 async fn logs(State(seen): Kept, body: Bytes) -> StatusCode {
     let mut seen = seen.lock().unwrap();
-    for part in ExportLogsServiceRequest::decode(body).unwrap().resource_logs {
+    let told = ExportLogsServiceRequest::decode(body).unwrap();
+    seen.everything += &format!("{told:?}");
+    for part in told.resource_logs {
         who(&mut seen, part.resource.as_ref());
         for record in part.scope_logs.into_iter().flat_map(|scope| scope.log_records) {
             seen.logs.extend(record.body.and_then(|body| body.value).map(text));

@@ -63,6 +63,7 @@ impl Server {
             async {
                 let _ = stopped.await;
             },
+            std::future::pending(),
             || {
                 let _ = told.send(());
             },
@@ -96,10 +97,15 @@ impl Server {
         serde_json::from_str(&self.client.get(url).send().await.unwrap().text().await.unwrap()).unwrap()
     }
 
+    /// All metrics.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.status);
+        self.client.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
     /// A metric's value.
     pub(crate) async fn metric(&self, name: &str) -> String {
-        let url = format!("http://{}/metrics", self.status);
-        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        let text = self.metrics().await;
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.unwrap_or_else(|| panic!("no {name} in {text}")).split(' ').nth(1).unwrap().to_owned()
     }
