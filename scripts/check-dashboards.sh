@@ -16,7 +16,10 @@ promtool=$(command -v promtool || echo "$tools/prometheus/usr/bin/promtool")
 if [ ! -x "$promtool" ]; then
     # Unpacked, not installed: the package would start a server.
     apt-cache show prometheus >/dev/null 2>&1 || "${as_root[@]}" apt-get update -qq
-    (cd "$tools" && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb prometheus)
+    (cd "$tools" && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb prometheus) || {
+        echo 'the alerts are checked by promtool, which could not be had: install the package prometheus and try again.' >&2
+        exit 1
+    }
 fi
 if ! "$tools/venv/bin/python" -c 'import promql_parser, yaml' 2>/dev/null; then
     python3 -m venv "$tools/venv"
@@ -113,8 +116,8 @@ def check(text, where):
 
 variables = set()
 operating = pathlib.Path("docs/OPERATING.md")
-headings = re.findall(r"^#+ (.*)$", operating.read_text(), re.M) if operating.exists() else None
-anchors = headings and {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+headings = re.findall(r"^#+ (.*)$", operating.read_text(), re.M)
+anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 # Names in the tests' first braces: those that are expected to fire.
 tested = set(re.findall(r'labels: .ALERTS\{alertname="(\w+)"', open("docker/prometheus/alerts_test.yaml").read()))
 alerts = [rule for group in yaml.safe_load(open("docker/prometheus/alerts.yaml"))["groups"] for rule in group["rules"]]
@@ -130,14 +133,14 @@ for rule in alerts:
     file, _, anchor = notes.get("runbook", "").partition("#")
     if file != str(operating) or not anchor.startswith("runbook-"):
         wrong.append(f"{name}: its runbook is not docs/OPERATING.md#runbook-...")
-    if anchors is not None and anchor not in anchors:
+    if anchor not in anchors:
         wrong.append(f"{name}: docs/OPERATING.md has no heading for #{anchor}")
     if name not in tested:
         wrong.append(f"{name}: alerts_test.yaml does not expect it to fire anywhere")
 
 dashboard = json.load(open("docker/grafana/dashboards/lockkeeper.json"))
 variables = {each["name"] for each in dashboard["templating"]["list"]}
-for name in ("datasource", "product", "stream", "instance"):
+for name in ("datasource", "job", "product", "stream", "instance"):
     if name not in variables:
         wrong.append(f"dashboard: has no variable {name}")
 for each in dashboard["templating"]["list"]:
@@ -177,12 +180,16 @@ for panel in panels:
         labels = check(target["expr"], where)
         known(labels, re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]), f"{where}: its legend's result")
 
+# What the service levels are measured by.
+for block in re.findall(r"^```promql\n(.*?)^```$", operating.read_text(), re.M | re.S):
+    for text in re.split(r"^#.*\n", block, flags=re.M):
+        if text.strip():
+            check(text, f"{operating}: {text.strip().splitlines()[0]}")
+
 yaml.safe_dump({"groups": [{"name": "expressions", "rules": expressions}]}, open(sys.argv[1], "w"))
 if wrong:
     sys.exit("\n".join(wrong))
 print(f"dashboard: {len(panels) - len(rows)} panels and {len(alerts)} alerts use {len(used & set(metrics))} of {len(metrics)} metrics")
-if headings is None:
-    print("NOT checked: the runbooks' anchors, as there is no docs/OPERATING.md")
 if unused := set(metrics) - used:
     print(f"not used anywhere: {', '.join(sorted(unused))}")
 PYTHON

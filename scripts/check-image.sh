@@ -20,7 +20,10 @@ caddy=$(command -v caddy || echo "$tools/caddy/usr/bin/caddy")
 if [ ! -x "$caddy" ]; then
     # Unpacked, not installed: the package would start a server.
     apt-cache show caddy >/dev/null 2>&1 || "${as_root[@]}" apt-get update -qq
-    (cd "$tools" && apt-get download -qq caddy 2>/dev/null && dpkg -x caddy_*.deb caddy)
+    (cd "$tools" && apt-get download -qq caddy 2>/dev/null && dpkg -x caddy_*.deb caddy) || {
+        echo 'the proxy of the compose file is tried with caddy, which could not be had: install it and try again.' >&2
+        exit 1
+    }
 fi
 if ! "$tools/venv/bin/python" -c 'import compose_spec, cyclonedx.validation.json, yaml' 2>/dev/null; then
     python3 -m venv "$tools/venv"

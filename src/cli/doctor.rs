@@ -7,7 +7,7 @@ use crate::{
     config::Flags,
     operate::{
         doctor::{Grade, examine},
-        health,
+        health::{self, Question},
     },
 };
 use clap::Args;
@@ -37,14 +37,18 @@ impl Doctor {
 pub(super) struct Health {
     #[command(flatten)]
     common: Common,
+    /// Ask only whether it lives: for whoever restarts what does not
+    #[arg(long)]
+    live: bool,
 }
 
 impl Health {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let (is_ready, said) = runtime()?.block_on(health::ask(&settings))?;
+        let question = if self.live { Question::Live } else { Question::Ready };
+        let (is_so, said) = runtime()?.block_on(health::ask(&settings, question))?;
         say(said.trim());
-        Ok(code(is_ready))
+        Ok(code(is_so))
     }
 }
 

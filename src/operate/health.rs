@@ -26,16 +26,29 @@ pub enum HealthError {
     },
 }
 
-/// Asks the service's status address, on this machine. True if it is ready, and what it says.
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Does it answer polls, and shall it get any?
+    Ready,
+    /// Does the process run?
+    Live,
+}
+
+/// Asks the service's status address, on this machine. True if it is so, and what it says.
 ///
 /// # Errors
 /// Nobody answers.
-pub async fn ask(settings: &Settings) -> Result<(bool, String), HealthError> {
-    let url = format!("{}/healthz/ready", base(settings)?);
+pub async fn ask(settings: &Settings, question: Question) -> Result<(bool, String), HealthError> {
+    let path = match question {
+        Question::Ready => "/healthz/ready",
+        Question::Live => "/healthz/live",
+    };
+    let url = format!("{}{path}", base(settings)?);
     let failed = |source| HealthError::Silent { url: url.clone(), source };
     let answer = client().map_err(failed)?.get(&url).send().await.map_err(failed)?;
-    let is_ready = answer.status().is_success();
-    Ok((is_ready, answer.text().await.map_err(failed)?))
+    let is_so = answer.status().is_success();
+    Ok((is_so, answer.text().await.map_err(failed)?))
 }
 
 /// Who is asked is this machine, whatever name its certificate has.

@@ -1,6 +1,6 @@
 //! Logs on standard error; with a collector, logs and traces go there too.
 
-use super::otlp::{Otlp, OtlpError};
+use super::otlp::{LAST_WORDS, Otlp, OtlpError};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::{logs::SdkLoggerProvider, trace::SdkTracerProvider};
 use std::io::IsTerminal;
@@ -24,8 +24,8 @@ impl Drop for Telling {
     fn drop(&mut self) {
         if let Some((traces, logs)) = self.0.take() {
             // A collector that is away has already been complained of.
-            let _ = traces.shutdown();
-            let _ = logs.shutdown();
+            let _ = traces.shutdown_with_timeout(LAST_WORDS);
+            let _ = logs.shutdown_with_timeout(LAST_WORDS);
         }
     }
 }

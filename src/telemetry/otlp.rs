@@ -41,6 +41,9 @@ pub enum OtlpError {
 /// How long a collector may take, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
 const MOST_TIME: Duration = Duration::from_secs(10);
 
+/// How long the end waits for a collector to take what is still to be sent: of metrics, of traces, and of logs.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+
 impl Otlp {
     pub(super) fn tracers(&self) -> Result<(SdkTracerProvider, SdkTracer), OtlpError> {
         let exporter = SpanExporter::builder()

@@ -45,7 +45,7 @@ async fn where_all_is_well_nothing_is_found() {
     .await;
     let run = |command: &str| -> Output {
         let mut program = lockkeeper();
-        program.args([command, "--data-dir", &data_dir]).env("DATABASE_URL", &database.url);
+        program.args(command.split(' ')).args(["--data-dir", &data_dir]).env("DATABASE_URL", &database.url);
         program.env("LOCKKEEPER_LISTEN", &serving.address).output().unwrap()
     };
     let doctor = run("doctor");
@@ -64,6 +64,8 @@ async fn where_all_is_well_nothing_is_found() {
     }
     let health = run("health");
     assert!(health.status.success() && text(&health.stdout).contains("\"ready\":true"), "{}", text(&health.stdout));
+    let live = run("health --live");
+    assert!(live.status.success() && text(&live.stdout) == "alive\n", "{live:?}");
     let address = serving.address.clone();
     assert!(serving.stop());
     let gone = lockkeeper().arg("health").env("LOCKKEEPER_LISTEN", address).output().unwrap();

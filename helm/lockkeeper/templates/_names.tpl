@@ -7,6 +7,11 @@
 {{- default $whole .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
 {{- end }}
 
+{{/* The Cluster's name, which the operator wants to be of 50 bytes at most. Takes the root. */}}
+{{- define "lockkeeper.cluster" -}}
+{{- printf "%s-postgres" (include "lockkeeper.fullname" . | trunc 41 | trimSuffix "-") -}}
+{{- end }}
+
 {{/* What Services and Deployments find pods by; never changes. Takes {root, component}. */}}
 {{- define "lockkeeper.selector" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | trimSuffix "-" }}

@@ -35,19 +35,23 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{/* The database, as variables. Takes the root. */}}
+{{/* The database, as variables. Takes {root, component}. */}}
 {{- define "lockkeeper.databaseEnv" -}}
 - name: DATABASE_URL
   valueFrom:
     secretKeyRef:
-      {{- if .Values.cnpg.enabled }}
-      name: {{ include "lockkeeper.fullname" . }}-postgres-app
+      {{- $database := .root.Values.database }}
+      {{- if and $database.agentsSecret (eq .component "agents") }}
+      name: {{ $database.agentsSecret }}
+      key: {{ $database.existingSecretKey }}
+      {{- else if .root.Values.cnpg.enabled }}
+      name: {{ include "lockkeeper.cluster" .root }}-app
       key: uri
       {{- else }}
-      name: {{ .Values.database.existingSecret }}
-      key: {{ .Values.database.existingSecretKey }}
+      name: {{ $database.existingSecret }}
+      key: {{ $database.existingSecretKey }}
       {{- end }}
-{{- if .Values.database.caSecret }}
+{{- if $database.caSecret }}
 - name: PGSSLROOTCERT
   value: /etc/lockkeeper/database/ca.crt
 {{- end }}

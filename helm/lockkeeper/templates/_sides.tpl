@@ -9,7 +9,7 @@
 - name: LOCKKEEPER_LISTENERS__STATUS
   value: {{ printf "%s:8082" .root.Values.bindAddress | quote }}
 {{- with .root.Values }}
-{{ include "lockkeeper.databaseEnv" $.root }}
+{{ include "lockkeeper.databaseEnv" $ }}
 - name: LOCKKEEPER_DATABASE__MIGRATE
   value: "false"
 - name: LOCKKEEPER_DRAIN_DELAY

@@ -5,7 +5,7 @@
 mod database;
 mod files;
 
-use super::health;
+use super::health::{self, Question};
 use crate::{
     auth::{Issuers, SigningKey},
     clock::SharedClock,
@@ -165,7 +165,7 @@ async fn collector(settings: &Settings) -> Option<Finding> {
 
 async fn reachability(settings: &Settings) -> Finding {
     const WHAT: &str = "service";
-    match health::ask(settings).await {
+    match health::ask(settings, Question::Ready).await {
         Ok((true, _)) => Finding::ok(WHAT, "it runs, and is ready"),
         Ok((false, said)) => Finding::fail(WHAT, format!("it runs, and is not ready: {}", said.trim()), "see its log"),
         Err(error) => Finding::warn(WHAT, chain(&error), "start it, if it should run on this machine"),

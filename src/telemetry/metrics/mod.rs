@@ -11,7 +11,7 @@ mod shards;
 
 pub use polls::{PollRoute, PollTally, Scope};
 
-use super::otlp::{Otlp, OtlpError, resource};
+use super::otlp::{LAST_WORDS, Otlp, OtlpError, resource};
 use instruments::{Instruments, State};
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -177,7 +177,7 @@ impl Metrics {
     pub async fn finish(&self) {
         if let Some(provider) = self.0.provider.clone() {
             // A collector that is away has already been complained of.
-            let _ = tokio::task::spawn_blocking(move || provider.shutdown()).await;
+            let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_WORDS)).await;
         }
     }
 
