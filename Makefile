@@ -3,6 +3,7 @@
 SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 export LOCKKEEPER_STREAMS_DIR ?= ./streams
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .PHONY: help
 help: ## list what can be made
@@ -68,19 +69,21 @@ chart-check: ## render the Helm chart for five value sets, and hold it against g
 	@scripts/check-chart.sh
 
 .PHONY: deploy-check
-deploy-check: ## check the image's build, the compose file, the units, the alerts and the dashboard
+deploy-check: ## check the image, the compose file, the units, the Debian package, the alerts and the dashboard
 	@scripts/check-dashboards.sh
 	@scripts/check-units.sh
-	@scripts/check-image.sh
+	@cargo build --quiet --locked --bin lockkeeper
+	@scripts/check-package.sh
+	@scripts/check-image.sh target/debug/lockkeeper --with-libraries
 
 .PHONY: image
 image: ## build the container image (with Docker, or what calls itself so)
-	docker build -f docker/Dockerfile -t lockkeeper:local --build-arg REVISION="$$(git rev-parse HEAD)" .
+	docker build -f docker/Dockerfile -t lockkeeper:local --build-arg VERSION="$(VERSION)" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg CREATED="$$(git log -1 --format=%cI)" .
 
 .PHONY: deb
 deb: ## build the Debian package into target/debian
-	@cargo deb --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deb
-	cargo deb --locked
+	. scripts/cargo-deb.sh && cargo deb --locked
 
 .PHONY: dist
 dist: build ## what is released, into target/dist: archive, Debian package, chart, what is inside, and checksums

@@ -136,4 +136,4 @@ if wrong:
     sys.exit("\n".join(wrong))
 print(f"package: {len(installed)} assets are there, with all that the unit wants")
 PYTHON
-echo "NOT run: the unit under systemd (start, watchdog, stop), the package's build and its scripts"
+echo "NOT run: the unit under systemd (start, watchdog, stop), and the package's scripts"

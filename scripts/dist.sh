@@ -32,13 +32,17 @@ mkdir -p "$tree/bin"
 install -m 755 "$binary" "$tree/bin/"
 cp README.md CHANGELOG.md SECURITY.md LICENSE-* lockkeeper.example.toml "$tree/"
 cp -r docs systemd "$tree/"
+mkdir "$tree/docker"
+cp -r docker/{prometheus,grafana,compose.yaml,Caddyfile,env.example} "$tree/docker/"
 scripts/sbom.sh >"$dist/lockkeeper-$version.cdx.json"
 cp "$dist/lockkeeper-$version.cdx.json" "$tree/"
 pack "$dist/$name.tar.gz" "$dist/tree" "$name"
 cp -r helm/lockkeeper "$dist/tree/lockkeeper"
-pack "$dist/lockkeeper-chart-$number.tgz" "$dist/tree" lockkeeper
+sed -i "s/^version: .*/version: $version/" "$dist/tree/lockkeeper/Chart.yaml"
+pack "$dist/lockkeeper-chart-$version.tgz" "$dist/tree" lockkeeper
 rm -rf "$dist/tree"
-cargo deb --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deb
-cargo deb --quiet --locked --no-build --no-strip --output "$dist/"
+. scripts/cargo-deb.sh
+# What is no release sorts before the one that it may become.
+cargo deb --quiet --locked --no-build --no-strip --deb-version "${version/+/~}-1" --output "$dist/"
 (cd "$dist" && sha256sum -- * >SHA256SUMS && sha256sum --check --quiet SHA256SUMS)
 ls -l "$dist"

@@ -37,10 +37,10 @@ want(re.fullmatch(r"65532(:65532)?", "".join(final.all("USER"))), "USER is not 6
 for keyword in ("ENTRYPOINT", "CMD", "VOLUME"):
     want(exec_form("".join(final.all(keyword))), f"{keyword} is not in the exec form")
 health = re.search(r"CMD (.*)$", "".join(final.all("HEALTHCHECK")))
-want(health and exec_form(health[1]) == ["/lockkeeper", "health"], 'HEALTHCHECK is not CMD ["/lockkeeper", "health"]')
+want(health and exec_form(health[1]) == ["/lockkeeper", "health", "--live"], "HEALTHCHECK does not ask whether it lives")
 want(not any(stage.all("ADD") for stage in stages), "ADD fetches and unpacks: COPY does not")
 want(not final.all("RUN"), "nothing can run in scratch")
-for label in ("title", "description", "licenses", "version", "revision"):
+for label in ("title", "description", "licenses", "version", "revision", "created", "source"):
     want(f"org.opencontainers.image.{label}=" in " ".join(final.all("LABEL")), f"there is no label {label}")
 secret = re.compile(r"(?i)(password|passwd|secret|token|api_?key|private_?key)\w*\s*=")
 want(not secret.search(text) and "DATABASE_URL=" not in text, "a secret has no place in an image")

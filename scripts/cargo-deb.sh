@@ -1,0 +1,2 @@
+# Sees to it that cargo-deb is here. To be sourced.
+cargo deb --version >/dev/null 2>&1 || cargo install --quiet --locked --version 3.8.0 cargo-deb
