@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -93,14 +94,19 @@ with tempfile.TemporaryDirectory() as folder:
     # The folder goes only without its mounts.
     mounts = contextlib.ExitStack()
     mounts.callback(subprocess.run, ["umount", "--recursive", str(root)], check=True)
-    # As an engine does it with a read-only root and a volume.
-    owner = volume.stat()
+    # As an engine does it with a read-only root, a volume, and the devices that every container has (OCI runtime specification).
+    owner, devices = volume.stat(), root / "dev"
+    devices.mkdir()
     for words in (
         ["--bind", str(root), str(root)],
         ["-o", "remount,bind,ro,nosuid,nodev", str(root)],
         ["-t", "tmpfs", "-o", f"mode=0755,uid={owner.st_uid},gid={owner.st_gid}", "tmpfs", str(volume)],
+        ["-t", "tmpfs", "-o", "mode=0755,nosuid", "tmpfs", str(devices)],
     ):
         subprocess.run(["mount", *words], check=True)
+    for name, minor in (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)):
+        os.mknod(devices / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+        os.chmod(devices / name, 0o666)
     with mounts:
         bring_up_loopback()
         user = final.all("USER")[0]

@@ -3,8 +3,8 @@
 use super::{
     body::Body,
     refuse::{field, not_changed},
-    respond::tag_of,
     state::Api,
+    tag::revision_of,
 };
 use crate::{
     auth::Identity,
@@ -201,7 +201,7 @@ fn expected(headers: &HeaderMap) -> Result<(Option<Revision>, bool), Problem> {
         (None, Some("*")) => Ok((Some(Revision(0)), true)),
         (None, Some(_)) => Err(ProblemKind::BadRequest.because("If-None-Match can only be * here")),
         (Some("*"), None) => Ok((None, true)),
-        (Some(tag), None) => match tag_of(tag) {
+        (Some(tag), None) => match revision_of(tag) {
             Some(revision) => Ok((Some(revision), true)),
             // A tag that was never given matches nothing.
             None => Ok((Some(Revision(-1)), true)),

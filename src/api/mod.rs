@@ -11,6 +11,7 @@ mod paths;
 mod refuse;
 mod respond;
 mod state;
+mod tag;
 pub mod v1;
 
 pub use state::Api;

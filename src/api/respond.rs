@@ -1,6 +1,6 @@
 //! Answers: with the tag of what they show.
 
-use super::ask::Read;
+use super::{ask::Read, tag::tag};
 use crate::{
     domain::{hash::ContentHash, stream::Revision},
     http::{
@@ -18,17 +18,6 @@ use serde::Serialize;
 
 /// What a handler gives.
 pub(super) type Answer = Result<Response, Problem>;
-
-fn tag(revision: i64) -> String {
-    format!("\"{revision}\"")
-}
-
-/// The revision that an entity tag stands for; a weak one stands for none.
-pub(super) fn tag_of(tag: &str) -> Option<Revision> {
-    let number = tag.strip_prefix('"')?.strip_suffix('"')?;
-    // As it is given and not otherwise: no signs, no zeros before.
-    number.parse().ok().filter(|revision: &i64| revision.to_string() == number).map(Revision)
-}
 
 impl Read {
     /// Something of a stream, which is as old as the stream's revision.

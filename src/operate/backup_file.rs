@@ -3,7 +3,7 @@
 //! The first line is JSON and says what it is a backup of. Then, for each table, a line of JSON with its name and columns, its rows
 //! as PostgreSQL's `copy` writes them as text, and a line `\.`. The last line is JSON with the SHA-256 of all lines before it.
 
-use super::backup::BackupError;
+use super::backup_error::BackupError;
 use crate::{domain::hash::ContentHash, store::dump::Table};
 use jiff::Timestamp;
 use rustix::fs::{CWD, RenameFlags, renameat_with};

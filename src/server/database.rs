@@ -1,6 +1,6 @@
 //! The database's side of the service: opened, prepared, followed, closed.
 
-use super::{seed, service::ServeError, watch};
+use super::{error::ServeError, seed, watch};
 use crate::{
     api::Api,
     auth::Gate,

@@ -1,9 +1,10 @@
 //! What is answered at which address.
 
 use super::{
+    error::ServeError,
     front::{Front, Throttle},
     places::Places,
-    service::{ServeError, Service},
+    service::Service,
     status,
 };
 use crate::{

@@ -2,6 +2,7 @@
 
 mod connection;
 mod database;
+mod error;
 mod front;
 mod fronts;
 mod listen;
@@ -15,5 +16,6 @@ mod status;
 mod tls;
 mod watch;
 
+pub use error::ServeError;
 pub use pulse::Pulse;
-pub use service::{ServeError, Service};
+pub use service::Service;

@@ -3,6 +3,7 @@
 use super::{
     connection::{Manners, until},
     database::Database,
+    error::ServeError,
     listen::{Bound, Loop},
     places::Places,
     pulse::Pulse,
@@ -11,16 +12,14 @@ use super::{
 };
 use crate::{
     api::Api,
-    auth::{IssuerError, Issuers},
+    auth::Issuers,
     catalog::{DiskCopy, Following, Live},
     clock::SharedClock,
-    config::{ConfigError, Listeners, Settings},
+    config::{Listeners, Settings},
     domain::stream::Stream,
-    exchange::documents::{self, DocumentError},
-    http::certificate::TlsError,
+    exchange::documents,
     protocol::fcos::GraphJson,
-    store::AccessError,
-    telemetry::{Metrics, OtlpError},
+    telemetry::Metrics,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
@@ -32,48 +31,10 @@ use std::{
     },
     time::Duration,
 };
-use thiserror::Error;
 use tokio::{
     sync::{oneshot, watch as signal},
     task::JoinSet,
 };
-
-/// Why the service did not start, or did not stop well.
-#[derive(Debug, Error)]
-pub enum ServeError {
-    /// A setting is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// There is no database.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// A stream document is wrong.
-    #[error("the store cannot be started from these stream documents")]
-    Document(#[from] DocumentError),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A bug ended what follows the store.
-    #[error("following the store ran into a bug")]
-    Bug(#[source] tokio::task::JoinError),
-    /// There is no room for another thread.
-    #[error("a thread cannot be started")]
-    Thread(#[source] std::io::Error),
-    /// The issuers of tokens cannot be trusted as they are set.
-    #[error(transparent)]
-    Issuer(#[from] IssuerError),
-    /// Nothing can be sent to the collector.
-    #[error(transparent)]
-    Otlp(#[from] OtlpError),
-    /// HTTPS cannot be spoken.
-    #[error("the certificate cannot be used")]
-    Tls(#[from] TlsError),
-}
 
 /// A service that listens, but does not answer yet.
 pub struct Service {

@@ -1,10 +1,11 @@
 //! Metrics: for Prometheus, which asks, and over OTLP to whoever is told. Names are those of OpenTelemetry's semantic conventions,
 //! where these have one. Labels are bounded: streams, kinds of answers, routes; never a node.
 //!
-//! `instruments`: what is counted; `polls`: what agents are answered, by scope, `shards`: by each thread for itself; `process`: what
+//! `instruments`: what is counted; `labels`: what is told apart; `polls`: what agents are answered, by scope, `shards`: by each thread for itself; `process`: what
 //! this program takes.
 
 mod instruments;
+mod labels;
 mod polls;
 mod process;
 mod shards;
@@ -108,7 +109,7 @@ impl Metrics {
         scheme: &'static str,
         took: Duration,
     ) {
-        self.0.instruments.requests.record(took.as_secs_f64(), &instruments::request(method, route, status, scheme));
+        self.0.instruments.requests.record(took.as_secs_f64(), &labels::request(method, route, status, scheme));
     }
 
     /// There was no place for a connection.

@@ -1,7 +1,7 @@
 //! What agents are answered. Everything that a poll counts is looked up ahead, and kept by each thread for itself until there is
 //! enough of it, or until somebody asks: counting is then a matter of nanoseconds, however many cores answer.
 
-use super::{instruments::request, shards::Shards};
+use super::{labels::request, shards::Shards};
 use arc_swap::ArcSwap;
 use opentelemetry::{
     KeyValue,
