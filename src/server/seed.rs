@@ -32,7 +32,9 @@ pub(super) async fn prepare(
     while let Err(error) = try_prepare(access, manage, documents, migrate, follower).await {
         match error {
             PrepareError::Schema => access.store().metrics().database_answered(),
-            PrepareError::Store(_) | PrepareError::Change(_) => access.store().metrics().database_failed(),
+            PrepareError::Store(_) => access.store().metrics().database_failed(),
+            // Of a document, or of a race with another process: nothing that the database would be away for.
+            PrepareError::Change(_) => {}
         }
         tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be prepared yet");
         backoff.wait().await;
