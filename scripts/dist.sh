@@ -31,7 +31,7 @@ tree=$dist/tree/$name
 mkdir -p "$tree/bin"
 install -m 755 "$binary" "$tree/bin/"
 cp README.md CHANGELOG.md SECURITY.md LICENSE-* lockkeeper.example.toml "$tree/"
-cp -r docs systemd "$tree/"
+cp -r docs systemd streams "$tree/"
 mkdir "$tree/docker"
 cp -r docker/{prometheus,grafana,compose.yaml,Caddyfile,env.example} "$tree/docker/"
 scripts/sbom.sh >"$dist/lockkeeper-$version.cdx.json"

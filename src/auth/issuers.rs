@@ -87,7 +87,7 @@ impl Issuers {
         futures_util::future::join_all(self.0.iter().map(probe)).await
     }
 
-    /// When the keys of each issuer were fetched; or since when that has been wanted in vain.
+    /// When the keys of each issuer were fetched; where they never were, as if that had been too long ago.
     pub fn keys_since(&self) -> impl Iterator<Item = (&str, Timestamp)> {
         self.0.iter().map(|(name, issuer)| (name.as_str(), issuer.keys.since()))
     }

@@ -113,9 +113,10 @@ impl Keys {
         Ok(keys.len())
     }
 
-    /// When those that are kept were fetched; where none are, since when they have been wanted.
+    /// When those that are kept were fetched. Where none ever were, no token passes: as with keys that have just become too old.
     pub(super) fn since(&self) -> Timestamp {
-        self.kept.load().fetched_at.unwrap_or(self.wanted_since)
+        let never = || self.wanted_since.checked_sub(MOST_AGE).unwrap_or(Timestamp::MIN);
+        self.kept.load().fetched_at.unwrap_or_else(never)
     }
 
     fn fresh(&self, header: &Header) -> Option<DecodingKey> {

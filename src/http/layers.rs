@@ -56,6 +56,7 @@ async fn observe(State(around): State<Around>, request: Request, next: Next) -> 
     let started = Instant::now();
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let route = route.as_ref().map(MatchedPath::as_str);
+    let named = request.headers().get(&REQUEST_ID).cloned();
     let logged = around.access.wants(request.uri().path()).then(|| request.uri().path().to_owned());
     // What is traced does not hang on what is logged: a span of a lower level would end with `log.filter`.
     let span = tracing::error_span!(
@@ -81,7 +82,7 @@ async fn observe(State(around): State<Around>, request: Request, next: Next) -> 
     around.metrics.request(name(&method), route, status.as_u16(), around.scheme, took);
     if let Some(path) = logged {
         let who = response.extensions().get::<Asker>();
-        let request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+        let request_id = response.headers().get(&REQUEST_ID).or(named.as_ref()).and_then(|id| id.to_str().ok());
         let request_id = request_id.filter(|id| id.len() <= MOST_ID_BYTES);
         let line = Line { method: name(&method), path: &path, status, took, who, request_id };
         span.in_scope(|| around.access.write(&line));

@@ -4,7 +4,7 @@ use super::{error::ServeError, seed, watch};
 use crate::{
     api::Api,
     auth::Gate,
-    catalog::{Backoff, Follower, Following},
+    catalog::{Backoff, Follower, Following, Live},
     config::{ApiSettings, AuthSettings, DatabaseSettings},
     domain::stream::Stream,
     manage::Manage,
@@ -35,18 +35,9 @@ impl Database {
         ready: impl FnOnce(),
     ) -> Result<(), ServeError> {
         let mut stopped = pin!(stopped);
-        // Who has a copy answers already, whatever the database does.
-        let mut ready = Some(ready);
-        let mut tell_once = move || {
-            if let Some(ready) = ready.take() {
-                ready();
-            }
-        };
-        if self.following.live.get().is_some() {
-            tell_once();
-        }
+        let mut answering = Answering { live: self.following.live.clone(), ready: Some(ready) };
         let opened = {
-            let mut opening = pin!(self.open());
+            let mut opening = pin!(self.open(&mut answering));
             tokio::select! {
                 access = &mut opening => access?,
                 () = &mut stopped => {
@@ -68,9 +59,10 @@ impl Database {
         let backoff = Backoff::from(self.following.settings.interval());
         let follower = Follower::new(access.clone(), self.following);
         let work = async {
-            seed::prepare(&access, &manage, &self.documents, self.settings.migrate, &follower, backoff).await;
+            let failed = || answering.tell();
+            seed::prepare(&access, &manage, &self.documents, self.settings.migrate, &follower, backoff, failed).await;
             self.managers.open(manage.clone(), gate);
-            tell_once();
+            answering.tell();
             tokio::select! {
                 () = follower.follow_for_ever() => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
@@ -89,7 +81,7 @@ impl Database {
     }
 
     /// Who has something to serve meanwhile tries again and again; who has nothing is told what is wrong, and ends.
-    async fn open(&self) -> Result<Access, AccessError> {
+    async fn open(&self, answering: &mut Answering<impl FnOnce()>) -> Result<Access, AccessError> {
         let mut backoff = Backoff::from(self.following.settings.interval());
         loop {
             match Access::metered(&self.settings, &self.data_dir, self.following.metrics.clone()).await {
@@ -98,10 +90,27 @@ impl Database {
                         error = &error as &dyn std::error::Error,
                         "the database cannot be used; the copy on disk is served"
                     );
+                    answering.tell();
                     backoff.wait().await;
                 }
                 opened => return opened,
             }
+        }
+    }
+}
+
+/// Tells once that polls are answered: from the store, or from the copy of it once that cannot be used.
+struct Answering<F> {
+    live: Arc<Live>,
+    ready: Option<F>,
+}
+
+impl<F: FnOnce()> Answering<F> {
+    fn tell(&mut self) {
+        if self.live.get().is_some()
+            && let Some(ready) = self.ready.take()
+        {
+            ready();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::places::Places;
 use crate::{
+    api,
     clock::SharedClock,
     config::LimitSettings,
     http::{
@@ -97,12 +98,15 @@ impl Front {
             && self.throttle.as_ref().is_some_and(|throttle| !throttle.lets_in(peer, request.headers()))
         {
             let response = agents.refuse(&Refusal::TooMany);
-            self.metrics.request(method, None, response.status().as_u16(), self.scheme, started.elapsed());
+            self.count_unrouted(method, Some("/v1/graph"), response.status(), started);
             return response.map(|body| Either::Left(Full::new(body)));
         }
         let Some(place) = self.places.take() else {
             let response = ProblemKind::Overloaded.into_response();
-            self.metrics.request(method, None, response.status().as_u16(), self.scheme, started.elapsed());
+            // Which of its routes it would have come to is not known, but whose side it is on.
+            let is_managers = request.uri().path().starts_with(api::PREFIX);
+            let route = if is_poll { Some("/v1/graph") } else { is_managers.then_some(api::PREFIX) };
+            self.count_unrouted(method, route, response.status(), started);
             return response.map(Either::Right);
         };
         let router = self.router.clone();
@@ -117,6 +121,10 @@ impl Front {
             Err(_) => ProblemKind::NotReady.into_response(),
         };
         response.map(Either::Right)
+    }
+
+    fn count_unrouted(&self, method: &'static str, route: Option<&str>, status: StatusCode, started: Instant) {
+        self.metrics.request(method, route, status.as_u16(), self.scheme, started.elapsed());
     }
 
     /// Is a request traced that comes with this `traceparent`?

@@ -20,7 +20,7 @@ enum PrepareError {
 }
 
 /// Brings the schema up to date, starts an empty store from the documents and loads the catalog: again and again, until the
-/// database lets it.
+/// database lets it. Each time that it does not, `failed` is called.
 pub(super) async fn prepare(
     access: &Access,
     manage: &Manage,
@@ -28,14 +28,15 @@ pub(super) async fn prepare(
     migrate: bool,
     follower: &Follower,
     mut backoff: Backoff,
+    mut failed: impl FnMut(),
 ) {
     while let Err(error) = try_prepare(access, manage, documents, migrate, follower).await {
-        match error {
-            PrepareError::Schema => access.store().metrics().database_answered(),
-            PrepareError::Store(_) => access.store().metrics().database_failed(),
-            // Of a document, or of a race with another process: nothing that the database would be away for.
-            PrepareError::Change(_) => {}
+        match &error {
+            PrepareError::Store(error) if error.is_away() => access.store().metrics().database_failed(),
+            // It answers, though with what is of no use.
+            _ => access.store().metrics().database_answered(),
         }
+        failed();
         tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be prepared yet");
         backoff.wait().await;
         if let Err(error) = access.revive().await {

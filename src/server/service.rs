@@ -21,15 +21,14 @@ use crate::{
     protocol::fcos::GraphJson,
     telemetry::Metrics,
 };
+use futures_util::FutureExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     net::SocketAddr,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 use tokio::{
     sync::{oneshot, watch as signal},
@@ -114,7 +113,7 @@ impl Service {
         hurry: impl Future<Output = ()>,
         ready: impl FnOnce() + Send + 'static,
     ) -> Result<(), ServeError> {
-        let mut hurry = pin!(hurry);
+        let hurry = hurry.shared();
         let (stopping, stopped) = signal::channel(false);
         let metrics = if self.settings.telemetry.metrics {
             Metrics::on(self.settings.telemetry.otlp().as_ref())?
@@ -188,30 +187,23 @@ impl Service {
         };
 
         draining.store(true, Ordering::Relaxed);
-        let mut is_hurried = false;
         if failed.is_none() {
             // Whoever sends requests here sees that readiness says no, and sends them elsewhere.
-            tokio::select! {
-                () = tokio::time::sleep(self.settings.drain_delay.unsigned_abs()) => {}
-                () = &mut hurry => is_hurried = true,
-            }
+            let _ = before(hurry.clone(), tokio::time::sleep(self.settings.drain_delay.unsigned_abs())).await;
         }
         tracing::info!("stopping: requests in flight are finished");
         stopping.send_replace(true);
-        let grace = if is_hurried { Duration::ZERO } else { self.settings.shutdown_grace.unsigned_abs() };
         let finished = async { while listening.join_next().await.is_some() {} };
-        let were_finished = tokio::select! {
-            biased;
-            finished = tokio::time::timeout(grace, finished) => finished.is_ok(),
-            () = &mut hurry, if !is_hurried => false,
-        };
-        if !were_finished {
+        let in_time = tokio::time::timeout(self.settings.shutdown_grace.unsigned_abs(), finished);
+        if !matches!(before(hurry.clone(), in_time).await, Some(Ok(()))) {
             tracing::warn!("some requests did not finish in time and were cut off");
         }
         listening.shutdown().await;
         let ended = match failed {
             Some(ended) => ended,
-            None => following.await,
+            // A private PostgreSQL is not left behind, however great the hurry.
+            None if self.settings.database.url.is_none() => following.await,
+            None => before(hurry, following).await.unwrap_or(Ok(Ok(()))),
         };
         metrics.finish().await;
         // Nobody follows the store any more: better to begin anew than to serve what grows old.
@@ -239,6 +231,15 @@ const MOST_AT_THE_DOOR: usize = 256;
 /// Agents open a connection for every poll: each core accepts and answers by itself, without a word to the others.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What is waited for, unless somebody is in a hurry before it comes.
+async fn before<T>(hurry: impl Future<Output = ()>, awaited: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        value = awaited => Some(value),
+        () = hurry => None,
+    }
 }
 
 /// A loop on a thread and a runtime of its own. What it answers itself never touches the database.

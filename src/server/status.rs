@@ -64,10 +64,10 @@ async fn ready(State(status): State<Status>) -> Response {
         ready: catalog.is_some() && !draining,
         detail: match (&*catalog, draining) {
             (_, true) => "stopping",
-            (None, _) if status.metrics.is_database_up() => "the schema is not up to date yet",
+            (None, _) if status.metrics.is_database_up() => "the store cannot be used yet: see the log",
             (None, _) => "the store has not been read yet",
             (Some(_), _) if status.metrics.is_serving_copy() && status.metrics.is_database_up() => {
-                "answering from the copy on disk, until the schema is brought up to date"
+                "answering from the copy on disk, until the store can be used: see the log"
             }
             (Some(_), _) if status.metrics.is_serving_copy() => "answering from the copy on disk, the database is away",
             (Some(_), _) if !status.metrics.is_database_up() => "answering, though the database is away",

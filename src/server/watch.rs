@@ -100,7 +100,7 @@ fn open_shares(live: &Live, now: Timestamp) -> Vec<Reading> {
 pub(super) async fn issuers(metrics: &Metrics, issuers: Option<Arc<Issuers>>, clock: &SharedClock) {
     let Some(issuers) = issuers else { return std::future::pending().await };
     let (shown, clock) = (issuers.clone(), clock.clone());
-    let what = "Since the keys of an issuer were fetched; since the start where they never were";
+    let what = "Since the keys of an issuer were fetched; a day and more where they never were";
     metrics.gauge("lockkeeper.issuer.keys_age", "s", what, move || {
         let now = clock.now();
         let age =

@@ -5,7 +5,7 @@ use crate::support::{
     manager::Desk,
     postgres::Database,
     process::Serving,
-    program::{import, lockkeeper, text},
+    program::{import, lockkeeper, text, token},
     server::Server,
     upstream,
 };
@@ -137,4 +137,28 @@ async fn who_keeps_a_connection_is_asked_to_leave_and_a_second_word_ends_it_at_o
         eventually("callers are asked to leave", async || close(path).await).await;
     }
     assert!(serving.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_in_a_hurry_waits_for_no_request() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    upstream::plain(2).write(folder.path(), "stable");
+    assert!(import(&database.url, folder.path()).status.success());
+    let token = token(&database.url, folder.path());
+    let mut connection = database.connection().await;
+    sqlx::raw_sql("begin; lock table streams in access exclusive mode").execute(&mut connection).await.unwrap();
+    let endless = [("LOCKKEEPER_LIMITS__ANSWER_TIMEOUT", "1h"), ("LOCKKEEPER_SHUTDOWN_GRACE", "1h")];
+    let serving = Serving::start(&database, &endless);
+    let url = format!("http://{}/api/v1/products/fedora-coreos/streams/stable", serving.address);
+    // What waits for the lock waits for ever, as far as this test goes.
+    let waiting = tokio::spawn(client().get(url).bearer_auth(token).send());
+    eventually("somebody waits for the lock", async || {
+        let waiting = "select count(*) > 0 from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())";
+        sqlx::query_scalar(waiting).fetch_one(&mut database.connection().await).await.unwrap()
+    })
+    .await;
+    serving.terminate();
+    eventually("it stops", async || serving.log().contains("stopping")).await;
+    assert!(serving.stop());
+    let _ = waiting.await.unwrap();
 }

@@ -7,7 +7,7 @@ use crate::support::{
     issuer::{Issuer, Key},
     postgres::Database,
     process::Serving,
-    program::{import, lockkeeper, text},
+    program::{import, token},
     server::Server,
     upstream,
 };
@@ -29,23 +29,13 @@ fn sent_to(collector: &Collector) -> [(&str, &str); 5] {
     ]
 }
 
-fn token(database: &Database, folder: &std::path::Path) -> String {
-    let mut command = lockkeeper();
-    command
-        .args(["token", "create", "--name", "ci", "--role", "manager", "--on", "*", "--for", "90d", "--data-dir"])
-        .arg(folder);
-    let output = command.env("DATABASE_URL", &database.url).output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).trim().to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_leads_from_a_write_through_the_database_to_the_swap_on_another_replica() {
     let (database, collector) = (Database::new().await, Collector::start().await);
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
     import(&database.url, folder.path());
-    let token = token(&database, folder.path());
+    let token = token(&database.url, folder.path());
     let settings = sent_to(&collector);
     let first = Serving::ready(&database, &settings).await;
     let second = Serving::ready(&database, &settings).await;
@@ -243,7 +233,7 @@ async fn what_the_dashboard_and_the_alerts_read_is_what_is_exported() {
     std::fs::write(&certificate, certified.cert.pem()).unwrap();
     std::fs::write(&private, certified.signing_key.serialize_pem()).unwrap();
     // Somebody whose token expires.
-    token(&database, folder.path());
+    token(&database.url, folder.path());
     let server = Server::start_with(&database, |settings| {
         settings.auth.issuers = vec![issuer.settings()];
         settings.tls.certificate = Some(certificate);

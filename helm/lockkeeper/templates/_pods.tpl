@@ -43,7 +43,7 @@ securityContext:
       {{- $database := .root.Values.database }}
       {{- if and $database.agentsSecret (eq .component "agents") }}
       name: {{ $database.agentsSecret }}
-      key: {{ $database.existingSecretKey }}
+      key: {{ ternary "uri" $database.existingSecretKey .root.Values.cnpg.enabled }}
       {{- else if .root.Values.cnpg.enabled }}
       name: {{ include "lockkeeper.cluster" .root }}-app
       key: uri

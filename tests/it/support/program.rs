@@ -24,3 +24,14 @@ pub(crate) fn import(url: &str, from: &Path) -> Output {
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// A manager's token for everything, signed with a key in this folder.
+pub(crate) fn token(url: &str, folder: &Path) -> String {
+    let mut command = lockkeeper();
+    command
+        .args(["token", "create", "--name", "ci", "--role", "manager", "--on", "*", "--for", "90d", "--data-dir"])
+        .arg(folder);
+    let output = command.env("DATABASE_URL", url).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).trim().to_owned()
+}
