@@ -102,8 +102,8 @@ impl Service {
         bound.map_or(configured, |bound| bound.address)
     }
 
-    /// Answers until `stop` ends, then finishes what is in flight, unless `hurry` ends. `ready` is called once polls are answered: from the store,
-    /// or from the copy of it on disk.
+    /// Answers until `stop` ends, then finishes what is in flight, unless `hurry` ends. `ready` is called once polls are answered
+    /// from the store, or from the copy on disk while that cannot be used.
     ///
     /// # Errors
     /// The private database does not start or stop.
