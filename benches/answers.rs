@@ -1,27 +1,26 @@
-//! What a poll and a change cost: `cargo bench`. A stream of 300 releases, twenty of them with live rollouts.
+//! Benchmarks of polls and of catalog changes (`cargo bench`), on a stream of 300 releases of which twenty have live rollouts.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lockkeeper::{
     catalog::{Catalog, Render, Scope},
     domain::{
-        arch::Arch,
         duration::Minutes,
         epoch::Epoch,
-        graph::Graph,
+        graph::{Graph, visibility::NodeContext},
+        ids::{Arch, ProductName, StreamId, StreamName, Version},
         origin::Origin,
         payload::{Payload, PayloadId, Scheme},
-        product::ProductName,
-        ramp::{Course, Ramp},
         release::{PayloadKey, Release},
-        rollout::{Rollout, RolloutState},
-        selector::{Label, Selector},
-        share::Share,
-        standing::Asker,
-        stream::{Stream, StreamId, StreamName},
-        version::Version,
-        wariness::Wariness,
+        rollout::{
+            Rollout, RolloutClock, RolloutState,
+            ramp::{Course, Ramp},
+            selector::{Label, Selector},
+            share::Share,
+            wariness::Wariness,
+        },
+        stream::Stream,
     },
     protocol::fcos::{GraphJson, Query, Settings, UnknownPayload, View, answer, node_view::node_view},
     store::State,
@@ -48,6 +47,7 @@ fn rollout(age: usize) -> Rollout {
             course: Course::Linear { duration: Minutes(48 * 60), end_share: Share::ALL },
         },
         state: RolloutState::Active,
+        clock: RolloutClock::default(),
         origin: Origin::Local,
     }
 }
@@ -86,16 +86,17 @@ fn benches(c: &mut Criterion) {
     let catalog = catalog();
     let scope = scope(&catalog);
     let graph = scope.graph();
-    let asker = Asker { group: Some("canary"), platform: Some("metal"), wariness: Wariness::given(0.3) };
-    c.bench_function("holding back", |b| b.iter(|| graph.standing(black_box(&asker), NOW)));
+    let node_context =
+        NodeContext { group: Some("canary"), platform: Some("metal"), wariness: Wariness::new(0.3), is_stopped: false };
+    c.bench_function("visibility of a node", |b| b.iter(|| graph.visibility(black_box(&node_context), NOW)));
     let sent = payload(250);
     let own = graph.recognise(&sent).unwrap();
-    c.bench_function("node view", |b| b.iter(|| node_view(scope, black_box(&own), &sent, &asker, NOW)));
-    let standing = graph.standing(&asker, NOW);
-    c.bench_function("rendering a whole graph", |b| b.iter(|| GraphJson.whole(black_box(graph), &standing)));
+    c.bench_function("node view", |b| b.iter(|| node_view(scope, black_box(&own), &sent, &node_context, NOW)));
+    let visibility = graph.visibility(&node_context, NOW);
+    c.bench_function("rendering a full graph", |b| b.iter(|| GraphJson.full_graph(black_box(graph), &visibility)));
     let settings = Settings {
         default_product: ProductName::parse("os").unwrap(),
-        unknown_payload: UnknownPayload::Whole,
+        unknown_payload: UnknownPayload::Full,
         view: View::Node,
         offer_synthetic: false,
     };
@@ -104,12 +105,12 @@ fn benches(c: &mut Criterion) {
          &node_uuid=46d354cf6750611965bb70cbc6c2d868"
     );
     let poll = |query: &str| answer(&catalog, &settings, "os", &Query::parse(query).unwrap(), NOW).unwrap();
-    c.bench_function("a poll from its query", |b| b.iter(|| poll(black_box(&query))));
+    c.bench_function("poll for a node view", |b| b.iter(|| poll(black_box(&query))));
     let full = format!("{query}&view=full");
-    c.bench_function("a poll for the whole graph, rendered before", |b| b.iter(|| poll(black_box(&full))));
+    c.bench_function("poll for a cached full graph", |b| b.iter(|| poll(black_box(&full))));
     let stream = stream();
-    c.bench_function("a graph", |b| b.iter(|| Graph::of(black_box(&stream), &graph.arch, &graph.scheme)));
-    c.bench_function("a catalog of one stream on 4 arches and 2 schemes", |b| {
+    c.bench_function("building a graph", |b| b.iter(|| Graph::new(black_box(&stream), &graph.arch, &graph.scheme)));
+    c.bench_function("building a catalog of one stream on 4 arches and 2 schemes", |b| {
         b.iter(|| {
             let mut catalog = Catalog::default();
             catalog.insert(State::unstored(black_box(&stream).clone()), &GraphJson);

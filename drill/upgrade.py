@@ -1,6 +1,6 @@
-"""Three replicas behind nginx are rolled from one version to the next and back, twice over, under polls and writes.
+"""Upgrades three replicas behind nginx from one version to the next and back, twice, under polls and writes.
 
-Between the two versions the schema changes. No poll may fail, and no write may fail in another way than one that says: try again.
+The two versions have different schemas. No poll may fail, and writes may fail only with retryable errors.
 `make upgrade-drill` runs this; it needs Python 3.11, nginx, and DATABASE_URL to name an empty database.
 """
 
@@ -20,20 +20,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "load"))
 
 import documents
-from servers import HOST, LAST_WORDS, Failed, Program, ask, child, free_port, nginx_program, wait_until
+from servers import HOST, SHOWN_OUTPUT, Failed, Program, ask, child, free_port, nginx_program, wait_until
 
 REPLICAS = 3
 POLLERS = 3
 STREAM = "stable"
-# What tells a client to try again (docs/API.md).
+# Statuses after which a client should retry (docs/reference/api.md).
 RETRYABLE = {429, 502, 503, 504}
-# How long readiness says "stopping" before connections are closed. nginx sees it by what fails alone.
+# How long readiness answers "stopping" before connections are closed. nginx notices only failures, not readiness.
 DRAIN = "1s"
-# Drafts are numbered from here on, behind what is there.
+# The number of the first draft, after those of existing releases.
 FIRST_DRAFT = 1_000_000
-# Between two writes, and between two polls of one poller.
+# The pause before a retry of a write, and between two polls of one poller, in seconds.
 PAUSE = 0.01
-# How long everything runs before, between and after the rolls.
+# How long everything runs before, between and after upgrades, in seconds.
 QUIET = 1.5
 
 NGINX = """\
@@ -57,7 +57,7 @@ http {{
         location / {{
             proxy_pass http://lockkeeper;
             proxy_http_version 1.1;
-            # A replica that stops is taken for gone after one failure, and asked again a second later.
+            # A replica counts as down after one failure, and is tried again after a second.
             proxy_next_upstream error timeout http_503;
             proxy_connect_timeout 1s;
         }}
@@ -68,15 +68,15 @@ http {{
 
 @dataclasses.dataclass
 class Tally:
-    """What came of the requests of one kind."""
+    """Results of one kind of request."""
 
     answered: int = 0
-    told_to_retry: int = 0
+    retried: int = 0
     failures: list = dataclasses.field(default_factory=list)
 
 
 class Replica:
-    """One of several services over one database, on a port of its own."""
+    """One of several services with the same database, on its own port."""
 
     def __init__(self, folder, number):
         self.folder, self.port, self.ending = folder / f"replica-{number}", free_port(), None
@@ -94,7 +94,7 @@ class Replica:
         process = self.ending.enter_context(child(command, env=program.environment | settings, stderr=log))
         wait_until(lambda: self.is_ready() or process.poll() is not None, 60, f"the start of {self.folder.name}")
         if process.poll() is not None:
-            raise Failed(f"{self.folder.name} ended: {(self.folder / 'log').read_text()[-LAST_WORDS:]}")
+            raise Failed(f"{self.folder.name} ended: {(self.folder / 'log').read_text()[-SHOWN_OUTPUT:]}")
 
     def stop(self):
         if self.ending:
@@ -109,7 +109,7 @@ class Replica:
 
 @contextlib.contextmanager
 def proxy(folder, replicas):
-    """nginx before the replicas: its port."""
+    """Runs nginx in front of the replicas, and yields its port."""
     port = free_port()
     servers = "\n        ".join(f"server {HOST}:{replica.port} max_fails=1 fail_timeout=1s;" for replica in replicas)
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, host=HOST, port=port, servers=servers))
@@ -125,8 +125,12 @@ def is_answering(port):
     return False
 
 
+# The pause between writes, in seconds. A drill then creates more than a hundred drafts, but fewer than a stream's limit.
+WRITE_PAUSE = 0.08
+
+
 def poll(port, wanted, stopped, tally):
-    """Polls over and over, as agents do: a connection a poll. Every answer has to have the release that was there before."""
+    """Polls repeatedly, as agents do, with one connection per poll. Every response must contain the first release."""
     while not stopped.wait(PAUSE):
         try:
             status, _, body = ask(port, f"/v1/graph?stream={STREAM}&basearch=x86_64")
@@ -141,22 +145,25 @@ def poll(port, wanted, stopped, tally):
 
 
 def write(port, token, stopped, tally):
-    """Makes drafts over and over. Whoever is told to try again does so with the same Idempotency-Key. The versions that were made."""
-    made = []
-    while not stopped.wait(PAUSE):
-        version = f"40.{FIRST_DRAFT + len(made):08}.3.0"
+    """Creates drafts repeatedly, and retries with the same Idempotency-Key. Returns the created versions."""
+    created = []
+    while not stopped.wait(WRITE_PAUSE):
+        # A stream allows 200 drafts, one of which may have been created by a try whose response was lost.
+        if len(created) >= 199:
+            continue
+        version = f"40.{FIRST_DRAFT + len(created):08}.3.0"
         while True:
-            status, said = draft(port, token, version)
+            status, body = draft(port, token, version)
             if status in (200, 201):
                 tally.answered += 1
-                made.append(version)
+                created.append(version)
                 break
             if status not in RETRYABLE:
-                tally.failures.append(f"{version}: {status} {said[:300]!r}")
-                return made
-            tally.told_to_retry += 1
+                tally.failures.append(f"{version}: {status} {body[:300]!r}")
+                return created
+            tally.retried += 1
             time.sleep(PAUSE)
-    return made
+    return created
 
 
 def draft(port, token, version):
@@ -173,14 +180,14 @@ def draft(port, token, version):
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
-        # nginx answers whatever happens behind it: a connection that it breaks off is a failure of ours.
+        # nginx always sends a response, so a broken connection is a failure of this service.
         return 0, repr(error).encode()
     finally:
         connection.close()
 
 
 def roll(what, program, replicas):
-    """One after the other is stopped, and started as this version."""
+    """Stops the replicas in turn, and restarts each with this version."""
     begun = time.monotonic()
     for replica in replicas:
         replica.stop()
@@ -190,7 +197,7 @@ def roll(what, program, replicas):
 
 
 def fill(program, folder):
-    """A stream of a few releases, the newest of which is open to all: its version."""
+    """Creates a stream of a few releases, the newest of which is open to all nodes, and returns its version."""
     document = documents.made_up(STREAM, 3, arches=("x86_64",))
     documents.open_newest(document, [{"start_share": 1.0}])
     path = folder / "stable.toml"
@@ -200,48 +207,48 @@ def fill(program, folder):
 
 
 def drill(this, following, folder):
-    """Everything, in its order. The tallies of polls and writes, and the drafts that were made."""
+    """Runs the whole drill, and returns the results of polls and writes."""
     this.environment["DATABASE_URL"] = following.environment["DATABASE_URL"] = os.environ["DATABASE_URL"]
     this.run("database", "migrate", "--data-dir", folder)
     wanted = fill(this, folder)
-    give = ["token", "create", "--role", "admin", "--on", "*", "--for", "1h", "--name", "drill"]
-    token = this.run(*give, "--data-dir", folder).strip()
+    create_token = ["token", "create", "--role", "admin", "--streams", "*", "--expires-in", "1h", "--name", "drill"]
+    token = this.run(*create_token, "--data-dir", folder).strip()
     replicas = [Replica(folder, number) for number in range(REPLICAS)]
-    polls, writes, made, stopped = Tally(), Tally(), [], threading.Event()
+    polls, writes, created, stopped = Tally(), Tally(), [], threading.Event()
     with contextlib.ExitStack() as ending:
         for replica in replicas:
             ending.callback(replica.stop)
             replica.start(this)
         port = ending.enter_context(proxy(folder, replicas))
         workers = [threading.Thread(target=poll, args=(port, wanted, stopped, polls)) for _ in range(POLLERS)]
-        workers.append(threading.Thread(target=lambda: made.extend(write(port, token, stopped, writes))))
+        workers.append(threading.Thread(target=lambda: created.extend(write(port, token, stopped, writes))))
         ending.callback(lambda: [stopped.set(), *(worker.join() for worker in workers)])
         for worker in workers:
             worker.start()
         time.sleep(QUIET)
-        roll("restarted as they are", this, replicas)
-        print(f"  {following.run('database', 'migrate', '--data-dir', folder).strip()}, under the running ones")
+        roll("restarted with the same version", this, replicas)
+        print(f"  {following.run('database', 'migrate', '--data-dir', folder).strip()}, under running replicas")
         time.sleep(QUIET)
-        roll("rolled to the next version", following, replicas)
-        roll("and back, over the newer schema", this, replicas)
-        roll("and forward again", following, replicas)
-    kept = following.run("document", "show", "--stream", STREAM, "--data-dir", folder)
-    lost = [version for version in made if kept.count(f'version = "{version}"') != 1]
-    writes.failures += [f"{version} is not there once" for version in lost]
+        roll("upgraded to the next version", following, replicas)
+        roll("rolled back, with the newer schema", this, replicas)
+        roll("upgraded again", following, replicas)
+    document = following.run("document", "show", "--stream", STREAM, "--data-dir", folder)
+    lost = [version for version in created if document.count(f'version = "{version}"') != 1]
+    writes.failures += [f"{version} is missing or duplicated" for version in lost]
     return polls, writes
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--this", required=True, help="the program as it is")
-    parser.add_argument("--next", required=True, help="the next version of it, with a newer schema")
+    parser.add_argument("--this", required=True, help="this version of the program")
+    parser.add_argument("--next", required=True, help="the next version, with a newer schema")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lockkeeper-drill.") as folder:
-        # nginx's workers, and replicas, may be another user's.
+        # nginx's workers and replicas may run as other users.
         os.chmod(folder, 0o755)
         polls, writes = drill(Program(arguments.this), Program(arguments.next), Path(folder))
     print(f"polls: {polls.answered} answered, {len(polls.failures)} failed")
-    print(f"writes: {writes.answered} done, {writes.told_to_retry} told to try again, {len(writes.failures)} failed")
+    print(f"writes: {writes.answered} done, {writes.retried} retried, {len(writes.failures)} failed")
     for failure in (polls.failures + writes.failures)[:10]:
         print(f"  {failure}")
     if polls.failures or writes.failures or polls.answered < 1000 or writes.answered < 100:
@@ -252,4 +259,4 @@ if __name__ == "__main__":
     try:
         main()
     except Failed as failed:
-        sys.exit(f"the drill could not be done: {failed}")
+        sys.exit(f"the drill could not run: {failed}")

@@ -1,4 +1,4 @@
-"""What a service does beside answering: taking in changes, keeping streams in memory, outliving its database."""
+"""Measurements other than polls: processing changes, memory, and outages of the database."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ from report import Outcome, Row, table
 from servers import Failed, wait_until
 
 RELEASES = 300
-# Seconds; a run of wrk that is to end when we say so.
+# Seconds; for a run of wrk that is ended by a signal.
 LONG = 3600
 
 
@@ -24,7 +24,7 @@ def milliseconds(seconds):
 
 
 def change(server, document):
-    """Makes a revision: the newest release is opened a little more, or after some time all that less again."""
+    """Creates a revision by changing the start share of the newest release's rollout."""
     rollout = document["releases"][-1]["rollouts"][0]
     rollout["start_share"] = round((rollout["start_share"] + 0.01) % 0.5, 2)
     server.put(document)
@@ -41,13 +41,13 @@ def rebuild(bench):
             server.wait_for("stable", document["revision"])
         seconds, count = (after - earlier for after, earlier in zip(rebuilds(server), before, strict=True))
     if count < bench.lengths.rebuilds:
-        raise Failed(f"{bench.lengths.rebuilds} changes were made and {count:.0f} rebuilds counted")
+        raise Failed(f"{bench.lengths.rebuilds} changes caused only {count:.0f} rebuilds")
     row = Row(f"a change of {RELEASES} releases on 4 arches: mean rebuild", 0.05, 0.05, seconds / count, milliseconds)
     return Outcome([row], [f"{count:.0f} rebuilds took {milliseconds(seconds)}."])
 
 
 def rebuilds(server):
-    """Seconds and count so far."""
+    """Returns the total duration and the number of rebuilds."""
     return [server.metric(f"lockkeeper_catalog_rebuild_duration_seconds_{part}") for part in ("sum", "count")]
 
 
@@ -57,51 +57,51 @@ def memory(bench):
         documents.open_newest(stream, [documents.rollout(hours_ago=24)], [documents.rollout(hours_ago=12)])
     with bench.serve_made_up("memory", *streams) as server:
         idle = server.memory("VmRSS")
-        side = bench.side("memory", server.port, of_all_scopes(streams))
+        side = bench.side("memory", server.port, queries_of_all_scopes(streams))
         samples = [side.poll(bench.lengths.memory, *headers) for headers in ([], [GZIP])]
         polled, peak = server.memory("VmRSS"), server.memory("VmHWM")
-    if any(sample.refused or sample.broken for sample in samples):
+    if any(sample.rejected or sample.broken for sample in samples):
         raise Failed("polls failed")
     what = f"resident memory: 10 streams of {RELEASES} releases on 4 arches and 2 schemes, 20 live rollouts, polled"
     row = Row(what, 100, 100, polled, "{:.1f} MiB".format)
     polls = sum(sample.polls for sample in samples)
-    return Outcome([row], [f"{idle:.1f} MiB before the first poll, {polled:.1f} after {polls:,}, {peak:.1f} at most."])
+    return Outcome([row], [f"{idle:.1f} MiB before the first poll, {polled:.1f} after {polls:,}, {peak:.1f} at peak."])
 
 
-def of_all_scopes(streams):
-    """Node views from everywhere, and the whole graph of every scope often enough to meet every standing."""
+def queries_of_all_scopes(streams):
+    """Returns node view queries of all scopes, and enough full graph queries of each scope to reach every visibility."""
     scopes = list(itertools.product(streams, documents.ARCHES))
-    nodes = [query for stream, arch in scopes for query in queries.of_nodes(stream, arch)]
-    wholes = [queries.of_whole(*scope, scheme) for scope in scopes for scheme in documents.SCHEMES]
-    return random.Random(1).sample(nodes, queries.MOST_QUERIES) + wholes * 8
+    nodes = [query for stream, arch in scopes for query in queries.node_queries(stream, arch)]
+    full_graphs = [queries.full_graph_query(*scope, scheme) for scope in scopes for scheme in documents.SCHEMES]
+    return random.Random(1).sample(nodes, queries.MAX_QUERIES) + full_graphs * 8
 
 
 def outage(bench):
-    """Few connections: what is asked is whether any poll fails, not how many there are."""
+    """Checks whether any poll fails. Few connections are enough, since the rate does not matter."""
     seconds, kills = bench.lengths.outage, bench.lengths.kills
     with bench.serve_real() as server:
-        side = bench.side("outage", server.port, queries.of_nodes(bench.real.stable))
-        with side.polling(LONG, connections=4) as kept, side.polling(LONG, CLOSE, connections=4) as fresh:
+        side = bench.side("outage", server.port, queries.node_queries(bench.real.stable))
+        with side.polling(LONG, connections=4) as persistent, side.polling(LONG, CLOSE, connections=4) as fresh:
             down = kill_postgres(server, kills, seconds / (kills + 1))
-            samples = [ended(process) for process in (kept, fresh)]
-        shown = seconds_until_a_change_shows(server)
-    failed, polls = (sum(of(sample) for sample in samples) for of in (failures, lambda sample: sample.polls))
+            samples = [ended(process) for process in (persistent, fresh)]
+        delay = seconds_until_a_change_is_served(server)
+    failed, polls = (sum(count(sample) for sample in samples) for count in (failures, lambda sample: sample.polls))
     what = f"polls answered while PostgreSQL is killed {kills} times"
     row = Row(what, 1.0, 1.0, 1 - failed / polls, lambda share: f"{share:.5%}", more_is_better=True)
-    heads = ["connections", "polls", "refused", "broken", "p99 ms"]
+    heads = ["connections", "polls", "rejected", "broken", "p99 ms"]
     rows = [
-        [name, f"{sample.polls:,}", sample.refused, sample.broken, f"{sample.p99:.2f}"]
-        for name, sample in zip(("kept", "a new one a poll"), samples, strict=True)
+        [name, f"{sample.polls:,}", sample.rejected, sample.broken, f"{sample.p99:.2f}"]
+        for name, sample in zip(("persistent", "one per poll"), samples, strict=True)
     ]
-    told = [
+    notes = [
         f"PostgreSQL was down for {', '.join(f'{seconds:.1f}' for seconds in down)} s.",
-        f"A change made afterwards showed after {milliseconds(shown)}.",
+        f"A later change was served after {milliseconds(delay)}.",
     ]
-    return Outcome([row], [*table(heads, rows), "", *told])
+    return Outcome([row], [*table(heads, rows), "", *notes])
 
 
 def kill_postgres(server, times, every):
-    """Kills it at even times, but never before it is back: for how many seconds it was down each time."""
+    """Kills PostgreSQL at regular intervals, but only while it runs. Returns how many seconds it was down each time."""
     down, begun = [], time.monotonic()
     for number in range(1, times + 1):
         time.sleep(max(0.0, begun + number * every - time.monotonic()))
@@ -115,12 +115,12 @@ def kill_postgres(server, times, every):
 
 
 def ended(wrk):
-    """What it saw until now."""
+    """Stops a run of wrk, and returns its sample."""
     wrk.send_signal(signal.SIGINT)
-    return Sample.of(wrk)
+    return Sample.read(wrk)
 
 
-def seconds_until_a_change_shows(server):
+def seconds_until_a_change_is_served(server):
     document = server.show("stable")
     change(server, document)
     put = time.monotonic()
@@ -129,22 +129,22 @@ def seconds_until_a_change_shows(server):
 
 
 def failures(sample):
-    return sample.refused + sample.broken
+    return sample.rejected + sample.broken
 
 
 def lag(bench):
     notified = lags(bench, bench.lengths.notified_changes, 0.1)
     polled = lags(bench, bench.lengths.polled_changes, 1.0, catalog__notifications="false")
-    what = "from a change to the answer on three processes, p99"
+    what = "from a change until three processes serve it, p99"
     rows = [
-        Row(f"{what}, notified", 0.1, 0.1, percentile(notified, 0.99), milliseconds),
-        Row(f"{what}, asking every second", 2.0, 2.0, percentile(polled, 0.99), milliseconds),
+        Row(f"{what}, with notifications", 0.1, 0.1, percentile(notified, 0.99), milliseconds),
+        Row(f"{what}, polling every second", 2.0, 2.0, percentile(polled, 0.99), milliseconds),
     ]
-    return Outcome(rows, [lag_line("Notified", notified), "", lag_line("Asking every second", polled)])
+    return Outcome(rows, [lag_line("With notifications", notified), "", lag_line("Polling every second", polled)])
 
 
-def lags(bench, changes, most_pause, **settings):
-    """Seconds from each revision's `made_at`, a little before its commit, to its showing on each of three processes."""
+def lags(bench, changes, max_pause, **settings):
+    """Returns the seconds from each revision's `made_at`, shortly before its commit, until each of three processes serves it."""
     chance = random.Random(1)
     with contextlib.ExitStack() as running:
         servers = [running.enter_context(bench.serve_real(**settings)) for _ in range(3)]
@@ -152,8 +152,8 @@ def lags(bench, changes, most_pause, **settings):
         first = document["revision"] + 1
         with watching(servers, "stable") as watchers:
             for _ in range(changes):
-                # Whoever asks every second has just asked: without a pause, all changes would come right after.
-                time.sleep(chance.uniform(0, most_pause))
+                # A process that polls every second has just polled: without a pause, all changes would follow right after.
+                time.sleep(chance.uniform(0, max_pause))
                 change(servers[0], document)
                 wait_for_all(watchers, document["revision"])
         made = made_at(servers[0], first)
@@ -173,6 +173,6 @@ def made_at(server, first):
 
 
 def lag_line(name, seconds):
-    figures = {"median": statistics.median(seconds), "p99": percentile(seconds, 0.99), "most": max(seconds)}
-    told = ", ".join(f"{what} {milliseconds(figure)}" for what, figure in figures.items())
-    return f"{name}: {len(seconds)} times; least {milliseconds(min(seconds))}, {told}."
+    figures = {"median": statistics.median(seconds), "p99": percentile(seconds, 0.99), "max": max(seconds)}
+    text = ", ".join(f"{what} {milliseconds(figure)}" for what, figure in figures.items())
+    return f"{name}: {len(seconds)} times; min {milliseconds(min(seconds))}, {text}."

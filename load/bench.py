@@ -1,4 +1,4 @@
-"""What all measurements share: how long they last, and the stores that they poll."""
+"""Shared by all measurements: durations, and the databases that are polled."""
 
 import contextlib
 import functools
@@ -12,13 +12,13 @@ import documents
 from measure import Side
 
 PROJECT = Path(__file__).resolve().parent.parent
-REAL = "Fedora CoreOS's metadata, the three newest stable releases rolled out now"
-SAMPLES = "those of streams/, since the real metadata does not lie beside the project; rolled out likewise"
+REAL = "Fedora CoreOS's metadata, with live rollouts of the three newest stable releases"
+SAMPLES = "those of streams/, with live rollouts, since the real metadata is not next to the project"
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Seconds and counts."""
+    """Durations in seconds, and counts."""
 
     pairs: int
     run: int
@@ -31,6 +31,8 @@ class Lengths:
     notified_changes: int
     polled_changes: int
     writes: int
+    slow_readers: int
+    slow_releases: int
 
 
 FULL = Lengths(
@@ -45,6 +47,8 @@ FULL = Lengths(
     notified_changes=40,
     polled_changes=16,
     writes=200,
+    slow_readers=10_000,
+    slow_releases=3_000,
 )
 QUICK = Lengths(
     pairs=1,
@@ -58,28 +62,30 @@ QUICK = Lengths(
     notified_changes=3,
     polled_changes=2,
     writes=3,
+    slow_readers=200,
+    slow_releases=300,
 )
 
 
 class Real(NamedTuple):
-    """A store with the real streams, and the document of the stable one."""
+    """A database with the real streams, and the document of the stable one."""
 
     data_dir: Path
     stable: dict
 
 
 class Bench:
-    """A folder for everything, and the servers made in it."""
+    """A temporary folder, and the servers in it."""
 
-    def __init__(self, program, folder, lengths):
-        self.program, self.folder, self.lengths = program, folder, lengths
+    def __init__(self, program, folder, lengths, other=None):
+        self.program, self.folder, self.lengths, self.other = program, folder, lengths, other
         fixtures = Path(os.environ.get("LOCKKEEPER_FIXTURES", PROJECT.parent / "shared" / "fixtures")) / "fcos"
         self.fixtures = fixtures if fixtures.is_dir() else None
         self.source = REAL if self.fixtures else SAMPLES
 
     @functools.cached_property
     def real(self):
-        """Made once, for all. The three newest releases of the stable stream are being rolled out."""
+        """The real data, created once. The three newest releases of the stable stream have live rollouts."""
         data_dir = self.data_dir("real")
         with self.program.serve(data_dir, streams_dir=None if self.fixtures else PROJECT / "streams") as server:
             if self.fixtures:
@@ -89,22 +95,28 @@ class Bench:
             server.put(document)
         return Real(data_dir, document)
 
+    def for_other_build(self):
+        """Returns a bench for the other build, whose databases may have another schema."""
+        folder = self.folder / "other"
+        folder.mkdir()
+        return Bench(self.other, folder, self.lengths)
+
     def serve_real(self, **settings):
-        """A service with that store."""
+        """Starts a service with the real data."""
         return self.program.serve(self.real.data_dir, **settings)
 
     @contextlib.contextmanager
-    def serve_made_up(self, name, *streams):
-        """A service that was started from these documents."""
+    def serve_made_up(self, name, *streams, **settings):
+        """Starts a service with these documents."""
         folder = self.folder / f"{name}-streams" / documents.PRODUCT
         folder.mkdir(parents=True)
         for stream in streams:
             (folder / f"{stream['stream']}.toml").write_text(documents.text(stream))
-        with self.program.serve(self.data_dir(name), streams_dir=folder.parent) as server:
+        with self.program.serve(self.data_dir(name), streams_dir=folder.parent, **settings) as server:
             yield server
 
     def side(self, name, port, queries):
-        """A server that is asked these queries."""
+        """Returns a server and its file of queries."""
         path = self.folder / f"{name}-{port}.queries"
         path.write_text("".join(f"{query}\n" for query in queries))
         return Side(name, port, path)
@@ -115,12 +127,12 @@ class Bench:
         return path
 
     def upstream(self):
-        """The fixtures, laid out as upstream lays its metadata out."""
+        """Copies the fixtures into the layout of upstream's metadata."""
         folder = self.folder / "upstream"
         for kind in ("updates", "streams", "release-notes"):
             shutil.copytree(self.fixtures / kind, folder / kind, dirs_exist_ok=True)
         for index in (self.fixtures / "releases").glob("*.json"):
-            place = folder / "prod" / "streams" / index.stem
-            place.mkdir(parents=True)
-            shutil.copy(index, place / "releases.json")
+            target = folder / "prod" / "streams" / index.stem
+            target.mkdir(parents=True)
+            shutil.copy(index, target / "releases.json")
         return folder

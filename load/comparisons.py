@@ -1,4 +1,4 @@
-"""Polls a second, and bytes: Lockkeeper beside nginx with a file, and beside itself with less to do."""
+"""Polls per second and bytes: Lockkeeper compared with nginx serving a file, and with itself under less load."""
 
 import contextlib
 import dataclasses
@@ -10,65 +10,65 @@ from measure import CLOSE, GZIP, pairs, ratio
 from report import Outcome, Row, pair_table
 from servers import Failed, collector, nginx
 
-NODE_VIEW, WHOLE = "node_view", "whole"
+NODE_VIEW, FULL_GRAPH = "node_view", "full_graph"
 
 
 def keepalive(bench):
-    return node_views_against_nginx(bench, "keepalive", "node views, connections kept")
+    return node_views_against_nginx(bench, "keepalive", "node views, persistent connections")
 
 
 def close(bench):
-    return node_views_against_nginx(bench, "close", "node views, a connection a poll", CLOSE)
+    return node_views_against_nginx(bench, "close", "node views, one connection per poll", CLOSE)
 
 
 def node_views_against_nginx(bench, name, what, *headers):
     with bench.serve_real() as server:
-        asked = queries.of_nodes(bench.real.stable)
+        asked = queries.node_queries(bench.real.stable)
         for query in (asked[0], asked[-1]):
             queries.check_node_view(server, query)
         bodies = queries.answers(server, asked)
         return against_nginx(bench, server, (name, what, NODE_VIEW), asked, bodies, *headers)
 
 
-def whole_identity(bench):
-    return whole_against_nginx(bench, "whole-identity", "whole graphs as they are", "identity")
+def full_identity(bench):
+    return full_graphs_against_nginx(bench, "full-identity", "full graphs, uncompressed", "identity")
 
 
-def whole_gzip(bench):
-    return whole_against_nginx(bench, "whole-gzip", "whole graphs in gzip", "gzip", GZIP)
+def full_gzip(bench):
+    return full_graphs_against_nginx(bench, "full-gzip", "full graphs in gzip", "gzip", GZIP)
 
 
-def whole_against_nginx(bench, name, what, encoding, *headers):
+def full_graphs_against_nginx(bench, name, what, encoding, *headers):
     with bench.serve_real() as server:
-        query = queries.of_whole(bench.real.stable)
-        queries.check_whole(server, query, bench.real.stable)
-        # Nodes stand differently towards the rollouts, and so differ their graphs.
+        query = queries.full_graph_query(bench.real.stable)
+        queries.check_full_graph(server, query, bench.real.stable)
+        # Nodes differ in visibility, and so do their graphs.
         bodies = queries.answers(server, [query] * 64, encoding)
-        return against_nginx(bench, server, (name, what, WHOLE), [query], bodies, *headers)
+        return against_nginx(bench, server, (name, what, FULL_GRAPH), [query], bodies, *headers)
 
 
 def against_nginx(bench, server, named, asked, bodies, *headers):
-    """The same requests to both; nginx answers with a file as long as our answers are on average."""
+    """Sends the same requests to both. nginx serves a file of the mean size of Lockkeeper's responses."""
     name, what, kind = named
-    body = queries.of_mean_size(bodies)
+    body = queries.body_of_mean_size(bodies)
     with nginx(bench.folder / f"nginx-{name}", body, gzipped=body) as port, answered_as(kind, server):
-        base, ours = bench.side("nginx", port, asked), bench.side("lockkeeper", server.port, asked)
-        samples = pairs(bench.lengths, base, ours, *headers)
+        base, compared = bench.side("nginx", port, asked), bench.side("lockkeeper", server.port, asked)
+        samples = pairs(bench.lengths, base, compared, *headers)
     polls, p99 = ratio(samples, "per_second"), ratio(samples, "p99")
     rows = [
-        Row(f"{what}: polls/s, to nginx's", 1.0, 0.9, polls, more_is_better=True),
-        Row(f"{what}: p99, to nginx's", 1.2, 1.5, p99),
+        Row(f"{what}: polls/s, relative to nginx", 1.0, 0.9, polls, more_is_better=True),
+        Row(f"{what}: p99, relative to nginx", 1.2, 1.5, p99),
     ]
-    return Outcome(rows, [f"{len(body):,} bytes a body.", "", *pair_table(samples, "nginx", "lockkeeper")])
+    return Outcome(rows, [f"{len(body):,} bytes per body.", "", *pair_table(samples, "nginx", "lockkeeper")])
 
 
 def size(bench):
     with bench.serve_real() as server:
-        views = view_sizes(server, queries.of_nodes(bench.real.stable))
-        whole = [len(body) for body in queries.answers(server, [queries.of_whole(bench.real.stable)] * 64)]
-    share = statistics.mean(views) / statistics.mean(whole)
-    row = Row("bytes of a node view, to the whole graph's", 1 / 20, 1 / 20, share, lambda share: f"1/{1 / share:.3g}")
-    raw = [f"Node views of {len(views)} payloads: {spread(views)}. Whole graphs: {spread(whole)}."]
+        views = view_sizes(server, queries.node_queries(bench.real.stable))
+        full = [len(body) for body in queries.answers(server, [queries.full_graph_query(bench.real.stable)] * 64)]
+    share = statistics.mean(views) / statistics.mean(full)
+    row = Row("bytes of a node view, relative to the full graph", 1 / 20, 1 / 20, share, lambda share: f"1/{1 / share:.3g}")
+    raw = [f"Node views of {len(views)} payloads: {spread(views)}. Full graphs: {spread(full)}."]
     return Outcome([row], raw)
 
 
@@ -77,9 +77,9 @@ def spread(sizes):
 
 
 def releases(bench):
-    """A node has as many targets in both: the rollouts, or the next barrier, a tenth of the stream ahead."""
+    """Compares streams in which a node has equally many targets: the rollouts, or the next barrier, a tenth of the stream ahead."""
     few, many = (stream_to_grow(count) for count in (200, bench.lengths.many_releases))
-    what = f"polls/s with {bench.lengths.many_releases:,} releases, to 200"
+    what = f"polls/s with {bench.lengths.many_releases:,} releases, relative to 200"
     return against_itself(bench, ("releases", what), few, many)
 
 
@@ -90,15 +90,15 @@ def stream_to_grow(count):
 
 
 def rollouts(bench):
-    """Every node has four releases ahead. Their rollouts have ended, or are open to nearly all: answers are as long."""
+    """Compares four completed rollouts with live ones that are open to nearly all nodes: responses have the same length."""
     none, live = (documents.made_up("stable", 200, documents.ARCHES[:1]) for _ in range(2))
     documents.open_newest(none, *[[documents.rollout(0.9, hours_ago=100)]] * 4)
     documents.open_newest(live, *(five_rollouts(0.90 + number / 100) for number in range(4)))
-    return against_itself(bench, ("rollouts", "polls/s with 20 live rollouts, to none"), none, live)
+    return against_itself(bench, ("rollouts", "polls/s with 20 live rollouts, relative to none"), none, live)
 
 
 def five_rollouts(share):
-    """Selectors that overlap; the last picks whoever is left."""
+    """Returns rollouts with overlapping selectors; the last one matches all remaining nodes."""
     return [
         documents.rollout(share, groups=["canary"], platforms=["aws", "gcp"]),
         documents.rollout(share + 0.01, groups=["canary", "edge"]),
@@ -109,46 +109,70 @@ def five_rollouts(share):
 
 
 def telemetry(bench):
-    """The same store and the same polls; one service counts them, and tells a collector of everything."""
-    asked = queries.of_nodes(bench.real.stable)
-    # Connections that are kept make runs differ by a tenth: a bar of three hundredths takes many of them.
+    """Compares two services with the same data and polls, one of which sends telemetry to a collector."""
+    asked = queries.node_queries(bench.real.stable)
+    # With persistent connections runs differ by 10 %, so a target of 3 % needs many runs.
     many = dataclasses.replace(bench.lengths, pairs=5 * bench.lengths.pairs, run=max(bench.lengths.run // 2, 1))
-    with collector() as told:
-        loud = {
-            "telemetry__otlp_endpoint": told.url,
+    with collector() as receiver:
+        all_on = {
+            "telemetry__otlp_endpoint": receiver.url,
             "telemetry__trace_share": "1",
             "telemetry__metrics_interval": "1s",
             "log__access_share": "0.001",
         }
         with (
             bench.serve_real(telemetry__metrics="false") as silent,
-            bench.serve_real(**loud) as heard,
-            answered_as(NODE_VIEW, heard),
+            bench.serve_real(**all_on) as loud,
+            answered_as(NODE_VIEW, loud),
         ):
             view_sizes(silent, asked)
-            sides = [bench.side("off", silent.port, asked), bench.side("on", heard.port, asked)]
+            sides = [bench.side("off", silent.port, asked), bench.side("on", loud.port, asked)]
             samples = pairs(many, *sides)
             closing = pairs(bench.lengths, *sides, CLOSE)
-        if "/v1/metrics" not in told.paths or "/v1/logs" not in told.paths:
-            raise Failed(f"the collector was told of {sorted(told.paths)} alone")
+        if "/v1/metrics" not in receiver.paths or "/v1/logs" not in receiver.paths:
+            raise Failed(f"the collector received only {sorted(receiver.paths)}")
     rows = [
-        Row(f"polls/s with all telemetry on, to off, {how}", 0.97, 0.97, ratio(found, "per_second"), more_is_better=True)
-        for how, found in (("connections kept", samples), ("a connection a poll", closing))
+        Row(f"polls/s with all telemetry, relative to none, {how}", 0.97, 0.97, ratio(found, "per_second"), more_is_better=True)
+        for how, found in (("persistent connections", samples), ("one connection per poll", closing))
     ]
     return Outcome(rows, [*pair_table(samples, "off", "on"), "", *pair_table(closing, "off", "on")])
 
 
+def beside(bench):
+    """Compares two builds, each with its own database from the same metadata."""
+    other = bench.for_other_build()
+    # As with telemetry, a target of 3 % needs many pairs.
+    many = dataclasses.replace(bench.lengths, pairs=5 * bench.lengths.pairs, run=max(bench.lengths.run // 2, 1))
+    nodes, full = queries.node_queries(bench.real.stable), [queries.full_graph_query(bench.real.stable)]
+    rows, tables = [], []
+    with other.serve_real() as before, bench.serve_real() as now:
+        for what, kind, asked, headers in (
+            ("node views, persistent connections", NODE_VIEW, nodes, []),
+            ("node views, one connection per poll", NODE_VIEW, nodes, [CLOSE]),
+            ("full graphs in gzip", FULL_GRAPH, full, [GZIP]),
+        ):
+            if GZIP in headers:
+                for server in (before, now):
+                    queries.answers(server, asked * 64, "gzip")
+            sides = [bench.side(name, server.port, asked) for name, server in (("other", before), ("this", now))]
+            with answered_as(kind, before, now):
+                samples = pairs(many, *sides, *headers)
+            rows.append(Row(f"{what}: polls/s, relative to the other build", 0.97, 0.97, ratio(samples, "per_second"), more_is_better=True))
+            tables += [*pair_table(samples, "other", "this"), ""]
+    return Outcome(rows, tables)
+
+
 def against_itself(bench, named, less, more):
-    """Node views of two services, one of which has more to do."""
+    """Compares node views of two services, one of which has more work."""
     name, what = named
     with (
         bench.serve_made_up(f"{name}-less", less) as base,
-        bench.serve_made_up(f"{name}-more", more) as ours,
-        answered_as(NODE_VIEW, base, ours),
+        bench.serve_made_up(f"{name}-more", more) as loaded,
+        answered_as(NODE_VIEW, base, loaded),
     ):
-        asked = [queries.of_nodes(stream) for stream in (less, more)]
-        sizes = [view_sizes(*one) for one in zip((base, ours), asked, strict=True)]
-        sides = [bench.side(*one) for one in zip(("less", "more"), (base.port, ours.port), asked, strict=True)]
+        asked = [queries.node_queries(stream) for stream in (less, more)]
+        sizes = [view_sizes(*one) for one in zip((base, loaded), asked, strict=True)]
+        sides = [bench.side(*one) for one in zip(("less", "more"), (base.port, loaded.port), asked, strict=True)]
         samples = pairs(bench.lengths, *sides)
     row = Row(what, 0.9, 0.9, ratio(samples, "per_second"), more_is_better=True)
     raw = [f"Node views: {spread(sizes[0])}; {spread(sizes[1])}.", "", *pair_table(samples, "less", "more")]
@@ -156,7 +180,7 @@ def against_itself(bench, named, less, more):
 
 
 def view_sizes(server, asked):
-    """The lengths of all node views, of which the oldest's and the newest's are looked into."""
+    """Returns the lengths of all node views, and verifies those of the oldest and the newest release."""
     for query in (asked[0], asked[-1]):
         queries.check_node_view(server, query)
     return [len(body) for body in queries.answers(server, asked)]
@@ -164,7 +188,7 @@ def view_sizes(server, asked):
 
 @contextlib.contextmanager
 def answered_as(kind, *servers):
-    """Sees to it that all answers meanwhile were of this kind: wrk does not look into them."""
+    """Checks that all responses in the block were of this kind, since wrk does not inspect them."""
 
     def others(server):
         return server.metric("lockkeeper_polls_total", without=f'answer="{kind}"')
@@ -172,4 +196,4 @@ def answered_as(kind, *servers):
     before = [others(server) for server in servers]
     yield
     if [others(server) for server in servers] != before:
-        raise Failed(f"not all answers were of the kind {kind}")
+        raise Failed(f"not all responses were of the kind {kind}")

@@ -1,4 +1,4 @@
-"""Stream documents that were made up, and the text in which Lockkeeper reads them (streams/README.md)."""
+"""Synthetic stream documents, and their text format (docs/reference/stream-document.md)."""
 
 import datetime
 import hashlib
@@ -13,10 +13,10 @@ PLATFORMS = ("metal", "aws", "gcp", "qemu")
 
 
 def made_up(stream, count, arches=ARCHES, schemes=SCHEMES, barrier_every=None):
-    """A stream of that many releases, none of them open yet, with a barrier now and then."""
+    """Returns a stream of `count` releases without rollouts, with a barrier every `barrier_every` releases."""
     releases = [release(stream, number, arches, schemes) for number in range(count)]
     for number in range(barrier_every or count, count, barrier_every or count):
-        releases[number]["barrier"] = {"reason": f"nobody may skip number {number}"}
+        releases[number]["barrier"] = {"reason": f"no node may skip release {number}"}
     return {"format": 1, "product": PRODUCT, "stream": stream, "arches": list(arches), "releases": releases}
 
 
@@ -36,25 +36,25 @@ def payload(stream, version, arch, scheme):
 
 
 def open_newest(document, *rollouts):
-    """Gives the newest releases their rollouts: a list for each of them, oldest first."""
-    for newest, of_release in zip(document["releases"][-len(rollouts) :], rollouts, strict=True):
-        newest["rollouts"] = of_release
+    """Adds rollouts to the newest releases: one list per release, oldest first."""
+    for newest, added in zip(document["releases"][-len(rollouts) :], rollouts, strict=True):
+        newest["rollouts"] = added
 
 
 def rollout(start_share=0.0, hours_ago=12, **selector):
-    """From the start share to all nodes in 48 h."""
+    """Returns a rollout from the start share to all nodes in 48 h."""
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours_ago)
     course = {"start": start.strftime("%Y-%m-%dT%H:%M:%SZ"), "start_share": start_share, "duration": "PT48H"}
     return ({"selector": selector} if selector else {}) | course
 
 
 def text(document):
-    """The document as TOML."""
+    """Returns the document as TOML."""
     return "".join(f"{key} = {inline(value)}\n" for key, value in document.items())
 
 
 def inline(value):
-    """JSON and TOML write texts, numbers, truth and arrays of these alike; tables are another matter."""
+    """Formats a value. JSON and TOML share the syntax of strings, numbers, booleans and arrays, but not of tables."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(key)} = {inline(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The instruments: wrk, pairs of runs, and who watches when a change shows."""
+"""Instruments: wrk, pairs of runs, and watchers for changes."""
 
 import contextlib
 import http.client
@@ -22,20 +22,20 @@ GZIP = "Accept-Encoding: gzip"
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run of wrk saw."""
+    """The figures of one run of wrk."""
 
     polls: int
     per_second: float
     # Milliseconds.
     p50: float
     p99: float
-    # Answers that were no success, and sockets that failed.
-    refused: int
+    # Responses with an error status, and failed sockets.
+    rejected: int
     broken: int
 
     @staticmethod
-    def of(process, seconds=0):
-        """What a run saw that ends within so many seconds."""
+    def read(process, seconds=0):
+        """Waits for a run that ends within `seconds`, and returns its figures."""
         printed, _ = process.communicate(timeout=seconds + 60)
         line = next((line for line in printed.splitlines() if line.startswith("{")), None)
         if process.returncode != 0 or not line:
@@ -46,21 +46,21 @@ class Sample:
             per_second=seen["polls"] / (seen["time"] / 1e6),
             p50=seen["p50"] / 1000,
             p99=seen["p99"] / 1000,
-            refused=seen["refused"],
+            rejected=seen["rejected"],
             broken=seen["broken"],
         )
 
 
 @dataclass(frozen=True)
 class Side:
-    """A server, and the file of queries that it is asked."""
+    """A server, and the file of its queries."""
 
     name: str
     port: int
     queries: Path
 
     def polling(self, seconds, *headers, connections=CONNECTIONS):
-        """Asks as fast as it answers, from one thread, beside us."""
+        """Starts wrk, which polls as fast as possible from one thread."""
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", POLL_LUA, "-H", "Accept: application/json"]
         for header in headers:
             command += ["-H", header]
@@ -69,38 +69,38 @@ class Side:
 
     def poll(self, seconds, *headers):
         with self.polling(seconds, *headers) as process:
-            return Sample.of(process, seconds)
+            return Sample.read(process, seconds)
 
 
-def pairs(lengths, base, ours, *headers):
-    """Runs of both sides, in turns: whatever else the machine does meets both alike."""
-    for side in (base, ours):
+def pairs(lengths, base, compared, *headers):
+    """Runs both sides in turns, so that other load on the machine affects both equally."""
+    for side in (base, compared):
         if lengths.warm_up:
             side.poll(lengths.warm_up, *headers)
     return [
-        (flawless(base, lengths.run, headers), flawless(ours, lengths.run, headers)) for _ in range(lengths.pairs)
+        (flawless(base, lengths.run, headers), flawless(compared, lengths.run, headers)) for _ in range(lengths.pairs)
     ]
 
 
 def flawless(side, seconds, headers):
     sample = side.poll(seconds, *headers)
-    if sample.refused or sample.broken or not sample.polls:
-        raise Failed(f"{side.name}: of {sample.polls} polls {sample.refused} were refused, {sample.broken} broke")
+    if sample.rejected or sample.broken or not sample.polls:
+        raise Failed(f"{side.name}: of {sample.polls} polls {sample.rejected} were rejected, {sample.broken} broke")
     return sample
 
 
 def ratio(samples, figure):
-    """The median over the pairs of ours to the base's."""
-    return statistics.median(getattr(ours, figure) / getattr(base, figure) for base, ours in samples)
+    """Returns the median of the ratio to the base over all pairs."""
+    return statistics.median(getattr(compared, figure) / getattr(base, figure) for base, compared in samples)
 
 
 def percentile(values, share):
-    """The smallest value that this share of the values does not exceed."""
+    """Returns the smallest value that at least this share of the values does not exceed."""
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 class Watcher:
-    """Asks a server over and over at which revision a stream is, and keeps when each was first seen."""
+    """Polls the revision of a stream on a server, and records when each revision was first seen."""
 
     EVERY = 0.002
 
@@ -112,7 +112,7 @@ class Watcher:
 
     def watch(self):
         connection = http.client.HTTPConnection(HOST, self.server.port, timeout=10)
-        # A server that is gone shows nothing more: whoever waits for that will tell.
+        # If the server ends, the thread ends, and waiting for a revision fails.
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             while not self.stopping.wait(self.EVERY):
                 connection.request("GET", "/healthz/ready")
@@ -120,8 +120,8 @@ class Watcher:
                 self.seen.setdefault(readiness["streams"].get(self.name), time.time())
 
     def seen_at(self, revision):
-        """When this revision, or one that came right after it, was first seen."""
-        # A copy: the thread goes on writing.
+        """Returns when this revision or a later one was first seen."""
+        # A copy, since the thread continues to write.
         return min((at for number, at in list(self.seen.items()) if number and number >= revision), default=None)
 
 

@@ -1,7 +1,7 @@
--- Polls as nodes send them, for wrk: wrk ... -s poll.lua URL -- QUERIES
+-- Polls like those of nodes, for wrk: wrk ... -s poll.lua URL -- QUERIES
 --
--- QUERIES is a file of query strings, one a line. The client shares the cores with what it measures: all requests are
--- made before the first is sent, and the same ones every time, so that two servers are asked the same.
+-- QUERIES is a file of query strings, one per line. The client shares the cores with the servers, so all requests are built before
+-- the first is sent. They are the same in every run, so two servers get the same requests.
 
 local MANY = 8192
 local SEED = 20260721
@@ -32,12 +32,12 @@ function request()
     return requests[last]
 end
 
--- `errors.status` counts answers of 400 and more. No request here has a condition or could be sent elsewhere: what is
--- less is 200. Times are in microseconds.
+-- `errors.status` counts responses with a status of 400 or more. These requests cannot be answered with 304 or a redirect, so all
+-- others are 200. Times are in microseconds.
 function done(summary, latency)
     local errors = summary.errors
     print(string.format(
-        '{"polls": %d, "time": %d, "p50": %d, "p99": %d, "refused": %d, "broken": %d}',
+        '{"polls": %d, "time": %d, "p50": %d, "p99": %d, "rejected": %d, "broken": %d}',
         summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors.status,
         errors.connect + errors.read + errors.write + errors.timeout
     ))

@@ -1,4 +1,4 @@
-"""What came out, as a table and with the raw figures of every run."""
+"""The report: a table, and the raw figures of every run."""
 
 import datetime
 import os
@@ -14,11 +14,11 @@ from servers import nginx_program
 
 @dataclass(frozen=True)
 class Row:
-    """A figure with its bar, and what it has to reach at least."""
+    """A figure with its target and its minimum."""
 
     what: str
-    bar: float
-    least: float
+    target: float
+    minimum: float
     measured: float
     show: Callable[[float], str] = "{:.2f}".format
     more_is_better: bool = False
@@ -27,24 +27,24 @@ class Row:
         return self.measured >= limit if self.more_is_better else self.measured <= limit
 
     def missed(self):
-        return not self.reaches(self.least)
+        return not self.reaches(self.minimum)
 
     def verdict(self):
-        if self.reaches(self.bar):
+        if self.reaches(self.target):
             return "met"
-        if self.reaches(self.least):
-            return "met least"
-        by = abs(self.measured - self.least) / self.least * 100
+        if self.reaches(self.minimum):
+            return "met minimum"
+        by = abs(self.measured - self.minimum) / self.minimum * 100
         return f"missed by {by:,.0f} %" if by >= 1 else f"missed by {by:.1g} %"
 
     def line(self):
-        figures = [self.show(figure) for figure in (self.bar, self.least, self.measured)]
+        figures = [self.show(figure) for figure in (self.target, self.minimum, self.measured)]
         return table_line(self.what, *figures, self.verdict())
 
 
 @dataclass(frozen=True)
 class NotMeasured:
-    """A measurement that broke off, which counts as missed."""
+    """A measurement that failed, which counts as missed."""
 
     what: str
     why: str
@@ -53,7 +53,7 @@ class NotMeasured:
         return True
 
     def verdict(self):
-        return "missed: it could not be measured"
+        return "missed: not measured"
 
     def line(self):
         return table_line(self.what, "", "", "", self.verdict())
@@ -61,7 +61,7 @@ class NotMeasured:
 
 @dataclass
 class Outcome:
-    """Of one measurement: its rows, and lines of raw figures in Markdown."""
+    """The result of one measurement: its rows, and lines of raw figures in Markdown."""
 
     rows: list
     raw: list = field(default_factory=list)
@@ -75,9 +75,9 @@ def table(heads, rows):
     return [table_line(*heads), table_line(*["---"] * len(heads)), *(table_line(*map(str, row)) for row in rows)]
 
 
-def pair_table(samples, base, ours):
-    """Every run of an A/B comparison."""
-    heads = ["pair", *(f"{side} {what}" for side in (base, ours) for what in ("polls/s", "p50 ms", "p99 ms"))]
+def pair_table(samples, base, compared):
+    """Returns a table of every run of an A/B comparison."""
+    heads = ["pair", *(f"{side} {what}" for side in (base, compared) for what in ("polls/s", "p50 ms", "p99 ms"))]
     rows = [
         [number, *(f"{figure:,.2f}" for sample in pair for figure in (sample.per_second, sample.p50, sample.p99))]
         for number, pair in enumerate(samples, 1)
@@ -86,7 +86,7 @@ def pair_table(samples, base, ours):
 
 
 def first_line(command):
-    """What a program says of its version; some say it on standard error, and with a failure."""
+    """Returns the first line of a program's output. Some programs print their version on standard error, or fail."""
     ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return ran.stdout.strip().partition("\n")[0]
 
@@ -110,10 +110,10 @@ def commit(project):
         ran = subprocess.run(["git", "-C", project, *arguments], capture_output=True, text=True, check=False)
         return ran.stdout.strip()
 
-    # The report of the run before says nothing about the program.
+    # The report of a previous run does not affect the program.
     changed = git("status", "--porcelain", "--", ".", ":!load/REPORT.md")
     name = git("rev-parse", "--short", "HEAD") or "unknown"
-    return f"- Commit: {name}{', with changes that are not committed' if changed else ''}"
+    return f"- Commit: {name}{', with uncommitted changes' if changed else ''}"
 
 
 def versions():
@@ -123,7 +123,7 @@ def versions():
 
 
 class Report:
-    """Facts are taken when it is made, before the machine is busy."""
+    """Collects results. Facts about the machine are read on creation, before it is busy."""
 
     def __init__(self, project, arguments):
         now = datetime.datetime.now(datetime.UTC)
@@ -139,10 +139,10 @@ class Report:
 
     def text(self, source):
         lines = ["# Load test", "", *self.facts, f"- Streams: {source}",
-                 "- The service ran with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, as README advises", "", f"Made by `{self.command}`.", ""]
-        lines += table(["what", "bar", "least", "measured", "verdict"], [])
+                 "- The service ran with GLIBC_TUNABLES=glibc.malloc.hugetlb=1, as README recommends", "", f"Made by `{self.command}`.", ""]
+        lines += table(["measurement", "target", "minimum", "measured", "verdict"], [])
         lines += [row.line() for row in self.rows()]
-        lines += ["", "A figure to another's is a ratio: the median over pairs of runs, made in turns."]
+        lines += ["", "Comparisons are ratios: the median over pairs of runs, made in turns."]
         lines += ["", "## Every run"]
         for name, outcome in self.outcomes.items():
             broken = [row.why for row in outcome.rows if isinstance(row, NotMeasured)]

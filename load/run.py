@@ -1,4 +1,4 @@
-"""Runs the load test: every measurement in turn, then the report. `--help` tells how."""
+"""Runs the load test: every measurement in turn, then the report. See `--help`."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import behaviour
 import comparisons
+import slow
 import writes
 from bench import FULL, PROJECT, QUICK, Bench
 from report import NotMeasured, Outcome, Report
@@ -20,8 +21,8 @@ from servers import Failed, Program, nginx_program
 MEASUREMENTS = {
     "keepalive": comparisons.keepalive,
     "close": comparisons.close,
-    "whole-identity": comparisons.whole_identity,
-    "whole-gzip": comparisons.whole_gzip,
+    "full-identity": comparisons.full_identity,
+    "full-gzip": comparisons.full_gzip,
     "bytes": comparisons.size,
     "releases": comparisons.releases,
     "rollouts": comparisons.rollouts,
@@ -31,21 +32,25 @@ MEASUREMENTS = {
     "outage": behaviour.outage,
     "lag": behaviour.lag,
     "writes": writes.writes,
+    "slow-readers": slow.slow_readers,
 }
+# Measurements that need a second build.
+BESIDE = {"beside": comparisons.beside}
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Measures lockkeeper; a whole run is written to load/REPORT.md.")
+    parser = argparse.ArgumentParser(description="Measures lockkeeper; a full run is written to load/REPORT.md.")
     parser.add_argument("--binary", required=True, help="the program, such as target/release/lockkeeper")
     parser.add_argument("--only", choices=MEASUREMENTS, metavar="NAME", help=f"one of {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--quick", action="store_true", help="all of it in a minute: tries the test, measures nothing")
+    parser.add_argument("--beside", metavar="BINARY", help="only compare node views and full graphs with this build")
+    parser.add_argument("--quick", action="store_true", help="a short run of about a minute that tests the load test; its figures are meaningless")
     return parser.parse_args()
 
 
 def end(_signal, _frame):
-    # Blocks are left, and with them everything ends that was started. That takes a moment: nobody may cut it short.
-    for impatience in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(impatience, signal.SIG_IGN)
+    # The exception leaves all `with` blocks, which ends all started programs. Further signals must not interrupt that.
+    for repeated in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(repeated, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -62,13 +67,13 @@ def outcome(name, measure, bench):
     return found
 
 
-def run(chosen, lengths, program, report):
+def run(chosen, lengths, program, other, report):
     with tempfile.TemporaryDirectory(prefix="lockkeeper-load.") as folder:
-        # PostgreSQL may run as another user, who has to get there.
+        # PostgreSQL may run as another user, which needs access.
         os.chmod(folder, 0o755)
-        bench = Bench(program, Path(folder).resolve(), lengths)
+        bench = Bench(program, Path(folder).resolve(), lengths, other)
         for name in chosen:
-            report.add(name, outcome(name, MEASUREMENTS[name], bench))
+            report.add(name, outcome(name, (MEASUREMENTS | BESIDE)[name], bench))
         return report.text(bench.source)
 
 
@@ -81,15 +86,16 @@ def main():
     if missing:
         return f"missing: {', '.join(missing)}; scripts/install-load-tools.sh installs them"
     report = Report(PROJECT, sys.argv[1:])
-    is_whole = not (options.only or options.quick)
+    is_full_run = not (options.only or options.quick or options.beside)
     try:
-        chosen = [options.only] if options.only else MEASUREMENTS
-        text = run(chosen, QUICK if options.quick else FULL, Program(options.binary), report)
+        chosen = BESIDE if options.beside else [options.only] if options.only else MEASUREMENTS
+        other = Program(options.beside) if options.beside else None
+        text = run(chosen, QUICK if options.quick else FULL, Program(options.binary), other, report)
     except Failed as error:
         return str(error)
     except KeyboardInterrupt:
         return "stopped"
-    if is_whole:
+    if is_full_run:
         (PROJECT / "load" / "REPORT.md").write_text(text)
     print(text)
     return 1 if any(row.missed() for row in report.rows()) else 0

@@ -1,9 +1,10 @@
-"""Starts and stops what is measured: Lockkeeper with its private PostgreSQL, and nginx to compare with.
+"""Starts and stops Lockkeeper with its private PostgreSQL, and nginx for comparison.
 
-Everything listens on 127.0.0.1 alone, keeps its files below the folder it is given, and ends with its `with` block.
+All servers listen only on 127.0.0.1, keep their files below the given folder, and end with their `with` block.
 """
 
 import contextlib
+import functools
 import grp
 import http.client
 import http.server
@@ -21,27 +22,27 @@ from pathlib import Path
 import documents
 
 HOST = "127.0.0.1"
-MOST_SECONDS_TO_START = 120
-MOST_SECONDS_TO_STOP = 60
-# Of a program's last words, as much as tells why it ended.
-LAST_WORDS = 1500
+MAX_SECONDS_TO_START = 120
+MAX_SECONDS_TO_STOP = 60
+# How much of a program's last output is shown, in characters.
+SHOWN_OUTPUT = 1500
 
 
 class Failed(Exception):
-    """Something could not be measured; the text says why."""
+    """A measurement failed; the text says why."""
 
 
 @contextlib.contextmanager
 def child(command, **options):
-    """Runs a program beside us for as long as the block lasts, and never longer."""
-    # A Ctrl-C is for us: what was started is ended in its order.
+    """Runs a program during the block."""
+    # In its own session: on Ctrl-C, this process ends the programs in order.
     process = subprocess.Popen([str(part) for part in command], start_new_session=True, **options)
     try:
         yield process
     finally:
         process.terminate()
         try:
-            process.wait(MOST_SECONDS_TO_STOP)
+            process.wait(MAX_SECONDS_TO_STOP)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -54,17 +55,17 @@ def free_port():
 
 
 def wait_until(condition, seconds, what):
-    """What `condition` gives once that is something; it is asked every few milliseconds."""
+    """Polls `condition` every few milliseconds until it is true, and returns its value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
             return found
         time.sleep(0.01)
-    raise Failed(f"{what}: not within {seconds} s")
+    raise Failed(f"{what}: timeout after {seconds} s")
 
 
 def ask(port, target, headers=None):
-    """One request on a connection of its own: the status, the headers, the body as it was sent."""
+    """Sends one request on a new connection. Returns the status, the headers, and the body without decoding."""
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     try:
         connection.request("GET", target, headers=headers or {})
@@ -80,28 +81,34 @@ class Program:
     def __init__(self, binary):
         self.binary = Path(binary).resolve()
         if not os.access(self.binary, os.X_OK):
-            raise Failed(f"{binary} is no program; build it first")
+            raise Failed(f"{binary} is not an executable: build it first")
         self.environment = {
             name: value
             for name, value in os.environ.items()
             if name != "DATABASE_URL" and not name.startswith("LOCKKEEPER_")
         }
-        # As README says for production: many releases are many pages, and a poll touches several.
+        # As README recommends for production: with many releases, a poll touches several pages of memory.
         self.environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
 
+    @functools.cached_property
+    def acknowledge(self):
+        """The flag that accepts warnings, if the build knows it."""
+        flag = "--acknowledge"
+        return [flag] if flag in self.run("document", "put", "--help") else []
+
     def run(self, *arguments):
-        """Runs a command to its end: what it printed."""
+        """Runs a command, and returns its output."""
         command = [str(self.binary), *map(str, arguments)]
         ran = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=120, start_new_session=True
         )
         if ran.returncode != 0:
-            raise Failed(f"lockkeeper {' '.join(command[1:3])}: {ran.stderr.strip()[-LAST_WORDS:]}")
+            raise Failed(f"lockkeeper {' '.join(command[1:3])}: {ran.stderr.strip()[-SHOWN_OUTPUT:]}")
         return ran.stdout
 
     @contextlib.contextmanager
     def serve(self, data_dir, streams_dir=None, **settings):
-        """A service that is ready. Settings are named as in the environment: `catalog__notifications="false"`."""
+        """Starts a service and waits until it is ready. Settings have their names in the environment: `catalog__notifications="false"`."""
         port = free_port()
         command = [self.binary, "serve", "--listen", f"{HOST}:{port}", "--data-dir", data_dir]
         if streams_dir:
@@ -111,15 +118,15 @@ class Program:
         try:
             with log.open("wb") as stderr, child(command, env=environment, stderr=stderr) as process:
                 server = Server(self, Path(data_dir), port, process)
-                wait_until(lambda: server.is_ready() or process.poll() is not None, MOST_SECONDS_TO_START, "the start")
+                wait_until(lambda: server.is_ready() or process.poll() is not None, MAX_SECONDS_TO_START, "the start")
                 if process.poll() is not None:
-                    raise Failed(f"lockkeeper serve ended: {log.read_text()[-LAST_WORDS:]}")
+                    raise Failed(f"lockkeeper serve ended: {log.read_text()[-SHOWN_OUTPUT:]}")
                 yield server
         finally:
             self.stop_postgres(data_dir)
 
     def stop_postgres(self, data_dir):
-        """A service that was killed leaves its PostgreSQL behind: whoever uses it last stops it."""
+        """Stops the PostgreSQL of a service that was killed: the last command that uses it stops it."""
         if (Path(data_dir) / POSTMASTER_PID).exists():
             self.run("database", "exec", "--data-dir", data_dir, "--", "true")
 
@@ -139,54 +146,56 @@ class Server:
         return False
 
     def revision(self, stream):
-        """The revision of a stream that polls are answered from."""
+        """Returns the served revision of a stream."""
         readiness = json.loads(ask(self.port, "/healthz/ready")[2])
         return readiness["streams"].get(f"{documents.PRODUCT}/{stream}", 0)
 
     def metric(self, name, without=None):
-        """The sum of a metric over all labels, those left out that contain a text; 0 if there are none."""
+        """Returns the sum of a metric over all samples except those that contain `without`."""
         lines = ask(self.port, "/metrics")[2].decode().splitlines()
         samples = [line for line in lines if line.startswith(name) and not (without and without in line)]
         return sum(float(sample.split()[-1]) for sample in samples)
 
     def memory(self, field):
-        """`VmRSS`, `VmHWM`, ... of the process, in MiB."""
+        """Returns `VmRSS`, `VmHWM`, ... of the process in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(f"{field}:"))
 
     def postmaster(self):
-        """The process id of the private PostgreSQL; none while it is down."""
+        """Returns the process id of the private PostgreSQL; None while it is down."""
         path = self.data_dir / POSTMASTER_PID
         with contextlib.suppress(OSError, IndexError):
             pid = int(path.read_text().split()[0])
-            # A killed one leaves its file behind, whose number may be another's by now; a server works there.
+            # A killed server leaves its file, whose pid may be reused. The working directory identifies a server.
             return pid if os.readlink(f"/proc/{pid}/cwd") == str(path.parent) else None
         return None
 
     def show(self, stream):
-        """A stream's document, to change and put back."""
-        shown = self.program.run("document", "show", "--stream", stream, "--data-dir", self.data_dir)
-        return tomllib.loads(shown)
+        """Returns a stream's document."""
+        document = self.program.run("document", "show", "--stream", stream, "--data-dir", self.data_dir)
+        return tomllib.loads(document)
 
     def put(self, document):
-        """Makes a stream what the document says; the document then has the revision that this made."""
+        """Uploads a document, and sets its revision to the new one."""
         path = self.data_dir / "put.toml"
         path.write_text(documents.text(document))
-        said = self.program.run("document", "put", path, "--reason", "load test", "--data-dir", self.data_dir)
-        document["revision"] = int(said.split("revision ")[1].split()[0])
+        output = self.program.run(
+            "document", "put", path, "--reason", "load test", "--data-dir", self.data_dir, *self.program.acknowledge
+        )
+        document["revision"] = int(output.split("revision ")[1].split()[0])
 
     def wait_for(self, stream, revision, seconds=30):
         wait_until(lambda: self.revision(stream) >= revision, seconds, f"revision {revision} of {stream}")
 
     def query(self, sql):
-        """The rows of a query of the private PostgreSQL, each a list of texts."""
+        """Returns the rows of a query of the private PostgreSQL, each a list of strings."""
         command = ["sh", "-c", 'psql --no-psqlrc -At -F " " -v ON_ERROR_STOP=1 -c "$1" "$DATABASE_URL"', "sh", sql]
         rows = self.program.run("database", "exec", "--data-dir", self.data_dir, "--", *command)
         return [row.split() for row in rows.splitlines()]
 
 
 def nginx_program():
-    """Where nginx is: users other than root often do not have its folder on their path."""
+    """Returns the path of nginx, whose folder is often only in root's PATH."""
     return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
@@ -206,7 +215,7 @@ http {{
     open_file_cache max=100 inactive=1h;
     open_file_cache_valid 1h;
     keepalive_timeout 1h;
-    # As many as there are: Lockkeeper does not close connections after a number of requests either.
+    # Effectively unlimited, as in Lockkeeper.
     keepalive_requests 1000000000;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
@@ -226,7 +235,7 @@ http {{
 
 @contextlib.contextmanager
 def nginx(folder, body, gzipped=None):
-    """An nginx that answers every poll with these bytes, out of a file: its port."""
+    """Runs nginx, which answers every poll with these bytes from a file, and yields its port."""
     folder.mkdir()
     (folder / "graph.json").write_bytes(body)
     if gzipped:
@@ -239,12 +248,12 @@ def nginx(folder, body, gzipped=None):
     with child(command, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: is_listening(port) or process.poll() is not None, 10, "the start of nginx")
         if process.poll() is not None:
-            raise Failed(f"nginx ended: {(folder / 'error.log').read_text()[-LAST_WORDS:]}")
+            raise Failed(f"nginx ended: {(folder / 'error.log').read_text()[-SHOWN_OUTPUT:]}")
         yield port
 
 
-class Told:
-    """A collector's address, and which paths it was told something at."""
+class Receiver:
+    """A collector's URL, and the paths that received data."""
 
     def __init__(self, url):
         self.url, self.paths = url, set()
@@ -252,14 +261,14 @@ class Told:
 
 @contextlib.contextmanager
 def collector():
-    """Takes whatever is sent over OTLP, and keeps nothing."""
+    """Runs a collector that accepts OTLP and discards it."""
 
-    class Taking(http.server.BaseHTTPRequestHandler):
+    class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            told.paths.add(self.path)
+            receiver.paths.add(self.path)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -267,12 +276,12 @@ def collector():
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer((HOST, 0), Taking) as server:
-        told = Told(f"http://{HOST}:{server.server_port}")
+    with http.server.ThreadingHTTPServer((HOST, 0), Handler) as server:
+        receiver = Receiver(f"http://{HOST}:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield told
+            yield receiver
         finally:
             server.shutdown()
             thread.join()

@@ -1,4 +1,4 @@
-"""What release managers wait for: a write over HTTP, from the request to the durable answer."""
+"""The duration of writes over HTTP, from the request to the durable response."""
 
 import http.client
 import json
@@ -11,8 +11,8 @@ from measure import percentile
 from report import Outcome, Row
 from servers import HOST, Failed
 
-# Seconds, from the issue.
-BAR = 0.05
+# Seconds.
+TARGET = 0.05
 
 
 def milliseconds(seconds):
@@ -20,7 +20,7 @@ def milliseconds(seconds):
 
 
 def writes(bench):
-    """A rollout of the real stable stream is paused and resumed, and the notes of its release are changed, over and over."""
+    """Pauses and resumes a rollout of the real stable stream, and changes the notes of its release, repeatedly."""
     with bench.serve_real() as server:
         desk = Desk(server, "stable")
         release = f"releases/{urllib.parse.quote(bench.real.stable['releases'][-1]['version'], safe='')}"
@@ -34,33 +34,33 @@ def writes(bench):
                 seconds.append(desk.write(method, path, body))
         releases, size = len(bench.real.stable["releases"]), desk.document_bytes()
     what = f"a write over HTTP to a stream of {releases} releases, durable, p99"
-    row = Row(what, BAR, BAR, percentile(seconds, 0.99), milliseconds)
-    told = ", ".join(
+    row = Row(what, TARGET, TARGET, percentile(seconds, 0.99), milliseconds)
+    figures = ", ".join(
         f"{name} {milliseconds(figure)}"
-        for name, figure in (("median", statistics.median(seconds)), ("most", max(seconds)))
+        for name, figure in (("median", statistics.median(seconds)), ("max", max(seconds)))
     )
-    return Outcome([row], [f"{len(seconds)} writes, each keeping a document of {size:,} bytes: {told}."])
+    return Outcome([row], [f"{len(seconds)} writes, each storing a document of {size:,} bytes: {figures}."])
 
 
 class Desk:
     """A release manager with a token, on one connection."""
 
     def __init__(self, server, stream):
-        give = ["token", "create", "--role", "admin", "--on", "*", "--for", "1h", "--name", "load test"]
-        token = server.program.run(*give, "--data-dir", server.data_dir).strip()
+        create_token = ["token", "create", "--role", "admin", "--streams", "*", "--expires-in", "1h", "--name", "load test"]
+        token = server.program.run(*create_token, "--data-dir", server.data_dir).strip()
         self.headers = {"Authorization": f"Bearer {token}", "If-Match": "*", "Content-Type": "application/json"}
         self.root = f"/api/v1/products/{documents.PRODUCT}/streams/{stream}"
         self.connection = http.client.HTTPConnection(HOST, server.port, timeout=10)
 
     def write(self, method, path, body):
-        """How long it took."""
+        """Sends a write, and returns its duration."""
         begun = time.monotonic()
         target = f"{self.root}/{path}?reason=load+test&acknowledge=true"
         self.connection.request(method, target, json.dumps(body) if body else None, self.headers)
         response = self.connection.getresponse()
-        told = response.read()
-        if response.status != 200 or not json.loads(told)["changed"]:
-            raise Failed(f"{method} {path}: {response.status} {told[:500]}")
+        body = response.read()
+        if response.status != 200 or not json.loads(body)["changed"]:
+            raise Failed(f"{method} {path}: {response.status} {body[:500]}")
         return time.monotonic() - begun
 
     def document_bytes(self):

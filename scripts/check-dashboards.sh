@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Holds alerts and dashboard against each other, Prometheus and docker/prometheus/metrics.txt: rules are valid and fire when they
-# should, every expression of the dashboard parses, and no metric or label is used that is not exported.
+# Checks the alerts and the dashboard with Prometheus's tools and docker/prometheus/metrics.txt: rules are valid and fire when they
+# should, every expression of the dashboard parses, and only exported metrics and labels are used.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tools=$PWD/target/tmp/dashboards
+tools=$(scripts/cargo-path.sh target-dir)/tmp/dashboards
 mkdir -p "$tools"
 
 as_root=()
@@ -17,7 +17,7 @@ if [ ! -x "$promtool" ]; then
     # Unpacked, not installed: the package would start a server.
     apt-cache show prometheus >/dev/null 2>&1 || "${as_root[@]}" apt-get update -qq
     (cd "$tools" && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb prometheus) || {
-        echo 'the alerts are checked by promtool, which could not be had: install the package prometheus and try again.' >&2
+        echo 'cannot download promtool, which checks the alerts: install the package prometheus and try again.' >&2
         exit 1
     }
 fi
@@ -40,10 +40,10 @@ for number, line in enumerate(open("docker/prometheus/metrics.txt"), 1):
     if line.strip() and not line.startswith("#"):
         match = re.fullmatch(r"([a-z_]+)\{((?:[a-z_]+,)*[a-z_]+|)\}\n", line)
         if not match or match[1] in metrics:
-            wrong.append(f"metrics.txt:{number}: not name{{label,label}}, or there already: {line.strip()}")
+            wrong.append(f"metrics.txt:{number}: not name{{label,label}}, or a duplicate: {line.strip()}")
         else:
             metrics[match[1]] = set(filter(None, match[2].split(",")))
-# What Prometheus adds to everything that it scrapes, and makes itself.
+# The labels that Prometheus adds to scraped metrics, and its own metrics.
 SCRAPED = {"job", "instance"}
 OWN = {"up": set(), "ALERTS": {"alertname", "alertstate", "severity"}}
 
@@ -66,7 +66,7 @@ def known(labels, wanted, where):
 
 
 def labels_of(node, where):
-    """The labels that an expression's results may have; complains of those that it names and are not there."""
+    """Returns the labels that an expression's results may have, and reports unknown labels in it."""
     match node:
         case promql.VectorSelector():
             return selected(node, where)
@@ -104,7 +104,7 @@ def check(text, where):
     plain = text.replace("$__rate_interval", "5m").replace("$__interval", "1m").replace("$__range", "1h")
     for variable in set(re.findall(r"\$\{?(\w+)", plain)):
         if variable not in variables:
-            wrong.append(f"{where}: there is no variable {variable}")
+            wrong.append(f"{where}: unknown variable {variable}")
     plain = re.sub(r"\$\{?\w+\}?", "x", plain)
     expressions.append({"record": f"check:{len(expressions)}", "expr": plain})
     try:
@@ -115,26 +115,23 @@ def check(text, where):
 
 
 variables = set()
-operating = pathlib.Path("docs/OPERATING.md")
-headings = re.findall(r"^#+ (.*)$", operating.read_text(), re.M)
-anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-# Names in the tests' first braces: those that are expected to fire.
+# The alerts that the tests expect to fire.
 tested = set(re.findall(r'labels: .ALERTS\{alertname="(\w+)"', open("docker/prometheus/alerts_test.yaml").read()))
 alerts = [rule for group in yaml.safe_load(open("docker/prometheus/alerts.yaml"))["groups"] for rule in group["rules"]]
 for rule in alerts:
     name, notes = rule["alert"], rule.get("annotations", {})
     labels = check(rule["expr"], name)
     if rule.get("labels", {}).get("severity") not in ("critical", "warning"):
-        wrong.append(f"{name}: its severity is neither critical nor warning")
+        wrong.append(f"{name}: severity must be critical or warning")
     for wanted in ("summary", "description", "runbook"):
         if not notes.get(wanted):
             wrong.append(f"{name}: has no {wanted}")
     known(labels, re.findall(r"\$labels\.(\w+)", " ".join(notes.values())), f"{name}: an annotation's result")
-    file, _, anchor = notes.get("runbook", "").partition("#")
-    if file != str(operating) or not anchor.startswith("runbook-"):
-        wrong.append(f"{name}: its runbook is not docs/OPERATING.md#runbook-...")
-    if anchor not in anchors:
-        wrong.append(f"{name}: docs/OPERATING.md has no heading for #{anchor}")
+    runbook = pathlib.Path(notes.get("runbook", ""))
+    if runbook.parent != pathlib.Path("docs/how-to/troubleshoot") or not runbook.is_file():
+        wrong.append(f"{name}: its runbook is not a page of docs/how-to/troubleshoot")
+    elif f"`{name}`" not in runbook.read_text():
+        wrong.append(f"{name}: its runbook {runbook} does not name it")
     if name not in tested:
         wrong.append(f"{name}: alerts_test.yaml does not expect it to fire anywhere")
 
@@ -154,44 +151,49 @@ for each in dashboard["annotations"]["list"]:
     if "expr" in each:
         check(each["expr"], f"annotation {each['name']}")
 if set(re.findall(r'"type": "prometheus", "uid": "([^"]*)"', json.dumps(dashboard, sort_keys=True))) != {"${datasource}"}:
-    wrong.append("dashboard: something does not ask ${datasource}")
+    wrong.append("dashboard: a query does not use ${datasource}")
 panels = dashboard["panels"]
 rows = [panel["title"] for panel in panels if panel["type"] == "row"]
 for name in ("Polls", "Rollouts", "Catalog", "Database", "API", "Process"):
     if name not in rows:
         wrong.append(f"dashboard: has no row {name}")
 if len({panel["id"] for panel in panels}) != len(panels):
-    wrong.append("dashboard: two panels have one id")
+    wrong.append("dashboard: two panels have the same id")
 taken = {}
 for panel in panels:
     where, place = f"panel {panel['title']}", panel["gridPos"]
     for x in range(place["x"], place["x"] + place["w"]):
         for y in range(place["y"], place["y"] + place["h"]):
             if x > 23 or taken.setdefault((x, y), panel["id"]) != panel["id"]:
-                wrong.append(f"{where}: overlaps another panel, or the edge")
+                wrong.append(f"{where}: overlaps another panel or the edge")
                 break
     if panel["type"] == "row":
         continue
     if not panel.get("description") or not panel["fieldConfig"]["defaults"].get("unit"):
         wrong.append(f"{where}: has no description or unit")
     if not panel["targets"]:
-        wrong.append(f"{where}: asks nothing")
+        wrong.append(f"{where}: has no query")
     for target in panel["targets"]:
         labels = check(target["expr"], where)
         known(labels, re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]), f"{where}: its legend's result")
 
-# What the service levels are measured by.
-for block in re.findall(r"^```promql\n(.*?)^```$", operating.read_text(), re.M | re.S):
-    for text in re.split(r"^#.*\n", block, flags=re.M):
-        if text.strip():
-            check(text, f"{operating}: {text.strip().splitlines()[0]}")
+# The expressions for service levels in the docs.
+queries = 0
+for page in sorted(pathlib.Path("docs").rglob("*.md")):
+    for block in re.findall(r"^```promql\n(.*?)^```$", page.read_text(), re.M | re.S):
+        for text in re.split(r"^#.*\n", block, flags=re.M):
+            if text.strip():
+                check(text, f"{page}: {text.strip().splitlines()[0]}")
+                queries += 1
+if not queries:
+    wrong.append("docs: no page has expressions for service levels")
 
 yaml.safe_dump({"groups": [{"name": "expressions", "rules": expressions}]}, open(sys.argv[1], "w"))
 if wrong:
     sys.exit("\n".join(wrong))
 print(f"dashboard: {len(panels) - len(rows)} panels and {len(alerts)} alerts use {len(used & set(metrics))} of {len(metrics)} metrics")
 if unused := set(metrics) - used:
-    print(f"not used anywhere: {', '.join(sorted(unused))}")
+    print(f"unused metrics: {', '.join(sorted(unused))}")
 PYTHON
 "$promtool" check rules "$tools/expressions.yaml" >"$tools/log" 2>&1 || { cat "$tools/log" >&2; exit 1; }
-echo "dashboard: every expression is one of Prometheus's"
+echo "dashboard: Prometheus accepts every expression"

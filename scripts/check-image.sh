@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Holds the image's build and the compose file to what they promise, as far as that goes without a container engine.
+# Checks the image's build and the compose file, as far as possible without a container engine.
 # usage: check-image.sh [binary [--with-libraries]]
-# With a binary it makes the image's root of it and runs it there, unprivileged and read-only. One that is not static is refused,
-# unless its libraries are to be put beside it, for a trial.
+# With a binary it creates the image's root file system and runs the binary there, unprivileged and read-only. A binary that is not
+# static is rejected, unless --with-libraries adds its libraries for a trial.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tools=$PWD/target/tmp/image
+tools=$(scripts/cargo-path.sh target-dir)/tmp/image
 mkdir -p "$tools"
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -21,7 +21,7 @@ if [ ! -x "$caddy" ]; then
     # Unpacked, not installed: the package would start a server.
     apt-cache show caddy >/dev/null 2>&1 || "${as_root[@]}" apt-get update -qq
     (cd "$tools" && apt-get download -qq caddy 2>/dev/null && dpkg -x caddy_*.deb caddy) || {
-        echo 'the proxy of the compose file is tried with caddy, which could not be had: install it and try again.' >&2
+        echo 'cannot download caddy, which tests the proxy of the compose file: install it and try again.' >&2
         exit 1
     }
 fi
@@ -33,7 +33,7 @@ if ! "$tools/venv/bin/python" -c 'import compose_spec, cyclonedx.validation.json
 fi
 
 "$tools/venv/bin/hadolint" docker/Dockerfile
-echo "Dockerfile: nothing to say for hadolint"
+echo "Dockerfile: no findings of hadolint"
 scripts/sbom.sh >"$tools/sbom.cdx.json"
 "$tools/venv/bin/python" docker/check/build.py "$tools/sbom.cdx.json"
 "$tools/venv/bin/python" docker/check/compose.py
@@ -41,11 +41,11 @@ XDG_DATA_HOME=$tools/caddy-home XDG_CONFIG_HOME=$tools/caddy-home \
     "$tools/venv/bin/python" docker/check/proxy.py "$caddy"
 
 if [ $# -eq 0 ]; then
-    echo "NOT run: the image's root, as no binary was given"
+    echo "NOT run: the image's root, since no binary was given"
 elif [ "$(id -u)" -ne 0 ]; then
-    echo "NOT run: the image's root, which only root may make"
+    echo "NOT run: the image's root, which requires root"
 else
-    # In a network and with mounts of its own.
+    # In its own network and mount namespaces.
     unshare --mount --net "$tools/venv/bin/python" docker/check/root.py "$tools/sbom.cdx.json" "$@"
 fi
 echo "NOT run: the container build, on x86_64 or on arm64, and the compose file with a container engine"

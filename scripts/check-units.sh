@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Holds what systemd and the Debian package are given to systemd's own opinion, below a root of its own: nothing of this machine is
-# changed. The unit may be exposed no further than it is.
+# Checks the systemd files and the Debian package's configuration with systemd's tools, below a temporary root: nothing on this machine
+# changes. Fails if the unit's exposure grows.
 # usage: check-units.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Tenths, of 10 in all. It is 1.1 to systemd 252; other versions ask more.
+# The largest exposure in tenths, out of 10.0. systemd 252 rates the unit 1.1; other versions check more.
 exposure=20
-# What stays open: the network is what it is there for, the database may be at a socket, and nodes are anywhere.
+# Accepted findings: the service needs the network, the database may be on a Unix socket, and nodes may have any address.
 open='RootDirectory|AF_UNIX|AF_\(INET\|INET6\)|PrivateNetwork|DeviceAllow|IPAddressDeny'
 
 if ! command -v systemd-analyze >/dev/null || ! command -v systemd-sysusers >/dev/null; then
@@ -25,26 +25,26 @@ install -D -m 644 systemd/lockkeeper.tmpfiles "$root/usr/lib/tmpfiles.d/lockkeep
 install -D -m 644 systemd/lockkeeper.toml "$root/etc/lockkeeper/lockkeeper.toml"
 install -D -m 644 systemd/lockkeeper.env "$root/etc/lockkeeper/environment"
 
-# What it does not know it tells and takes all the same.
+# For unknown settings it prints warnings but succeeds, so any output is an error.
 systemd-analyze verify --root="$root" --man=no --recursive-errors=no lockkeeper.service >"$root/log" 2>&1 || true
 if [ -s "$root/log" ]; then
     cat "$root/log" >&2
     exit 1
 fi
-echo "unit: valid to $(systemd-analyze --version | head -n 1)"
+echo "unit: valid for $(systemd-analyze --version | head -n 1)"
 systemd-analyze security --offline=true --root="$root" --threshold="$exposure" --no-pager lockkeeper.service >"$root/log" 2>&1 || {
     grep -v '✓' "$root/log" >&2
     exit 1
 }
 if grep '✗' "$root/log" | grep -vE "$open" >&2; then
-    echo "unit: open without need" >&2
+    echo "unit: exposed without need" >&2
     exit 1
 fi
 echo "unit: $(grep -o 'Overall exposure level.*: [0-9.]*' "$root/log")"
 
 systemd-sysusers --root="$root" >"$root/log" 2>&1 || { cat "$root/log" >&2; exit 1; }
 grep -q '^lockkeeper:.*:/var/lib/lockkeeper:/usr/sbin/nologin$' "$root/etc/passwd" || { cat "$root/etc/passwd" >&2; exit 1; }
-echo "sysusers: makes the account"
+echo "sysusers: creates the account"
 
 if [ "$(id -u)" -eq 0 ]; then
     systemd-tmpfiles --root="$root" --create lockkeeper.conf >"$root/log" 2>&1 || true
@@ -56,15 +56,15 @@ if [ "$(id -u)" -eq 0 ]; then
     has() {
         local is
         is=$(stat -c '%a %u:%g' "$root/$1")
-        [ "$is" = "$2" ] || { echo "tmpfiles: $1 is $is, not $2" >&2; exit 1; }
+        [ "$is" = "$2" ] || { echo "tmpfiles: $1 is $is, expected $2" >&2; exit 1; }
     }
     has var/lib/lockkeeper "700 $account"
     has etc/lockkeeper "750 0:${account#*:}"
     has etc/lockkeeper/environment "640 0:${account#*:}"
     has etc/lockkeeper/lockkeeper.toml "640 0:${account#*:}"
-    echo "tmpfiles: makes the folder and closes the configuration"
+    echo "tmpfiles: creates the folder and restricts access to the configuration"
 else
-    echo "NOT run: systemd-tmpfiles, which only root may"
+    echo "NOT run: systemd-tmpfiles, which requires root"
 fi
 
 python3 - <<'PYTHON'
@@ -78,14 +78,14 @@ def setting(name):
     return re.findall(rf"^{name}=(.*)$", unit, re.M)
 
 
-# Every option is one that the example has.
+# Every option must be in the example.
 section, known = "", set()
 for line in pathlib.Path("lockkeeper.example.toml").read_text().splitlines():
     if match := re.match(r"\[([a-z.]+)\]", line):
         section = match[1] + "."
     elif match := re.match(r"#?([a-z_]+) = ", line):
         known.add(section + match[1])
-# What is commented out is held to it too.
+# Commented options, too.
 sample = pathlib.Path("systemd/lockkeeper.toml").read_text()
 for text in (sample, re.sub(r"^#(?=[a-z\[])", "", sample, flags=re.M)):
     for name, value in tomllib.loads(text).items():
@@ -93,7 +93,7 @@ for text in (sample, re.sub(r"^#(?=[a-z\[])", "", sample, flags=re.M)):
         wrong += [f"lockkeeper.toml: lockkeeper.example.toml has no {each}" for each in options if each not in known]
 config = tomllib.loads(sample)
 if any(not address.startswith("127.0.0.1:") for address in config["listeners"].values()):
-    wrong.append("lockkeeper.toml: listens to more than this machine")
+    wrong.append("lockkeeper.toml: must listen only on this machine")
 if config["data_dir"] != f"/var/lib/{setting('StateDirectory')[0]}":
     wrong.append("lockkeeper.toml: data_dir is not the unit's StateDirectory")
 seconds = {"s": 1, "min": 60}
@@ -104,16 +104,16 @@ connections = re.search(r"^#max_connections = (\d{4,})", pathlib.Path("lockkeepe
 if int("".join(setting("LimitNOFILE")) or 0) < 2 * int(connections[1]):
     wrong.append("lockkeeper.service: LimitNOFILE is less than twice limits.max_connections")
 if setting("Restart") != ["always"] or setting("SystemCallErrorNumber") != ["EPERM"]:
-    wrong.append("lockkeeper.service: is not restarted, or killed for a system call")
+    wrong.append("lockkeeper.service: must restart always, and must not be killed for a system call")
 for line in pathlib.Path("systemd/lockkeeper.env").read_text().splitlines():
     if line and not re.fullmatch(r'#.*|[A-Z_]+=("[^"]*"|[^\s&"]*)', line):
-        wrong.append(f"lockkeeper.env: systemd and a shell read this differently: {line}")
+        wrong.append(f"lockkeeper.env: systemd and a shell parse this differently: {line}")
 
 package = tomllib.loads(pathlib.Path("systemd/deb.toml").read_text())["package"]["metadata"]["deb"]
 manifest = tomllib.loads(pathlib.Path("Cargo.toml").read_text())["package"].get("metadata", {}).get("deb")
 if manifest is not None and manifest != package:
     wrong.append("Cargo.toml: [package.metadata.deb] is not that of systemd/deb.toml")
-# Those of cargo-deb 3.
+# The options of cargo-deb 3.
 options = """name maintainer copyright license-file changelog depends pre-depends recommends suggests enhances conflicts breaks
 replaces provides extended-description extended-description-file section priority revision conf-files assets triggers-file
 maintainer-scripts features default-features separate-debug-symbols preserve-symlinks systemd-units variants profile""".split()
@@ -121,19 +121,19 @@ wrong += [f"deb.toml: cargo-deb has no option {each}" for each in package if eac
 installed = {}
 for source, target, mode in package["assets"]:
     if not source.startswith("target/release/") and not list(pathlib.Path().glob(source)):
-        wrong.append(f"deb.toml: there is no {source}")
+        wrong.append(f"deb.toml: {source} does not exist")
     if not re.fullmatch("[67][0-7]{2}", mode):
         wrong.append(f"deb.toml: {source} has the mode {mode}")
     installed[f"/{target}{pathlib.Path(source).name if target.endswith('/') else ''}"] = source
-# The unit's paths are in the package, and the folder's files that cargo-deb finds by their names.
+# The package must contain the unit's paths, and the files that cargo-deb finds by name.
 for path in [setting("ExecStart")[0].split()[0], setting("ExecStart")[0].split()[-1], *setting("EnvironmentFile")]:
     if path not in installed:
-        wrong.append(f"deb.toml: {path}, which the unit wants, is not in the package")
+        wrong.append(f"deb.toml: {path}, which the unit needs, is not in the package")
 for name in ("lockkeeper.service", "lockkeeper.sysusers"):
     if not pathlib.Path(package["systemd-units"]["unit-scripts"], name).exists():
         wrong.append(f"deb.toml: unit-scripts has no {name}")
 if wrong:
     sys.exit("\n".join(wrong))
-print(f"package: {len(installed)} assets are there, with all that the unit wants")
+print(f"package: {len(installed)} assets exist, including all that the unit needs")
 PYTHON
 echo "NOT run: the unit under systemd (start, watchdog, stop), and the package's scripts"

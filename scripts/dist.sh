@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Puts together what is released, from target/release/lockkeeper: target/dist. Made twice of one commit, it is the same to the byte,
-# but for the Debian package. A version whose section the changelog does not have yet is marked by its commit.
+# Builds the release artifacts from the release build in cargo's target folder, below dist. Two runs on one commit produce the same
+# bytes, except for the Debian package. A version without a section in the changelog is marked with its commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-dist=target/dist
-binary=target/release/lockkeeper
+dist=$(scripts/cargo-path.sh target-dir)/dist
+binary=$(scripts/cargo-path.sh program --release)
 number=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 if [ "$("$binary" --version)" != "lockkeeper $number" ]; then
     echo "dist: $binary is not version $number; build it first" >&2
@@ -15,11 +15,11 @@ if ! grep -q "^## $number\b" CHANGELOG.md; then
     version=$number+g$(git rev-parse --short=12 HEAD)
 fi
 if [ -n "$(git status --porcelain)" ]; then
-    echo "dist: the tree has changes that are not committed" >&2
+    echo "dist: the tree has uncommitted changes" >&2
     version=$version.dirty
 fi
 written=$(git log -1 --format=%ct)
-pack() { # a folder, below another one, as an archive whose bytes follow from its files
+pack() { # OUTPUT PARENT FOLDER: a reproducible archive of PARENT/FOLDER
     tar --sort=name --mtime="@$written" --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w -C "$2" -cf - "$3" |
         gzip -n -9 >"$1"
 }
@@ -42,7 +42,7 @@ sed -i "s/^version: .*/version: $version/" "$dist/tree/lockkeeper/Chart.yaml"
 pack "$dist/lockkeeper-chart-$version.tgz" "$dist/tree" lockkeeper
 rm -rf "$dist/tree"
 . scripts/cargo-deb.sh
-# What is no release sorts before the one that it may become.
+# A development version sorts before the release.
 cargo deb --quiet --locked --no-build --no-strip --deb-version "${version/+/~}-1" --output "$dist/"
 (cd "$dist" && sha256sum -- * >SHA256SUMS && sha256sum --check --quiet SHA256SUMS)
 ls -l "$dist"

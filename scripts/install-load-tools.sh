@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Sees to it that the load test's tools are here: installs those that are missing where this account may, or says which are.
+# Installs missing tools of the load test if this account may, and prints what is missing otherwise.
 set -euo pipefail
 
-# Where nginx is, often only root looks.
+# nginx is often in a folder that only root has in its PATH.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 
 missing() {
     command -v wrk >/dev/null || echo wrk
     command -v nginx >/dev/null || echo nginx-light
+    command -v zstd >/dev/null || echo zstd
 }
 
 mapfile -t packages < <(missing)
@@ -22,13 +23,13 @@ install() {
     command -v apt-get >/dev/null || return
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
-    # The package starts a web server on port 80, which nobody wants from this.
+    # The package starts a web server on port 80, which is not wanted here.
     [[ "${packages[*]}" != *nginx* ]] || "${as_root[@]}" invoke-rc.d nginx stop
 }
 
 install >/dev/null 2>&1 || true
 mapfile -t packages < <(missing)
 if [ ${#packages[@]} -gt 0 ]; then
-    echo "the load test needs ${packages[*]}, which could not be installed from this account: install it and try again." >&2
+    echo "cannot install ${packages[*]}, which the load test requires: install it and try again." >&2
     exit 1
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that PostgreSQL's programs are here: installs them where this account may, or says in one line what to install.
+# Installs PostgreSQL's programs if they are missing and this account may, and prints what to install otherwise.
 set -euo pipefail
 
 found() {
@@ -38,6 +38,6 @@ else
 fi
 
 if ! install >/dev/null 2>&1 || ! found; then
-    echo "PostgreSQL 14 or later is needed and could not be installed from this account: install it ($package) and try again." >&2
+    echo "cannot install PostgreSQL 14 or later, which is required: install it ($package) and try again." >&2
     exit 1
 fi

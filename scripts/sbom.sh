@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Prints what the program is made of, as CycloneDX 1.5 in JSON: every crate, with its licence and checksum, from Cargo.lock and
-# `cargo metadata`. Equal locks give equal bytes. Crates that only help to build it have the scope "excluded".
-# usage: sbom.sh [target, such as x86_64-unknown-linux-musl; this machine's without one]
+# Prints the program's SBOM as CycloneDX 1.5 in JSON: every crate, with its licence and checksum, from Cargo.lock and `cargo metadata`.
+# Equal lock files produce equal bytes. Crates that are only needed for the build have the scope "excluded".
+# usage: sbom.sh [target, such as x86_64-unknown-linux-musl; default: this machine's]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-$(rustc -vV | sed -n 's/^host: //p')}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cargo metadata --format-version 1 --locked --filter-platform "$target" >"$work/metadata"
-# What is built. The metadata knows more: crates that a feature would take in that nobody asked for.
+# The crates that are built. The metadata also lists crates of features that are off.
 cargo tree --locked --target "$target" --edges normal,build --prefix none --no-dedupe --format '{p}' >"$work/tree"
 
 python3 - "$work" "$target" <<'PYTHON'
@@ -23,7 +23,7 @@ with open("Cargo.lock", "rb") as file:
 packages = {package["id"]: package for package in metadata["packages"]}
 nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
 root = metadata["resolve"]["root"]
-# Whose files a build script puts into the program.
+# Crates whose files a build script embeds in the program.
 EMBEDDED = {"utoipa-swagger-ui-vendored"}
 
 
@@ -40,7 +40,7 @@ def is_built(package):
 
 
 def needed(package, kinds):
-    """The crates that one needs in one of these ways; null is the plain one."""
+    """Returns the dependencies of a crate of these kinds; None is the normal kind."""
     wanted = (dep["pkg"] for dep in nodes[package]["deps"] if kinds & {kind["kind"] for kind in dep["dep_kinds"]})
     return sorted({other for other in wanted if is_built(packages[other])})
 
@@ -73,7 +73,7 @@ def component(identity):
     if checksum := checksums[package["name"], package["version"]]:
         answer["hashes"] = [{"alg": "SHA-256", "content": checksum}]
     if package["license"]:
-        # Cargo once took a slash for OR.
+        # Cargo once accepted a slash for OR.
         answer["licenses"] = [{"expression": package["license"].replace("/", " OR ").replace("  ", " ")}]
     if package["repository"]:
         answer["externalReferences"] = [{"type": "vcs", "url": package["repository"]}]
@@ -102,7 +102,7 @@ bom = {
         key=lambda each: each["ref"],
     ),
 }
-# A number of its own, which is the same for the same content.
+# A serial number derived from the content.
 bom["serialNumber"] = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(bom, sort_keys=True))}"
 json.dump(bom, sys.stdout, indent=1)
 print()

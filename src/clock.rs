@@ -1,46 +1,46 @@
-//! The time, as an argument: everything that needs it takes a [`Clock`], and only this file reads the machine's.
+//! Clocks. Code that needs the time takes a [`Clock`]; only this file reads the clock of the machine.
 
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Tells the time.
+/// A source of the present time.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the present time.
     fn now(&self) -> Timestamp;
 }
 
-/// A clock that many share.
+/// A shared clock.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The machine's clock.
+/// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only place that reads the clock of the machine")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
 }
 
-/// A clock that stands until it is moved, for tests and for answers about other times.
+/// A clock that only changes when it is set, for tests and for answers about other times.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// A clock that stands at this time.
+    /// Builds a clock that shows `time`.
     #[must_use]
-    pub fn at(time: Timestamp) -> Self {
+    pub fn new(time: Timestamp) -> Self {
         Self(Mutex::new(time))
     }
 
-    /// Moves it forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: SignedDuration) {
         let mut time = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *time = time.saturating_add(by).unwrap_or(*time);
     }
 
-    /// Sets it.
+    /// Sets the clock.
     pub fn set(&self, time: Timestamp) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }

@@ -1,6 +1,6 @@
-//! Lockkeeper: tells machines which operating system to boot next.
+//! Lockkeeper: a service that answers which operating system a machine boots next.
 //!
-//! The map of the house; `docs/ARCHITECTURE.md` says what lives where and who may import whom.
+//! `docs/ARCHITECTURE.md` describes the modules and which module may import which.
 
 pub mod api;
 pub mod auth;
@@ -9,11 +9,16 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod escape;
 pub mod exchange;
+pub mod files;
 pub mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod manage;
 pub mod operate;
+pub mod outbound;
 pub mod protocol;
 pub mod server;
 pub mod store;

@@ -1,4 +1,4 @@
-"""Reads docker/Dockerfile: its stages, and the instructions of each."""
+"""Parses docker/Dockerfile into stages and their instructions."""
 
 import json
 import pathlib
@@ -20,7 +20,7 @@ class Stage:
         return {name: value for name, value in pairs}
 
     def copies(self):
-        """(flags, sources, target) of each COPY."""
+        """Yields (flags, sources, target) of each COPY."""
         for rest in self.all("COPY"):
             words = rest.split()
             flags = dict(word[2:].split("=", 1) for word in words if word.startswith("--"))
@@ -29,7 +29,7 @@ class Stage:
 
 
 def read(path="docker/Dockerfile"):
-    """The ARGs before the first stage, and the stages."""
+    """Returns the ARGs before the first stage, and the stages."""
     text = pathlib.Path(path).read_text()
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     arguments, stages = {}, []
@@ -49,7 +49,7 @@ def read(path="docker/Dockerfile"):
 
 
 def exec_form(text):
-    """The words of ["a", "b"]; nothing for the shell's form."""
+    """Returns the words of ["a", "b"]; None for the shell form."""
     try:
         words = json.loads(text)
     except ValueError:

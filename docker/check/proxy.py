@@ -1,4 +1,4 @@
-"""Starts the proxy before two replicas that this plays, and counts what each of them gets.
+"""Starts the proxy in front of two simulated replicas, and counts the requests of each.
 usage: proxy.py CADDY"""
 
 import http.client
@@ -20,7 +20,7 @@ def free_port():
 
 
 class Replica:
-    """Counts its requests; breaks the connection on each, if told so."""
+    """A simulated replica that counts requests, and can break every connection."""
 
     def __init__(self, address):
         self.seen, self.breaks, self.ready = [], False, True
@@ -66,7 +66,7 @@ def until(holds, what):
         time.sleep(0.1)
 
 
-# The file as it is, but for addresses: one port for all that a replica listens to, and free ones for the proxy.
+# The Caddyfile with other addresses: one port per replica, and free ports for the proxy.
 port_of_replicas, agents, managers = free_port(), free_port(), free_port()
 text = pathlib.Path("docker/Caddyfile").read_text()
 text = re.sub(r"^:8080 ", f"http://127.0.0.1:{agents} ", text, flags=re.M)
@@ -93,12 +93,12 @@ with tempfile.TemporaryDirectory() as folder:
         until(is_up, "it answers")
         until(lambda: ask("GET", agents) and one.seen and other.seen, "both replicas get something")
 
-        # A GET goes to the other replica when one breaks; nothing that writes does.
+        # If a replica breaks the connection, a GET goes to the other replica, and a write does not.
         one.breaks = True
         for method in ("GET", "PUT", "POST", "DELETE"):
             answers = set()
             for _ in range(40):
-                # As long as a replica is believed to be away, nothing is sent there.
+                # The proxy sends nothing to a replica that it considers down.
                 one.seen.clear(), other.seen.clear()
                 answers.add(ask(method, managers))
                 if one.seen:
@@ -112,10 +112,10 @@ with tempfile.TemporaryDirectory() as folder:
             if answers - {200, 502} or (method == "GET" and 502 in answers):
                 sys.exit(f"proxy: {method} was answered {answers}")
 
-        # Whoever says that it is not ready gets nothing more.
+        # A replica that is not ready gets no more requests.
         one.breaks = False
         one.seen.clear()
-        until(lambda: ask("GET", agents) == 200 and one.seen, "the replica that is mended gets something")
+        until(lambda: ask("GET", agents) == 200 and one.seen, "the recovered replica gets requests again")
         one.ready = False
 
         def only_the_other():
@@ -126,4 +126,4 @@ with tempfile.TemporaryDirectory() as folder:
     finally:
         caddy.terminate()
         caddy.wait()
-print("proxy: a GET that failed goes to the other replica, a write never; who is not ready gets nothing")
+print("proxy: a failed GET goes to the other replica, a write never; a replica that is not ready gets no requests")

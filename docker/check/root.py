@@ -1,5 +1,5 @@
-"""Makes the root of the image from its final stage and a binary, and runs it there: as 65532, with a root that cannot be written
-to, with the image's environment and no database. To be started with mounts and a network of its own (unshare).
+"""Creates the image's root file system from its final stage and a binary, and runs the binary there: as 65532, with a read-only root,
+the image's environment and no database. Must run in its own mount and network namespaces (unshare).
 usage: root.py SBOM BINARY [--with-libraries]"""
 
 import contextlib
@@ -21,36 +21,36 @@ import urllib.request
 
 from dockerfile import exec_form, read
 
-MOST = 40 * 1024 * 1024
+MAX_BYTES = 40 * 1024 * 1024
 sbom, binary = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 final = read()[1][-1]
 
 
 def is_static(path):
-    """An ELF file in which no interpreter (3: PT_INTERP) is asked for."""
+    """Returns true for an ELF file without an interpreter (3: PT_INTERP)."""
     content = path.read_bytes()
     if content[:5] != b"\x7fELF\x02":
-        sys.exit(f"{path} is no 64-bit ELF file")
+        sys.exit(f"{path} is not a 64-bit ELF file")
     (at,) = struct.unpack_from("<Q", content, 32)
     size, count = struct.unpack_from("<HH", content, 54)
     return all(struct.unpack_from("<I", content, at + size * number)[0] != 3 for number in range(count))
 
 
 def fill(root):
-    """What the final stage copies; what an earlier stage made is taken from where it is here."""
-    made = {"/out/lockkeeper": binary, "/out/sbom.cdx.json": sbom, "/out/data": None}
+    """Copies the files of the final stage; local files replace those of an earlier stage."""
+    built = {"/out/lockkeeper": binary, "/out/sbom.cdx.json": sbom, "/out/data": None}
     for flags, sources, target in final.copies():
         for source in sources:
-            place = root / target.lstrip("/")
-            origin = made.get(source, pathlib.Path(source)) if "from" in flags else pathlib.Path(source)
+            path = root / target.lstrip("/")
+            origin = built.get(source, pathlib.Path(source)) if "from" in flags else pathlib.Path(source)
             if origin is None:
-                place.mkdir(parents=True)
+                path.mkdir(parents=True)
             else:
-                place = place / origin.name if target.endswith("/") else place
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(origin, place)
+                path = path / origin.name if target.endswith("/") else path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(origin, path)
             if owner := flags.get("chown"):
-                os.chown(place, *map(int, owner.split(":")))
+                os.chown(path, *map(int, owner.split(":")))
 
 
 def bring_up_loopback():
@@ -76,8 +76,8 @@ with tempfile.TemporaryDirectory() as folder:
     fill(root)
     size = sum(each.stat().st_size for each in root.rglob("*") if each.is_file())
     is_trial = "--with-libraries" in sys.argv
-    if size > MOST and not is_trial:
-        sys.exit(f"the image would have {size / 2**20:.1f} MiB, more than {MOST >> 20}")
+    if size > MAX_BYTES and not is_trial:
+        sys.exit(f"the image would have {size / 2**20:.1f} MiB, more than {MAX_BYTES >> 20}")
     print(f"root: {size / 2**20:.1f} MiB, of which the program {binary.stat().st_size / 2**20:.1f}")
     if is_static(binary):
         print("root: the program is static")
@@ -88,13 +88,13 @@ with tempfile.TemporaryDirectory() as folder:
         for library in re.findall(r"(/\S+) \(0x", wanted):
             (root / library.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(library, root / library.lstrip("/"))
-        print("root: NOT the image's: the program is not static, its libraries were put beside it for a trial")
+        print("root: NOT the image's root: the program is not static, and its libraries were added for a trial")
 
     volume = root / "var/lib/lockkeeper"
-    # The folder goes only without its mounts.
+    # The folder can be removed only after its mounts.
     mounts = contextlib.ExitStack()
     mounts.callback(subprocess.run, ["umount", "--recursive", str(root)], check=True)
-    # As an engine does it with a read-only root, a volume, and the devices that every container has (OCI runtime specification).
+    # Like a container engine: a read-only root, a volume, and the devices of every container (OCI runtime specification).
     owner, devices = volume.stat(), root / "dev"
     devices.mkdir()
     for words in (
@@ -118,32 +118,32 @@ with tempfile.TemporaryDirectory() as folder:
             environment = {**final.env(), "DATABASE_URL": "postgres://lockkeeper@127.0.0.1:1/lockkeeper", "PATH": os.environ["PATH"]}
             return subprocess.Popen(in_root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **rest)
 
-        said = inside([*program, "--version"]).communicate(timeout=20)[0].strip()
+        printed = inside([*program, "--version"]).communicate(timeout=20)[0].strip()
         version = tomllib.loads(pathlib.Path("Cargo.toml").read_text())["package"]["version"]
-        if said != f"lockkeeper {version}":
-            sys.exit(f"--version says {said!r}, not lockkeeper {version}")
-        print(f"root: {said}, as {user}")
+        if printed != f"lockkeeper {version}":
+            sys.exit(f"--version prints {printed!r}, expected lockkeeper {version}")
+        print(f"root: {printed}, as {user}")
 
         service = inside([*program, *exec_form(final.all("CMD")[0])])
         deadline = time.monotonic() + 30
         while status("http://127.0.0.1:8082/healthz/live") != 200:
             if service.poll() is not None or time.monotonic() > deadline:
                 service.kill()
-                sys.exit(f"the service does not live:\n{service.communicate()[0]}")
+                sys.exit(f"the service did not start:\n{service.communicate()[0]}")
             time.sleep(0.1)
-        lives = inside(health)
-        said = lives.communicate(timeout=20)[0]
-        if lives.returncode != 0:
-            sys.exit(f"it lives, and {health} ended with {lives.returncode}: {said}")
-        asked = inside([*program, "health"])
-        answer = asked.communicate(timeout=20)[0]
+        liveness = inside(health)
+        printed = liveness.communicate(timeout=20)[0]
+        if liveness.returncode != 0:
+            sys.exit(f"the service is live, but {health} ended with {liveness.returncode}: {printed}")
+        readiness = inside([*program, "health"])
+        printed = readiness.communicate(timeout=20)[0]
         ready = status("http://127.0.0.1:8082/healthz/ready")
         service.terminate()
         log = service.communicate(timeout=60)[0]
-        if ready == 200 or asked.returncode != 1:
-            sys.exit(f"without a database, readiness is {ready}, and `health` ended with {asked.returncode}: {answer}\n{log}")
+        if ready == 200 or readiness.returncode != 1:
+            sys.exit(f"without a database, readiness is {ready}, and `health` ended with {readiness.returncode}: {printed}\n{log}")
         if service.returncode != 0:
             sys.exit(f"after SIGTERM the service ended with {service.returncode}:\n{log}")
         if re.search(r"panicked|Read-only|Permission denied", log):
-            sys.exit(f"the service wanted more than it may:\n{log}")
-        print("root: serves with a read-only root, is live, not ready without a database, and stops when told")
+            sys.exit(f"the service lacked a permission:\n{log}")
+        print("root: the service runs with a read-only root, is live, is not ready without a database, and stops on SIGTERM")

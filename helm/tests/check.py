@@ -1,4 +1,4 @@
-"""Renders the chart's sets of values, and holds what comes out against golden files, schemas and rules."""
+"""Renders the chart with several sets of values, and checks the output against golden files, schemas and rules."""
 
 import os
 import re
@@ -10,32 +10,32 @@ from helm_python.chart import Chart, lint
 from helm_python.errors import HelmError
 
 import documents
+import invalid_values
 import objects
-import refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/lockkeeper"
 GOLDEN = ROOT / "helm/golden"
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
-# The oldest and the newest Kubernetes that the chart is held against; Chart.yaml names the first.
+# The oldest and the newest Kubernetes that the chart is checked against; Chart.yaml names the first.
 KUBERNETES = ("1.27.0", "1.37.0")
-# Where the golden objects are.
+# The release that the golden files are rendered for.
 RELEASE = {"name": "lockkeeper", "namespace": "updates"}
 
 
 class Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice, as Kubernetes does."""
+    """Rejects duplicate keys, as Kubernetes does."""
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = {str(key) for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"twice: {', '.join(sorted(twice))}", node.start_mark)
+        duplicates = {str(key) for key in keys if keys.count(key) > 1}
+        if duplicates:
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate keys: {', '.join(sorted(duplicates))}", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 class Rendered:
-    """What one set of values makes."""
+    """The output for one set of values."""
 
     def __init__(self, chart, values, **release):
         texts = chart.render(values=values, **RELEASE | release)
@@ -44,16 +44,16 @@ class Rendered:
         self.objects = []
         for path, text in sorted(texts.items()):
             for document in re.split(r"^---$", text, flags=re.MULTILINE) if path.endswith(".yaml") else []:
-                if made := yaml.load(document, Loader):
+                if item := yaml.load(document, Loader):
                     lines = [line.rstrip() for line in document.strip().splitlines()]
                     self.text += "\n".join(["---", f"# {path.partition('/')[2]}", *lines, ""])
-                    self.objects.append(made)
+                    self.objects.append(item)
 
     def problems(self):
-        """What is wrong with it, by itself."""
-        for said in ("<no value>", "%!"):
-            if said in self.text + self.notes:
-                yield f"has {said}"
+        """Returns the problems of the output."""
+        for text in ("<no value>", "%!"):
+            if text in self.text + self.notes:
+                yield f"contains {text}"
         yield from objects.problems(self.objects, KUBERNETES)
 
 
@@ -70,57 +70,57 @@ def golden(name, text):
 
 
 def upgrade(chart, values):
-    """Migrations come before the pods that need them, in an install and in an upgrade."""
+    """Checks that migrations run before the pods that need them, in an install and in an upgrade."""
     hooks = {}
     for phase in ("install", "upgrade"):
         rendered = Rendered(chart, values, is_install=phase == "install", is_upgrade=phase == "upgrade")
         jobs = [item for item in rendered.objects if item["kind"] == "Job"]
         if len(jobs) != 1:
-            yield f"has {len(jobs)} migrating Jobs in an {phase}, not one"
+            yield f"has {len(jobs)} migration Jobs in an {phase}, expected one"
             return
         hooks[phase] = jobs[0]["metadata"].get("annotations", {}).get("helm.sh/hook")
         yield from (f"in an {phase}: {problem}" for problem in rendered.problems())
     cluster = values.get("cnpg", {}).get("enabled", False)
     wanted = (None, "pre-upgrade") if cluster else ("pre-install,pre-upgrade",) * 2
     if tuple(hooks.values()) != wanted:
-        yield f"migrates at {hooks}, not at {wanted}"
+        yield f"migrates at {hooks}, expected {wanted}"
 
 
 def main():
     problems = []
 
-    def note(where, found):
+    def report(where, found):
         problems.extend(f"{where}: {problem}" for problem in found)
 
     sets = {file.stem: yaml.load(file.read_text(), Loader) for file in sorted((CHART / "ci").glob("*.yaml"))}
     count = 0
     with Chart.load(CHART) as chart:
-        note("documents", documents.problems(ROOT, CHART, KUBERNETES[0], UPDATE))
+        report("documents", documents.problems(ROOT, CHART, KUBERNETES[0], UPDATE))
         options = documents.options(ROOT)
         for name, values in sets.items():
             for kubernetes in KUBERNETES:
-                report = lint(CHART, values, strict=True, kube_version=f"v{kubernetes}")
+                lint_report = lint(CHART, values, strict=True, kube_version=f"v{kubernetes}")
                 # 1 is a recommendation: an icon.
-                note(f"{name}, lint", (found["error"] for found in report["messages"] if found["severity"] != 1))
-                note(f"{name}, lint", report["errors"])
+                report(f"{name}, lint", (found["error"] for found in lint_report["messages"] if found["severity"] != 1))
+                report(f"{name}, lint", lint_report["errors"])
             try:
                 rendered = Rendered(chart, values)
-                note(name, rendered.problems())
-                note(name, objects.unknown_options(rendered.objects, options))
-                note(name, golden(name, rendered.text))
-                note(name, upgrade(chart, values))
+                report(name, rendered.problems())
+                report(name, objects.unknown_options(rendered.objects, options))
+                report(name, golden(name, rendered.text))
+                report(name, upgrade(chart, values))
                 count += len(rendered.objects)
             except (HelmError, yaml.YAMLError) as error:
-                note(name, [str(error)])
-        note("golden", (f"{file.name} is of no set" for file in GOLDEN.glob("*.yaml") if file.stem not in sets))
-        refused, found = refusals.problems(chart, sets["external"])
-        note("wrong values", found)
+                report(name, [str(error)])
+        report("golden", (f"{file.name} belongs to no set of values" for file in GOLDEN.glob("*.yaml") if file.stem not in sets))
+        rejected, found = invalid_values.problems(chart, sets["external"])
+        report("invalid values", found)
 
     if problems:
         print("\n".join(problems), file=sys.stderr)
         print(f"chart: {len(problems)} problems", file=sys.stderr)
         return 1
-    print(f"chart: {len(sets)} value sets, {count} objects, {refused} wrong values refused, all well")
+    print(f"chart: {len(sets)} value sets, {count} objects, {rejected} invalid values rejected, no problems")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What is asked of objects: Kubernetes' schemas, the restricted Pod Security Standard, and that names lead to what they name."""
+"""Checks rendered objects: Kubernetes' schemas, the restricted Pod Security Standard, and references between objects."""
 
 import re
 from pathlib import Path
@@ -16,29 +16,31 @@ LABELS = {
     "app.kubernetes.io/managed-by",
     "helm.sh/chart",
 }
-# What pods are found by: nothing that an upgrade changes.
+# The labels of selectors, which upgrades must not change.
 SELECTOR = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
-# The restricted Pod Security Standard's kinds of volumes.
+# The port for health checks and metrics.
+STATUS = 8082
+# The kinds of volumes that the restricted Pod Security Standard allows.
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
 
-def told(item):
+def label(item):
     return f"{item['kind']} {item['metadata']['name']}"
 
 
 def problems(items, kubernetes):
-    """All of them."""
-    names = [told(item) for item in items]
-    yield from (f"{name} is there twice" for name in sorted(set(names)) if names.count(name) > 1)
+    """Yields all problems."""
+    names = [label(item) for item in items]
+    yield from (f"{name} is duplicated" for name in sorted(set(names)) if names.count(name) > 1)
     for item in items:
         for problem in (*against_schema(item, kubernetes), *metadata(item), *pod_problems(item)):
-            yield f"{told(item)}: {problem}"
-    for check in (sides, services, followers, ways, policies):
+            yield f"{label(item)}: {problem}"
+    for check in (components, services, scaling, routes, policies):
         yield from check(items)
 
 
 def against_schema(item, kubernetes):
-    """Typed, and with no field that Kubernetes does not know."""
+    """Checks types and unknown fields."""
     crd = CRDS.get(f"{item['apiVersion']}/{item['kind']}")
     if crd:
         schema = {
@@ -66,11 +68,11 @@ def metadata(item):
         yield f"has no labels {', '.join(sorted(missing))}"
     if not about.get("namespace"):
         yield "has no namespace"
-    for label, value in about.get("labels", {}).items():
+    for name, value in about.get("labels", {}).items():
         if not re.fullmatch(r"(|[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)", value):
-            yield f"label {label} cannot be {value!r}"
+            yield f"label {name} has the invalid value {value!r}"
     if item["kind"] == "Service" and len(about["name"]) > 63:
-        yield "has too long a name"
+        yield "has a name that is too long"
 
 
 def template(item):
@@ -78,26 +80,26 @@ def template(item):
 
 
 def pod_problems(item):
-    """The restricted standard, and what we want beyond it."""
+    """Checks the restricted standard, and additional rules."""
     if template(item) is None:
         return
     pod = template(item)["spec"]
     own = pod.get("securityContext", {})
     if any(pod.get(key) for key in ("hostNetwork", "hostPID", "hostIPC", "hostUsers")):
-        yield "shares something with its node"
+        yield "shares a namespace with its node"
     if own.get("runAsNonRoot") is not True or own.get("runAsUser") == 0:
         yield "may run as root"
     if own.get("seccompProfile", {}).get("type") != "RuntimeDefault":
         yield "has no seccomp profile"
     if own.keys() & {"sysctls", "seLinuxOptions", "windowsOptions", "appArmorProfile", "supplementalGroups"}:
-        yield "asks for more than the standard gives"
+        yield "has security settings that the standard forbids"
     if pod.get("automountServiceAccountToken") is not False:
-        yield "gets a token of its service account"
+        yield "mounts a service account token"
     if pod.get("enableServiceLinks") is not False:
-        yield "gets variables named after Services, which the program would refuse"
+        yield "gets variables for Services, which the program would reject"
     for volume in pod.get("volumes", []):
         if not volume.keys() - {"name"} <= VOLUMES:
-            yield f"volume {volume['name']} is of a kind that is not allowed"
+            yield f"volume {volume['name']} has a kind that is not allowed"
     volumes = {volume["name"] for volume in pod.get("volumes", [])}
     for container in pod["containers"] + pod.get("initContainers", []):
         yield from container_problems(container, volumes)
@@ -110,19 +112,19 @@ def container_problems(container, volumes):
     if own.get("capabilities") != {"drop": ["ALL"]}:
         yield "keeps capabilities"
     if own.get("readOnlyRootFilesystem") is not True:
-        yield "may write to its root"
+        yield "may write to its root file system"
     if own.get("runAsNonRoot") is False or own.get("runAsUser") == 0 or own.get("procMount", "Default") != "Default":
-        yield "takes back what the pod says"
+        yield "overrides the pod's security settings"
     if any(port.get("hostPort") for port in container.get("ports", [])):
-        yield "takes a port of its node"
+        yield "uses a port of its node"
     if "memory" not in container.get("resources", {}).get("limits", {}):
-        yield "may take all of its node's memory"
+        yield "has no memory limit"
     mounted = [mount["name"] for mount in container.get("volumeMounts", [])]
     if set(mounted) != volumes or len(mounted) != len(volumes):
         yield f"mounts {sorted(mounted)} of the volumes {sorted(volumes)}"
     names = [variable["name"] for variable in container.get("env", [])]
     if len(names) != len(set(names)):
-        yield "has a variable twice"
+        yield "has a duplicate variable"
 
 
 def variables(item):
@@ -131,44 +133,44 @@ def variables(item):
 
 
 def unknown_options(items, options):
-    """Variables that are no option of the program, which refuses to start with them."""
+    """Yields variables that are not options of the program, which would refuse to start."""
     for item in items:
         for name in variables(item) if template(item) else ():
             option = name.removeprefix("LOCKKEEPER_").lower().replace("__", ".")
             if name.startswith("LOCKKEEPER_") and name != "LOCKKEEPER_CONFIG" and option not in options:
-                yield f"{told(item)}: {name} is no option of lockkeeper.example.toml"
+                yield f"{label(item)}: {name} is not an option of lockkeeper.example.toml"
 
 
 def deployments(items):
     return [item for item in items if item["kind"] == "Deployment"]
 
 
-def sides(items):
-    """Agents have no routes that write, managers none for agents; nobody migrates at start; probes do not ask the public port."""
+def components(items):
+    """Checks that each component serves only its clients, does not migrate at start, and has probes on the status port."""
     if not deployments(items):
         yield "there is no Deployment"
     for item in deployments(items):
         own = item["metadata"]["labels"]["app.kubernetes.io/component"]
         other = {"agents": "managers", "managers": "agents"}[own]
-        said = variables(item)
+        settings = variables(item)
         container = template(item)["spec"]["containers"][0]
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-        if said.get(f"LOCKKEEPER_LISTENERS__{other.upper()}") != "off":
-            yield f"{told(item)}: {other} are not off"
-        for side, port in ((own, ports.get("https") or ports.get("http")), ("status", ports.get("status"))):
-            if not said.get(f"LOCKKEEPER_LISTENERS__{side.upper()}", "").endswith(f":{port}"):
-                yield f"{told(item)}: listens elsewhere than at its port for {side}"
-        if said.get("LOCKKEEPER_DATABASE__MIGRATE") != "false":
-            yield f"{told(item)}: migrates at start"
-        if own == "agents" and "LOCKKEEPER_AUTH__SIGNING_KEY_FILE" in said:
-            yield f"{told(item)}: has the key that tokens are signed with"
+        if settings.get(f"LOCKKEEPER_LISTENERS__{other.upper()}") != "off":
+            yield f"{label(item)}: {other} are not off"
+        for listener, port in ((own, ports.get("https") or ports.get("http")), ("status", ports.get("status"))):
+            if not settings.get(f"LOCKKEEPER_LISTENERS__{listener.upper()}", "").endswith(f":{port}"):
+                yield f"{label(item)}: does not listen on its container port for {listener}"
+        if settings.get("LOCKKEEPER_DATABASE__MIGRATE") != "false":
+            yield f"{label(item)}: migrates at start"
+        if own == "agents" and "LOCKKEEPER_AUTH__SIGNING_KEY_FILE" in settings:
+            yield f"{label(item)}: has the signing key"
         for probe, path in (("startup", "live"), ("liveness", "live"), ("readiness", "ready")):
             if container.get(f"{probe}Probe", {}).get("httpGet") != {"path": f"/healthz/{path}", "port": "status"}:
-                yield f"{told(item)}: the {probe} probe does not ask /healthz/{path} at the status port"
-        stop = [said.get(f"LOCKKEEPER_{name}", "").removesuffix("s") for name in ("DRAIN_DELAY", "SHUTDOWN_GRACE")]
-        left = template(item)["spec"].get("terminationGracePeriodSeconds", 30)
-        if not all(seconds.isdigit() for seconds in stop) or left <= sum(map(int, stop)):
-            yield f"{told(item)}: is killed before it has stopped"
+                yield f"{label(item)}: the {probe} probe must request /healthz/{path} on the status port"
+        stop = [settings.get(f"LOCKKEEPER_{name}", "").removesuffix("s") for name in ("DRAIN_DELAY", "SHUTDOWN_GRACE")]
+        grace_period = template(item)["spec"].get("terminationGracePeriodSeconds", 30)
+        if not all(seconds.isdigit() for seconds in stop) or grace_period <= sum(map(int, stop)):
+            yield f"{label(item)}: may be killed before it has stopped"
 
 
 def selected(items, labels):
@@ -176,41 +178,41 @@ def selected(items, labels):
 
 
 def services(items):
-    """Each leads to the pods of one Deployment, at a port that they have."""
+    """Checks that each Service selects the pods of one Deployment, and an existing port."""
     for item in items:
         if item["kind"] != "Service":
             continue
         found = selected(items, item["spec"]["selector"])
         if item["spec"]["selector"].keys() != SELECTOR:
-            yield f"{told(item)}: finds pods by {sorted(item['spec']['selector'])}"
+            yield f"{label(item)}: selects pods by {sorted(item['spec']['selector'])}"
         if len(found) != 1 or found[0]["kind"] != "Deployment":
-            yield f"{told(item)}: leads to {[told(other) for other in found]}"
+            yield f"{label(item)}: selects {[label(other) for other in found]}"
             continue
         ports = {port["name"] for port in template(found[0])["spec"]["containers"][0]["ports"]}
         targets = {port["targetPort"] for port in item["spec"]["ports"]}
-        yield from (f"{told(item)}: leads to the port {port}, which is not there" for port in sorted(targets - ports))
+        yield from (f"{label(item)}: targets the port {port}, which does not exist" for port in sorted(targets - ports))
         if "status" in targets and item["spec"].get("clusterIP") != "None":
-            yield f"{told(item)}: shows metrics to whoever is outside"
+            yield f"{label(item)}: exposes metrics outside the cluster"
 
 
-def followers(items):
-    """Budgets and scalers are of a Deployment; replicas are set by one of the two."""
+def scaling(items):
+    """Checks that budgets and autoscalers refer to a Deployment, and that replicas are set in one place."""
     scaled = {item["spec"]["scaleTargetRef"]["name"] for item in items if item["kind"] == "HorizontalPodAutoscaler"}
-    there = {item["metadata"]["name"] for item in deployments(items)}
-    yield from (f"{name} is scaled, and is not there" for name in sorted(scaled - there))
+    existing = {item["metadata"]["name"] for item in deployments(items)}
+    yield from (f"{name} is scaled, but does not exist" for name in sorted(scaled - existing))
     for item in deployments(items):
         if ("replicas" in item["spec"]) == (item["metadata"]["name"] in scaled):
-            yield f"{told(item)}: its replicas are set by nobody, or twice"
+            yield f"{label(item)}: its replicas must be set either in the Deployment or by an autoscaler"
         labels = item["spec"]["selector"]["matchLabels"]
         if labels.keys() != SELECTOR or item not in selected(items, labels):
-            yield f"{told(item)}: does not find its own pods by what never changes"
+            yield f"{label(item)}: does not select its own pods by the stable labels"
     for item in items:
         if item["kind"] == "PodDisruptionBudget" and len(selected(items, item["spec"]["selector"]["matchLabels"])) != 1:
-            yield f"{told(item)}: is of no Deployment"
+            yield f"{label(item)}: selects no single Deployment"
 
 
-def ways(items):
-    """Ingresses and routes lead to a Service's port; a ServiceMonitor finds all status Services."""
+def routes(items):
+    """Checks that Ingresses and HTTPRoutes refer to a Service's port, and that a ServiceMonitor selects all status Services."""
     ports = {
         item["metadata"]["name"]: {key for port in item["spec"]["ports"] for key in (port["name"], port["port"])}
         for item in items
@@ -225,16 +227,17 @@ def ways(items):
             targets = [(backend["name"], backend["port"]) for rule in item["spec"]["rules"] for backend in rule["backendRefs"]]
         for name, port in targets:
             if port not in ports.get(name, ()) or port == "status":
-                yield f"{told(item)}: leads to port {port} of {name}, which is not there"
+                yield f"{label(item)}: refers to port {port} of {name}, which does not exist"
         if item["kind"] == "ServiceMonitor":
             wanted = item["spec"]["selector"]["matchLabels"].items()
             found = [other for other in items if other["kind"] == "Service" and wanted <= other["metadata"]["labels"].items()]
             if len(found) != len(deployments(items)) or any(len(other["spec"]["ports"]) != 1 for other in found):
-                yield f"{told(item)}: finds {[told(other) for other in found]}"
+                yield f"{label(item)}: selects {[label(other) for other in found]}"
 
 
 def policies(items):
-    """Where there is one NetworkPolicy, every pod has its own, for both directions, and its ports are those of the pods."""
+    """Checks that, with any NetworkPolicy, every pod has exactly one, for both directions and its own ports. The port for health checks
+    and metrics must be open only to listed peers."""
     found = [item for item in items if item["kind"] == "NetworkPolicy"]
     for pods in items if found else ():
         if not template(pods):
@@ -242,9 +245,12 @@ def policies(items):
         labels = template(pods)["metadata"]["labels"].items()
         own = [item for item in found if item["spec"]["podSelector"]["matchLabels"].items() <= labels]
         if len(own) != 1 or sorted(own[0]["spec"]["policyTypes"]) != ["Egress", "Ingress"]:
-            yield f"{told(pods)}: has {len(own)} network policies for both directions, not one"
+            yield f"{label(pods)}: has {len(own)} network policies, expected one for both directions"
             continue
-        opened = {port["port"] for rule in own[0]["spec"].get("ingress", []) for port in rule["ports"]}
+        rules = own[0]["spec"].get("ingress", [])
+        opened = {port["port"] for rule in rules for port in rule["ports"]}
         wanted = {port["containerPort"] for port in template(pods)["spec"]["containers"][0].get("ports", [])}
-        if opened != wanted:
-            yield f"{told(own[0])}: opens {sorted(opened)}, where pods listen at {sorted(wanted)}"
+        if any(port["port"] == STATUS and not rule.get("from") for rule in rules for port in rule["ports"]):
+            yield f"{label(own[0])}: opens {STATUS} to all peers"
+        if opened | {STATUS} != wanted | {STATUS} or not opened <= wanted:
+            yield f"{label(own[0])}: opens {sorted(opened)}, but pods listen on {sorted(wanted)}"

@@ -1,1 +1,1 @@
-"""What scripts/docs-check.py is made of."""
+"""Modules of scripts/docs-check.py."""

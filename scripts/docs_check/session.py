@@ -1,4 +1,4 @@
-"""Runs the commands of a document, as somebody would who reads it with a shell beside."""
+"""Runs the commands of a document in a shell, as a reader would."""
 
 import contextlib
 import http.client
@@ -15,16 +15,16 @@ from .documents import Failed
 
 HOST, PORT = "127.0.0.1", 8080
 # A command may build the program first.
-MOST_SECONDS_TO_RUN = 600
-MOST_SECONDS_TO_STOP = 60
-LAST_WORDS = 2500
+MAX_SECONDS_TO_RUN = 600
+MAX_SECONDS_TO_STOP = 60
+SHOWN_OUTPUT = 2500
 
 
 class Session:
     """One bash, in which the blocks of a document run in turn."""
 
     def __init__(self, work, tree, environment, port):
-        self.work, self.port, self.log = work, port, None
+        self.work, self.port, self.log, self.printed = work, port, None, None
         self.process = subprocess.Popen(
             ["bash", "-euo", "pipefail"],
             cwd=tree,
@@ -36,22 +36,36 @@ class Session:
         )
         self.trap = work / "failed"
         at_fault = shlex.quote(str(self.trap))
-        self.tell(f"""trap 'printf "%s %s" "$LINENO" "$BASH_COMMAND" >{at_fault}' ERR""")
+        self.send(f"""trap 'printf "%s %s" "$LINENO" "$BASH_COMMAND" >{at_fault}' ERR""")
 
-    def tell(self, command):
+    def send(self, command):
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(f"{command}\n".encode())
 
-    def answer(self, block, output, seconds):
-        """A number that bash prints; none if it ended instead."""
+    def receive(self, block, output, seconds):
+        """Returns a number that bash prints; None if bash ended."""
         if not select.select([self.process.stdout], [], [], seconds)[0]:
             raise self.failure(block, f"not done within {seconds} s", output)
         line = self.process.stdout.readline()
         return int(line) if line else None
 
+    def compare(self, block):
+        """Compares what the block before printed with what the document shows: `...` matches anything, white space does not count."""
+        first, *others = "".join(block.text.split()).split("...")
+        printed = "".join(self.printed.read_text(errors="replace").split())
+        matches, end = printed.startswith(first) and (bool(others) or printed == first), len(first)
+        for index, part in enumerate(others):
+            at = len(printed) - len(part) if index == len(others) - 1 and printed.endswith(part) else printed.find(part, end)
+            matches, end = matches and at >= end, at + len(part)
+        if not (matches and end == len(printed)):
+            raise self.failure(block, "is not what the commands before it printed", self.printed)
+
     def run(self, block):
-        output = self.work / f"output-{block.line}"
-        # Its lines are those of the document, for whoever names them.
+        if block.kind == "output":
+            self.compare(block)
+            return
+        output = self.printed = self.work / f"output-{block.line}"
+        # Line numbers are those of the document, for error messages.
         script = self.work / Path(block.document).name
         script.write_text("\n" * (block.line - 1) + re.sub(rf"(127\.0\.0\.1|localhost):{PORT}\b", self.address, block.text))
         self.trap.unlink(missing_ok=True)
@@ -63,15 +77,15 @@ class Session:
             if is_ready(port):
                 raise Failed(f"{block.place}: another service answers at {HOST}:{port}")
             self.log = output
-            self.tell(f"({source}) {to} & echo $!")
-            self.wait_until_ready(block, self.answer(block, output, MOST_SECONDS_TO_RUN), port)
+            self.send(f"({source}) {to} & echo $!")
+            self.wait_until_ready(block, self.receive(block, output, MAX_SECONDS_TO_RUN), port)
         elif block.kind == "fails":
-            self.tell(f"set +e; (set -e; {source}) {to}; echo $?; set -e")
-            if self.answer(block, output, MOST_SECONDS_TO_RUN) == 0:
-                raise self.failure(block, "has to fail, and does not", output)
+            self.send(f"set +e; (set -e; {source}) {to}; echo $?; set -e")
+            if self.receive(block, output, MAX_SECONDS_TO_RUN) == 0:
+                raise self.failure(block, "must fail, but succeeded", output)
         else:
-            self.tell(f"{source} {to}; echo 0")
-            if self.answer(block, output, MOST_SECONDS_TO_RUN) is None:
+            self.send(f"{source} {to}; echo 0")
+            if self.receive(block, output, MAX_SECONDS_TO_RUN) is None:
                 raise self.failure(block, "failed", output)
 
     @property
@@ -79,10 +93,10 @@ class Session:
         return f"{HOST}:{self.port}"
 
     def wait_until_ready(self, block, pid, port):
-        deadline = time.monotonic() + MOST_SECONDS_TO_RUN
+        deadline = time.monotonic() + MAX_SECONDS_TO_RUN
         while not is_ready(port):
             if time.monotonic() > deadline:
-                raise self.failure(block, f"is not ready within {MOST_SECONDS_TO_RUN} s", self.log)
+                raise self.failure(block, f"is not ready within {MAX_SECONDS_TO_RUN} s", self.log)
             if pid is None or not is_alive(pid):
                 raise self.failure(block, "ended instead of serving", self.log)
             time.sleep(0.1)
@@ -93,13 +107,13 @@ class Session:
             at, _, failed = self.trap.read_text().partition(" ")
             if 0 <= int(at) - line < len(block.text.splitlines()):
                 line, command = int(at), failed
-        text = f"{block.document}:{line}: {what}\n\n{command}\n\n{output.read_text(errors='replace')[-LAST_WORDS:]}"
+        text = f"{block.document}:{line}: {what}\n\n{command}\n\n{output.read_text(errors='replace')[-SHOWN_OUTPUT:]}"
         if self.log and self.log != output:
-            text += f"\nThe service's last words:\n{self.log.read_text(errors='replace')[-LAST_WORDS:]}"
+            text += f"\nThe service's last output:\n{self.log.read_text(errors='replace')[-SHOWN_OUTPUT:]}"
         return Failed(text)
 
     def stop(self):
-        """Ends whatever was started and goes on."""
+        """Ends all processes that were started."""
         for end in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, end)
@@ -108,18 +122,18 @@ class Session:
 
 
 def stop_postgres(folder):
-    """A service that was killed leaves its PostgreSQL behind, which is in no group of ours."""
+    """Stops the PostgreSQL of a service that was killed, which is not in the session's process group."""
     for path in folder.rglob("postmaster.pid"):
         pid = int(path.read_text().split()[0])
         with contextlib.suppress(OSError):
-            # The number may be another's by now; a server works in its folder.
+            # The pid may be reused. The working directory identifies a server.
             if os.readlink(f"/proc/{pid}/cwd") == str(path.parent):
                 os.kill(pid, signal.SIGINT)
                 wait_until(lambda pid=pid: not is_alive(pid))
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + MOST_SECONDS_TO_STOP
+    deadline = time.monotonic() + MAX_SECONDS_TO_STOP
     while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found
@@ -135,7 +149,7 @@ def is_ready(port):
 
 
 def state_and_group(pid):
-    """What the system says of a process: what it does, and its group."""
+    """Returns the state and the group of a process."""
     with contextlib.suppress(OSError):
         state, _, group = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
         return state, int(group)
@@ -148,4 +162,4 @@ def is_alive(pid):
 
 def is_group_alive(group):
     found = (state_and_group(path.name) for path in Path("/proc").glob("[0-9]*"))
-    return any(of == group and state != "Z" for state, of in found)
+    return any(own == group and state != "Z" for state, own in found)

@@ -1,4 +1,4 @@
-"""Writes a small folder that is laid out as Fedora CoreOS's metadata."""
+"""Writes a small folder in the layout of Fedora CoreOS's metadata."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ def write(folder):
         versions = [f"44.{date}.{number}.0" for date in DATES]
         documents = {
             f"prod/streams/{stream}/releases.json": {"releases": [release(version) for version in versions]},
-            f"updates/{stream}.json": {"releases": [opened(version) for version in versions]},
+            f"updates/{stream}.json": {"releases": [completed_rollout(version) for version in versions]},
             f"streams/{stream}.json": {"architectures": {arch: images(versions[-1], arch) for arch in ARCHES}},
         }
         for name, document in documents.items():
@@ -43,8 +43,8 @@ def release(version):
     }
 
 
-def opened(version):
-    """A rollout that is over."""
+def completed_rollout(version):
+    """Returns a completed rollout."""
     return {"version": version, "metadata": {"rollout": {"start_percentage": 1.0}}}
 
 

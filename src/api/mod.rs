@@ -1,20 +1,24 @@
-//! The REST face of what release managers do: extract, ask `manage`, map. Must not live here: a rule.
+//! The REST API for release managers. Handlers extract the request, call `manage` and map the result; rules do not belong here.
 //!
-//! [`v1`] has one file a resource, [`model`] the shapes, [`openapi`] the description of all of it.
+//! [`v1`] has one file per resource, [`model`] the bodies, [`openapi`] the description of all operations.
 
-mod ask;
 mod body;
+mod failures;
+mod load;
 pub mod model;
+mod number;
 pub mod openapi;
 mod page;
 mod paths;
 mod refuse;
+mod request;
 mod respond;
 mod state;
 mod tag;
 pub mod v1;
 
-pub use state::Api;
+pub use load::restricts;
+pub use state::{Api, ApiParts};
 
-/// What the paths of all its operations begin with.
+/// The path prefix of all operations.
 pub const PREFIX: &str = "/api/v1";

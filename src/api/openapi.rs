@@ -1,8 +1,14 @@
-//! The description of all operations, and what serves it. What is the same for many operations is said here once.
+//! The OpenAPI description of all operations, and the routes that serve it. Parts that many operations share are added here.
 
 use super::{state::Api, v1};
 use crate::http::problem::{ProblemBody, ProblemKind};
-use axum::{Json, Router, extract::DefaultBodyLimit, middleware, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, MatchedPath},
+    middleware,
+    routing::get,
+};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::{
     OpenApi,
@@ -15,53 +21,60 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-/// Where the description is.
+/// The path of the description.
 const DESCRIPTION: &str = "/api/v1/openapi.json";
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Lockkeeper",
-        description = "Release managers run their release streams by this API.\n\nEvery write says why (`reason`), can be only \
-looked at (`dry_run=true`), and answers what it changed. What is dangerous is refused; what is odd wants `acknowledge=true`. \
-Every answer about a stream bears the stream's revision as its ETag. A write that could undo what somebody else did \
-wants it back as If-Match; those that only close (pause, hold, abort, withdraw, emergency stop) do not. Times are RFC 3339, \
-shares 0 to 1, durations ISO 8601 in days, hours and minutes. Lists come in pages. Refusals are problem documents (RFC 9457).",
+        description = "The API with which release managers run release streams.\n\n\
+- Every write needs a `reason`, which is recorded in the audit log, and returns a report of what it changed. `dry_run=true` returns the \
+report without changing anything.\n\
+- A write that introduces errors is refused. A write that introduces warnings needs `acknowledge=true`.\n\
+- Every response about a stream carries the stream's revision as the `ETag`. Writes that could undo another change need it as \
+`If-Match`. Creating something, and writes that only restrict (pause, hold, abort, withdraw, emergency stop), do not.\n\
+- Times are RFC 3339, shares and wariness are numbers from 0 to 1, durations are ISO 8601 in days, hours and minutes.\n\
+- Lists are paged: pass `next` of a page as `cursor` of the next request.\n\
+- Errors are problem documents (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
     components(schemas(ProblemBody)),
     tags(
-        (name = "service", description = "What this service is"),
+        (name = "service", description = "Name, version and links of this service"),
         (name = "products", description = "Operating systems with their own streams and versions"),
         (name = "streams", description = "Ordered lists of releases that nodes follow"),
-        (name = "releases", description = "Versions in a stream, and what hangs on them"),
+        (name = "releases", description = "Versions in a stream, with their payloads, aliases and artifacts"),
         (name = "policies", description = "Barriers, dead ends, blocked updates"),
-        (name = "rollouts", description = "The ramps that open releases to a growing share of the nodes"),
+        (name = "rollouts", description = "Ramps that offer a release to a growing share of the nodes"),
         (name = "promotions", description = "Releases copied from one stream into another"),
-        (name = "emergency stop", description = "Everything stands still until it is lifted"),
-        (name = "history", description = "Who did what, when and why, and the way back"),
-        (name = "documents", description = "A stream as one document"),
-        (name = "answers", description = "What a stream means for nodes"),
-        (name = "tokens", description = "Tokens of our own"),
+        (name = "emergency stop", description = "Stops of a stream or product: no updates are offered until the stop is lifted"),
+        (name = "history", description = "Revisions of a stream, reverting to them, and the audit log"),
+        (name = "documents", description = "Streams as one document each"),
+        (name = "answers", description = "What a stream means for nodes: update graph, future updates of a node, lint findings"),
+        (name = "tokens", description = "Tokens of this service, for installations without an identity provider"),
     )
 )]
 struct Base;
 
-/// The routes of `/api/v1`, with their description and the page to read and try them by. Documents may be larger than other
+/// Builds the routes of `/api/v1`, with their description and its documentation page. Stream documents may be larger than other
 /// bodies.
 pub fn routes(api: Api, body_bytes: usize, document_bytes: usize) -> Router {
     let (router, description) = operations(&api).split_for_parts();
-    let description = complete(description);
-    let told = Json(description);
+    // Serialised once: requests for the description need no token and must be cheap.
+    let text = Bytes::from(serde_json::to_vec(&complete(description)).unwrap_or_default());
     let swagger = SwaggerUi::new("/api/v1/docs").config(Config::from(DESCRIPTION));
     router
         .with_state(api)
         .layer(middleware::from_fn(move |request: axum::extract::Request, next: middleware::Next| {
-            let limit = if request.uri().path().ends_with("/document") { document_bytes } else { body_bytes };
+            // By the route, not by the path: releases and artifacts may be named `document`, too.
+            let route = request.extensions().get::<MatchedPath>();
+            let is_document = route.is_some_and(|route| route.as_str() == v1::DOCUMENT);
+            let limit = if is_document { document_bytes } else { body_bytes };
             async move { next.run(with_limit(request, limit)).await }
         }))
         .layer(DefaultBodyLimit::disable())
-        .route(DESCRIPTION, get(async move || told.clone()))
+        .route(DESCRIPTION, get(async move || ([(http::header::CONTENT_TYPE, "application/json")], text.clone())))
         .merge(Router::from(swagger))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
@@ -71,14 +84,14 @@ fn with_limit(request: axum::extract::Request, limit: usize) -> axum::extract::R
     request.map(|body| axum::body::Body::new(http_body_util::Limited::new(body, limit)))
 }
 
-/// The description of every operation.
+/// Returns the description of every operation.
 #[must_use]
 pub fn description() -> utoipa::openapi::OpenApi {
     complete(v1::open_operations().merge(v1::operations()).into_openapi())
 }
 
 fn operations(api: &Api) -> OpenApiRouter<Api> {
-    let identify = middleware::from_fn_with_state(api.clone(), super::ask::identify);
+    let identify = middleware::from_fn_with_state(api.clone(), super::request::identify);
     v1::open_operations().merge(v1::operations().route_layer(identify))
 }
 
@@ -90,7 +103,7 @@ fn complete(operations: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let components = description.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     for (path, item) in &mut description.paths.paths {
-        for (method, operation) in of(item) {
+        for (method, operation) in operations_of(item) {
             finish(method, path, operation);
         }
     }
@@ -106,7 +119,7 @@ enum Method {
     Delete,
 }
 
-fn of(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, post, put, patch, delete, .. } = item;
     let all = [
         (Method::Get, get.as_mut()),
@@ -118,7 +131,7 @@ fn of(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     all.into_iter().filter_map(|(method, operation)| Some((method, operation?)))
 }
 
-/// Says of an operation what is the same for all of its method.
+/// Adds to an operation what all operations of its method share.
 fn finish(method: Method, path: &str, operation: &mut Operation) {
     let is_open = path == super::PREFIX;
     if !is_open {
@@ -127,7 +140,7 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
     let mut problems = vec![ProblemKind::Unavailable];
     if !is_open {
         problems.extend([ProblemKind::BadRequest, ProblemKind::Unauthenticated, ProblemKind::Forbidden]);
-        problems.extend([ProblemKind::NotFound, ProblemKind::Invalid]);
+        problems.extend([ProblemKind::NotFound, ProblemKind::Invalid, ProblemKind::TooManyRequests]);
     }
     if method != Method::Get {
         problems.extend([ProblemKind::Conflict, ProblemKind::Changed, ProblemKind::PreconditionRequired]);
@@ -136,33 +149,38 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
             problems.push(ProblemKind::UnsupportedMediaType);
         }
         let parameters = operation.parameters.get_or_insert_default();
-        parameters.extend(terms());
+        parameters.extend(write_options());
         parameters.push(match method {
-            Method::Post => header("Idempotency-Key", "a name for this request, at most 255 visible ASCII characters, kept for a week: asked again by it, it is answered the same and not done twice"),
-            _ => header("If-None-Match", "`*`: only if it is not there yet"),
+            Method::Post => header(
+                "Idempotency-Key",
+                "A unique key for this request, 1 to 255 visible ASCII characters. For 7 days, a request that is repeated with the same key \
+                 gets the same response and is not carried out again.",
+            ),
+            _ => header("If-None-Match", "`*`: carry out the request only if the stream does not exist yet."),
         });
         parameters.push(header(
             "If-Match",
-            "the ETag of what was looked at: nothing is done if the stream has changed since",
+            "The `ETag` of the state that the request was made from, or `*` for any state. The request is refused with 412 if the stream has \
+             changed since.",
         ));
     } else if !is_open {
-        operation
-            .parameters
-            .get_or_insert_default()
-            .push(header("If-None-Match", "the ETag of what is held already: then 304 without a body"));
-        operation.responses.responses.insert("304".into(), RefOr::T(Response::new("it is as it was")));
+        operation.parameters.get_or_insert_default().push(header(
+            "If-None-Match",
+            "The `ETag` of a state that the client has: if it is the present one, the response is 304.",
+        ));
+        operation.responses.responses.insert("304".into(), RefOr::T(Response::new("Not modified; without a body")));
     }
-    // Nothing is made by a look.
-    let looked = match operation.responses.responses.get("201") {
-        Some(RefOr::T(made)) => {
-            let mut looked = made.clone();
-            looked.description = "with dry_run: it was looked at".into();
-            Some(looked)
+    // A dry run creates nothing.
+    let dry_run = match operation.responses.responses.get("201") {
+        Some(RefOr::T(created)) => {
+            let mut dry_run = created.clone();
+            dry_run.description = "This is a dry run: nothing was created".into();
+            Some(dry_run)
         }
         _ => None,
     };
-    if let Some(looked) = looked {
-        operation.responses.responses.entry("200".into()).or_insert(RefOr::T(looked));
+    if let Some(dry_run) = dry_run {
+        operation.responses.responses.entry("200".into()).or_insert(RefOr::T(dry_run));
     }
     let successes = operation.responses.responses.values_mut();
     for response in successes.filter(|_| !is_open) {
@@ -179,8 +197,10 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
     }
 }
 
-fn terms() -> impl Iterator<Item = RefOr<Parameter>> {
-    <super::ask::Terms as utoipa::IntoParams>::into_params(|| Some(ParameterIn::Query)).into_iter().map(RefOr::T)
+fn write_options() -> impl Iterator<Item = RefOr<Parameter>> {
+    <super::request::WriteOptions as utoipa::IntoParams>::into_params(|| Some(ParameterIn::Query))
+        .into_iter()
+        .map(RefOr::T)
 }
 
 fn header(name: &str, description: &str) -> RefOr<Parameter> {

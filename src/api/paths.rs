@@ -1,12 +1,8 @@
-//! The parts of paths, as the things that they name.
+//! Path parameters.
 
 use super::state::Api;
 use crate::{
-    domain::{
-        product::ProductName,
-        stream::{StreamId, StreamName},
-        version::Version,
-    },
+    domain::ids::{ProductName, StreamId, StreamName, Version},
     http::problem::{Problem, ProblemKind},
 };
 use axum::extract::{FromRequestParts, Path};
@@ -14,10 +10,10 @@ use http::request::Parts;
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
-/// The parts of a path. What cannot be a name is the name of nothing.
-pub(super) struct At<T>(pub(super) T);
+/// The parameters of a path. A path that cannot be decoded is not found.
+pub(super) struct PathParams<T>(pub(super) T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<Api> for At<T> {
+impl<T: DeserializeOwned + Send> FromRequestParts<Api> for PathParams<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
@@ -26,22 +22,22 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Api> for At<T> {
     }
 }
 
-fn named<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|error| ProblemKind::NotFound.because(format!("no {what} is called so: the name {error}")))
+fn parse_name<T: std::str::FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| ProblemKind::NotFound.because(format!("invalid {what} name: {error}")))
 }
 
 /// A product.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct ProductPath {
-    /// The product.
+    /// The name of the product.
     #[param(example = "fedora-coreos")]
     product: String,
 }
 
 impl ProductPath {
     pub(super) fn product(&self) -> Result<ProductName, Problem> {
-        named("product", &self.product)
+        parse_name("product", &self.product)
     }
 }
 
@@ -49,10 +45,10 @@ impl ProductPath {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct StreamPath {
-    /// The product.
+    /// The name of the product.
     #[param(example = "fedora-coreos")]
     product: String,
-    /// The stream.
+    /// The name of the stream.
     #[param(example = "stable")]
     stream: String,
 }
@@ -64,16 +60,16 @@ impl StreamPath {
 }
 
 fn stream_id(product: &str, stream: &str) -> Result<StreamId, Problem> {
-    let stream: StreamName = named("stream", stream)?;
-    Ok(StreamId { product: named("product", product)?, stream })
+    let stream: StreamName = parse_name("stream", stream)?;
+    Ok(StreamId { product: parse_name("product", product)?, stream })
 }
 
-/// Where a stream is.
+/// Returns the path of a stream.
 pub(super) fn path_of(id: &StreamId) -> String {
     format!("/api/v1/products/{}/streams/{}", id.product, id.stream)
 }
 
-/// Where a release is.
+/// Returns the path of a release.
 pub(super) fn path_of_release(id: &StreamId, version: &Version) -> String {
     let version = percent_encoding::utf8_percent_encode(version.as_str(), percent_encoding::NON_ALPHANUMERIC);
     format!("{}/releases/{version}", path_of(id))
@@ -85,21 +81,28 @@ macro_rules! in_release {
         #[derive(Debug, Deserialize, IntoParams)]
         #[into_params(parameter_in = Path)]
         pub(super) struct $name {
-            /// The product.
+            /// The name of the product.
             #[param(example = "fedora-coreos")]
             product: String,
-            /// The stream.
+            /// The name of the stream.
             #[param(example = "stable")]
             stream: String,
-            /// The release's version.
+            /// The version of the release.
             #[param(example = "44.20260722.3.0")]
             version: String,
             $($(#[$field_meta])* pub(super) $field: $type,)*
         }
 
         impl $name {
-            pub(super) fn place(&self) -> Result<(StreamId, Version), Problem> {
-                Ok((stream_id(&self.product, &self.stream)?, named("release", &self.version)?))
+            /// Parses the stream's id.
+            pub(super) fn id(&self) -> Result<StreamId, Problem> {
+                stream_id(&self.product, &self.stream)
+            }
+
+            /// Parses the version. Call this after the permission to read the stream was checked: callers without it learn
+            /// nothing about the name.
+            pub(super) fn version(&self) -> Result<Version, Problem> {
+                parse_name("release", &self.version)
             }
         }
     };
@@ -116,49 +119,64 @@ in_release! {
         /// The architecture, by the kernel's name.
         #[param(example = "x86_64")]
         arch: String,
-        /// The scheme: `checksum`, `oci`.
+        /// The payload scheme: `checksum` or `oci`.
         #[param(example = "oci")]
         scheme: String,
     }
 }
 
 in_release! {
-    /// A file of a release.
+    /// An artifact of a release.
     ArtifactPath {
-        /// The architecture that it is for.
+        /// The architecture of the file, by the kernel's name.
         #[param(example = "x86_64")]
         arch: String,
-        /// What it is.
+        /// The name of the artifact.
         #[param(example = "metal.raw.xz")]
         name: String,
     }
 }
 
 in_release! {
-    /// One of a release's numbered parts.
+    /// A rollout of a release, or a blocked update to it.
     NumberPath {
-        /// Its number, from 1.
-        #[param(example = 1, minimum = 1)]
-        id: usize,
+        /// The number of the rollout or blocked update, from 1.
+        #[param(value_type = usize, example = 1, minimum = 1)]
+        id: String,
     }
+}
+
+impl NumberPath {
+    pub(super) fn number(&self) -> Result<usize, Problem> {
+        parse_number(&self.id)
+    }
+}
+
+/// Parses a number in a path. Other text is not found.
+fn parse_number<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| ProblemKind::NotFound.because(format!("{text:?} is not a number")))
 }
 
 /// A revision of a stream.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct RevisionPath {
-    /// The product.
+    /// The name of the product.
     #[param(example = "fedora-coreos")]
     product: String,
-    /// The stream.
+    /// The name of the stream.
     #[param(example = "stable")]
     stream: String,
-    /// The revision's number, from 1.
-    #[param(example = 41, minimum = 1)]
-    pub(super) revision: i64,
+    /// The number of the revision, from 1.
+    #[param(value_type = i64, example = 41, minimum = 1)]
+    revision: String,
 }
 
 impl RevisionPath {
+    pub(super) fn revision(&self) -> Result<i64, Problem> {
+        parse_number(&self.revision)
+    }
+
     pub(super) fn id(&self) -> Result<StreamId, Problem> {
         stream_id(&self.product, &self.stream)
     }
@@ -168,7 +186,7 @@ impl RevisionPath {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct TokenPath {
-    /// Its id.
+    /// The id of the token.
     #[param(example = "6f1c0f6e-6c1f-4f2e-9b5e-2f4a52a1f6d1")]
     pub(super) id: String,
 }

@@ -1,39 +1,52 @@
-//! Refusals as problem documents.
+//! Maps errors to problem documents.
 
 use crate::{
-    domain::document::Problem as FieldProblem,
+    auth::Identity,
+    domain::document::{MAX_PROBLEMS, Problem as FieldProblem},
     http::problem::{FieldError, Problem, ProblemKind},
-    manage::{ChangeError, EditError, Refusal, kept::StoreError},
+    manage::{ChangeError, EditError, Refusal, records::StoreError},
 };
 
-/// The store failed: the details are for the log.
+/// Maps an error of the database. The log has the details.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn refused(error: StoreError) -> Problem {
-    if !error.is_away() {
-        tracing::error!(error = &error as &dyn std::error::Error, "the store did not take a request");
+    if !error.is_unavailable() {
+        tracing::error!(error = &error as &dyn std::error::Error, "database request failed");
         return ProblemKind::Internal.into();
     }
-    tracing::warn!(error = &error as &dyn std::error::Error, "a request could not reach the database");
-    ProblemKind::Unavailable.because("the database does not answer; nothing is known to have been changed")
+    tracing::warn!(error = &error as &dyn std::error::Error, "database unavailable");
+    ProblemKind::Unavailable.because("the database is unavailable")
 }
 
-/// Why a change was not made.
+/// Builds the problem of a missing role: 403, or 401 for an anonymous caller, who can still send a token.
+pub(super) fn forbidden(caller: &Identity, detail: String) -> Problem {
+    if caller.is_known() {
+        return ProblemKind::Forbidden.because(detail);
+    }
+    ProblemKind::Unauthenticated.because("requires a bearer token")
+}
+
+/// Maps the error of a change.
 pub(super) fn not_changed(error: EditError) -> Problem {
     match error {
+        ChangeError::Store(error) if error.is_unavailable() => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "database unavailable");
+            ProblemKind::Unavailable.because("the database is unavailable: no change was confirmed")
+        }
         ChangeError::Store(error) => refused(error),
-        ChangeError::MovedOn { .. } => ProblemKind::Changed.because(error.to_string()),
-        ChangeError::Closed(closed) => ProblemKind::Conflict.because(closed.to_string()),
-        ChangeError::Broken(problems) => fields(problems),
-        ChangeError::Refused(refusal) => of(refusal),
+        ChangeError::RevisionMismatch { .. } => ProblemKind::Changed.because(error.to_string()),
+        ChangeError::Admission(error) => ProblemKind::Conflict.because(error.to_string()),
+        ChangeError::Invalid(problems) => fields(problems),
+        ChangeError::Refused(refusal) => problem_from(refusal),
     }
 }
 
-fn of(refusal: Refusal) -> Problem {
+fn problem_from(refusal: Refusal) -> Problem {
     let detail = refusal.to_string();
     match refusal {
         Refusal::Denied { .. } => ProblemKind::Forbidden.because(detail),
-        Refusal::NoSuch { .. } => ProblemKind::NotFound.because(detail),
-        Refusal::Exists { .. } | Refusal::Misstep(_) | Refusal::Verb(_) | Refusal::State(_) => {
+        Refusal::NoSuch { .. } | Refusal::NotFound(_) => ProblemKind::NotFound.because(detail),
+        Refusal::Exists { .. } | Refusal::ImmutabilityError(_) | Refusal::Verb(_) | Refusal::State(_) => {
             ProblemKind::Conflict.because(detail)
         }
         Refusal::Invalid(problems) => fields(problems),
@@ -44,13 +57,16 @@ fn of(refusal: Refusal) -> Problem {
     }
 }
 
-/// Fields are wrong.
+/// Builds the problem of invalid fields.
 pub(super) fn fields(problems: Vec<FieldProblem>) -> Problem {
-    let errors = problems.into_iter().map(|problem| FieldError { path: problem.path, message: problem.message });
+    let errors = problems
+        .into_iter()
+        .take(MAX_PROBLEMS)
+        .map(|problem| FieldError { path: problem.path, message: problem.message });
     Problem::from(ProblemKind::Invalid).at(errors)
 }
 
-/// One field is wrong.
+/// Builds the problem of one invalid field.
 pub(super) fn field(path: &str, message: impl std::fmt::Display) -> Problem {
     Problem::from(ProblemKind::Invalid).at([FieldError { path: path.into(), message: message.to_string() }])
 }

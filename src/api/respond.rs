@@ -1,6 +1,6 @@
-//! Answers: with the tag of what they show.
+//! Responses, with their entity tags.
 
-use super::{ask::Read, tag::tag};
+use super::{request::ReadRequest, tag::tag};
 use crate::{
     domain::{hash::ContentHash, stream::Revision},
     http::{
@@ -16,24 +16,24 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-/// What a handler gives.
+/// The result of a handler.
 pub(super) type Answer = Result<Response, Problem>;
 
-impl Read {
-    /// Something of a stream, which is as old as the stream's revision.
+impl ReadRequest {
+    /// Responds with a part of a stream that changes only with the stream's revision.
     pub(super) fn show(&self, revision: Revision, model: &impl Serialize) -> Answer {
         self.tagged(&tag(revision.0), model)
     }
 
-    /// Something of a stream that says how it stands now: as time goes on it is another, of the same revision.
+    /// Responds with a part of a stream that also changes with time. It carries the revision, and is never answered with 304.
     pub(super) fn show_now(revision: Revision, model: &impl Serialize) -> Answer {
         tagged(Json(model).into_response(), &tag(revision.0))
     }
 
-    /// Something of its own, which is what it says.
-    pub(super) fn tell(&self, model: &impl Serialize) -> Answer {
+    /// Responds with a body whose tag is a hash of its content.
+    pub(super) fn with_tag(&self, model: &impl Serialize) -> Answer {
         let content = serde_json::to_vec(model).map_err(|_| ProblemKind::Internal)?;
-        let hash = ContentHash::of(&content).to_string();
+        let hash = ContentHash::from_content(&content).to_string();
         self.tagged(&format!("\"{}\"", hash.get(..32).unwrap_or_default()), model)
     }
 
@@ -49,22 +49,33 @@ fn tagged(mut response: Response, tag: &str) -> Answer {
     Ok(response)
 }
 
-/// A change was made, or looked at.
+/// Responds with the JSON text of a report.
+pub(super) fn json(text: serde_json::Result<String>) -> Answer {
+    let text = text.map_err(|_| ProblemKind::Internal)?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response())
+}
+
+/// Responds to a change, or to its dry run.
 pub(super) fn changed(report: &Report) -> Answer {
-    let mut response = Json(report).into_response();
+    let mut response = json(report.to_json())?;
     let tag = HeaderValue::from_str(&tag(report.revision)).map_err(|_| ProblemKind::Internal)?;
     response.headers_mut().insert(header::ETAG, tag);
     Ok(response)
 }
 
-/// Something was made: it is below this path.
+/// Responds to the creation of something, whose name is the last segment below this path.
 pub(super) fn created(report: &Report, within: &str) -> Answer {
+    let name = report.created.as_deref().unwrap_or_default();
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    created_at(report, &format!("{within}/{name}"))
+}
+
+/// Responds to the creation of something at this path.
+pub(super) fn created_at(report: &Report, path: &str) -> Answer {
     let mut response = changed(report)?;
     if !report.dry_run {
         *response.status_mut() = StatusCode::CREATED;
-        let name = report.created.as_deref().unwrap_or_default();
-        let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-        let location = HeaderValue::from_str(&format!("{within}/{name}")).map_err(|_| ProblemKind::Internal)?;
+        let location = HeaderValue::from_str(path).map_err(|_| ProblemKind::Internal)?;
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)

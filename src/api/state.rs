@@ -1,43 +1,71 @@
-//! What every handler works with.
+//! The shared state of all handlers.
 
-use super::refuse::refused;
-use crate::{
-    auth::{AuthError, Gate, Identity, Role},
-    domain::{
-        epoch::Epoch,
-        stream::{Revision, StreamId},
-    },
-    http::problem::{Problem, ProblemKind},
-    manage::{Manage, Snapshot, kept::StoreError},
+use super::{
+    body::BodyBudget,
+    failures::{AuthFailures, SUMMARY_PERIOD},
+    load::CallerLoad,
+    refuse::forbidden,
+    refuse::refused,
 };
-use http::{HeaderMap, header};
+use crate::{
+    auth::{AuthError, Authenticator, Identity, Role},
+    domain::{epoch::Epoch, ids::StreamId, stream::Revision},
+    http::{
+        client_addr::ClientAddress,
+        problem::{Problem, ProblemKind},
+    },
+    manage::{Manage, StreamAtRevision, records::StoreError},
+};
+use http::{HeaderMap, HeaderValue, header};
+use jiff::SignedDuration;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
-/// What every handler works with, once there is a database. Clones share it.
+/// The shared state of all handlers. Clones share it. Until a database is open, it answers 503.
 #[derive(Clone)]
 pub struct Api(Arc<Parts>);
 
 struct Parts {
-    opened: OnceLock<(Manage, Gate)>,
-    signing_key: PathBuf,
+    opened: OnceLock<(Manage, Authenticator)>,
+    settings: ApiParts,
+    bodies: BodyBudget,
+    failures: AuthFailures,
+    load: CallerLoad,
+}
+
+/// The settings of the API.
+#[derive(Debug)]
+pub struct ApiParts {
+    /// The file of the signing key. A missing key is created when it is first needed.
+    pub signing_key: PathBuf,
+    /// The maximum lifetime of a token that is issued over the API.
+    pub max_token_lifetime: SignedDuration,
+    /// The number of bytes of request bodies that may be in memory at a time.
+    pub bodies_bytes: usize,
 }
 
 impl Api {
-    /// Waits for its database. The signing key is made where it is missing, when it is first needed.
+    /// Creates the state of an API that waits for its database.
     #[must_use]
-    pub fn waiting(signing_key: PathBuf) -> Self {
-        Self(Arc::new(Parts { opened: OnceLock::new(), signing_key }))
+    pub fn waiting(settings: ApiParts) -> Self {
+        let bodies = BodyBudget::new(settings.bodies_bytes);
+        Self(Arc::new(Parts {
+            opened: OnceLock::new(),
+            settings,
+            bodies,
+            failures: AuthFailures::new(),
+            load: CallerLoad::default(),
+        }))
     }
 
-    /// Goes to work. Only the first time counts.
-    pub fn open(&self, manage: Manage, gate: Gate) {
-        let _ = self.0.opened.set((manage, gate));
+    /// Opens the API. Only the first call has an effect.
+    pub fn open(&self, manage: Manage, authenticator: Authenticator) {
+        let _ = self.0.opened.set((manage, authenticator));
     }
 
-    fn opened(&self) -> Result<&(Manage, Gate), Problem> {
+    fn opened(&self) -> Result<&(Manage, Authenticator), Problem> {
         self.0.opened.get().ok_or_else(|| ProblemKind::NotReady.because("the database is not open yet"))
     }
 
@@ -46,66 +74,94 @@ impl Api {
     }
 
     pub(super) fn signing_key(&self) -> &Path {
-        &self.0.signing_key
+        &self.0.settings.signing_key
+    }
+
+    pub(super) fn max_token_lifetime(&self) -> SignedDuration {
+        self.0.settings.max_token_lifetime
+    }
+
+    pub(super) fn load(&self) -> &CallerLoad {
+        &self.0.load
+    }
+
+    pub(super) fn bodies(&self) -> &BodyBudget {
+        &self.0.bodies
     }
 
     pub(super) fn now(&self) -> Result<Epoch, Problem> {
         Ok(self.manage()?.now())
     }
 
-    /// Who asks.
-    pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
-        let (_, gate) = self.opened()?;
-        let mut given = headers.get_all(header::AUTHORIZATION).iter();
-        let Some(authorization) = given.next() else {
-            let anonymous = gate.anonymous();
-            return anonymous.ok_or_else(|| ProblemKind::Unauthenticated.because("a bearer token is needed"));
+    /// Identifies the caller. Every token that is not accepted counts as a failed authentication of the caller's address. A token
+    /// that cannot be checked now does not count: the caller is not at fault.
+    pub(super) async fn identify(&self, headers: &HeaderMap, from: Option<ClientAddress>) -> Result<Identity, Problem> {
+        let (manage, authenticator) = self.opened()?;
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let Some(authorization) = values.next() else {
+            let anonymous = authenticator.anonymous();
+            return anonymous.ok_or_else(|| ProblemKind::Unauthenticated.because("requires a bearer token"));
         };
-        let no_bearer = || ProblemKind::Unauthenticated.because("the Authorization header holds no bearer token");
-        if given.next().is_some() {
-            return Err(no_bearer());
-        }
-        let text = authorization.to_str().map_err(|_| no_bearer())?;
-        let (scheme, token) = text.split_once(' ').ok_or_else(no_bearer)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(no_bearer());
-        }
-        gate.check(token.trim()).await.map_err(|error| match error {
+        let token = bearer_token(authorization).filter(|_| values.next().is_none());
+        let checked = match token {
+            Some(token) => authenticator.check(token).await,
+            None => Err(AuthError::NoBearer),
+        };
+        checked.map_err(|error| match error {
             AuthError::Store(error) => refused(error),
             AuthError::Unreachable => ProblemKind::Unavailable.because(error.to_string()),
-            error => ProblemKind::Unauthenticated.because(error.to_string()),
+            error => {
+                let problem = ProblemKind::Unauthenticated.because(error.to_string());
+                self.0.failures.record(from, problem, manage.metrics())
+            }
         })
     }
 
-    /// A stream as it is, for somebody who may read it.
-    pub(super) async fn stream(&self, who: &Identity, id: &StreamId) -> Result<Snapshot, Problem> {
-        may_read(who, id)?;
+    /// Logs summaries of failed authentications. Never returns.
+    pub async fn log_failed_authentications(&self) {
+        self.0.failures.log_summaries(SUMMARY_PERIOD).await;
+    }
+
+    /// Logs the failed authentications since the last summary.
+    pub fn flush_failed_authentications(&self) {
+        self.0.failures.log_summary();
+    }
+
+    /// Reads the present state of a stream for a caller who may read it.
+    pub(super) async fn stream(&self, caller: &Identity, id: &StreamId) -> Result<StreamAtRevision, Problem> {
+        may_read(caller, id)?;
         self.manage()?.stream(id).await.map_err(refused)?.ok_or_else(|| no_stream(id))
     }
 
-    /// A stream as it is, or was at a revision, for somebody who may read it.
+    /// Reads a stream at a revision, by default the newest, for a caller who may read it.
     pub(super) async fn stream_at(
         &self,
-        who: &Identity,
+        caller: &Identity,
         id: &StreamId,
         revision: Option<i64>,
-    ) -> Result<Snapshot, Problem> {
-        let Some(revision) = revision else { return self.stream(who, id).await };
-        may_read(who, id)?;
+    ) -> Result<StreamAtRevision, Problem> {
+        let Some(revision) = revision else { return self.stream(caller, id).await };
+        may_read(caller, id)?;
         let found = self.manage()?.revision(id, Revision(revision)).await.map_err(refused)?;
         found.ok_or_else(|| ProblemKind::NotFound.because(format!("there is no revision {revision} of {id}")))
     }
 }
 
-/// Sees to it that somebody may read a stream.
-pub(super) fn may_read(who: &Identity, id: &StreamId) -> Result<(), Problem> {
-    if who.may(Role::Viewer, id) {
-        return Ok(());
-    }
-    Err(ProblemKind::Forbidden.because(format!("this takes the role viewer on {id}")))
+/// Returns the token of an `Authorization` header (RFC 6750, section 2.1).
+fn bearer_token(authorization: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// There is no such stream.
+/// Checks that a caller may read a stream.
+pub(super) fn may_read(caller: &Identity, id: &StreamId) -> Result<(), Problem> {
+    if caller.may(Role::Viewer, id) {
+        return Ok(());
+    }
+    Err(forbidden(caller, format!("requires role `viewer` on `{id}`")))
+}
+
+/// Builds the problem of a stream that does not exist.
 pub(super) fn no_stream(id: &StreamId) -> Problem {
     ProblemKind::NotFound.because(format!("there is no stream {id}"))
 }

@@ -1,14 +1,14 @@
-//! What a token claims, and the roles that rules give for it.
+//! Claims of tokens, and the rules that grant roles for them.
 
 use super::{error::IssuerError, grant::Grant};
 use crate::config::RuleSettings;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, str::FromStr};
 
-/// What a token claims.
+/// The claims of a token.
 pub(super) type Claims = Map<String, Value>;
 
-/// A claim by its name or, where there is none of that name, by the dotted path to it.
+/// Returns a claim by its name or, if no claim has that name, by its dotted path.
 pub(super) fn claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);
@@ -17,65 +17,65 @@ pub(super) fn claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     rest.split('.').try_fold(claims.get(first)?, |value, part| value.as_object()?.get(part))
 }
 
-/// What a claim has to be.
+/// The required value of a claim.
 #[derive(Debug)]
-enum Wanted {
+enum ClaimPattern {
     /// This string, or an array that contains it.
     Exactly(String),
-    /// A string that begins so.
-    Beginning(String),
+    /// A string with this prefix.
+    Prefix(String),
 }
 
-impl Wanted {
-    fn of(text: &str) -> Self {
+impl ClaimPattern {
+    fn parse(text: &str) -> Self {
         match text.strip_suffix('*') {
-            Some(beginning) => Self::Beginning(beginning.into()),
+            Some(prefix) => Self::Prefix(prefix.into()),
             None => Self::Exactly(text.into()),
         }
     }
 
-    fn fits(&self, value: &Value) -> bool {
+    fn matches(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Exactly(wanted), Value::String(text)) => text == wanted,
             (Self::Exactly(wanted), Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(wanted)),
-            (Self::Beginning(wanted), Value::String(text)) => text.starts_with(wanted.as_str()),
+            (Self::Prefix(wanted), Value::String(text)) => text.starts_with(wanted.as_str()),
             _ => false,
         }
     }
 }
 
-/// Gives a role for claims.
+/// Grants a role to tokens with certain claims.
 #[derive(Debug)]
 pub(super) struct Rule {
-    claims: Vec<(String, Wanted)>,
+    claims: Vec<(String, ClaimPattern)>,
     grant: Grant,
 }
 
 impl Rule {
-    /// The rule of a setting, such as `auth.issuers[0].rules[1]`.
-    pub(super) fn of(settings: &RuleSettings, setting: &str) -> Result<Self, IssuerError> {
-        let claims = settings.claims.iter().map(|(name, wanted)| (name.clone(), Wanted::of(wanted))).collect();
-        let role = parsed(&settings.role, || format!("{setting}.role"))?;
-        let on = parsed(&settings.on, || format!("{setting}.on"))?;
+    /// Creates the rule of a setting, such as `auth.issuers[0].rules[1]`.
+    pub(super) fn new(settings: &RuleSettings, setting: &str) -> Result<Self, IssuerError> {
+        let claims = settings.claims.iter().map(|(name, wanted)| (name.clone(), ClaimPattern::parse(wanted))).collect();
+        let role = parse_setting(&settings.role, || format!("{setting}.role"))?;
+        let on = parse_setting(&settings.streams, || format!("{setting}.streams"))?;
         Ok(Self { claims, grant: Grant { role, on } })
     }
 
-    fn fits(&self, claims: &Claims) -> bool {
-        self.claims.iter().all(|(name, wanted)| claim(claims, name).is_some_and(|value| wanted.fits(value)))
+    fn matches(&self, claims: &Claims) -> bool {
+        self.claims.iter().all(|(name, wanted)| claim(claims, name).is_some_and(|value| wanted.matches(value)))
     }
 }
 
-fn parsed<T: FromStr<Err = super::grant::GrantError>>(
+fn parse_setting<T: FromStr<Err = super::grant::GrantError>>(
     text: &str,
     setting: impl FnOnce() -> String,
 ) -> Result<T, IssuerError> {
     text.parse().map_err(|problem| IssuerError::Grant { setting: setting(), problem })
 }
 
-/// What all rules together give for these claims, each grant once.
+/// Returns the grants of all rules that match these claims, without duplicates.
 pub(super) fn grants(rules: &[Rule], claims: &Claims) -> Vec<Grant> {
-    let fitting = rules.iter().filter(|rule| rule.fits(claims)).map(|rule| rule.grant.clone());
-    fitting.collect::<BTreeSet<_>>().into_iter().collect()
+    let matching = rules.iter().filter(|rule| rule.matches(claims)).map(|rule| rule.grant.clone());
+    matching.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]
@@ -83,16 +83,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn fits(wanted: &[(&str, &str)], claims: &Value) -> bool {
+    fn has_grant(wanted: &[(&str, &str)], claims: &Value) -> bool {
         let claims_wanted = wanted.iter().map(|(name, wanted)| ((*name).into(), (*wanted).into())).collect();
-        let settings = RuleSettings { claims: claims_wanted, role: "viewer".into(), on: "*".into() };
-        let rule = Rule::of(&settings, "rules[0]").unwrap();
+        let settings = RuleSettings { claims: claims_wanted, role: "viewer".into(), streams: "*".into() };
+        let rule = Rule::new(&settings, "rules[0]").unwrap();
         !grants(&[rule], claims.as_object().unwrap()).is_empty()
     }
 
     #[test]
-    fn a_wanted_value_fits_strings_arrays_and_beginnings() {
-        for (wanted, claimed, is_fit) in [
+    fn claim_patterns_match_strings_arrays_and_prefixes() {
+        for (wanted, claimed, is_match) in [
             ("main", json!("main"), true),
             ("main", json!("mainly"), false),
             ("main", json!("Main"), false),
@@ -112,29 +112,29 @@ mod tests {
             ("*", json!(["anything"]), false),
             ("*", json!(1), false),
         ] {
-            assert_eq!(fits(&[("ref", wanted)], &json!({"ref": claimed})), is_fit, "{wanted} {claimed}");
+            assert_eq!(has_grant(&[("ref", wanted)], &json!({"ref": claimed})), is_match, "{wanted} {claimed}");
         }
-        assert!(!fits(&[("ref", "*")], &json!({})), "what is not claimed fits nothing");
+        assert!(!has_grant(&[("ref", "*")], &json!({})), "a missing claim matches nothing");
     }
 
     #[test]
-    fn a_rule_wants_all_of_its_claims() {
+    fn a_rule_requires_all_of_its_claims() {
         let wanted = [("repository", "example/os"), ("ref", "refs/heads/main")];
         let claims = |repository: &str, branch: &str| json!({"repository": repository, "ref": branch});
-        assert!(fits(&wanted, &claims("example/os", "refs/heads/main")));
-        assert!(!fits(&wanted, &claims("example/other", "refs/heads/main")));
-        assert!(!fits(&wanted, &claims("example/os", "refs/heads/dev")));
+        assert!(has_grant(&wanted, &claims("example/os", "refs/heads/main")));
+        assert!(!has_grant(&wanted, &claims("example/other", "refs/heads/main")));
+        assert!(!has_grant(&wanted, &claims("example/os", "refs/heads/dev")));
     }
 
     #[test]
-    fn a_name_comes_before_a_path() {
+    fn a_claim_name_takes_precedence_over_a_path() {
         let nested = json!({"realm_access": {"roles": ["admin"]}});
-        assert!(fits(&[("realm_access.roles", "admin")], &nested));
-        let both = json!({"realm_access": {"roles": ["admin"]}, "realm_access.roles": "nobody"});
-        assert!(!fits(&[("realm_access.roles", "admin")], &both));
-        assert!(fits(&[("https://os.example/groups", "a")], &json!({"https://os.example/groups": ["a"]})));
+        assert!(has_grant(&[("realm_access.roles", "admin")], &nested));
+        let both = json!({"realm_access": {"roles": ["admin"]}, "realm_access.roles": "guest"});
+        assert!(!has_grant(&[("realm_access.roles", "admin")], &both));
+        assert!(has_grant(&[("https://os.example/groups", "a")], &json!({"https://os.example/groups": ["a"]})));
         for path in ["realm_access", "realm_access.", ".roles", "realm_access.roles.0", "roles", "."] {
-            assert!(!fits(&[(path, "admin")], &nested), "{path}");
+            assert!(!has_grant(&[(path, "admin")], &nested), "{path}");
         }
     }
 }

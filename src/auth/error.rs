@@ -1,65 +1,71 @@
-//! Why somebody is not believed.
+//! Errors of authentication.
 
 use super::grant::GrantError;
 use crate::store::StoreError;
 use thiserror::Error;
 
-/// Why somebody is not believed, or a token not given.
+/// Errors of checking or issuing a token.
 #[derive(Debug, Error)]
 pub enum AuthError {
-    /// It is no token of ours or of an issuer that we know, or it is forged.
-    #[error("the token is not one that is taken here")]
-    Foreign,
-    /// It was good once.
+    /// The `Authorization` header has no bearer token.
+    #[error("the Authorization header has no bearer token")]
+    NoBearer,
+    /// The token comes from an unknown issuer, or is malformed or forged.
+    #[error("token not accepted")]
+    NotAccepted,
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// It will be good.
-    #[error("the token is not good yet")]
+    /// The token's `nbf` is in the future.
+    #[error("the token is not valid yet")]
     NotYet,
-    /// It is meant for somebody else.
-    #[error("the token is meant for another audience")]
+    /// The token names another audience.
+    #[error("the token is for another audience")]
     Audience,
-    /// It does not say, in a way that can be recorded, who shows it.
-    #[error("the token does not say whose it is")]
-    Nameless,
-    /// It was taken back.
+    /// The token has no usable actor claim.
+    #[error("the token does not name its holder")]
+    NoActor,
+    /// The token, or the key that signed it, was revoked.
     #[error("the token was revoked")]
     Revoked,
-    /// It cannot be judged now, as the keys of its issuer cannot be had.
-    #[error("the keys of the token's issuer cannot be had now")]
+    /// The key to sign the token with was revoked.
+    #[error("signing key {0} was revoked: remove its file to create a new key")]
+    KeyRevoked(String),
+    /// The token cannot be checked now, since the keys of its issuer are unavailable.
+    #[error("the keys of the token's issuer are unavailable")]
     Unreachable,
-    /// It could not be signed.
-    #[error("the token cannot be signed")]
+    /// The token could not be signed.
+    #[error("cannot sign the token")]
     Sign(#[source] jsonwebtoken::errors::Error),
-    /// It would never be good.
-    #[error("a token has to be good for some time")]
+    /// The lifetime is too short or too long.
+    #[error("invalid token lifetime: it must be at least 1 second and end before the year 10000")]
     Lifetime,
-    /// What the store holds of it cannot be.
+    /// The stored role or pattern of the token is invalid.
     #[error(transparent)]
     Grant(#[from] GrantError),
-    /// The store failed.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why the settings cannot be followed.
+/// Errors in the settings of authentication.
 #[derive(Debug, Error)]
 pub enum IssuerError {
-    /// A role or a pattern is none.
+    /// A role or pattern is invalid.
     #[error("setting {setting}: {problem}")]
     Grant {
-        /// Which, as in `auth.issuers[0].rules[1].role`.
+        /// The setting, such as `auth.issuers[0].rules[1].role`.
         setting: String,
-        /// What is wrong with it.
+        /// What is wrong with its value.
         problem: GrantError,
     },
-    /// An address is none.
-    #[error("setting {setting} is no address")]
+    /// An address is invalid.
+    #[error("setting {setting} is not a URL")]
     Address {
-        /// Which, as in `auth.issuers[0].jwks_url`.
+        /// The setting, such as `auth.issuers[0].jwks_url`.
         setting: String,
     },
-    /// Nobody can be asked over HTTP.
-    #[error("the issuers of tokens cannot be asked")]
+    /// The HTTP client cannot be created.
+    #[error("cannot create the HTTP client for token issuers")]
     Client(#[source] reqwest::Error),
 }

@@ -1,22 +1,22 @@
-//! Who may do what: a role, on the streams that a pattern names.
+//! Grants: a role on the streams that a pattern covers.
 
 use crate::domain::{
-    product::ProductName,
-    stream::{StreamId, StreamName},
+    actor::Actor,
+    ids::{ProductName, StreamId, StreamName},
 };
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// What somebody may do. Each role may do what those before it may.
+/// A set of permissions. Each role includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Reads.
     Viewer,
-    /// Makes releases and publishes them, and stops what goes wrong: pauses, aborts, withdraws.
+    /// Creates and publishes releases, and stops updates: pauses, aborts, withdraws.
     Publisher,
-    /// Opens rollouts, sets barriers, dead ends and blocked updates, changes what is there.
+    /// Starts rollouts, sets barriers, dead ends and blocked updates, edits existing releases.
     Manager,
-    /// Makes and removes streams, changes their settings, gives and takes tokens.
+    /// Creates streams, changes their settings, issues and revokes tokens.
     Admin,
 }
 
@@ -24,7 +24,7 @@ impl Role {
     /// Every role.
     pub const ALL: [Self; 4] = [Self::Viewer, Self::Publisher, Self::Manager, Self::Admin];
 
-    /// Its name in tokens and settings.
+    /// Returns its name in tokens and settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,14 +36,16 @@ impl Role {
     }
 }
 
-/// A role or a pattern that is none.
+/// An invalid role or pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GrantError {
     /// There is no such role.
-    #[error("{0:?} is no role; there are viewer, publisher, manager and admin")]
+    #[error("{0:?} is not a role: expected viewer, publisher, manager or admin")]
     Role(String),
-    /// It names no streams.
-    #[error("{0:?} is no pattern such as fedora-coreos/stable, fedora-coreos/* or *")]
+    /// The pattern is malformed.
+    #[error(
+        "{0:?} is not a stream pattern: expected a form such as fedora-coreos/stable, fedora-coreos/*, */stable or *"
+    )]
     Pattern(String),
 }
 
@@ -61,7 +63,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// One stream, all streams of a product, or all.
+/// A pattern that covers one stream, all streams of a product, the streams of one name in all products, or all streams.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern {
     product: Option<ProductName>,
@@ -69,29 +71,29 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// All streams of all products.
+    /// Covers all streams of all products.
     pub const ALL: Self = Self { product: None, stream: None };
 
-    /// All streams of a product.
+    /// Returns the pattern of all streams of a product.
     #[must_use]
-    pub fn of_product(product: ProductName) -> Self {
+    pub fn for_product(product: ProductName) -> Self {
         Self { product: Some(product), stream: None }
     }
 
-    /// Is this one of the streams?
+    /// Returns true if the pattern covers a stream.
     #[must_use]
     pub fn covers(&self, id: &StreamId) -> bool {
         self.product.as_ref().is_none_or(|product| *product == id.product)
             && self.stream.as_ref().is_none_or(|stream| *stream == id.stream)
     }
 
-    /// Is any stream of this product among them?
+    /// Returns true if the pattern can cover a stream of the product.
     #[must_use]
-    pub fn touches(&self, product: &ProductName) -> bool {
+    pub fn covers_some_of(&self, product: &ProductName) -> bool {
         self.product.as_ref().is_none_or(|own| own == product)
     }
 
-    /// Are all streams of the other among these?
+    /// Returns true if this pattern covers all streams that `other` covers.
     #[must_use]
     pub fn includes(&self, other: &Self) -> bool {
         (self.product.is_none() || self.product == other.product)
@@ -140,44 +142,64 @@ impl fmt::Display for Pattern {
 /// A role on some streams.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Grant {
-    /// What may be done.
+    /// The role.
     pub role: Role,
-    /// On which streams.
+    /// The streams.
     pub on: Pattern,
 }
 
-/// Who acts without saying who they are.
+/// The actor id of clients without a token.
 pub(super) const ANONYMOUS: &str = "anonymous";
 
-/// Somebody who has proved who they are.
+/// An authenticated actor and its grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Who, for the record: `token:ci`, `https://issuer.example:somebody`.
-    pub actor: String,
-    /// What they may do.
+    /// The actor, as it is recorded.
+    pub actor: Actor,
+    /// Its grants.
     pub grants: Vec<Grant>,
 }
 
 impl Identity {
-    /// May they do what takes this role on this stream?
+    /// Returns the identity of a local command's user, who has every role: direct access to the database allows everything anyway.
+    #[must_use]
+    pub fn local(user: &str) -> Self {
+        let grants = vec![Grant { role: Role::Admin, on: Pattern::ALL }];
+        Self { actor: Actor { id: format!("local:{user}"), name: user.into() }, grants }
+    }
+
+    /// Returns true if this identity has the role, or a higher one, on a stream.
     #[must_use]
     pub fn may(&self, role: Role, on: &StreamId) -> bool {
         self.grants.iter().any(|grant| grant.role >= role && grant.on.covers(on))
     }
 
-    /// May they do what takes this role on some stream of a product?
+    /// Returns true if this identity has the role, or a higher one, on some stream of a product.
     #[must_use]
     pub fn may_on_some(&self, role: Role, product: &ProductName) -> bool {
-        self.grants.iter().any(|grant| grant.role >= role && grant.on.touches(product))
+        self.grants.iter().any(|grant| grant.role >= role && grant.on.covers_some_of(product))
     }
 
-    /// Did they say who they are?
+    /// Returns true if this identity has the role, or a higher one, on any stream.
+    #[must_use]
+    pub fn has_anywhere(&self, role: Role) -> bool {
+        self.grants.iter().any(|grant| grant.role >= role)
+    }
+
+    /// Returns true for the user of a local command, created by [`Identity::local`].
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        // Other ids begin with `token:` or with the URL of an issuer, or are `anonymous`.
+        self.actor.id.starts_with("local:")
+    }
+
+    /// Returns true if the client presented a token.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.actor != ANONYMOUS
+        self.actor.id != ANONYMOUS
     }
 
-    /// May they do what takes this role on all of these streams?
+    /// Returns true if this identity has the role, or a higher one, on all streams of a pattern.
     #[must_use]
     pub fn may_on_all(&self, role: Role, on: &Pattern) -> bool {
         self.grants.iter().any(|grant| grant.role >= role && grant.on.includes(on))
@@ -193,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_name_streams() {
+    fn patterns_cover_streams() {
         for (pattern, covered) in [
             ("*", [true, true, true]),
             ("*/*", [true, true, true]),
@@ -212,17 +234,17 @@ mod tests {
     }
 
     #[test]
-    fn roles_include_those_before_them_and_only_where_they_are_granted() {
+    fn roles_include_lower_roles_on_granted_streams_only() {
         let grants = vec![
             Grant { role: Role::Publisher, on: "os/stable".parse().unwrap() },
             Grant { role: Role::Viewer, on: "os/*".parse().unwrap() },
         ];
-        let somebody = Identity { actor: "token:ci".into(), grants };
-        let may = |role, stream: &str| somebody.may(role, &id("os", stream));
+        let identity = Identity { actor: Actor::from_id("token:ci"), grants };
+        let may = |role, stream: &str| identity.may(role, &id("os", stream));
         assert_eq!(Role::ALL.map(|role| may(role, "stable")), [true, true, false, false]);
         assert_eq!(Role::ALL.map(|role| may(role, "next")), [true, false, false, false]);
-        assert!(!somebody.may(Role::Viewer, &id("other", "stable")));
-        let on_all = |role, pattern: &str| somebody.may_on_all(role, &pattern.parse().unwrap());
+        assert!(!identity.may(Role::Viewer, &id("other", "stable")));
+        let on_all = |role, pattern: &str| identity.may_on_all(role, &pattern.parse().unwrap());
         assert!(on_all(Role::Viewer, "os/*") && on_all(Role::Viewer, "os/next") && !on_all(Role::Viewer, "*"));
         assert!(on_all(Role::Publisher, "os/stable") && !on_all(Role::Publisher, "os/*"));
     }

@@ -1,7 +1,7 @@
-//! The public keys of an issuer: fetched, kept, fetched again.
+//! The public keys of an issuer: fetched, cached and refreshed.
 
-use super::error::AuthError;
-use crate::{clock::SharedClock, telemetry::carried};
+use super::{error::AuthError, signing::is_strong};
+use crate::{clock::SharedClock, telemetry::trace_context};
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{
@@ -15,31 +15,31 @@ use thiserror::Error;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::Instrument;
 
-/// How long after one attempt to fetch keys the next may follow.
+/// The shortest time between two attempts to fetch keys.
 const BETWEEN_ATTEMPTS: SignedDuration = SignedDuration::from_secs(30);
-/// How long keys are good whose issuer cannot be reached.
-const MOST_AGE: SignedDuration = SignedDuration::from_hours(24);
-/// The most bytes that a document of an issuer may have.
-const MOST_BYTES: usize = 1024 * 1024;
+/// How long cached keys stay valid while their issuer cannot be reached.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+/// The largest document of an issuer, in bytes.
+const MAX_BYTES: usize = 1024 * 1024;
 
-/// Where the keys of an issuer are.
+/// The location of an issuer's keys.
 #[derive(Debug)]
-pub(super) enum Place {
-    /// There.
+pub(super) enum JwksSource {
+    /// The URL of the key set.
     Keys(reqwest::Url),
-    /// Where a document says that lies below the issuer's own address.
+    /// The URL in a discovery document below the issuer's own URL.
     Discovery {
-        /// What the document has to say who it is of.
+        /// The issuer that the document must name.
         issuer: String,
-        /// The document.
+        /// The URL of the document.
         document: reqwest::Url,
     },
 }
 
-/// Keys, and when they were fetched.
+/// Cached keys, and when they were fetched.
 #[derive(Default)]
-struct Kept {
-    keys: Vec<Key>,
+struct CachedKeys {
+    keys: KeySet,
     fetched_at: Option<Timestamp>,
 }
 
@@ -50,81 +50,81 @@ struct Attempt {
     failed: bool,
 }
 
-/// The keys of an issuer.
+/// The cached keys of an issuer.
 pub(super) struct Keys {
     issuer: String,
-    place: Place,
+    source: JwksSource,
     client: reqwest::Client,
     clock: SharedClock,
     refresh: SignedDuration,
-    wanted_since: Timestamp,
-    kept: ArcSwap<Kept>,
-    /// Whoever holds it is the one that fetches.
+    created_at: Timestamp,
+    cached: ArcSwap<CachedKeys>,
+    /// The task that holds the lock fetches the keys.
     last_attempt: Arc<Mutex<Attempt>>,
 }
 
 impl Keys {
-    /// None yet.
-    pub(super) fn of(
+    /// Creates an empty cache.
+    pub(super) fn new(
         issuer: String,
-        place: Place,
+        source: JwksSource,
         client: reqwest::Client,
         clock: SharedClock,
         refresh: SignedDuration,
     ) -> Self {
-        let wanted_since = clock.now();
+        let created_at = clock.now();
         Self {
             issuer,
-            place,
+            source,
             client,
             clock,
             refresh,
-            wanted_since,
-            kept: ArcSwap::default(),
+            created_at,
+            cached: ArcSwap::default(),
             last_attempt: Arc::default(),
         }
     }
 
-    /// The key that a token says it was signed with.
+    /// Returns the key that a token's header names, fetching keys if necessary.
     pub(super) async fn find(self: &Arc<Self>, header: &Header) -> Result<DecodingKey, AuthError> {
         if let Some(key) = self.fresh(header) {
             return Ok(key);
         }
         let has_failed = self.renew().await;
-        let kept = self.kept.load();
-        if !kept.is_younger_than(MOST_AGE, self.clock.now()) {
+        let cached = self.cached.load();
+        if !cached.is_younger_than(MAX_AGE, self.clock.now()) {
             return Err(AuthError::Unreachable);
         }
-        // A key that is not there may be a new one, which an issuer that does not answer cannot tell.
-        kept.find(header).ok_or(if has_failed { AuthError::Unreachable } else { AuthError::Foreign })
+        // An unknown key may be a new one. While the issuer does not answer, this cannot be decided.
+        cached.keys.find(header).ok_or(if has_failed { AuthError::Unreachable } else { AuthError::NotAccepted })
     }
 
-    /// Fetches them again, if they are due.
+    /// Fetches the keys if they are due.
     pub(super) async fn keep_fresh(self: &Arc<Self>) {
-        if !self.kept.load().is_younger_than(self.refresh, self.clock.now()) {
-            // A failure has been told.
+        if !self.cached.load().is_younger_than(self.refresh, self.clock.now()) {
+            // A failure was logged.
             let _ = self.renew().await;
         }
     }
 
-    /// Fetches them, only to see whether that works: how many there are, or why it does not.
+    /// Fetches the keys without caching them, and returns their number or the error.
     pub(super) async fn probe(&self) -> Result<usize, String> {
         let keys = self.fetch().await.map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
-        Ok(keys.len())
+        Ok(keys.0.len())
     }
 
-    /// When those that are kept were fetched. Where none ever were, no token passes: as with keys that have just become too old.
+    /// Returns when the cached keys were fetched. If none ever were, no token is accepted, as with keys that have just expired.
     pub(super) fn since(&self) -> Timestamp {
-        let never = || self.wanted_since.checked_sub(MOST_AGE).unwrap_or(Timestamp::MIN);
-        self.kept.load().fetched_at.unwrap_or_else(never)
+        let never = || self.created_at.checked_sub(MAX_AGE).unwrap_or(Timestamp::MIN);
+        self.cached.load().fetched_at.unwrap_or_else(never)
     }
 
     fn fresh(&self, header: &Header) -> Option<DecodingKey> {
-        let kept = self.kept.load();
-        if kept.is_younger_than(self.refresh, self.clock.now()) { kept.find(header) } else { None }
+        let cached = self.cached.load();
+        if cached.is_younger_than(self.refresh, self.clock.now()) { cached.keys.find(header) } else { None }
     }
 
-    /// Fetches the keys, unless that was tried a moment ago. Did the last attempt fail?
+    /// Fetches the keys unless the last attempt was very recent. Returns true if the last attempt failed.
     async fn renew(self: &Arc<Self>) -> bool {
         let mut attempt = Arc::clone(&self.last_attempt).lock_owned().await;
         let now = self.clock.now();
@@ -132,7 +132,7 @@ impl Keys {
             return attempt.failed;
         }
         *attempt = Attempt { at: Some(now), failed: true };
-        // On its own, so that whoever goes away meanwhile does not use the attempt up.
+        // In its own task, so that a client that disconnects does not cancel the attempt.
         let keys = Arc::clone(self);
         tokio::spawn(async move { keys.attempt(attempt, now).await }.in_current_span()).await.unwrap_or(true)
     }
@@ -140,42 +140,42 @@ impl Keys {
     async fn attempt(&self, mut attempt: OwnedMutexGuard<Attempt>, now: Timestamp) -> bool {
         match self.fetch().await {
             Ok(keys) => {
-                self.kept.store(Arc::new(Kept { keys, fetched_at: Some(now) }));
+                self.cached.store(Arc::new(CachedKeys { keys, fetched_at: Some(now) }));
                 attempt.failed = false;
             }
             Err(error) => {
                 tracing::warn!(
                     issuer = %self.issuer,
                     error = &error as &dyn std::error::Error,
-                    "the keys of an issuer cannot be fetched"
+                    "fetching issuer keys failed"
                 );
             }
         }
         attempt.failed
     }
 
-    async fn fetch(&self) -> Result<Vec<Key>, FetchError> {
-        let place = match &self.place {
-            Place::Keys(place) => place.clone(),
-            Place::Discovery { issuer, document } => {
-                let said: Discovered = self.get(document).await?;
-                if said.issuer != *issuer {
-                    return Err(FetchError::OtherIssuer(said.issuer));
+    async fn fetch(&self) -> Result<KeySet, FetchError> {
+        let source = match &self.source {
+            JwksSource::Keys(source) => source.clone(),
+            JwksSource::Discovery { issuer, document } => {
+                let discovered: Discovered = self.get(document).await?;
+                if discovered.issuer != *issuer {
+                    return Err(FetchError::OtherIssuer(discovered.issuer));
                 }
-                let is_safe = crate::config::is_protected(&said.jwks_uri);
-                let place: Option<reqwest::Url> = said.jwks_uri.parse().ok();
-                // Who is asked over https does not send us to this machine without.
-                let place = place.filter(|place| is_safe && (place.scheme() == "https" || document.scheme() == "http"));
-                place.ok_or(FetchError::Address(said.jwks_uri))?
+                let is_safe = crate::config::is_protected(&discovered.jwks_uri);
+                let source: Option<reqwest::Url> = discovered.jwks_uri.parse().ok();
+                // A document that was fetched over https must not redirect to plain http on this machine.
+                let source =
+                    source.filter(|source| is_safe && (source.scheme() == "https" || document.scheme() == "http"));
+                source.ok_or(FetchError::Address(discovered.jwks_uri))?
             }
         };
-        let set: KeySet = self.get(&place).await?;
-        Ok(set.keys.into_iter().filter_map(Key::of).collect())
+        self.get(&source).await
     }
 
-    async fn get<T: for<'de> Deserialize<'de>>(&self, place: &reqwest::Url) -> Result<T, FetchError> {
-        let mut request = self.client.get(place.clone());
-        for (name, value) in carried().unwrap_or_default().headers() {
+    async fn get<T: for<'de> Deserialize<'de>>(&self, source: &reqwest::Url) -> Result<T, FetchError> {
+        let mut request = self.client.get(source.clone());
+        for (name, value) in trace_context().unwrap_or_default().headers() {
             request = request.header(name, value);
         }
         let mut response = request.send().await.map_err(FetchError::Http)?;
@@ -185,7 +185,7 @@ impl Keys {
         let mut content = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(FetchError::Http)? {
             content.extend_from_slice(&chunk);
-            if content.len() > MOST_BYTES {
+            if content.len() > MAX_BYTES {
                 return Err(FetchError::TooLarge);
             }
         }
@@ -193,61 +193,84 @@ impl Keys {
     }
 }
 
-/// Why keys were not fetched.
+/// Errors of fetching keys.
 #[derive(Debug, Error)]
 enum FetchError {
-    #[error("no answer")]
+    #[error("no response")]
     Http(#[source] reqwest::Error),
-    #[error("the answer was {0}; redirects are not followed")]
+    #[error("the response has status {0}, expected 200; redirects are not followed")]
     Status(u16),
-    #[error("the answer is larger than {MOST_BYTES} bytes")]
+    #[error("the response is larger than {MAX_BYTES} bytes")]
     TooLarge,
-    #[error("the answer is not of the shape that it should have")]
+    #[error("the response is not the expected JSON document")]
     Shape(#[source] serde_json::Error),
-    #[error("the document is of the issuer {0:?}")]
+    #[error("the discovery document names another issuer: {0:?}")]
     OtherIssuer(String),
-    #[error("its keys are said to be at {0:?}, which is not asked")]
+    #[error("the discovery document names keys at {0:?}, which is not an allowed URL")]
     Address(String),
 }
 
-/// What is read of a discovery document (`OpenID` Connect Discovery 1.0, section 3).
+/// The fields read from a discovery document (`OpenID` Connect Discovery 1.0, section 3).
 #[derive(Deserialize)]
 struct Discovered {
     issuer: String,
     jwks_uri: String,
 }
 
-/// A set of keys (RFC 7517, section 5). Keys that are not understood are left out, as it says.
+/// The keys of a JWK set (RFC 7517, section 5) that can verify signatures. Other keys are ignored, as the RFC requires.
+#[derive(Default, Deserialize)]
+#[serde(from = "PublishedKeys")]
+pub(crate) struct KeySet(Vec<Key>);
+
 #[derive(Deserialize)]
-struct KeySet {
+struct PublishedKeys {
     keys: Vec<Value>,
 }
 
-impl Kept {
+impl From<PublishedKeys> for KeySet {
+    fn from(published: PublishedKeys) -> Self {
+        Self(published.keys.into_iter().filter_map(Key::from_jwk).collect())
+    }
+}
+
+impl CachedKeys {
     fn is_younger_than(&self, age: SignedDuration, now: Timestamp) -> bool {
         self.fetched_at.is_some_and(|at| is_within(age, at, now))
     }
+}
 
-    /// The key of that name; without a name, the only one that fits.
-    fn find(&self, header: &Header) -> Option<DecodingKey> {
-        let mut fitting = self.keys.iter().filter(|key| key.algorithms.contains(&header.alg));
+impl KeySet {
+    /// Returns the key with the header's `kid`; without a `kid`, the only key with a suitable algorithm.
+    pub(super) fn find(&self, header: &Header) -> Option<DecodingKey> {
+        let mut suitable = self.0.iter().filter(|key| key.algorithms.contains(&header.alg));
         if let Some(kid) = &header.kid {
-            return fitting.find(|key| key.kid.as_ref() == Some(kid)).map(|key| key.public.clone());
+            return suitable.find(|key| key.kid.as_ref() == Some(kid)).map(|key| key.public.clone());
         }
-        match (fitting.next(), fitting.next()) {
+        match (suitable.next(), suitable.next()) {
             (Some(only), None) => Some(only.public.clone()),
             _ => None,
         }
     }
+
+    /// Verifies a signature with every key and each of its algorithms. For the fuzz targets.
+    pub(crate) fn verify_with_each(&self, message: &[u8], signature: &str) -> Vec<(Algorithm, bool)> {
+        let with = |key: &Key, algorithm| {
+            jsonwebtoken::crypto::verify(signature, message, &key.public, algorithm).is_ok_and(|is_good| is_good)
+        };
+        self.0
+            .iter()
+            .flat_map(|key| key.algorithms.iter().map(|algorithm| (*algorithm, with(key, *algorithm))))
+            .collect()
+    }
 }
 
-/// Is it less than so long since then? A time to come, which a clock set back leaves behind, is long ago.
+/// Returns true if `then` is less than `span` ago. A future time, left by a clock that was set back, counts as long ago.
 fn is_within(span: SignedDuration, then: Timestamp, now: Timestamp) -> bool {
     let age = now.duration_since(then);
     !age.is_negative() && age < span
 }
 
-/// A key that signatures can be checked with.
+/// A key that verifies signatures.
 struct Key {
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
@@ -255,28 +278,30 @@ struct Key {
 }
 
 impl Key {
-    fn of(value: Value) -> Option<Self> {
+    fn from_jwk(value: Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(value).ok()?;
-        let is_for_checking = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature)
+        let can_verify = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature)
             && jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
-        if !is_for_checking {
+        if !can_verify {
             return None;
         }
         let public = DecodingKey::from_jwk(&jwk).ok()?;
         let algorithms = possible_algorithms(&jwk, &public)?.iter().copied();
-        let said = jwk.common.key_algorithm;
-        let algorithms = algorithms.filter(|algorithm| said.is_none_or(|said| said == KeyAlgorithm::from(*algorithm)));
+        let stated = jwk.common.key_algorithm;
+        let algorithms =
+            algorithms.filter(|algorithm| stated.is_none_or(|stated| stated == KeyAlgorithm::from(*algorithm)));
         Some(Self { kid: jwk.common.key_id, algorithms: algorithms.collect(), public })
     }
 }
 
-/// The bytes of the modulus of RSA keys that are taken: 2048 to 4096 bits.
+/// The accepted sizes of an RSA modulus, in bytes: 2048 to 4096 bits.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
 
-/// What a key of its type can check; none if it is not as long as one of its type has to be. A shared secret checks nothing.
+/// Returns the algorithms that a key of its type supports; `None` for a key of the wrong length or a shared secret.
 fn possible_algorithms(jwk: &Jwk, public: &DecodingKey) -> Option<&'static [Algorithm]> {
     use jsonwebtoken::jwk::AlgorithmParameters as Parameters;
-    let is_long = |bytes: usize| public.try_get_as_bytes().is_ok_and(|key| key.len() == bytes);
+    let bytes = public.try_get_as_bytes().unwrap_or_default();
+    let is_long = |length: usize| bytes.len() == length;
     match (&jwk.algorithm, public.kind()) {
         (Parameters::RSA(_), DecodingKeyKind::RsaModulusExponent { n, .. }) => {
             let significant = n.iter().skip_while(|byte| **byte == 0).count();
@@ -296,7 +321,7 @@ fn possible_algorithms(jwk: &Jwk, public: &DecodingKey) -> Option<&'static [Algo
         (Parameters::EllipticCurve(key), _) if key.curve == EllipticCurve::P384 && is_long(97) => {
             Some(&[Algorithm::ES384])
         }
-        (Parameters::OctetKeyPair(key), _) if key.curve == EllipticCurve::Ed25519 && is_long(32) => {
+        (Parameters::OctetKeyPair(key), _) if key.curve == EllipticCurve::Ed25519 && is_strong(bytes) => {
             Some(&[Algorithm::EdDSA])
         }
         _ => None,
@@ -310,12 +335,12 @@ mod tests {
     use serde_json::json;
 
     fn algorithms(jwk: Value) -> Vec<Algorithm> {
-        Key::of(jwk).map_or_else(Vec::new, |key| key.algorithms)
+        Key::from_jwk(jwk).map_or_else(Vec::new, |key| key.algorithms)
     }
 
-    /// So many bytes that are not zero.
+    /// Encodes `count` non-zero bytes in base64url.
     fn bytes(count: usize) -> String {
-        // Four characters are three bytes; two and three are one and two.
+        // Four characters encode three bytes; two and three characters encode one and two.
         "_".repeat(count / 3 * 4) + ["", "_w", "__8"][count % 3]
     }
 
@@ -325,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_checks_what_its_type_and_its_own_word_allow() {
+    fn key_algorithms_follow_type_and_stated_use() {
         let ed = json!({"kty": "OKP", "crv": "Ed25519", "x": bytes(32)});
         let p256 = json!({"kty": "EC", "crv": "P-256", "x": bytes(32), "y": bytes(32)});
         let p384 = json!({"kty": "EC", "crv": "P-384", "x": bytes(48), "y": bytes(48)});
@@ -341,10 +366,12 @@ mod tests {
             with(ed.clone(), "key_ops", json!(["sign"])),
             with(ed.clone(), "alg", json!("ES256")),
             with(ed.clone(), "alg", json!("HS256")),
-            // A key that is too short makes the library that checks it panic.
+            // A key that is too short makes the verifying library panic.
             with(ed.clone(), "x", json!(bytes(31))),
             with(ed.clone(), "x", json!(bytes(33))),
             with(ed.clone(), "x", json!("")),
+            // Of small order: anyone can forge signatures with it.
+            with(ed.clone(), "x", json!("A".repeat(43))),
             with(ed, "crv", json!("P-256")),
             with(p256.clone(), "y", json!(bytes(31))),
             with(p256, "crv", json!("P-384")),
@@ -363,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_come_is_long_ago() {
+    fn a_future_time_is_not_recent() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let within = |then, now| is_within(SignedDuration::from_secs(30), at(then), at(now));
         assert!(within(100, 100) && within(100, 129) && !within(100, 130) && !within(101, 100));

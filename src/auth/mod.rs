@@ -1,19 +1,22 @@
-//! Who may do what: roles on patterns of streams, tokens of our own that prove them, and tokens of issuers that we trust.
+//! Authentication and roles: roles on patterns of streams, tokens of this service, and tokens of trusted issuers.
 //!
-//! Must not live here: a route, or what needs which role.
+//! Routes, and which role an operation requires, do not live here.
 
+mod authenticator;
 mod claims;
 mod error;
-mod gate;
 mod grant;
 mod issuers;
 mod keys;
 mod signing;
 mod tokens;
 
+pub use authenticator::Authenticator;
 pub use error::{AuthError, IssuerError};
-pub use gate::Gate;
 pub use grant::{Grant, GrantError, Identity, Pattern, Role};
 pub use issuers::Issuers;
+pub(crate) use issuers::named_issuer;
+pub(crate) use keys::KeySet;
 pub use signing::{KeyError, SigningKey};
-pub use tokens::Tokens;
+pub use tokens::{IssuedToken, Tokens, sign};
+pub(crate) use tokens::{key_id, verify};

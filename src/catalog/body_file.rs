@@ -15,20 +15,20 @@ pub struct BodyFile(Arc<Counted>);
 #[derive(Debug)]
 struct Counted(File);
 
-/// Below this, copying is as fast.
-const LEAST_BYTES: usize = 16 << 10;
-/// Sockets need open files too.
-const MOST_FILES: usize = 256;
+/// Smaller answers are not put into files: copying them is as fast.
+const MIN_BYTES: usize = 16 << 10;
+/// The most files at a time: sockets need open files too.
+const MAX_FILES: usize = 256;
 
 static FILES: AtomicUsize = AtomicUsize::new(0);
 
 impl BodyFile {
-    /// These bytes; none where they are few, where there are many such files already, or where there is no such thing.
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() < LEAST_BYTES {
+    /// Writes bytes to a new file. Returns `None` if they are few, if there are too many such files, or if the system has no files in memory.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < MIN_BYTES {
             return None;
         }
-        if FILES.fetch_add(1, Ordering::Relaxed) >= MOST_FILES {
+        if FILES.fetch_add(1, Ordering::Relaxed) >= MAX_FILES {
             FILES.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
@@ -39,7 +39,7 @@ impl BodyFile {
         file.ok().map(|file| Self(Arc::new(Counted(file))))
     }
 
-    /// The file.
+    /// Returns the file.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.0.0

@@ -1,21 +1,33 @@
-//! The read side: every stream as one immutable value in memory, with the answers already rendered.
+//! The read side: all streams as one immutable value in memory, with prepared answers.
 //!
-//! Polls read this and nothing else. Must not live here: a protocol's words (it is handed a [`Render`]) or a rule.
+//! Polls read only this. Rules and formats of protocols do not belong here: a protocol passes in a [`Render`].
 
 mod body_file;
-mod copy;
+mod encoding;
 mod entry;
-mod follower;
-mod live;
+mod full_graphs;
+mod handle;
+mod known;
+mod local_stop;
+mod missing;
+mod node_profile;
+mod preparer;
 mod rendered;
 mod scope;
+mod snapshot;
 mod streams;
+mod sync;
+mod worker;
 
 pub use body_file::BodyFile;
-pub use copy::{CopyError, DiskCopy};
+pub use encoding::{Codecs, Coding, Encode};
 pub use entry::StreamEntry;
-pub use follower::{Backoff, Follower, Following};
-pub use live::Live;
-pub use rendered::{Piece, Render, Rendered};
+pub use handle::{CatalogHandle, LocalStop};
+pub use local_stop::LocalStopFile;
+pub use missing::MissingGraph;
+pub use preparer::Preparer;
+pub use rendered::{NodeFragment, Render, Rendered};
 pub use scope::Scope;
+pub use snapshot::{SnapshotError, SnapshotStore};
 pub use streams::Catalog;
+pub use sync::{CatalogSync, RetryDelay, SyncDeps};

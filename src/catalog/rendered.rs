@@ -1,76 +1,116 @@
-//! Answers as bytes.
+//! Prepared answers: bytes, entity tags and encodings.
 
-use super::body_file::BodyFile;
+use super::{
+    body_file::BodyFile,
+    encoding::{Coding, EncodingSlot},
+};
 use crate::domain::{
-    graph::{Graph, Node},
+    graph::{Graph, Node, visibility::Visibility},
     hash::ContentHash,
-    standing::Standing,
 };
 use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
-use std::{io::Write, sync::OnceLock};
+use std::sync::OnceLock;
 
-/// How a protocol writes graphs.
+/// A protocol's format of graphs.
 pub trait Render: Send + Sync {
-    /// The whole graph, as this standing sees it.
-    fn whole(&self, graph: &Graph, standing: &Standing) -> Bytes;
+    /// Renders the full graph for a visibility.
+    fn full_graph(&self, graph: &Graph, visibility: &Visibility) -> Bytes;
 
-    /// One release as those see it for whom its rollout of this index counts, or none does.
-    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece<Vec<u8>>;
+    /// Renders one release for nodes to which its rollout with this index applies, or to which no rollout applies.
+    fn fragment(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> NodeFragment<Vec<u8>>;
 }
 
-/// One release, ready to be put into an answer: nodes may want another payload in the middle.
+/// One rendered release, in parts: a node that runs an alias gets that in place of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece<T> {
-    /// What stands before its payload.
+pub struct NodeFragment<T> {
+    /// The part before its payload.
     pub before: T,
-    /// Its payload, as it is written.
+    /// Its payload, rendered.
     pub payload: T,
-    /// What stands after.
+    /// The part after its payload.
     pub after: T,
 }
 
-/// Bytes, what names them, and their encodings, each made when it is first asked for.
+/// The bytes of an answer, their entity tags, and the encodings that are ready. [`Preparer`](super::Preparer) makes the encodings;
+/// requests only read them.
 #[derive(Debug)]
 pub struct Rendered {
-    /// The answer.
+    /// The bytes, unencoded.
     pub body: Bytes,
-    /// Its entity tag as it is, in gzip and in zstd: each is a representation of its own.
-    pub tags: [Bytes; 3],
-    gzip: OnceLock<Bytes>,
-    zstd: OnceLock<Bytes>,
+    tag: Bytes,
+    gzip: (Bytes, EncodingSlot),
+    zstd: (Bytes, EncodingSlot),
     file: OnceLock<Option<BodyFile>>,
 }
 
-/// The best of gzip; of zstd, what is as small and still fast to make.
-const ZSTD_LEVEL: i32 = 12;
-
 impl Rendered {
-    /// Names these bytes.
+    /// Creates an answer without encodings. They can be added later.
     #[must_use]
     pub fn new(body: Bytes) -> Self {
-        let hash = ContentHash::of(&body);
-        let tags = ["", "-gzip", "-zstd"].map(|coding| format!("\"{hash}{coding}\"").into());
-        Self { tags, body, gzip: OnceLock::new(), zstd: OnceLock::new(), file: OnceLock::new() }
+        Self::with_slots(body, EncodingSlot::empty)
     }
 
-    /// The bytes as they are, as a file, where that is worth it.
+    /// Creates an answer that is never encoded, because it is for one response only.
+    #[must_use]
+    pub fn identity_only(body: Bytes) -> Self {
+        Self::with_slots(body, EncodingSlot::unavailable)
+    }
+
+    fn with_slots(body: Bytes, slot: fn() -> EncodingSlot) -> Self {
+        let hash = ContentHash::from_content(&body);
+        let tag = |suffix: &str| Bytes::from(format!("\"{hash}{suffix}\""));
+        Self { tag: tag(""), gzip: (tag("-gzip"), slot()), zstd: (tag("-zstd"), slot()), body, file: OnceLock::new() }
+    }
+
+    /// Returns the entity tag of the bytes in a coding, whether they are ready or not. `None` means the unencoded bytes. Each coding is a
+    /// representation of its own.
+    #[must_use]
+    pub fn tag(&self, coding: Option<Coding>) -> &Bytes {
+        coding.map_or(&self.tag, |coding| &self.parts(coding).0)
+    }
+
+    /// Returns the bytes in a coding, if they are ready.
+    #[must_use]
+    pub fn encoded(&self, coding: Coding) -> Option<Bytes> {
+        self.slot(coding).get()
+    }
+
+    /// Returns true if the bytes in a coding are ready.
+    #[must_use]
+    pub fn is_ready(&self, coding: Coding) -> bool {
+        self.slot(coding).is_ready()
+    }
+
+    /// Returns false if these bytes will never be sent in a coding.
+    #[must_use]
+    pub fn is_encodable(&self, coding: Coding) -> bool {
+        !self.slot(coding).is_unavailable()
+    }
+
+    pub(super) fn slot(&self, coding: Coding) -> &EncodingSlot {
+        &self.parts(coding).1
+    }
+
+    fn parts(&self, coding: Coding) -> &(Bytes, EncodingSlot) {
+        match coding {
+            Coding::Gzip => &self.gzip,
+            Coding::Zstd => &self.zstd,
+        }
+    }
+
+    /// Returns true while a response with these bytes is being sent.
+    pub(super) fn is_being_sent(&self) -> bool {
+        !self.body.is_unique() || Coding::ALL.into_iter().any(|coding| self.slot(coding).is_being_sent())
+    }
+
+    /// Copies the bytes into a file in memory, if that is worth it.
+    pub(super) fn prepare_file(&self) {
+        self.file.get_or_init(|| BodyFile::from_bytes(&self.body));
+    }
+
+    /// Returns the bytes as a file in memory, if there is one.
+    #[must_use]
     pub fn file(&self) -> Option<&BodyFile> {
-        self.file.get_or_init(|| BodyFile::of(&self.body)).as_ref()
-    }
-
-    /// The bytes in gzip.
-    pub fn gzip(&self) -> &Bytes {
-        self.gzip.get_or_init(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-            // Writing into memory does not fail.
-            let _ = encoder.write_all(&self.body);
-            encoder.finish().unwrap_or_default().into()
-        })
-    }
-
-    /// The bytes in zstd.
-    pub fn zstd(&self) -> &Bytes {
-        self.zstd.get_or_init(|| zstd::bulk::compress(&self.body, ZSTD_LEVEL).unwrap_or_default().into())
+        self.file.get()?.as_ref()
     }
 }

@@ -1,68 +1,117 @@
-//! Every stream at one instant.
+//! All streams at one instant.
 
-use super::{entry::StreamEntry, rendered::Render};
+use super::{entry::StreamEntry, known::KnownPayloads, rendered::Render};
 use crate::{
     domain::{
-        product::ProductName,
-        stream::{StreamId, StreamName},
+        ids::{ProductName, StreamId, StreamName},
+        located::Located,
     },
-    store::State,
+    store::{ProductStops, State},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Every stream at one instant. A change makes a new value; entries that did not change are shared with the old one.
+/// All streams at one instant. Each change produces a new value, which shares unchanged entries with the old one.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     products: BTreeMap<ProductName, BTreeMap<StreamName, Arc<StreamEntry>>>,
-    /// The store that they are of.
+    /// The active product stops.
+    stops: ProductStops,
+    /// The payloads of all streams.
+    payloads: KnownPayloads,
+    /// The id of the database from which the streams come.
     installation: Option<String>,
 }
 
 impl Catalog {
-    /// Nothing yet, of a store.
+    /// Creates an empty catalog of a database.
     #[must_use]
-    pub fn of(installation: String) -> Self {
-        Self { products: BTreeMap::new(), installation: Some(installation) }
+    pub fn new(installation: String) -> Self {
+        Self { installation: Some(installation), ..Self::default() }
     }
 
-    /// The store that it is of; none if it never was in one.
+    /// Returns the id of the database from which it comes, or `None` if it comes from no database.
     #[must_use]
     pub fn installation(&self) -> Option<&str> {
         self.installation.as_deref()
     }
 
-    /// Adds a stream, or puts another state of it in its place.
+    /// Adds or replaces a stream.
     pub fn insert(&mut self, state: State, render: &dyn Render) {
-        self.insert_entry(state.stream.id.clone(), StreamEntry::of(state, render));
+        self.insert_entry(state.stream.id.clone(), StreamEntry::new(state, render));
+    }
+
+    /// Returns the active product stops.
+    #[must_use]
+    pub fn stops(&self) -> &ProductStops {
+        &self.stops
+    }
+
+    /// Replaces the product stops.
+    pub fn set_stops(&mut self, stops: ProductStops) {
+        for (product, streams) in &mut self.products {
+            let stop = stops.active.get(product);
+            for entry in streams.values_mut().filter(|entry| entry.stream().product_stop.as_ref() != stop) {
+                *entry = Arc::new(entry.with_product_stop(stop));
+            }
+        }
+        self.stops = stops;
     }
 
     pub(super) fn insert_entry(&mut self, id: StreamId, entry: StreamEntry) {
-        self.products.entry(id.product).or_default().insert(id.stream, Arc::new(entry));
+        let stop = self.stops.active.get(&id.product);
+        let entry = if entry.stream().product_stop.as_ref() == stop { entry } else { entry.with_product_stop(stop) };
+        let entry = Arc::new(entry);
+        let before = self.products.entry(id.product).or_default().insert(id.stream, entry.clone());
+        self.payloads.replace(before.as_ref().map_or(&[] as &[u64], |before| before.payloads()), entry.payloads());
     }
 
-    /// Takes a stream out.
+    /// Removes a stream.
     pub fn remove(&mut self, id: &StreamId) {
         if let Some(streams) = self.products.get_mut(&id.product) {
-            streams.remove(&id.stream);
+            if let Some(removed) = streams.remove(&id.stream) {
+                self.payloads.replace(removed.payloads(), &[]);
+            }
             if streams.is_empty() {
                 self.products.remove(&id.product);
             }
         }
     }
 
-    /// A stream of a product.
+    /// Returns a stream of a product.
     #[must_use]
     pub fn stream(&self, product: &str, stream: &str) -> Option<&Arc<StreamEntry>> {
         self.products.get(product)?.get(stream)
     }
 
-    /// Is there anything of this product?
+    /// Returns true if any stream has the payload in any scope. Cheap enough for polls.
+    #[must_use]
+    pub fn knows_payload(&self, payload: &str) -> bool {
+        self.payloads.contains(payload)
+    }
+
+    /// Returns the releases that have a payload, in all scopes. Searches every scope, so it is not for polls.
+    #[must_use]
+    pub fn locate(&self, payload: &str) -> Vec<Located> {
+        if !self.knows_payload(payload) {
+            return Vec::new();
+        }
+        let scopes = self.streams().flat_map(|(id, entry)| entry.scopes().map(move |scope| (id.clone(), scope)));
+        let located = scopes.filter_map(|(stream, scope)| {
+            let graph = scope.graph();
+            let node = graph.node(graph.recognise(payload)?.node)?;
+            let (arch, scheme) = (graph.arch.clone(), graph.scheme.clone());
+            Some(Located { stream, version: node.version.clone(), arch, scheme })
+        });
+        located.collect()
+    }
+
+    /// Returns true if the product has any stream.
     #[must_use]
     pub fn has_product(&self, product: &str) -> bool {
         self.products.contains_key(product)
     }
 
-    /// Every stream, in the order of their names.
+    /// Returns all streams, ordered by name.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, &Arc<StreamEntry>)> {
         self.products.iter().flat_map(|(product, streams)| {
             streams.iter().map(|(stream, entry)| (StreamId { product: product.clone(), stream: stream.clone() }, entry))

@@ -1,7 +1,7 @@
-//! `lockkeeper backup` and `lockkeeper restore`: a whole store in one file, and back.
+//! `lockkeeper backup` and `lockkeeper restore`: the whole database to and from one file.
 
 use super::options::{Common, runtime, with_database};
-use super::output::say;
+use super::output::print_line;
 use crate::{
     clock::{Clock, SystemClock},
     config::Flags,
@@ -11,12 +11,12 @@ use anyhow::Context;
 use clap::Args;
 use std::{path::PathBuf, process::ExitCode};
 
-/// Keeps a store: history, audit and tokens' records; no secrets are in it.
+/// The arguments of `backup`.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     #[command(flatten)]
     common: Common,
-    /// The file to be made; one that is there already is not written over
+    /// Write the backup to this file; fails if the file exists
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }
@@ -27,20 +27,20 @@ impl Backup {
         let summary = runtime()?.block_on(with_database(&settings, async |access| {
             Ok(backup::write(access.store(), &self.to, SystemClock.now()).await?)
         }))?;
-        say(format!("{} was made: {}", self.to.display(), told(&summary)));
+        print_line(format!("{}: backup written: {}", self.to.display(), describe(&summary)));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Brings a backup back.
+/// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     #[command(flatten)]
     common: Common,
-    /// The backup
+    /// Read the backup from this file
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
-    /// Hold the file against its checksum, and change nothing
+    /// Only verify the checksum of the file; does not open the database
     #[arg(long)]
     check: bool,
 }
@@ -48,26 +48,26 @@ pub(super) struct Restore {
 impl Restore {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let named = || self.from.display().to_string();
+        let path = || self.from.display().to_string();
         if self.check {
-            let summary = backup::check(&self.from).with_context(named)?;
-            say(format!("{} is whole: {}", named(), told(&summary)));
+            let summary = backup::check(&self.from).with_context(path)?;
+            print_line(format!("{}: backup is intact: {}", path(), describe(&summary)));
             return Ok(ExitCode::SUCCESS);
         }
         let summary = runtime()?.block_on(with_database(&settings, async |access| {
-            backup::restore(access.store(), &self.from).await.with_context(named)
+            backup::restore(access.store(), &self.from).await.with_context(path)
         }))?;
-        say(format!("{} was restored: {}", named(), told(&summary)));
+        print_line(format!("{}: backup restored: {}", path(), describe(&summary)));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn told(summary: &Summary) -> String {
+fn describe(summary: &Summary) -> String {
     let Summary { header, tables, rows, left_out, sha256 } = summary;
     let (program, at) = (&header.program, header.made_at);
     let others = match left_out.as_slice() {
         [] => String::new(),
-        names => format!("; left out, as no tables of ours: {}", names.join(", ")),
+        names => format!("; skipped, not tables of Lockkeeper: {}", names.join(", ")),
     };
-    format!("{rows} rows of {tables} tables, made by {program} at {at:.0}, SHA-256 {sha256}{others}")
+    format!("{rows} rows in {tables} tables, created by {program} at {at:.0}, SHA-256 {sha256}{others}")
 }

@@ -1,7 +1,7 @@
-//! `lockkeeper database`: the database below the service, for other programs and for doubts.
+//! `lockkeeper database`: migrates and checks the database, and lets other programs use it.
 
 use super::options::{Common, Stop, runtime, with_database};
-use super::output::say;
+use super::output::print_line;
 use crate::{
     config::Flags,
     domain::stream::Revision,
@@ -17,14 +17,20 @@ use std::{
 };
 use tokio::signal::unix::SignalKind;
 
-/// What can be done.
+/// The subcommands of `database`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Database {
-    /// Runs a command with `DATABASE_URL` set; a private PostgreSQL runs as long as the command does
+    /// Run a command with `DATABASE_URL` set
+    ///
+    /// A private PostgreSQL is started if necessary, and runs at least as long as the command.
     Exec(Exec),
-    /// Brings the schema up to date; several at once queue
+    /// Update the database schema
+    ///
+    /// Safe to run from several machines at once: the migrations run one after the other.
     Migrate(Migrate),
-    /// Compares what is stored with its history: every revision there, the newest equal to the rows
+    /// Check that each stream matches its history
+    ///
+    /// Every revision must be present, and the newest one must equal the stored stream. Exits with 1 if a stream fails the check.
     Check(Check),
 }
 
@@ -42,7 +48,7 @@ impl Database {
 pub(super) struct Exec {
     #[command(flatten)]
     common: Common,
-    /// The command and its arguments
+    /// Command to run, with its arguments
     #[arg(required = true, last = true)]
     command: Vec<OsString>,
 }
@@ -65,7 +71,7 @@ impl Exec {
     }
 }
 
-/// Runs a command to its end. Signals are for the command: it ends, and we tidy up after it.
+/// Runs a command until it ends. Signals are passed on to the command, so that this process can close the database after it.
 async fn wait_for(mut command: tokio::process::Command, stop: &mut Stop) -> std::io::Result<ExitStatus> {
     let mut child = command.spawn()?;
     loop {
@@ -73,10 +79,10 @@ async fn wait_for(mut command: tokio::process::Command, stop: &mut Stop) -> std:
             status = child.wait() => return status,
             signal = stop.wait() => signal,
         };
-        // The terminal sends an interrupt to both of us.
+        // A terminal sends an interrupt to both processes: it is not passed on.
         let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid.filter(|_| signal != SignalKind::interrupt()) {
-            // A command that just ended needs none.
+            // Fails only if the command has just ended.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
     }
@@ -92,7 +98,7 @@ impl Migrate {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
         runtime()?.block_on(with_database(&settings, async |access| Ok(access.store().migrate().await?)))?;
-        say("the schema is up to date".to_owned());
+        print_line("schema is up to date");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -123,10 +129,10 @@ async fn check(access: &Access) -> Result<Vec<(String, Result<Revision, String>)
         let problem = match (gap, recorded) {
             (Some((number, _)), _) => Some(format!("revision {number} is missing")),
             (None, _) if records.last().map(|(last, _)| *last) != Some(head.revision) => {
-                Some(format!("history does not end at revision {}", head.revision))
+                Some(format!("the history does not end at revision {}", head.revision))
             }
             (None, Some(recorded)) if recorded == rows => None,
-            (None, _) => Some(format!("its rows are not those of revision {}", head.revision)),
+            (None, _) => Some(format!("the stored stream differs from revision {}", head.revision)),
         };
         results.push((head.id.to_string(), problem.map_or(Ok(head.revision), Err)));
     }
@@ -137,8 +143,8 @@ async fn check(access: &Access) -> Result<Vec<(String, Result<Revision, String>)
 fn report(results: &[(String, Result<Revision, String>)]) -> ExitCode {
     for (stream, result) in results {
         match result {
-            Ok(revision) => say(format!("{stream}: {revision} revisions, in order")),
-            Err(problem) => say(format!("{stream}: {problem}")),
+            Ok(revision) => print_line(format!("{stream}: ok, {revision} revisions")),
+            Err(problem) => print_line(format!("{stream}: {problem}")),
         }
     }
     let broken = results.iter().any(|(_, result)| result.is_err());

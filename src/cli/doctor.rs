@@ -1,19 +1,19 @@
-//! `lockkeeper doctor` and `lockkeeper health`: how a service is, by its settings.
+//! `lockkeeper doctor` and `lockkeeper health`: checks of a service, found by its settings.
 
 use super::options::{Common, runtime};
-use super::output::say;
+use super::output::print_line;
 use crate::{
     clock::{SharedClock, SystemClock},
     config::Flags,
     operate::{
         doctor::{Grade, examine},
-        health::{self, Question},
+        health::{self, Probe},
     },
 };
 use clap::Args;
 use std::{process::ExitCode, sync::Arc};
 
-/// Looks at settings, database, clock, keys, disk and service, and says what to do.
+/// The arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     #[command(flatten)]
@@ -26,18 +26,21 @@ impl Doctor {
         let clock: SharedClock = Arc::new(SystemClock);
         let findings = runtime()?.block_on(examine(&settings, &clock));
         for finding in &findings {
-            say(finding);
+            print_line(format!("{:<5} {}: {}", finding.grade.as_str(), finding.what, finding.found));
+            if !finding.advice.is_empty() {
+                print_line(format!("      fix: {}", finding.advice));
+            }
         }
-        Ok(code(findings.iter().all(|finding| finding.grade != Grade::Fail)))
+        Ok(exit_code(findings.iter().all(|finding| finding.grade != Grade::Fail)))
     }
 }
 
-/// Asks the service that runs by these settings, on this machine, whether it is ready.
+/// The arguments of `health`.
 #[derive(Debug, Args)]
 pub(super) struct Health {
     #[command(flatten)]
     common: Common,
-    /// Ask only whether it lives: for whoever restarts what does not
+    /// Only check that the process is alive; for supervisors that restart it
     #[arg(long)]
     live: bool,
 }
@@ -45,13 +48,13 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let question = if self.live { Question::Live } else { Question::Ready };
-        let (is_so, said) = runtime()?.block_on(health::ask(&settings, question))?;
-        say(said.trim());
-        Ok(code(is_so))
+        let probe = if self.live { Probe::Live } else { Probe::Ready };
+        let (is_ok, response) = runtime()?.block_on(health::probe(&settings, probe))?;
+        print_line(response.trim());
+        Ok(exit_code(is_ok))
     }
 }
 
-fn code(is_well: bool) -> ExitCode {
-    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn exit_code(is_ok: bool) -> ExitCode {
+    if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

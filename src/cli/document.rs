@@ -1,29 +1,33 @@
-//! `lockkeeper document`: a whole stream as a file, to look at and to change by hand.
+//! `lockkeeper document`: prints a stream as a TOML document, and replaces a stream by an edited one.
 
 use super::{
-    options::{Common, actor, runtime, with_database},
-    output::say,
+    options::{Common, identity, local_request, runtime, with_database},
+    output::{print_document, print_line},
 };
 use crate::{
     clock::SystemClock,
     config::Flags,
     domain::{
-        product::ProductName,
-        stream::{Revision, StreamId, StreamName},
+        finding::Finding,
+        ids::{ProductName, StreamId, StreamName},
+        stream::Revision,
     },
     exchange::documents,
-    manage::{Author, Change, ChangeError, Manage, Outcome},
+    manage::{ChangeError, Manage, Refusal, Report, Request},
 };
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-/// What can be done with stream documents.
+/// The subcommands of `document`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Document {
-    /// Prints a stream as it is
+    /// Print a stream as a TOML document
     Show(Show),
-    /// Makes a stream what a file says, and prints what that changed
+    /// Replace a stream by an edited document, and print the changes
+    ///
+    /// Start from the output of `document show`: it contains the revision, and the document is rejected if the stream has changed
+    /// since. Values that you change count as local: later imports keep them.
     Put(Put),
 }
 
@@ -40,10 +44,10 @@ impl Document {
 pub(super) struct Show {
     #[command(flatten)]
     common: Common,
-    /// The stream
+    /// Stream to print
     #[arg(long)]
     stream: String,
-    /// The product [default: `fcos.default_product`]
+    /// Product of the stream [default: `fcos.default_product`]
     #[arg(long)]
     product: Option<String>,
 }
@@ -62,28 +66,29 @@ impl Show {
             Ok(manage.states(|id| *id == wanted).await?)
         }))?;
         let Some(state) = states.pop() else { bail!("there is no stream {wanted}") };
-        say(documents::write_at(&state.stream, state.revision).trim_end());
+        print_document(&documents::write_at(&state.stream, state.revision));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What differs from the stream as it is counts as set here: later imports leave it alone. Begin with what `document show`
-/// prints: it says its revision, and once somebody has made a newer one it is not taken any more.
 #[derive(Debug, Args)]
 pub(super) struct Put {
     #[command(flatten)]
     common: Common,
-    /// The file
+    /// Document to read
     file: PathBuf,
-    /// Why, for the record
+    /// Reason for the change, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Only print what would change
+    /// Print what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take it whatever revision the stream is at by now: changes made in between are lost
+    /// Replace the stream even if it has changed since; those changes are lost
     #[arg(long)]
     force: bool,
+    /// Accept warnings; errors still reject the document
+    #[arg(long)]
+    acknowledge: bool,
 }
 
 impl Put {
@@ -93,39 +98,49 @@ impl Put {
             bail!("--reason must not be empty");
         }
         let (written, revision) = documents::read_anywhere(&self.file)?;
-        let author = Author { actor: actor(), reason: self.reason, request_id: None };
-        let change = match (self.force, revision) {
-            (true, _) => Change::of(&written.id, &author),
-            // What names no revision was made from none: it is a new stream.
-            (false, revision) => Change::of(&written.id, &author).from(revision.unwrap_or(Revision(0))),
+        let user = identity();
+        let request = Request {
+            // A document without a revision describes a new stream.
+            expected: (!self.force).then_some(revision.unwrap_or(Revision(0))),
+            dry_run: self.dry_run,
+            acknowledge: self.acknowledge,
+            ..local_request(&user, &self.reason)
         };
-        let outcome = runtime()?.block_on(with_database(&settings, async |access| {
+        let report = runtime()?.block_on(with_database(&settings, async |access| {
             access.store().migrate().await?;
             let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
-            let outcome = if self.dry_run {
-                manage.preview_document(&written, change).await
-            } else {
-                manage.put_document(&written, change).await
-            };
-            outcome.map_err(|error| match error {
-                moved @ ChangeError::MovedOn { .. } => anyhow::Error::new(moved).context(format!(
-                    "{} was not changed; put what `document show` prints now, or --force it",
+            manage.write_document(&written, &request).await.map_err(|error| match error {
+                moved @ ChangeError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(
+                    "{} was not changed; edit the present output of `document show`, or use --force",
                     written.id
                 )),
+                ChangeError::Refused(Refusal::Dangerous(findings)) => rejected(&findings, "has errors"),
+                ChangeError::Refused(Refusal::Unacknowledged(findings)) => {
+                    rejected(&findings, "has warnings; check them and use --acknowledge")
+                }
                 other => other.into(),
             })
         }))?;
-        match outcome {
-            Outcome::Unchanged { revision } => {
-                say(format!("{}: nothing new, revision {revision} stays", written.id));
-            }
-            Outcome::Changed { diff, .. } if self.dry_run => {
-                say(format!("{}: would change\n{diff}", written.id).trim_end());
-            }
-            Outcome::Changed { revision, diff } => {
-                say(format!("{}: revision {revision}\n{diff}", written.id).trim_end());
-            }
-        }
+        print_report(&report);
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn rejected(findings: &[Finding], why: &str) -> anyhow::Error {
+    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("the document {why}: {}", findings.join("; "))
+}
+
+fn print_report(report: &Report) {
+    let Report { product, stream, revision, .. } = report;
+    let outcome = match (report.changed, report.dry_run) {
+        (false, _) => format!("no changes, still revision {revision}"),
+        (true, true) => "would change".into(),
+        (true, false) => format!("revision {revision}"),
+    };
+    print_line(format!("{product}/{stream}: {outcome}"));
+    report.changes.iter().for_each(print_line);
+    for finding in &report.findings {
+        print_line(format!("{product}/{stream}: {finding}"));
     }
 }

@@ -1,14 +1,11 @@
-//! `lockkeeper export`: the streams in upstream's format.
+//! `lockkeeper export`: writes streams in upstream's metadata format.
 
 use super::options::{Common, runtime, with_database};
-use super::output::say;
+use super::output::print_line;
 use crate::{
     clock::{Clock, SystemClock},
     config::Flags,
-    domain::{
-        product::ProductName,
-        stream::{StreamId, StreamName},
-    },
+    domain::ids::{ProductName, StreamId, StreamName},
     exchange::fcos::export::{export, write},
     manage::Manage,
 };
@@ -16,10 +13,13 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-/// What can be written.
+/// The formats that can be exported.
 #[derive(Debug, Subcommand)]
 pub(super) enum Export {
-    /// Fedora CoreOS's metadata
+    /// Export Fedora CoreOS metadata
+    ///
+    /// Writes the documents that `import fcos` reads. Values that were not changed locally are exported exactly as imported, and
+    /// an exported rollout never admits more nodes than the service does.
     Fcos(Fcos),
 }
 
@@ -30,19 +30,17 @@ impl Export {
     }
 }
 
-/// Writes the documents that `import fcos` reads. What nobody touched comes out as it came in; nothing is told more open than
-/// it is served.
 #[derive(Debug, Args)]
 pub(super) struct Fcos {
     #[command(flatten)]
     common: Common,
-    /// The folder to write to
+    /// Folder to write to
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// The product [default: `fcos.default_product`]
+    /// Product to export [default: `fcos.default_product`]
     #[arg(long)]
     product: Option<String>,
-    /// The stream; all of the product if absent
+    /// Stream to export [default: all streams of the product]
     #[arg(long)]
     stream: Option<String>,
 }
@@ -61,21 +59,24 @@ impl Fcos {
             let wanted = |id: &StreamId| id.product == product && stream.as_ref().is_none_or(|name| id.stream == *name);
             Ok(manage.states(wanted).await?)
         }))?;
-        ensure!(!states.is_empty(), "there is no such stream");
+        match &stream {
+            Some(stream) => ensure!(!states.is_empty(), "there is no stream {product}/{stream}"),
+            None => ensure!(!states.is_empty(), "product {product} has no streams"),
+        }
         for state in &states {
             let source = |kind: &str| state.sources.get(kind).map(AsRef::as_ref);
             for exported in export(&state.stream, state.changed_at, SystemClock.now().into(), source) {
                 write(&self.to, &exported).with_context(|| self.to.join(&exported.path).display().to_string())?;
-                tell(&exported.path, &exported.findings);
+                print_findings(&exported.path, &exported.findings);
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn tell(path: &str, findings: &[crate::domain::finding::Finding]) {
-    say(path);
+fn print_findings(path: &str, findings: &[crate::domain::finding::Finding]) {
+    print_line(path);
     for finding in findings {
-        say(format!("  {finding}"));
+        print_line(format!("  {finding}"));
     }
 }

@@ -1,16 +1,19 @@
-//! `lockkeeper fleet`: what a running service has seen of the nodes.
+//! `lockkeeper fleet`: what a running service has counted from polls.
 
 use super::options::{Common, runtime};
-use super::output::say;
-use crate::{config::Flags, fleet::Unknowns};
+use super::output::print_row;
+use crate::{config::Flags, fleet::Unknowns, outbound};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
-/// What can be asked.
+/// The maximum size of a list. The thousand payloads of a service take far less.
+const MAX_BYTES: usize = 16 << 20;
+
+/// The subcommands of `fleet`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Fleet {
-    /// Lists payloads that nodes run and no release has, most frequent first
+    /// List unknown payloads that nodes report, most frequent first, with the stream that has each, if any
     Unknown(Unknown),
 }
 
@@ -25,7 +28,7 @@ impl Fleet {
 pub(super) struct Unknown {
     #[command(flatten)]
     common: Common,
-    /// The service's status address [default: http:// and listeners.status, or listen]
+    /// Base URL of the service's status listener [default: http:// and listeners.status, or listen]
     #[arg(long)]
     url: Option<String>,
 }
@@ -39,22 +42,24 @@ impl Unknown {
         };
         let url = format!("{}/fleet/unknown-payloads", base.trim_end_matches('/'));
         let unknowns = runtime()?.block_on(async {
-            let client = crate::exchange::fcos::source::client()?;
-            let response = client.get(&url).send().await.with_context(|| url.clone())?.error_for_status()?;
-            let text = response.text().await?;
-            serde_json::from_str(&text).with_context(|| format!("{url} is not the status address of a service"))
+            let response = outbound::client()?.get(&url).send().await.with_context(|| url.clone())?;
+            let answer = outbound::body(response.error_for_status()?, MAX_BYTES).await.with_context(|| url.clone())?;
+            serde_json::from_slice(&answer).with_context(|| format!("{url} is not the status listener of a service"))
         })?;
-        tell(&unknowns);
+        print_unknowns(&unknowns);
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn tell(unknowns: &Unknowns) {
+fn print_unknowns(unknowns: &Unknowns) {
     for unknown in &unknowns.payloads {
-        let crate::fleet::UnknownPayload { product, stream, arch, scheme, payload, polls } = unknown;
-        say(format!("{polls}\t{product}/{stream}\t{arch}\t{scheme}\t{payload}"));
+        let crate::fleet::UnknownPayload { product, stream, arch, scheme, payload, polls, .. } = unknown;
+        let (stream, known) = (format!("{product}/{stream}"), unknown.describe_elsewhere());
+        let mut values: Vec<&dyn std::fmt::Display> = vec![polls, &stream, arch, scheme, payload];
+        values.extend(known.as_ref().map(|known| known as &dyn std::fmt::Display));
+        print_row(&values);
     }
     if unknowns.others > 0 {
-        say(format!("{}\tothers, not told apart", unknowns.others));
+        print_row(&[&unknowns.others, &"other payloads"]);
     }
 }

@@ -1,14 +1,13 @@
-//! `lockkeeper import`: takes over what upstream publishes, beside a running service or without one.
+//! `lockkeeper import`: imports upstream's documents. The service may be running.
 
-use super::options::{Common, actor, runtime, with_database};
-use super::output::say;
+use super::options::{Common, identity, runtime, with_database};
+use super::output::{print_error, print_line};
 use crate::{
     clock::SystemClock,
     config::{Flags, Settings},
     domain::{
         finding::Severity,
-        product::ProductName,
-        stream::{StreamId, StreamName},
+        ids::{ProductName, StreamId, StreamName},
     },
     exchange::fcos::{
         import::{ImportError, Report, fetch, import},
@@ -20,13 +19,19 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::{process::ExitCode, sync::Arc};
 
-/// The exit code that tells of drift.
+/// The exit code for drift.
 const DRIFT: u8 = 3;
 
-/// What can be taken over.
+/// The subcommands of `import`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {
-    /// Fedora CoreOS's metadata, or anything laid out like it
+    /// Import Fedora CoreOS metadata, or anything with the same layout
+    ///
+    /// Each stream is imported completely or not at all, and local values are kept. A stream is not imported if upstream no longer
+    /// lists published releases, arches or payloads. The message lists them.
+    ///
+    /// Exit code: 0 if all streams are now as upstream has them, 3 if something needs attention (`drift`), 1 if a stream was not
+    /// imported.
     Fcos(Fcos),
 }
 
@@ -37,25 +42,24 @@ impl Import {
     }
 }
 
-/// Makes upstream's documents the state of the streams. Each stream is imported whole or not at all; what was set here stays.
-///
-/// Exits with 0 if upstream's state is now ours, 3 if something set here differs from it and stays, 1 if a stream was not
-/// imported.
 #[derive(Debug, Args)]
 pub(super) struct Fcos {
     #[command(flatten)]
     common: Common,
-    /// A folder or an address laid out as upstream's: prod/streams/<stream>/releases.json, updates/<stream>.json,
+    /// Folder or URL with upstream's layout: prod/streams/<stream>/releases.json, updates/<stream>.json,
     /// streams/<stream>.json, release-notes/<stream>.yml (the last two may be missing)
     #[arg(long, value_name = "DIR|URL")]
     from: String,
-    /// The product that they become streams of [default: `fcos.default_product`]
+    /// Product of the imported streams [default: `fcos.default_product`]
     #[arg(long)]
     product: Option<String>,
-    /// The stream; all that are there if absent (of an address: next, stable and testing)
+    /// Stream to import [default: all streams of a folder; next, stable and testing of a URL]
     #[arg(long)]
     stream: Option<String>,
-    /// Why, for the record
+    /// Withdraw releases that upstream no longer lists. Arches and payloads that it no longer lists are kept
+    #[arg(long)]
+    allow_removals: bool,
+    /// Reason for the change, for the audit log [default: "imported from DIR|URL"]
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
@@ -77,9 +81,9 @@ impl Fcos {
     }
 
     async fn import(self, settings: Settings, location: Location, ids: Vec<StreamId>) -> anyhow::Result<ExitCode> {
-        let reason = self.reason.unwrap_or_else(|| format!("imported from {}", self.from));
-        let author = Author { actor: actor(), reason, request_id: None };
-        // Documents that cannot be read are told before any database is touched.
+        let reason = self.reason.clone().unwrap_or_else(|| format!("imported from {}", self.from));
+        let author = Author { actor: identity().actor, reason, request_id: None };
+        // Fetched before the database is opened: if no stream can be fetched, the database is not needed.
         let mut fetched = Vec::new();
         for id in &ids {
             fetched.push(fetch(&location, id).await);
@@ -87,7 +91,7 @@ impl Fcos {
         let (mut failed, mut drifted) = (false, false);
         if fetched.iter().all(Result::is_err) {
             for (id, error) in ids.iter().zip(fetched.into_iter().filter_map(Result::err)) {
-                tell_failure(id, &error.into());
+                print_failure(id, error.into());
             }
             return Ok(ExitCode::FAILURE);
         }
@@ -96,16 +100,16 @@ impl Fcos {
             let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
             for (id, fetched) in ids.iter().zip(fetched) {
                 let imported = match fetched {
-                    Ok(fetched) => import(&manage, id, &author, &fetched).await,
+                    Ok(fetched) => import(&manage, id, &author, &fetched, self.allow_removals).await,
                     Err(error) => Err(error.into()),
                 };
                 match imported {
                     Ok(report) => {
                         drifted |= report.findings.iter().any(|finding| finding.severity == Severity::Drift);
-                        tell(id, &report);
+                        print_report(id, &report);
                     }
                     Err(error) => {
-                        tell_failure(id, &error);
+                        print_failure(id, error);
                         failed = true;
                     }
                 }
@@ -121,20 +125,19 @@ impl Fcos {
     }
 }
 
-fn tell(id: &StreamId, report: &Report) {
+fn print_report(id: &StreamId, report: &Report) {
     match &report.outcome {
-        Outcome::Unchanged { revision } => say(format!("{id}: nothing new, revision {revision} stays")),
-        Outcome::Changed { revision, diff } => say(format!("{id}: revision {revision}\n{diff}").trim_end()),
+        Outcome::Unchanged { revision } => print_line(format!("{id}: no changes, still revision {revision}")),
+        Outcome::Changed { revision, diff } => {
+            print_line(format!("{id}: revision {revision}"));
+            diff.0.iter().for_each(print_line);
+        }
     }
     for finding in &report.findings {
-        say(format!("{id}: {finding}"));
+        print_line(format!("{id}: {finding}"));
     }
 }
 
-#[expect(clippy::print_stderr, reason = "where a command says why it failed")]
-fn tell_failure(id: &StreamId, error: &ImportError) {
-    let chain: Vec<String> = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
-        .map(ToString::to_string)
-        .collect();
-    eprintln!("lockkeeper: {id} was not imported: {}", chain.join(": "));
+fn print_failure(id: &StreamId, error: ImportError) {
+    print_error(&anyhow::Error::new(error).context(format!("{id} was not imported")));
 }

@@ -1,4 +1,4 @@
-//! The command line: one file a command. Commands put the house together, and hold no rule.
+//! The command line: one file per command. Commands connect the other modules and contain no rules of their own.
 
 mod backup;
 mod commands;
@@ -9,11 +9,13 @@ mod export;
 mod fleet;
 mod graph;
 mod import;
+mod key;
 mod options;
 mod output;
 mod serve;
 mod shadow;
+mod stop;
 mod supervisor;
 mod token;
 
-pub use commands::run;
+pub use commands::{command, run};

@@ -1,40 +1,43 @@
-//! What several commands share: settings, logs, the runtime, and who is at the keyboard.
+//! Code that several commands share: settings, logs, the runtime, signals, and the identity of the local user.
 
-use crate::store::Access;
 use crate::{
+    auth::Identity,
     config::{Flags, LogFormat, Settings, Sources, load},
-    telemetry::{LogShape, Otlp, Telling, start_logs},
+    domain::actor::is_display_name,
+    manage::Request,
+    store::Access,
+    telemetry::{LogShape, Otlp, TelemetryGuard, start_logs},
 };
 use anyhow::Context;
 use clap::Args;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Where settings come from.
+/// The options of every command that reads settings.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Common {
-    /// A configuration file; lockkeeper.example.toml documents what may stand in it
+    /// Configuration file; see lockkeeper.example.toml for all settings
     #[arg(long, value_name = "FILE", env = "LOCKKEEPER_CONFIG")]
     pub(super) config: Option<PathBuf>,
-    /// Where this machine's own data is kept [default: ./.lockkeeper]
+    /// Folder for this machine's data [default: ./.lockkeeper]
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 }
 
 impl Common {
-    /// The settings; logs start by them.
+    /// Loads the settings and starts the log.
     pub(super) fn settings(&self, flags: Flags) -> anyhow::Result<Settings> {
         let settings = self.load(flags)?;
-        // Nothing is sent to a collector by what runs for a moment.
+        // Short commands send nothing to a collector.
         let _ = start(&settings, None)?;
         Ok(settings)
     }
 
-    /// The same for what runs long: what is logged and traced is sent to a collector too, if there is one.
-    pub(super) fn told_settings(&self, flags: Flags) -> anyhow::Result<(Settings, Telling)> {
+    /// Loads the settings, and starts the log and the export of logs and traces if a collector is configured.
+    pub(super) fn settings_with_telemetry(&self, flags: Flags) -> anyhow::Result<(Settings, TelemetryGuard)> {
         let settings = self.load(flags)?;
-        let telling = start(&settings, settings.telemetry.otlp().as_ref())?;
-        Ok((settings, telling))
+        let guard = start(&settings, settings.telemetry.otlp().as_ref())?;
+        Ok((settings, guard))
     }
 
     fn load(&self, flags: Flags) -> anyhow::Result<Settings> {
@@ -43,7 +46,7 @@ impl Common {
     }
 }
 
-fn start(settings: &Settings, otlp: Option<&Otlp>) -> anyhow::Result<Telling> {
+fn start(settings: &Settings, otlp: Option<&Otlp>) -> anyhow::Result<TelemetryGuard> {
     let shape = match settings.log.format {
         LogFormat::Text => LogShape::Text,
         LogFormat::Json => LogShape::Json,
@@ -51,26 +54,40 @@ fn start(settings: &Settings, otlp: Option<&Otlp>) -> anyhow::Result<Telling> {
     Ok(start_logs(shape, settings.log.filter.parse().context("log.filter")?, otlp)?)
 }
 
-/// What commands run on.
+/// Builds the async runtime that a command runs on.
 pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime does not start")
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")
 }
 
-/// Who is at the keyboard, for the record: `local:core`.
-pub(super) fn actor() -> String {
-    let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
-    format!("local:{user}")
+/// Returns the identity of the local user, such as `local:core`, for the audit log.
+pub(super) fn identity() -> Identity {
+    let user =
+        ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| is_display_name(user)));
+    Identity::local(&user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw())))
 }
 
-/// The signals that ask us to stop, heard from the moment that this is made.
+/// A request of the user at the keyboard. It goes the same way as one over the API.
+pub(super) fn local_request<'a>(caller: &'a Identity, reason: &'a str) -> Request<'a> {
+    Request {
+        caller,
+        subject: "",
+        reason,
+        request_id: None,
+        expected: None,
+        dry_run: false,
+        acknowledge: false,
+        idempotency: None,
+    }
+}
+
+/// The signals that stop a command. They are caught from the moment that this is created.
 pub(super) struct Stop(Vec<(SignalKind, Signal)>);
 
 impl Stop {
     pub(super) fn new() -> anyhow::Result<Self> {
         let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
         let signals = kinds.into_iter().map(|kind| Ok((kind, signal(kind)?)));
-        Ok(Self(signals.collect::<std::io::Result<_>>().context("signals")?))
+        Ok(Self(signals.collect::<std::io::Result<_>>().context("cannot handle signals")?))
     }
 
     /// Waits for one of them.
@@ -85,19 +102,19 @@ impl Stop {
     }
 }
 
-/// Opens the database for some work, and closes it however that ends, a signal among the ends.
+/// Opens the database, runs `work`, and closes the database, also if `work` fails or a signal arrives.
 pub(super) async fn with_database<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&Access) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let mut stop = Stop::new()?;
     let access = Access::open(&settings.database, &settings.data_dir).await?;
-    let done = tokio::select! {
-        done = work(&access) => done,
+    let result = tokio::select! {
+        result = work(&access) => result,
         _ = stop.wait() => Err(anyhow::anyhow!("stopped by a signal")),
     };
     let closed = access.close().await;
-    let done = done?;
+    let value = result?;
     closed?;
-    Ok(done)
+    Ok(value)
 }

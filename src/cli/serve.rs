@@ -1,8 +1,8 @@
-//! `lockkeeper serve`
+//! `lockkeeper serve`: runs the service.
 
 use super::{
     options::{Common, runtime},
-    output::say,
+    output::print_line,
     supervisor,
 };
 use crate::{clock::SystemClock, config::Flags, server::Service};
@@ -14,28 +14,28 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Answers agents and release managers over HTTP until SIGTERM or SIGINT; a second one ends it without waiting for anybody.
+/// The arguments of `serve`.
 #[derive(Debug, Default, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
     common: Common,
-    /// One address for everything [default: 127.0.0.1:8080]
+    /// Address to listen on, for nodes, API and status [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Stream documents to start an empty store from
+    /// Folder with stream documents to seed an empty database
     #[arg(long, value_name = "DIR")]
     streams_dir: Option<PathBuf>,
-    /// Offer sample payloads on listeners that are not loopback too
+    /// Offer placeholder (synthetic) payloads on every address, not only on loopback
     #[arg(long)]
     offer_synthetic: bool,
-    /// Once ready, print what to try next
+    /// Print commands to try once the service is ready
     #[arg(long)]
     hints: bool,
 }
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let (settings, _telling) = self.common.told_settings(Flags {
+        let (settings, _telemetry) = self.common.settings_with_telemetry(Flags {
             listen: self.listen,
             streams_dir: self.streams_dir,
             offer_synthetic: self.offer_synthetic,
@@ -47,45 +47,44 @@ impl Serve {
             let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
             let service = Service::bind(settings, Arc::new(SystemClock))?;
             let (agents, status) = (service.agents_address(), service.status_address());
-            let (stop, stopped) = oneshot::channel();
-            let (hurry, hurried) = oneshot::channel();
+            let (stop, stop_requested) = oneshot::channel();
+            let (force_shutdown, shutdown_forced) = oneshot::channel();
             let signals = tokio::spawn(async move {
-                let mut told = async || {
+                let mut stop_signal = async || {
                     tokio::select! {
                         _ = terminate.recv() => {}
                         _ = interrupt.recv() => {}
                     }
                 };
-                told().await;
-                supervisor::stopping();
+                stop_signal().await;
+                supervisor::notify_stopping();
                 let _ = stop.send(());
-                told().await;
-                tracing::warn!("told to stop once more: nobody is waited for");
-                let _ = hurry.send(());
+                stop_signal().await;
+                tracing::warn!("second stop signal received, exiting without draining");
+                let _ = force_shutdown.send(());
             });
-            let watched = tokio::spawn(supervisor::keep_telling(service.pulse()));
+            let watchdog = tokio::spawn(supervisor::feed_watchdog(service.event_loops()));
             let ready = move || {
                 tracing::info!("ready");
-                supervisor::ready();
+                supervisor::notify_ready();
                 if hints {
-                    hint(agents, status);
+                    print_hints(agents, status);
                 }
             };
-            let until = async |word: oneshot::Receiver<()>| drop(word.await);
-            let ended = service.run(until(stopped), until(hurried), ready).await;
-            watched.abort();
+            let received = async |request: oneshot::Receiver<()>| drop(request.await);
+            let result = service.run(received(stop_requested), received(shutdown_forced), ready).await;
+            watchdog.abort();
             signals.abort();
-            ended?;
+            result?;
             Ok(ExitCode::SUCCESS)
         })
     }
 }
 
-fn hint(agents: Option<SocketAddr>, status: SocketAddr) {
+fn print_hints(agents: Option<SocketAddr>, status: SocketAddr) {
     if let Some(agents) = agents {
-        say(format!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'"));
+        print_line(format!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'"));
     }
-    say(format!("  curl http://{status}/healthz/ready"));
-    say("  lockkeeper import fcos --from DIR    # in another shell; DIR laid out as Fedora CoreOS's metadata"
-        .to_string());
+    print_line(format!("  curl http://{status}/healthz/ready"));
+    print_line("  lockkeeper import fcos --from https://builds.coreos.fedoraproject.org    # in another shell");
 }

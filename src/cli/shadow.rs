@@ -1,45 +1,42 @@
-//! `lockkeeper shadow`: the service that nodes ask now, and ours, asked the same.
+//! `lockkeeper shadow`: compares this service's answers with those of the server that nodes use now.
 
 use super::options::{Common, runtime};
-use super::output::say;
+use super::output::print_line;
 use crate::{
     clock::{Clock, SystemClock},
     config::{Flags, Settings},
-    exchange::fcos::{
-        shadow::{Round, Sample, Sides, round},
-        source,
-    },
+    exchange::fcos::shadow::{Round, Sample, Servers, run_round},
+    outbound,
 };
 use anyhow::{Context, bail};
 use clap::{Args, value_parser};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::process::ExitCode;
 
-/// Asks another service and ours the same, and tells every difference; ends with 1 if there is one, with 2 if there is none, but
-/// something could not be compared.
+/// The arguments of `shadow`.
 #[derive(Debug, Args)]
 pub(super) struct Shadow {
     #[command(flatten)]
     common: Common,
-    /// The base URL that nodes ask now
+    /// Base URL of the server that nodes use now
     #[arg(long, value_name = "URL")]
     upstream: String,
-    /// The base URL that they will ask [default: the agents' listener of the settings]
+    /// Base URL of this service [default: the agents' listener in the settings]
     #[arg(long, value_name = "URL")]
-    ours: Option<String>,
-    /// Which streams; may be given several times
+    local: Option<String>,
+    /// Stream to compare; can be repeated
     #[arg(long = "stream", value_name = "STREAM", default_values = ["stable", "testing", "next"])]
     streams: Vec<String>,
-    /// Which architectures; may be given several times
+    /// Architecture to compare; can be repeated
     #[arg(long = "arch", value_name = "ARCH", default_values = ["x86_64", "aarch64", "ppc64le", "s390x"])]
     arches: Vec<String>,
-    /// How many random node ids ask, besides those who say where they stand
+    /// Number of polls with random node ids, in addition to polls with a fixed wariness
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     ids: usize,
-    /// How often everything is asked, with other ids each time
+    /// Number of rounds; each uses new node ids
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long to wait between two rounds
+    /// Time between two rounds
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     every: Span,
 }
@@ -47,38 +44,38 @@ pub(super) struct Shadow {
 impl Shadow {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let ours = match &self.ours {
+        let local = match &self.local {
             Some(url) => url.clone(),
-            None => agents(&settings)?,
+            None => agents_url(&settings)?,
         };
         let wait = self.every.to_duration(SpanRelativeTo::days_are_24_hours()).context("--every")?;
         if wait < SignedDuration::ZERO {
-            bail!("--every has to be positive");
+            bail!("--every must not be negative");
         }
         runtime()?.block_on(async {
-            let sides = Sides { upstream: self.upstream.clone(), ours, client: source::client()? };
-            let (mut compared, mut telling, mut differences, mut unanswered) = (0, 0, 0, 0);
+            let servers = Servers { upstream: self.upstream.clone(), local, client: outbound::client()? };
+            let (mut compared, mut with_releases, mut differences, mut unanswered) = (0, 0, 0, 0);
             for number in 0..self.rounds {
                 if number > 0 {
                     tokio::time::sleep(wait.unsigned_abs()).await;
                 }
-                let round = round(&sides, &self.sample(), SystemClock.now()).await;
+                let round = run_round(&servers, &self.sample(), SystemClock.now()).await;
                 compared += round.compared;
-                telling += round.telling;
+                with_releases += round.with_releases;
                 differences += round.differences.len();
                 unanswered += round.unanswered.len();
-                tell(round);
+                print_round(round);
             }
-            say(format!(
-                "{compared} answers compared in {} rounds, {telling} of them with releases on both sides, {differences} differences",
+            print_line(format!(
+                "{compared} answers compared in {} rounds, {with_releases} of them with releases from both servers, {differences} differences",
                 self.rounds
             ));
-            if telling == 0 {
-                say("nothing was compared that has releases: see --stream, --arch and the two addresses".to_owned());
+            if with_releases == 0 {
+                print_line("no answer had releases: check --stream, --arch and the two URLs");
             }
-            Ok(match (differences, unanswered == 0 && telling > 0) {
+            Ok(match (differences, unanswered == 0 && with_releases > 0) {
                 (0, true) => ExitCode::SUCCESS,
-                // That is neither the same nor a difference.
+                // No answers differ, but the comparison is not complete.
                 (0, false) => ExitCode::from(2),
                 _ => ExitCode::FAILURE,
             })
@@ -91,20 +88,20 @@ impl Shadow {
     }
 }
 
-fn agents(settings: &Settings) -> anyhow::Result<String> {
+fn agents_url(settings: &Settings) -> anyhow::Result<String> {
     let address = settings
         .listeners()?
         .agents
-        .context("agents are not answered by these settings: --ours says where they are")?;
+        .context("the settings have no listener for agents: use --local to give the URL of this service")?;
     let scheme = if settings.tls.files().is_some() { "https" } else { "http" };
     Ok(format!("{scheme}://{address}"))
 }
 
-fn tell(round: Round) {
+fn print_round(round: Round) {
     for difference in &round.differences {
-        say(format!("{:.0} {}: {}", round.at, difference.asked, difference.what));
+        print_line(format!("{:.0} {}: {}", round.at, difference.poll, difference.what));
     }
     for error in round.unanswered {
-        say(format!("{:.0} not compared: {:#}", round.at, anyhow::Error::from(error)));
+        print_line(format!("{:.0} not compared: {:#}", round.at, anyhow::Error::from(error)));
     }
 }

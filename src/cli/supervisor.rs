@@ -1,32 +1,31 @@
-//! What systemd is told, where it is what started us: `sd_notify(3)`.
+//! Notifications to systemd, if it started this process: `sd_notify(3)`.
 
-use crate::server::Pulse;
+use crate::server::EventLoopHealth;
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 
-/// Polls are answered.
-pub(super) fn ready() {
-    tell(NotifyState::Ready);
+/// Reports that polls are answered.
+pub(super) fn notify_ready() {
+    notify_systemd(NotifyState::Ready);
 }
 
-/// We were asked to stop.
-pub(super) fn stopping() {
-    tell(NotifyState::Stopping);
+/// Reports that this process is stopping.
+pub(super) fn notify_stopping() {
+    notify_systemd(NotifyState::Stopping);
 }
 
-/// Tells that this process still works, twice in the time after which it would be taken for dead, for as long as polls are
-/// answered by every loop.
-pub(super) async fn keep_telling(pulse: Pulse) {
-    let Some(patience) = watchdog_enabled() else { return };
-    let mut ticks = tokio::time::interval(patience / 2);
+/// Notifies the watchdog twice per timeout for as long as every event loop responds.
+pub(super) async fn feed_watchdog(event_loops: EventLoopHealth) {
+    let Some(timeout) = watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval(timeout / 2);
     loop {
         ticks.tick().await;
-        pulse.beat().await;
-        tell(NotifyState::Watchdog);
+        event_loops.probe().await;
+        notify_systemd(NotifyState::Watchdog);
     }
 }
 
-fn tell(state: NotifyState<'_>) {
+fn notify_systemd(state: NotifyState<'_>) {
     if let Err(error) = notify(&[state]) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "systemd cannot be told how we are");
+        tracing::warn!(error = &error as &dyn std::error::Error, "systemd notification failed");
     }
 }

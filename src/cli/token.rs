@@ -1,28 +1,31 @@
-//! `lockkeeper token`: tokens for who has no identity provider.
+//! `lockkeeper token`: creates, lists and revokes API tokens, for use without an identity provider.
 
 use super::{
-    options::{Common, actor, runtime, with_database},
-    output::say,
+    options::{Common, identity, local_request, runtime, with_database},
+    output::{print_line, print_row},
 };
 use crate::{
-    auth::{Grant, Pattern, Role, SigningKey, Tokens},
+    auth::{Grant, Pattern, Role, SigningKey},
     clock::{Clock, SystemClock},
     config::Flags,
+    manage::{Manage, TokenRequest},
     store::Access,
 };
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::{process::ExitCode, sync::Arc};
 
-/// What can be done with tokens.
+/// The subcommands of `token`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {
-    /// Gives somebody a token, and prints it, this once
+    /// Create a token and print it
+    ///
+    /// The token is not stored and cannot be printed again.
     Create(Create),
-    /// Lists the tokens that were given: id, name, role, streams, end, and whether it is good
+    /// List tokens: id, name, role, streams, expiry and state
     List(List),
-    /// Takes a token back, for good
+    /// Revoke a token
     Revoke(Revoke),
 }
 
@@ -40,34 +43,40 @@ impl Token {
 pub(super) struct Create {
     #[command(flatten)]
     common: Common,
-    /// What they may do: viewer, publisher, manager or admin
+    /// Role: viewer, publisher, manager or admin
     #[arg(long)]
     role: Role,
-    /// On which streams: fedora-coreos/stable, fedora-coreos/*, or *
+    /// The streams on which the role applies: fedora-coreos/stable, fedora-coreos/*, */stable or *
     #[arg(long, value_name = "PATTERN")]
-    on: Pattern,
-    /// For how long: 30d, 12h, P1Y
-    #[arg(long = "for", value_name = "DURATION")]
-    lifetime: Span,
-    /// Whom it is for, as the record will name them [default: the role and the streams]
+    streams: Pattern,
+    /// The lifetime: 30d, 12h, P1Y. The audit log records a lifetime beyond `auth.max_token_lifetime`
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Span,
+    /// Display name of the holder, shown beside the token's id in lists and in the audit log
     #[arg(long)]
-    name: Option<String>,
+    name: String,
+    /// Reason for the token, for the audit log
+    #[arg(long, value_name = "TEXT", default_value = "issued on the command line")]
+    reason: String,
 }
 
 impl Create {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let lifetime = lifetime(self.lifetime).context("--for")?;
+        let lifetime = lifetime(self.expires_in).context("--expires-in")?;
         let key = SigningKey::open(&settings.auth.signing_key(&settings.data_dir))?;
-        let grant = Grant { role: self.role, on: self.on };
-        let name = self.name.unwrap_or_else(|| format!("{} on {}", grant.role, grant.on));
-        if name.trim().is_empty() {
-            bail!("--name must not be empty");
-        }
-        let token = runtime()?.block_on(with_database(&settings, async |access| {
-            Ok(tokens(access).await?.give(&key, &name, &grant, lifetime, &actor()).await?)
+        let wanted = TokenRequest {
+            name: &self.name,
+            grant: Grant { role: self.role, on: self.streams },
+            lifetime,
+            max_lifetime: settings.auth.max_token_lifetime,
+        };
+        let user = identity();
+        let (_, token) = runtime()?.block_on(with_database(&settings, async |access| {
+            let request = local_request(&user, &self.reason);
+            Ok(manage(access).await?.create_token(&key, &wanted, &request).await?)
         }))?;
-        say(token);
+        print_line(token);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -82,16 +91,16 @@ impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
         let list =
-            runtime()?.block_on(with_database(&settings, async |access| Ok(tokens(access).await?.list().await?)))?;
+            runtime()?.block_on(with_database(&settings, async |access| Ok(manage(access).await?.tokens().await?)))?;
         let now = SystemClock.now();
         for token in list {
             let state = match token.revoked_at {
-                Some(at) => format!("revoked {}", whole(at)),
+                Some(at) => format!("revoked {}", without_fraction(at)),
                 None if token.expires_at < now => "expired".into(),
-                None => "good".into(),
+                None => "valid".into(),
             };
-            let until = whole(token.expires_at);
-            say(format!("{}\t{}\t{}\t{}\t{until}\t{state}", token.id, token.name, token.role, token.pattern));
+            let until = without_fraction(token.expires_at);
+            print_row(&[&token.id, &token.name, &token.role, &token.pattern, &until, &state]);
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -101,33 +110,46 @@ impl List {
 pub(super) struct Revoke {
     #[command(flatten)]
     common: Common,
-    /// Its id, as `token list` shows it
+    /// Id of the token, as printed by `token list`
     id: String,
+    /// Also revoke the valid tokens that it issued, directly or through other tokens
+    #[arg(long)]
+    with_issued: bool,
+    /// Reason for the revocation, for the audit log
+    #[arg(long, value_name = "TEXT", default_value = "revoked on the command line")]
+    reason: String,
 }
 
 impl Revoke {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let done = runtime()?.block_on(with_database(&settings, async |access| {
-            Ok(tokens(access).await?.revoke(&self.id, &actor()).await?)
+        let user = identity();
+        let revoked = runtime()?.block_on(with_database(&settings, async |access| {
+            let request = local_request(&user, &self.reason);
+            Ok(manage(access).await?.revoke_token(&self.id, self.with_issued, &request).await?)
         }))?;
-        if !done {
-            bail!("there is no such token, or it was revoked before");
+        print_line(format!("revoked {}", revoked.token.subject()));
+        for token in &revoked.issued {
+            let state = if revoked.is_with_issued { "revoked" } else { "still valid" };
+            print_line(format!("{state}: {}, issued by this token", token.subject()));
+        }
+        if !revoked.is_with_issued && !revoked.issued.is_empty() {
+            print_line("to revoke them too, revoke each one by its id; --with-issued does so in one step");
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn tokens(access: &Access) -> anyhow::Result<Tokens> {
+pub(super) async fn manage(access: &Access) -> anyhow::Result<Manage> {
     access.store().migrate().await?;
-    Ok(Tokens::of(access.store().clone(), Arc::new(SystemClock)))
+    Ok(Manage::new(access.store().clone(), Arc::new(SystemClock)))
 }
 
-fn whole(time: jiff::Timestamp) -> String {
+pub(super) fn without_fraction(time: jiff::Timestamp) -> String {
     crate::domain::epoch::Epoch::from(time).to_string()
 }
 
-/// A day has 24 hours here, and months and years are those that begin now.
+/// Converts a span to a duration: months and years are counted from now, and a day has 24 hours.
 fn lifetime(span: Span) -> anyhow::Result<SignedDuration> {
     let now = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC);
     Ok(span.to_duration(SpanRelativeTo::from(&now))?)

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiSettings {
-    /// What somebody without a token may do, on all streams; nothing if absent.
+    /// The role of clients without a token, on all streams; absent: none.
     pub anonymous_role: Option<AnonymousRole>,
 }
 
-/// What somebody without a token may do.
+/// A role for clients without a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnonymousRole {
-    /// Read.
+    /// May read.
     Viewer,
 }

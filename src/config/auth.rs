@@ -1,36 +1,49 @@
 //! `[auth]`
 
-use super::{error::ConfigError, issuers::IssuerSettings};
+use super::{
+    error::{ConfigError, positive},
+    issuers::IssuerSettings,
+};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-/// Who may do what.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// Authentication: this service's tokens, and external issuers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthSettings {
-    /// The Ed25519 key that tokens of our own are signed with (PKCS#8, PEM, mode 0600); made where it is missing.
+    /// The file of the Ed25519 key that signs this service's tokens (PKCS#8, PEM, mode 0600). Created if missing.
     pub signing_key_file: Option<PathBuf>,
-    /// Whose tokens are taken besides our own.
+    /// The longest lifetime of this service's tokens. `lockkeeper token create` may exceed it; the audit log records that.
+    pub max_token_lifetime: SignedDuration,
+    /// External issuers whose tokens are accepted.
     pub issuers: Vec<IssuerSettings>,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self { signing_key_file: None, max_token_lifetime: SignedDuration::from_hours(90 * 24), issuers: Vec::new() }
+    }
 }
 
 impl AuthSettings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        positive("auth.max_token_lifetime", self.max_token_lifetime)?;
         let mut seen = BTreeSet::new();
-        for (place, issuer) in self.issuers.iter().enumerate() {
-            issuer.validate(place)?;
+        for (index, issuer) in self.issuers.iter().enumerate() {
+            issuer.validate(index)?;
             if !seen.insert(&issuer.issuer) {
-                let setting = format!("auth.issuers[{place}].issuer");
-                return Err(ConfigError::value(&setting, "is there twice; give one entry all the rules"));
+                let setting = format!("auth.issuers[{index}].issuer");
+                return Err(ConfigError::value(&setting, "appears twice: put all rules of an issuer into one entry"));
             }
         }
         Ok(())
     }
 
-    /// The file, which lies in the data directory unless another is named.
+    /// Returns the path of the signing key; by default it is in the data directory.
     #[must_use]
     pub fn signing_key(&self, data_dir: &Path) -> PathBuf {
         self.signing_key_file.clone().unwrap_or_else(|| data_dir.join("signing-key.pem"))

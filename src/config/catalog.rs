@@ -4,18 +4,21 @@ use super::error::{ConfigError, positive, to_std};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// The copy of everything in memory.
+/// The in-memory catalog.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogSettings {
-    /// How often the store is asked for changes whose notification did not arrive.
+    /// How often to check the database for changes whose notification did not arrive.
     pub poll_interval: SignedDuration,
-    /// Listen for notifications, so that changes show at once.
+    /// Whether to listen for change notifications, which make changes visible at once.
     pub notifications: bool,
-    /// How long the store may be silent before every share stands still: what was paused meanwhile cannot be known.
-    pub freeze_after: SignedDuration,
-    /// Keep the last good state below `data_dir`, to serve it when a process starts while the database is away.
-    pub keep_copy: bool,
+    /// How long after the last contact with the database shares are frozen, since a pause made since then is unknown.
+    pub stale_after: SignedDuration,
+    /// How long after the last contact with the database nothing is offered any more, since an emergency stop made since then is
+    /// unknown. Absent: never.
+    pub close_after: Option<SignedDuration>,
+    /// Whether to keep a snapshot below `data_dir`, which is served if a process starts while the database is unavailable.
+    pub keep_snapshot: bool,
 }
 
 impl Default for CatalogSettings {
@@ -23,8 +26,9 @@ impl Default for CatalogSettings {
         Self {
             poll_interval: SignedDuration::from_secs(1),
             notifications: true,
-            freeze_after: SignedDuration::from_mins(10),
-            keep_copy: true,
+            stale_after: SignedDuration::from_mins(10),
+            close_after: None,
+            keep_snapshot: true,
         }
     }
 }
@@ -32,10 +36,11 @@ impl Default for CatalogSettings {
 impl CatalogSettings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         positive("catalog.poll_interval", self.poll_interval)?;
-        positive("catalog.freeze_after", self.freeze_after)
+        positive("catalog.stale_after", self.stale_after)?;
+        self.close_after.map_or(Ok(()), |close_after| positive("catalog.close_after", close_after))
     }
 
-    /// How often to ask.
+    /// Returns how often to check the database for changes.
     #[must_use]
     pub fn interval(&self) -> std::time::Duration {
         to_std(self.poll_interval)

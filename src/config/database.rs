@@ -11,13 +11,13 @@ use std::path::PathBuf;
 pub struct DatabaseSettings {
     /// A `postgres://` URL; without one, a private PostgreSQL runs below the data directory.
     pub url: Option<String>,
-    /// The folder of the private PostgreSQL's programs, where they are not found by themselves.
+    /// The folder of the private PostgreSQL's programs; absent: searched for.
     pub postgres_bin: Option<PathBuf>,
-    /// The most connections that this process opens.
+    /// The largest number of connections that this process opens, at least 2.
     pub max_connections: u32,
-    /// How long to wait for a connection.
+    /// How long to wait for a connection before an operation fails.
     pub connect_timeout: SignedDuration,
-    /// Bring the schema up to date; otherwise wait until somebody else did.
+    /// Whether to migrate the schema at start; otherwise `serve` waits until it is migrated.
     pub migrate: bool,
 }
 
@@ -38,13 +38,13 @@ impl DatabaseSettings {
         if self.max_connections < 2 {
             return Err(ConfigError::value(
                 "database.max_connections",
-                "has to be at least 2: one is for notifications",
+                "must be at least 2: one connection receives notifications",
             ));
         }
         positive("database.connect_timeout", self.connect_timeout)
     }
 
-    /// How long to wait for a connection.
+    /// Returns how long to wait for a connection.
     #[must_use]
     pub fn connect_timeout(&self) -> std::time::Duration {
         to_std(self.connect_timeout)

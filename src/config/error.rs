@@ -1,28 +1,28 @@
-//! What is wrong with a setting, and checks that several sections share.
+//! Configuration errors, and checks that several sections share.
 
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// A setting that is wrong, by its name.
+/// A configuration error.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file is not there.
-    #[error("the configuration file {} cannot be read", path.display())]
-    Missing {
-        /// Which.
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    File {
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A setting is unknown or of another type.
-    #[error("{}", told(_0))]
+    /// A setting is unknown or has the wrong type.
+    #[error("{}", describe(_0))]
     Layer(Box<figment2::Error>),
-    /// A setting has a value that it cannot have.
+    /// A setting has an invalid value.
     #[error("setting {setting} {problem}")]
     Value {
-        /// Which, as in `database.url`.
+        /// The setting, such as `database.url`.
         setting: String,
-        /// What is wrong with it.
+        /// What is wrong with its value.
         problem: String,
     },
 }
@@ -33,8 +33,8 @@ impl ConfigError {
     }
 }
 
-/// Each thing that is wrong, by the setting's name and the layer.
-fn told(error: &figment2::Error) -> String {
+/// Describes all errors with the setting's name and the layer that it came from.
+fn describe(error: &figment2::Error) -> String {
     let one = |error: figment2::Error| {
         let source = error.metadata.as_ref().map(|layer| match &layer.source {
             Some(figment2::Source::File(path)) => format!(" ({})", path.display()),
@@ -48,12 +48,12 @@ fn told(error: &figment2::Error) -> String {
     error.clone().into_iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// A duration that must not be zero or negative.
+/// Checks that a duration is longer than zero.
 pub(super) fn positive(setting: &str, duration: jiff::SignedDuration) -> Result<(), ConfigError> {
-    if duration.is_positive() { Ok(()) } else { Err(ConfigError::value(setting, "has to be longer than nothing")) }
+    if duration.is_positive() { Ok(()) } else { Err(ConfigError::value(setting, "must be longer than 0s")) }
 }
 
-/// A validated duration as the runtime takes it.
+/// Converts a validated duration for the runtime.
 pub(super) fn to_std(duration: jiff::SignedDuration) -> std::time::Duration {
     duration.unsigned_abs()
 }

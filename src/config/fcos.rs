@@ -1,7 +1,7 @@
 //! `[fcos]`
 
 use super::error::ConfigError;
-use crate::domain::product::ProductName;
+use crate::domain::ids::ProductName;
 use serde::{Deserialize, Serialize};
 
 /// Fedora CoreOS agents.
@@ -10,35 +10,35 @@ use serde::{Deserialize, Serialize};
 pub struct FcosSettings {
     /// The product that the root paths serve.
     pub default_product: String,
-    /// What a node gets that runs something unknown.
+    /// The response to a node that reports an unknown payload.
     pub unknown_payload: UnknownPayload,
-    /// Which graph a node gets that says what it runs.
+    /// The graph for a node that reports a known payload.
     pub view: View,
 }
 
-/// What a node gets that runs something unknown.
+/// The response to a node that reports an unknown payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPayload {
-    /// The whole graph.
-    Whole,
-    /// A graph of nothing.
+    /// The full graph.
+    Full,
+    /// An empty graph.
     Empty,
 }
 
-/// Which graph a node gets that says what it runs.
+/// The graph for a node that reports a known payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum View {
-    /// Its own: itself and the releases to which it may go now.
+    /// The node view: the node's release and the releases that it may update to now.
     Node,
-    /// The whole graph.
+    /// The full graph.
     Full,
 }
 
 impl Default for FcosSettings {
     fn default() -> Self {
-        Self { default_product: "fedora-coreos".into(), unknown_payload: UnknownPayload::Whole, view: View::Node }
+        Self { default_product: "fedora-coreos".into(), unknown_payload: UnknownPayload::Full, view: View::Node }
     }
 }
 
@@ -47,10 +47,10 @@ impl FcosSettings {
         self.product().map(drop)
     }
 
-    /// The product that the root paths serve.
+    /// Returns the product that the root paths serve.
     ///
     /// # Errors
-    /// It is no name of a product.
+    /// The name is invalid.
     pub fn product(&self) -> Result<ProductName, ConfigError> {
         ProductName::parse(&self.default_product)
             .map_err(|error| ConfigError::value("fcos.default_product", &error.to_string()))

@@ -7,78 +7,82 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// Somebody else whose tokens are taken: an identity provider, or a CI system.
+/// An external issuer whose tokens are accepted: an identity provider or a CI system.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerSettings {
-    /// What their tokens say in `iss`, to the letter.
+    /// The exact `iss` claim of its tokens: an `https://` or `http://` URL.
     pub issuer: String,
-    /// Where their keys are; without it, what `{issuer}/.well-known/openid-configuration` names (`OpenID` Connect Discovery 1.0).
+    /// The URL of its keys; absent: the one that `{issuer}/.well-known/openid-configuration` names (`OpenID` Connect Discovery 1.0).
     #[serde(default)]
     pub jwks_url: Option<String>,
-    /// A token has to be meant for one of these (`aud`).
+    /// Audiences of which a token must name one (`aud`).
     #[serde(default)]
     pub audiences: Vec<String>,
-    /// The algorithms that a token may be signed with; those with a shared secret are refused.
-    #[serde(default = "usual_algorithms")]
+    /// The accepted signature algorithms. Algorithms with a shared secret are rejected.
+    #[serde(default = "default_algorithms")]
     pub algorithms: Vec<Algorithm>,
-    /// The claim, or the dotted path to it, that says who shows the token.
-    #[serde(default = "subject")]
+    /// The claim that names the actor, or the dotted path to it.
+    #[serde(default = "default_actor_claim")]
     pub actor_claim: String,
-    /// How far their clock may be from ours, at most 5 minutes.
-    #[serde(default = "usual_leeway")]
+    /// The accepted difference between the issuer's clock and the local one, at most 5 minutes.
+    #[serde(default = "default_leeway")]
     pub leeway: SignedDuration,
-    /// How long their keys are kept before they are fetched again, 30 seconds to 24 hours.
-    #[serde(default = "usual_refresh")]
+    /// How long its keys are cached before they are fetched again, 30 seconds to 24 hours.
+    #[serde(default = "default_refresh")]
     pub refresh: SignedDuration,
-    /// What their tokens may do; a token gets the roles of all rules that it fits.
+    /// Rules that grant roles. A token gets the roles of all rules that it matches.
     #[serde(default)]
     pub rules: Vec<RuleSettings>,
 }
 
-/// Grants a role to tokens that claim certain things.
+/// A rule that grants a role to tokens with certain claims.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSettings {
-    /// What a token has to claim, all of it, by name or dotted path. A wanted value fits a string that equals it and an array
-    /// that contains it; one that ends in `*` fits strings that begin with what precedes the `*`, and no arrays.
+    /// The claims that a token must have, all of them, by name or dotted path. A value matches an equal string, or an array that
+    /// contains it. A value that ends in `*` matches strings with that prefix, and no arrays.
     #[serde(default)]
     pub claims: BTreeMap<String, String>,
-    /// The role: viewer, publisher, manager or admin.
+    /// The role: `viewer`, `publisher`, `manager` or `admin`.
     pub role: String,
-    /// The streams: `fedora-coreos/stable`, `fedora-coreos/*` or `*`.
-    pub on: String,
+    /// The streams on which the role applies: `fedora-coreos/stable`, `fedora-coreos/*` or `*`.
+    pub streams: String,
 }
 
-fn usual_algorithms() -> Vec<Algorithm> {
+fn default_algorithms() -> Vec<Algorithm> {
     vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]
 }
 
-fn subject() -> String {
+fn default_actor_claim() -> String {
     "sub".into()
 }
 
-const fn usual_leeway() -> SignedDuration {
+const fn default_leeway() -> SignedDuration {
     SignedDuration::from_secs(30)
 }
 
-const fn usual_refresh() -> SignedDuration {
+const fn default_refresh() -> SignedDuration {
     SignedDuration::from_mins(10)
 }
 
-const MOST_LEEWAY: SignedDuration = SignedDuration::from_mins(5);
-const LEAST_REFRESH: SignedDuration = SignedDuration::from_secs(30);
-const MOST_REFRESH: SignedDuration = SignedDuration::from_hours(24);
-/// What tokens of our own say in `iss`.
-const OURS: &str = "lockkeeper";
+const MAX_LEEWAY: SignedDuration = SignedDuration::from_mins(5);
+const MIN_REFRESH: SignedDuration = SignedDuration::from_secs(30);
+const MAX_REFRESH: SignedDuration = SignedDuration::from_hours(24);
+/// The `iss` claim of this service's own tokens.
+const LOCAL_ISSUER: &str = "lockkeeper";
 
 impl IssuerSettings {
-    /// Checks it as the one that stands at this place, from 0.
-    pub(super) fn validate(&self, place: usize) -> Result<(), ConfigError> {
+    /// Validates the settings of the issuer at this index, from 0.
+    pub(super) fn validate(&self, index: usize) -> Result<(), ConfigError> {
         let wrong =
-            |field: &str, problem: &str| Err(ConfigError::value(&format!("auth.issuers[{place}].{field}"), problem));
-        if self.issuer.is_empty() || self.issuer == OURS {
-            return wrong("issuer", "has to name somebody else");
+            |field: &str, problem: &str| Err(ConfigError::value(&format!("auth.issuers[{index}].{field}"), problem));
+        if self.issuer.is_empty() || self.issuer == LOCAL_ISSUER {
+            return wrong("issuer", "must name an external issuer");
+        }
+        // Actor ids begin with the issuer. They must not collide with ids of local tokens and commands.
+        if !["https://", "http://"].iter().any(|scheme| self.issuer.starts_with(scheme)) {
+            return wrong("issuer", "must begin with https:// or http://");
         }
         match &self.jwks_url {
             Some(url) if !is_protected(url) => return wrong("jwks_url", NOT_PROTECTED),
@@ -86,41 +90,41 @@ impl IssuerSettings {
             _ => {}
         }
         if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
-            return wrong("audiences", "has to name at least one audience, and none that is empty");
+            return wrong("audiences", "must list at least one audience, and no empty one");
         }
         if self.algorithms.is_empty() {
-            return wrong("algorithms", "has to name at least one algorithm");
+            return wrong("algorithms", "must list at least one algorithm");
         }
         if let Some(shared) = self.algorithms.iter().find(|algorithm| algorithm.family() == AlgorithmFamily::Hmac) {
-            return wrong("algorithms", &format!("names {shared:?}, which signs with a shared secret"));
+            return wrong("algorithms", &format!("must not list {shared:?}, which uses a shared secret"));
         }
         if self.actor_claim.is_empty() {
-            return wrong("actor_claim", "has to name a claim");
+            return wrong("actor_claim", "must name a claim");
         }
-        if self.leeway.is_negative() || self.leeway > MOST_LEEWAY {
-            return wrong("leeway", "has to lie between 0s and 5m");
+        if self.leeway.is_negative() || self.leeway > MAX_LEEWAY {
+            return wrong("leeway", "must be between 0s and 5m");
         }
-        if self.refresh < LEAST_REFRESH || self.refresh > MOST_REFRESH {
-            return wrong("refresh", "has to lie between 30s and 24h");
+        if self.refresh < MIN_REFRESH || self.refresh > MAX_REFRESH {
+            return wrong("refresh", "must be between 30s and 24h");
         }
         if self.rules.is_empty() {
-            return wrong("rules", "has to hold at least one rule; without any, no token may do anything");
+            return wrong("rules", "must contain at least one rule: without rules, no token gets a role");
         }
         for (nth, rule) in self.rules.iter().enumerate() {
             if rule.claims.is_empty() {
-                return wrong(&format!("rules[{nth}].claims"), "has to want at least one claim");
+                return wrong(&format!("rules[{nth}].claims"), "must require at least one claim");
             }
             if rule.claims.iter().any(|(name, wanted)| name.is_empty() || wanted.is_empty()) {
-                return wrong(&format!("rules[{nth}].claims"), "has an empty name or value");
+                return wrong(&format!("rules[{nth}].claims"), "must not have an empty name or value");
             }
         }
         Ok(())
     }
 }
 
-const NOT_PROTECTED: &str = "has to be an https:// address; http:// is for loopback alone";
+const NOT_PROTECTED: &str = "must be an https:// URL; http:// is allowed only for loopback";
 
-/// Is this an address at which nobody between can put words into another's mouth: https, or http on this machine?
+/// Returns true if no one on the network can forge responses of this URL: https, or http on this machine.
 #[must_use]
 pub fn is_protected(address: &str) -> bool {
     let Ok(url) = address.parse::<Url>() else { return false };
@@ -131,7 +135,7 @@ pub fn is_protected(address: &str) -> bool {
     }
 }
 
-/// Is the host this machine, by its name or address?
+/// Returns true if the host is this machine, by its name or address.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
@@ -145,15 +149,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_is_asked_without_protection() {
-        for good in [
+    fn plain_http_is_allowed_only_on_loopback() {
+        for valid in [
             "https://issuer.example",
             "http://127.0.0.1:1/x",
             "http://127.9.9.9",
             "http://[::1]:80",
             "http://localhost",
         ] {
-            assert!(is_protected(good), "{good}");
+            assert!(is_protected(valid), "{valid}");
         }
         for wrong in [
             "http://issuer.example",

@@ -1,13 +1,15 @@
-//! The layers put together.
+//! Loads settings from all layers.
 
 use super::{error::ConfigError, settings::Settings};
+use crate::files;
 use figment2::{
-    Figment,
+    Figment, Metadata, Profile, Provider,
     providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Map},
 };
 use std::path::{Path, PathBuf};
 
-/// What flags said.
+/// Settings from command line flags.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--listen`
@@ -20,30 +22,55 @@ pub struct Flags {
     pub offer_synthetic: bool,
 }
 
-/// Where settings come from besides their defaults.
+/// The sources of settings, in addition to defaults and environment variables.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// `--config`
     pub file: Option<PathBuf>,
-    /// What flags said.
+    /// Settings from command line flags.
     pub flags: Flags,
 }
 
 const PREFIX: &str = "LOCKKEEPER_";
+/// The largest configuration file, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Settings from all layers: defaults, the file, `DATABASE_URL` and `LOCKKEEPER_*` (`__` between the parts of a name), flags.
+/// The configuration file, with its path for errors.
+struct TomlFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl TomlFile {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = files::read_text(path, MAX_BYTES);
+        let text = text.map_err(|source| ConfigError::File { path: path.into(), source })?;
+        Ok(Self { path: path.into(), text })
+    }
+}
+
+impl Provider for TomlFile {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("TOML file", self.path.as_path())
+    }
+
+    fn data(&self) -> figment2::Result<Map<Profile, Dict>> {
+        Toml::string(&self.text).data()
+    }
+}
+
+/// Loads settings from all layers: defaults, the file, `DATABASE_URL` and `LOCKKEEPER_*` (`__` between the parts of a name), flags.
 ///
 /// # Errors
-/// Names the setting that is unknown or wrong, and the layer that it came from.
+/// A setting is unknown or invalid; the error names it and the layer that it came from.
 pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
     if let Some(path) = &sources.file {
-        std::fs::File::open(path).map_err(|source| ConfigError::Missing { path: path.clone(), source })?;
-        figment = figment.merge(Toml::file(path).search(false));
+        figment = figment.merge(TomlFile::read(path)?);
     }
     figment = figment
         .merge(Env::raw().only(&["DATABASE_URL"]).filter(|_| has_database_url()).map(|_| "database.url".into()))
-        .merge(Env::prefixed(PREFIX).filter(|key| !is_no_setting(key.as_str())).split("__"));
+        .merge(Env::prefixed(PREFIX).filter(|key| !is_unrelated(key.as_str())).split("__"));
     let flags = &sources.flags;
     let path = |path: &Path| path.to_string_lossy().into_owned();
     for (setting, value) in [
@@ -59,7 +86,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
         figment = figment.merge(("offer_synthetic", true));
     }
     let mut settings: Settings = figment.extract().map_err(|error| ConfigError::Layer(Box::new(error)))?;
-    // Set but empty is how compose files and shells say "not set".
+    // Compose files and shells pass an unset variable as an empty one.
     settings.streams_dir = settings.streams_dir.filter(|path| !path.as_os_str().is_empty());
     settings.validate()?;
     Ok(settings)
@@ -69,10 +96,9 @@ fn has_database_url() -> bool {
     std::env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty())
 }
 
-/// Kubernetes gives every container variables named after the services around it: a service called lockkeeper would give
-/// `LOCKKEEPER_SERVICE_HOST`, `LOCKKEEPER_PORT`, `LOCKKEEPER_PORT_8080_TCP`, ..., which are no settings. Nor is the one that
-/// names the file.
-fn is_no_setting(key: &str) -> bool {
+/// Returns true for variables that are not settings: the one that names the file, and those that Kubernetes sets for a service
+/// called lockkeeper (`LOCKKEEPER_SERVICE_HOST`, `LOCKKEEPER_PORT`, `LOCKKEEPER_PORT_8080_TCP`, ...).
+fn is_unrelated(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
     key == "CONFIG" || key == "PORT" || key.starts_with("PORT_") || key.starts_with("SERVICE_")
 }

@@ -1,7 +1,6 @@
-//! Settings: defaults, then a file, then the environment, then flags; one file a section, each validating itself.
+//! Settings: defaults, then a file, then the environment, then flags. One file per section, which validates itself.
 //!
-//! `lockkeeper.example.toml` documents every option and is tested against these types. Must not live here: what the settings
-//! do.
+//! `lockkeeper.example.toml` documents every setting and is tested against these types. The code that uses settings lives elsewhere.
 
 mod api;
 mod auth;

@@ -1,4 +1,4 @@
-//! The whole of it.
+//! All settings.
 
 use super::{
     api::ApiSettings,
@@ -16,35 +16,35 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Everything that can be set.
+/// All settings of the service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where the private database and whatever else this machine alone needs is kept.
+    /// The folder for this machine's data: the private PostgreSQL, the snapshot, the signing key.
     pub data_dir: PathBuf,
-    /// Stream documents to start an empty store from.
+    /// A folder of stream documents to seed an empty database.
     pub streams_dir: Option<PathBuf>,
-    /// One address for everything that has none of its own.
+    /// The address of every listener that has none of its own.
     pub listen: String,
-    /// Addresses of their own.
+    /// Addresses of individual listeners.
     pub listeners: ListenSettings,
-    /// Offer sample payloads on listeners that are not loopback too.
+    /// Whether to offer placeholder (synthetic) payloads on listeners other than loopback, too.
     pub offer_synthetic: bool,
-    /// How long requests in flight have to finish after a signal to stop.
+    /// How long requests in flight may take to finish after a stop signal.
     pub shutdown_grace: jiff::SignedDuration,
-    /// How long readiness says no, after a signal to stop, before connections are closed.
+    /// How long readiness fails after a stop signal before connections are closed.
     pub drain_delay: jiff::SignedDuration,
     /// The database.
     pub database: DatabaseSettings,
-    /// The copy of everything in memory.
+    /// The in-memory catalog.
     pub catalog: CatalogSettings,
     /// Fedora CoreOS agents.
     pub fcos: FcosSettings,
-    /// What clients may take.
+    /// Limits on clients.
     pub limits: LimitSettings,
     /// HTTPS.
     pub tls: TlsSettings,
-    /// Who may do what.
+    /// Authentication.
     pub auth: AuthSettings,
     /// The API for release managers.
     pub api: ApiSettings,
@@ -78,15 +78,15 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Checks what types cannot.
+    /// Validates all settings.
     ///
     /// # Errors
-    /// Names the first setting that is wrong.
+    /// A setting is invalid; the error names the first one.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.listeners()?;
         positive("shutdown_grace", self.shutdown_grace)?;
         if self.drain_delay.is_negative() {
-            return Err(ConfigError::value("drain_delay", "has to be positive or 0s"));
+            return Err(ConfigError::value("drain_delay", "must be 0s or longer"));
         }
         self.database.validate()?;
         self.catalog.validate()?;
@@ -98,10 +98,10 @@ impl Settings {
         self.telemetry.validate()
     }
 
-    /// Where to listen for whom.
+    /// Returns the addresses of all listeners.
     ///
     /// # Errors
-    /// An address is none.
+    /// An address is invalid.
     pub fn listeners(&self) -> Result<Listeners, ConfigError> {
         self.listeners.resolve(&self.listen)
     }

@@ -5,15 +5,15 @@ use crate::telemetry::Otlp;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// Metrics and traces, and where they are sent besides.
+/// Metrics and traces, and the collector that they are sent to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetrySettings {
-    /// Count at all: without it there is no `/metrics`, and none are sent.
+    /// Whether to record metrics. If false, there is no `/metrics`, and none are sent.
     pub metrics: bool,
-    /// The base URL of a collector that takes OTLP over HTTP; without one, nothing is sent.
+    /// The base URL of a collector for OTLP over HTTP; absent: nothing is sent.
     pub otlp_endpoint: Option<String>,
-    /// The share of the requests, 0 to 1, that are traced though their caller said nothing about it.
+    /// The share of requests without a `traceparent` header that are traced, 0 to 1.
     pub trace_share: f64,
     /// How often metrics are sent.
     pub metrics_interval: SignedDuration,
@@ -28,16 +28,16 @@ impl Default for TelemetrySettings {
 impl TelemetrySettings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if !(0.0..=1.0).contains(&self.trace_share) {
-            return Err(ConfigError::value("telemetry.trace_share", "has to lie between 0 and 1"));
+            return Err(ConfigError::value("telemetry.trace_share", "must be between 0 and 1"));
         }
         if let Some(endpoint) = &self.otlp_endpoint {
             let url = reqwest::Url::parse(endpoint).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
-            url.ok_or_else(|| ConfigError::value("telemetry.otlp_endpoint", "is no http:// or https:// URL"))?;
+            url.ok_or_else(|| ConfigError::value("telemetry.otlp_endpoint", "must be an http:// or https:// URL"))?;
         }
         positive("telemetry.metrics_interval", self.metrics_interval)
     }
 
-    /// Where to send what is seen, if anywhere.
+    /// Returns the collector to send telemetry to, if any.
     #[must_use]
     pub fn otlp(&self) -> Option<Otlp> {
         Some(Otlp {

@@ -1,9 +1,13 @@
-//! What comes with a release for people: its notes, and where its files are.
+//! Release notes, artifacts (downloadable files) and the source of a promoted release.
 
-use super::{arch::Arch, hash::ContentHash, stream::StreamName, text::text_type, version::Version};
+use super::{
+    hash::ContentHash,
+    ids::{Arch, StreamName, Version},
+    text::text_type,
+};
 
 text_type!(
-    /// What a release brings, in Markdown.
+    /// Release notes in Markdown.
     Notes,
     32 * 1024,
     "1 to 32768 bytes without NUL",
@@ -11,7 +15,7 @@ text_type!(
 );
 
 text_type!(
-    /// What a file of a release is, such as `metal.raw.xz`.
+    /// The name of an artifact, such as `metal.raw.xz`.
     ArtifactName,
     128,
     "1 to 128 of a-z, A-Z, 0-9, '-', '_' and '.', starting with a letter or digit",
@@ -19,46 +23,46 @@ text_type!(
 );
 
 text_type!(
-    /// Where a file of a release is.
+    /// The URL of an artifact.
     Location,
     2048,
     "1 to 2048 visible ASCII characters",
     |_, c| c.is_ascii_graphic()
 );
 
-/// Which file of a release.
+/// The arch and name that identify an artifact within its release.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArtifactKey {
-    /// The architecture that it is for.
+    /// The architecture that the artifact is for.
     pub arch: Arch,
-    /// What it is.
+    /// Its name.
     pub name: ArtifactName,
 }
 
-/// A file of a release.
+/// A downloadable file of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// Where it is: an absolute URL.
+    /// Its absolute URL.
     pub location: Location,
     /// The SHA-256 of its content.
     pub sha256: Option<ContentHash>,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub size: Option<u64>,
 }
 
-/// The release of another stream that a release is a promotion of.
+/// The release of another stream from which a release was promoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promotion {
     /// The stream, of the same product.
     pub stream: StreamName,
-    /// The version there.
+    /// The version in that stream.
     pub version: Version,
 }
 
 impl Location {
-    /// Is it an absolute http or https URL with a host?
+    /// Returns true if this is an absolute http or https URL with a host.
     #[must_use]
-    pub fn is_web_address(&self) -> bool {
+    pub fn is_http_url(&self) -> bool {
         let rest = self.as_str().strip_prefix("https://").or_else(|| self.as_str().strip_prefix("http://"));
         rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '['))
     }
@@ -69,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_on_the_web() {
+    fn artifact_locations_are_http_urls() {
         for (text, fits) in [
             ("https://builds.example/x.raw.xz", true),
             ("http://[::1]/x", true),
@@ -77,7 +81,7 @@ mod tests {
             ("https:///x", false),
             ("x", false),
         ] {
-            assert_eq!(Location::parse(text).unwrap().is_web_address(), fits, "{text}");
+            assert_eq!(Location::parse(text).unwrap().is_http_url(), fits, "{text}");
         }
         assert!(Location::parse("https://a b").is_err() && ArtifactName::parse("../x").is_err());
     }

@@ -1,118 +1,154 @@
-//! Whose a change by hand is: what somebody here changed is theirs, and the next import leaves it alone.
+//! Local edits: values that are changed here get the origin `local`, and the next import keeps them.
 
 use super::{
+    ids::Version,
     origin::Origin,
-    release::{Aspect, PayloadKey, Release, ReleaseState},
+    release::{PayloadKey, PolicyKind, Release, ReleaseState},
+    rollout::{Rollout, RolloutState},
     stream::Stream,
-    version::Version,
 };
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-/// What no hand may do to a release that nodes may run.
+/// A local edit that would change what was published, or that the next import would undo.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Misstep {
-    /// A release became a draft.
-    #[error("release {0} was published and can be no draft again; withdraw it")]
+pub enum ImmutabilityError {
+    /// A published release became a draft.
+    #[error("release {0} was published and cannot become a draft again; withdraw it instead")]
     Unpublished(Version),
-    /// A release went, or got another age.
-    #[error("release {0} was published and keeps its place: it can be neither left out nor moved; withdraw it")]
+    /// A published release was removed or got another age.
+    #[error("release {0} was published and cannot be removed or moved; withdraw it instead")]
     Moved(Version),
-    /// A release got another payload.
+    /// A payload of a published release was changed or removed.
     #[error(
-        "release {0} was published with its payload on {arch} {scheme}, which nodes may run; give another as its alias, or \
-         publish a release anew", arch = _1.arch, scheme = _1.scheme
+        "release {0} was published with its payload on {arch} {scheme}, which cannot change because nodes may run it; add \
+         the other payload as an alias, or publish it as a new release", arch = _1.arch, scheme = _1.scheme
     )]
     OtherPayload(Version, PayloadKey),
-    /// A release of upstream's got a payload that upstream does not know.
+    /// A payload was added to a published upstream release.
     #[error(
-        "release {0} is upstream's and has no payload on {arch} {scheme} there; the next import would take it away again",
+        "release {0} comes from upstream, where it has no payload on {arch} {scheme}; the next import would remove a payload \
+         added here",
         arch = _1.arch, scheme = _1.scheme
     )]
     ForeignPayload(Version, PayloadKey),
 }
 
-/// The next state as somebody here wrote it, with their mark on whatever differs from the present one. What they left as it
-/// was keeps its origin; what they took away from upstream is remembered as taken away.
+/// Returns the next state with the origin `local` on every value that differs from the present state. Unchanged values keep their
+/// origin, and removed upstream policies are recorded as suppressed.
 ///
 /// # Errors
-/// It does to a published release what cannot be taken back, or what the next import would undo.
-pub fn by_hand(present: &Stream, next: Stream) -> Result<Stream, Misstep> {
-    published_stay(present, &next)?;
-    Ok(marked(present, next))
+/// Fails if the edit changes what is immutable on a published release, or what the next import would undo.
+pub fn apply_local_edit(present: &Stream, next: Stream) -> Result<Stream, ImmutabilityError> {
+    check_published(present, &next)?;
+    Ok(tag_origins(present, next))
 }
 
 fn aged(stream: &Stream) -> Vec<((&Version, usize), &Release)> {
     stream.identified().into_iter().filter(|(_, release)| release.state != ReleaseState::Draft).collect()
 }
 
-/// Ages are never used again, and what nodes run is not renamed below them.
-fn published_stay(present: &Stream, next: &Stream) -> Result<(), Misstep> {
-    let stands = aged(next);
+/// Checks that published releases keep their ages, because an age is never reused, and their payloads, because nodes may run them.
+fn check_published(present: &Stream, next: &Stream) -> Result<(), ImmutabilityError> {
+    let next_aged = aged(next);
     for (age, (identity, before)) in aged(present).into_iter().enumerate() {
         let version = || before.version.clone();
-        let Some((_, after)) = stands.get(age).filter(|(stands, _)| *stands == identity) else {
+        let Some((_, after)) = next_aged.get(age).filter(|(next_identity, _)| *next_identity == identity) else {
             let is_draft =
                 |release: &Release| release.version == before.version && release.state == ReleaseState::Draft;
             let unpublished = next.releases.iter().any(is_draft);
-            return Err(if unpublished { Misstep::Unpublished(version()) } else { Misstep::Moved(version()) });
+            return Err(if unpublished {
+                ImmutabilityError::Unpublished(version())
+            } else {
+                ImmutabilityError::Moved(version())
+            });
         };
         let changed = |key: &&PayloadKey| before.payloads.get(*key) != after.payloads.get(*key);
         if let Some(key) = before.payloads.keys().find(changed) {
-            return Err(Misstep::OtherPayload(version(), key.clone()));
+            return Err(ImmutabilityError::OtherPayload(version(), key.clone()));
         }
-        let is_theirs = before.origin == Origin::Upstream;
-        if let Some(key) = after.payloads.keys().find(|key| is_theirs && !before.payloads.contains_key(*key)) {
-            return Err(Misstep::ForeignPayload(version(), key.clone()));
+        let is_upstream = before.origin == Origin::Upstream;
+        if let Some(key) = after.payloads.keys().find(|key| is_upstream && !before.payloads.contains_key(*key)) {
+            return Err(ImmutabilityError::ForeignPayload(version(), key.clone()));
         }
     }
     Ok(())
 }
 
-fn marked(present: &Stream, mut next: Stream) -> Stream {
+fn tag_origins(present: &Stream, mut next: Stream) -> Stream {
     for blocked in next.blocked_updates.iter_mut().filter(|blocked| !present.blocked_updates.contains(blocked)) {
-        ours(&mut blocked.origin);
+        set_local(&mut blocked.origin);
     }
     let known: BTreeMap<_, _> = present.identified().into_iter().collect();
     let before: Vec<_> = next.identified().iter().map(|(identity, _)| known.get(identity).copied()).collect();
     for (release, before) in next.releases.iter_mut().zip(before) {
         match before {
-            Some(before) => mark(before, release),
-            None => mark(&Release::published(release.version.clone(), Origin::Local), release),
+            Some(before) => tag_origin(before, release),
+            None => tag_origin(&Release::published(release.version.clone(), Origin::Local), release),
         }
     }
     next
 }
 
-fn ours(origin: &mut Origin) {
+fn set_local(origin: &mut Origin) {
     if *origin == Origin::Upstream {
         *origin = Origin::Local;
     }
 }
 
-fn mark(before: &Release, after: &mut Release) {
+/// Returns true if upstream set the policy. Removing a local policy does not suppress a later upstream one.
+fn is_from_upstream(release: &Release, policy: PolicyKind) -> bool {
+    let is_upstream = |origin: Origin| origin == Origin::Upstream;
+    match policy {
+        PolicyKind::Barrier => release.barrier.as_ref().is_some_and(|barrier| is_upstream(barrier.origin)),
+        PolicyKind::DeadEnd => release.dead_end.as_ref().is_some_and(|dead_end| is_upstream(dead_end.origin)),
+        PolicyKind::Rollouts => release.rollouts.iter().any(|rollout| is_upstream(rollout.origin)),
+    }
+}
+
+fn tag_origin(before: &Release, after: &mut Release) {
     if before.state != after.state || before.origin == Origin::Local {
-        ours(&mut after.origin);
+        set_local(&mut after.origin);
     }
-    for aspect in Aspect::ALL {
-        let (stood, stands, changed) = match aspect {
-            Aspect::Barrier => (before.barrier.is_some(), after.barrier.is_some(), before.barrier != after.barrier),
-            Aspect::DeadEnd => (before.dead_end.is_some(), after.dead_end.is_some(), before.dead_end != after.dead_end),
-            Aspect::Rollouts => {
-                (!before.rollouts.is_empty(), !after.rollouts.is_empty(), before.rollouts != after.rollouts)
+    for (key, ids) in &mut after.aliases {
+        let known = before.aliases.get(key);
+        for (id, origin) in ids {
+            // A document without origins does not make upstream's aliases local.
+            match known.and_then(|known| known.get(id)) {
+                Some(known) => *origin = *known,
+                None => set_local(origin),
             }
+        }
+    }
+    for policy in PolicyKind::ALL {
+        let (is_set, has_changed) = match policy {
+            PolicyKind::Barrier => (after.barrier.is_some(), before.barrier != after.barrier),
+            PolicyKind::DeadEnd => (after.dead_end.is_some(), before.dead_end != after.dead_end),
+            PolicyKind::Rollouts => (!after.rollouts.is_empty(), !have_same_plans(&before.rollouts, &after.rollouts)),
         };
-        if !stands && (stood || before.cleared.contains(&aspect)) {
-            after.cleared.insert(aspect);
+        if !is_set && (is_from_upstream(before, policy) || before.suppressed_upstream.contains(&policy)) {
+            after.suppressed_upstream.insert(policy);
         }
-        if stands && changed {
-            match aspect {
-                Aspect::Barrier => after.barrier.iter_mut().for_each(|barrier| ours(&mut barrier.origin)),
-                Aspect::DeadEnd => after.dead_end.iter_mut().for_each(|dead_end| ours(&mut dead_end.origin)),
-                Aspect::Rollouts => after.rollouts.iter_mut().for_each(|rollout| ours(&mut rollout.origin)),
+        if is_set && has_changed {
+            match policy {
+                PolicyKind::Barrier => after.barrier.iter_mut().for_each(|barrier| set_local(&mut barrier.origin)),
+                PolicyKind::DeadEnd => after.dead_end.iter_mut().for_each(|dead_end| set_local(&mut dead_end.origin)),
+                PolicyKind::Rollouts => after.rollouts.iter_mut().for_each(|rollout| set_local(&mut rollout.origin)),
             }
         }
     }
+}
+
+/// Returns true if the rollouts differ at most in pauses. A pause is a local mark that leaves the origin of the plan unchanged.
+fn have_same_plans(before: &[Rollout], after: &[Rollout]) -> bool {
+    let state = |rollout: &Rollout| Some(rollout.state).filter(|state| !matches!(state, RolloutState::Paused { .. }));
+    let active = RolloutState::Active;
+    before.len() == after.len()
+        && before.iter().zip(after).all(|(before, after)| {
+            let states = [before, after].map(|rollout| state(rollout).unwrap_or(active));
+            states[0] == states[1]
+                && (&before.selector, &before.ramp, before.origin) == (&after.selector, &after.ramp, after.origin)
+        })
 }
 
 #[cfg(test)]
@@ -123,36 +159,39 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_not_changed_is_not_marked(stream in samples::stream()) {
-            let marked = by_hand(&stream, stream.clone()).unwrap();
-            for (before, after) in stream.releases.iter().zip(&marked.releases) {
+        fn unchanged_values_keep_their_origin(stream in samples::stream()) {
+            let tagged = apply_local_edit(&stream, stream.clone()).unwrap();
+            for (before, after) in stream.releases.iter().zip(&tagged.releases) {
                 prop_assert_eq!((&before.barrier, &before.dead_end, &before.rollouts), (&after.barrier, &after.dead_end, &after.rollouts));
-                prop_assert_eq!((before.origin, &before.cleared), (after.origin, &after.cleared));
+                prop_assert_eq!((before.origin, &before.suppressed_upstream), (after.origin, &after.suppressed_upstream));
             }
         }
 
         #[test]
-        fn what_is_changed_is_ours(before in samples::stream(), after in samples::stream()) {
-            let marked = marked(&before, after.clone());
-            for (before, after) in before.releases.iter().zip(&marked.releases) {
+        fn changed_values_become_local(before in samples::stream(), after in samples::stream()) {
+            let tagged = tag_origins(&before, after.clone());
+            for ((before, after), written) in before.releases.iter().zip(&tagged.releases).zip(&after.releases) {
                 prop_assert!(before.barrier == after.barrier || after.barrier.as_ref().is_none_or(|b| b.origin != Origin::Upstream));
-                prop_assert!(before.barrier.is_none() || after.barrier.is_some() || after.cleared.contains(&Aspect::Barrier));
+                let was_upstream = before.barrier.as_ref().is_some_and(|barrier| barrier.origin == Origin::Upstream);
+                let is_suppressed = after.suppressed_upstream.contains(&PolicyKind::Barrier);
+                prop_assert!(!was_upstream || after.barrier.is_some() || is_suppressed);
+                prop_assert!(!is_suppressed || was_upstream || before.suppressed_upstream.contains(&PolicyKind::Barrier) || written.suppressed_upstream.contains(&PolicyKind::Barrier));
                 prop_assert!(before.state == after.state || after.origin != Origin::Upstream);
-                prop_assert!(before.rollouts == after.rollouts || after.rollouts.iter().all(|r| r.origin != Origin::Upstream));
+                prop_assert!(have_same_plans(&before.rollouts, &after.rollouts) || after.rollouts.iter().all(|r| r.origin != Origin::Upstream));
             }
-            for blocked in marked.blocked_updates.iter().filter(|blocked| !before.blocked_updates.contains(blocked)) {
+            for blocked in tagged.blocked_updates.iter().filter(|blocked| !before.blocked_updates.contains(blocked)) {
                 prop_assert_ne!(blocked.origin, Origin::Upstream);
             }
         }
 
         #[test]
-        fn what_was_published_keeps_its_place_and_its_payloads(stream in samples::stream(), at in 0usize..14, what in 0..4) {
+        fn published_releases_keep_their_age_and_payloads(stream in samples::stream(), at in 0usize..14, edit in 0..4) {
             let mut next = stream.clone();
             let at = at % stream.releases.len().max(1);
             let Some(release) = next.releases.get_mut(at) else { return Ok(()) };
             let (version, published) = (release.version.clone(), release.state != ReleaseState::Draft);
             let key = release.payloads.keys().next().cloned();
-            match (what, key) {
+            match (edit, key) {
                 (0, _) => drop(next.releases.remove(at)),
                 (1, _) => release.state = ReleaseState::Draft,
                 (2, Some(key)) => drop(release.payloads.remove(&key)),
@@ -162,8 +201,8 @@ mod tests {
                 }
                 (_, None) => return Ok(()),
             }
-            let refused = by_hand(&stream, next).err();
-            prop_assert_eq!(refused.is_some(), published, "{:?} of {}", refused, version);
+            let error = apply_local_edit(&stream, next).err();
+            prop_assert_eq!(error.is_some(), published, "{:?} of {}", error, version);
         }
     }
 }

@@ -3,18 +3,18 @@
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// The SHA-256 of some bytes.
+/// A SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
 impl ContentHash {
-    /// The hash of these bytes.
+    /// Computes the hash of `content`.
     #[must_use]
-    pub fn of(content: &[u8]) -> Self {
+    pub fn from_content(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
@@ -40,8 +40,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_read_back() {
-        let hash = ContentHash::of(b"lock");
+    fn a_displayed_hash_parses_back() {
+        let hash = ContentHash::from_content(b"lock");
         assert_eq!(ContentHash::parse(&hash.to_string()), Some(hash));
         assert_eq!(ContentHash::parse("xyz"), None);
     }

@@ -1,45 +1,33 @@
-//! The rules, pure: streams of releases in, update graphs and decisions out.
+//! The rules, as pure functions: streams of releases in, update graphs and decisions out.
 //!
-//! Lives here: the vocabulary as types that cannot hold a bad value, one file a policy, and what follows from them (graph,
-//! node view, route, difference, document). Must not live here: I/O, async, a clock, randomness, HTTP, SQL, or a word that
-//! only one agent's protocol uses. The time and the node are arguments.
+//! Belongs here: the domain types, which cannot hold invalid values, one file per policy, and what is computed from them (graph,
+//! node view, route, diff, document). Does not belong here: I/O, async, a clock, randomness, HTTP, SQL, or a term that only one agent
+//! protocol uses. The time and the node are arguments.
 
-pub mod arch;
+pub mod actor;
+pub mod admission;
 pub mod artifact;
-pub mod barrier;
-pub mod blocked;
-pub mod dead_end;
 pub mod diff;
 pub mod document;
 pub mod duration;
 pub mod edit;
 pub mod epoch;
 pub mod finding;
-pub mod freeze;
 pub mod graph;
 pub mod hash;
-pub mod lint;
-pub mod opening;
+pub mod identifier;
+pub mod ids;
+pub mod located;
 pub mod origin;
 pub mod payload;
-pub mod preset;
-pub mod product;
-pub mod protection;
-pub mod ramp;
-pub mod reach;
+pub mod policy;
 pub mod reason;
 pub mod release;
 pub mod rollout;
-pub mod route;
-pub mod selector;
-pub mod share;
-pub mod standing;
 pub mod stream;
 pub mod text;
-pub mod version;
-pub mod wariness;
 
 #[cfg(test)]
-mod laws;
+mod invariants;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -1,13 +1,13 @@
-//! Who set a policy, a rollout or a release's state.
+//! The origin of a policy, a rollout, an alias or a release's state.
 
-/// Where something comes from. What was set locally wins over what comes from outside.
+/// The source that set a value. Local values take precedence over imported ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// Imported from upstream's documents; the next import may change it.
     Upstream,
-    /// From a stream document kept in a repository.
+    /// Set by a stream document that is kept in a Git repository.
     Git,
-    /// Set here by somebody.
+    /// Set here, through the API or a local command.
     Local,
 }
 
@@ -15,7 +15,7 @@ impl Origin {
     /// Every origin.
     pub const ALL: [Self; 3] = [Self::Upstream, Self::Git, Self::Local];
 
-    /// Its name in documents and in the store.
+    /// Returns the name that documents and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -25,9 +25,9 @@ impl Origin {
         }
     }
 
-    /// The origin of that name.
+    /// Returns the origin with this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|origin| origin.as_str() == name)
     }
 }

@@ -3,7 +3,7 @@
 use super::text::text_type;
 
 text_type!(
-    /// How a payload names its content, `checksum` (an `OSTree` commit) or `oci` (an image by digest) or one yet to come.
+    /// How a payload identifies its content: `checksum` (an `OSTree` commit), `oci` (an image by digest), or any other name of this form.
     Scheme,
     32,
     "1 to 32 of a-z, 0-9 and '-'",
@@ -11,7 +11,7 @@ text_type!(
 );
 
 text_type!(
-    /// What a node runs, in the words of its scheme. Nodes find themselves by equality of this text.
+    /// The id of a payload in its scheme. Nodes identify their release by equality of this text.
     PayloadId,
     1024,
     "1 to 1024 bytes without NUL",
@@ -19,7 +19,7 @@ text_type!(
 );
 
 text_type!(
-    /// A container repository, such as `quay.io/fedora/fedora-coreos`: what stands before the `@` of a pull spec by digest.
+    /// A container repository, such as `quay.io/fedora/fedora-coreos`: the part of a pull spec by digest before its `@`.
     Repository,
     255,
     "1 to 255 bytes without '@', spaces or control characters",
@@ -27,7 +27,7 @@ text_type!(
 );
 
 impl PayloadId {
-    /// The repository and the digest, where this is a pull spec by digest.
+    /// Returns the repository and the digest if this is a pull spec by digest.
     #[must_use]
     pub fn pull_spec(&self) -> Option<(&str, &str)> {
         self.as_str().split_once('@')
@@ -35,13 +35,13 @@ impl PayloadId {
 }
 
 impl Scheme {
-    /// An `OSTree` commit.
+    /// Returns the scheme of `OSTree` commits.
     #[must_use]
     pub fn checksum() -> Self {
         Self("checksum".into())
     }
 
-    /// A container image by digest.
+    /// Returns the scheme of container images by digest.
     #[must_use]
     pub fn oci() -> Self {
         Self("oci".into())
@@ -51,8 +51,8 @@ impl Scheme {
 /// The payload of a release on one arch and scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
-    /// What the node runs.
+    /// Its id.
     pub id: PayloadId,
-    /// A placeholder of a sample document: no such content exists.
+    /// True for a placeholder (synthetic) payload, for which no content exists.
     pub synthetic: bool,
 }

@@ -1,39 +1,39 @@
-//! Why somebody set a policy.
+//! Reasons for policies.
 
 use super::text::TextError;
 use std::sync::Arc;
 
-/// The reason for a policy. Upstream's may be empty; ours never are.
+/// The reason for a policy. Upstream's reasons may be empty, local ones must not be blank.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reason(Arc<str>);
 
-/// The most bytes that a reason may have.
-pub const MOST_BYTES: usize = 4096;
+/// The maximum length of a reason in bytes.
+pub const MAX_BYTES: usize = 4096;
 
 impl Reason {
-    /// A reason that one of us gives: not blank.
+    /// Parses a reason of a local change.
     ///
     /// # Errors
-    /// It is blank, too long, or holds a NUL.
-    pub fn given(text: &str) -> Result<Self, TextError> {
+    /// Fails if `text` is blank, too long, or contains a NUL.
+    pub fn new(text: &str) -> Result<Self, TextError> {
         if text.trim().is_empty() {
             return Err(TextError::Empty);
         }
-        Self::recorded(text)
+        Self::from_record(text)
     }
 
-    /// A reason as it was found upstream or in a revision: it may be empty.
+    /// Parses a reason of upstream or of a stored revision, which may be empty.
     ///
     /// # Errors
-    /// It is too long, or holds a NUL, which the store cannot keep.
-    pub fn recorded(text: &str) -> Result<Self, TextError> {
-        match super::text::check(text, MOST_BYTES, "no NUL", |_, c| c != '\0') {
+    /// Fails if `text` is too long, or contains a NUL, which the database cannot store.
+    pub fn from_record(text: &str) -> Result<Self, TextError> {
+        match super::text::check(text, MAX_BYTES, "text without NUL", |_, c| c != '\0') {
             Ok(()) | Err(TextError::Empty) => Ok(Self(text.into())),
             Err(error) => Err(error),
         }
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

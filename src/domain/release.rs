@@ -1,18 +1,16 @@
 //! Releases: one version in a stream, with its payloads and policies.
 
 use super::{
-    arch::Arch,
     artifact::{Artifact, ArtifactKey, Notes, Promotion},
-    barrier::Barrier,
-    dead_end::DeadEnd,
+    ids::{Arch, Version},
     origin::Origin,
     payload::{Payload, PayloadId, Scheme},
+    policy::{barrier::Barrier, dead_end::DeadEnd},
     rollout::Rollout,
-    version::Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a payload belongs.
+/// The arch and scheme of a payload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PayloadKey {
     /// The architecture.
@@ -21,38 +19,41 @@ pub struct PayloadKey {
     pub scheme: Scheme,
 }
 
-/// One version in a stream. Its age is its place in [`super::stream::Stream::releases`].
+/// Aliases on one arch and scheme, with the origin of each.
+pub type Aliases = BTreeMap<PayloadId, Origin>;
+
+/// One version in a stream. Its age is its index in the releases of its stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Release {
     /// The version.
     pub version: Version,
     /// Draft, published or withdrawn.
     pub state: ReleaseState,
-    /// Who set the state.
+    /// The origin of the state.
     pub origin: Origin,
-    /// What it is, on each arch and scheme.
+    /// Its payload on each arch and scheme.
     pub payloads: BTreeMap<PayloadKey, Payload>,
-    /// Other payloads by which nodes may name it.
-    pub aliases: BTreeMap<PayloadKey, BTreeSet<PayloadId>>,
-    /// Makes it one that nobody may skip.
+    /// Other payloads under which nodes may report it. Those of origin `upstream` are payloads that upstream has replaced.
+    pub aliases: BTreeMap<PayloadKey, Aliases>,
+    /// Set if no node may skip the release.
     pub barrier: Option<Barrier>,
-    /// Ends all updates at it.
+    /// Set if no update leaves the release.
     pub dead_end: Option<DeadEnd>,
-    /// How it is opened; the first that picks a node counts for it.
+    /// Its rollouts. For each node the first one whose selector matches it decides.
     pub rollouts: Vec<Rollout>,
-    /// What somebody here took away; upstream's is not taken back.
-    pub cleared: BTreeSet<Aspect>,
-    /// What it brings, for people.
+    /// Policies that were removed here; imports do not set them again.
+    pub suppressed_upstream: BTreeSet<PolicyKind>,
+    /// The release notes.
     pub notes: Option<Notes>,
-    /// Where its files are.
+    /// Its artifacts.
     pub artifacts: BTreeMap<ArtifactKey, Artifact>,
-    /// The release of another stream that it is a promotion of.
+    /// The release of another stream from which it was promoted.
     pub promoted_from: Option<Promotion>,
 }
 
-/// What may be set on a release, or taken away from it.
+/// A kind of policy that can be set on a release or removed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Aspect {
+pub enum PolicyKind {
     /// Its barrier.
     Barrier,
     /// Its dead end.
@@ -61,11 +62,11 @@ pub enum Aspect {
     Rollouts,
 }
 
-impl Aspect {
-    /// Every aspect.
+impl PolicyKind {
+    /// Every kind of policy.
     pub const ALL: [Self; 3] = [Self::Barrier, Self::DeadEnd, Self::Rollouts];
 
-    /// Its name in documents and in the store.
+    /// Returns the name that documents and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,21 +76,21 @@ impl Aspect {
         }
     }
 
-    /// The aspect of that name.
+    /// Returns the kind of policy with this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|aspect| aspect.as_str() == name)
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == name)
     }
 }
 
-/// Where a release stands in its life.
+/// The state of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReleaseState {
-    /// Not published: it has no age and is in no answer.
+    /// Not published: it has no age and is not served.
     Draft,
-    /// Nodes may run it and be sent to it.
+    /// Nodes may run it and update to it.
     Published,
-    /// Nodes that run it are known and sent on; none is sent to it.
+    /// Nodes that run it are recognised and may update from it, but none may update to it.
     Withdrawn,
 }
 
@@ -97,7 +98,7 @@ impl ReleaseState {
     /// Every state.
     pub const ALL: [Self; 3] = [Self::Draft, Self::Published, Self::Withdrawn];
 
-    /// Its name in documents and in the store.
+    /// Returns the name that documents and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,15 +108,15 @@ impl ReleaseState {
         }
     }
 
-    /// The state of that name.
+    /// Returns the state with this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
 impl Release {
-    /// A published release without payloads and policies.
+    /// Builds a published release without payloads and policies.
     #[must_use]
     pub fn published(version: Version, origin: Origin) -> Self {
         Self {
@@ -127,14 +128,14 @@ impl Release {
             barrier: None,
             dead_end: None,
             rollouts: Vec::new(),
-            cleared: BTreeSet::new(),
+            suppressed_upstream: BTreeSet::new(),
             notes: None,
             artifacts: BTreeMap::new(),
             promoted_from: None,
         }
     }
 
-    /// Is any of its payloads a placeholder?
+    /// Returns true if any of its payloads is a placeholder (synthetic).
     #[must_use]
     pub fn is_synthetic(&self) -> bool {
         self.payloads.values().any(|payload| payload.synthetic)

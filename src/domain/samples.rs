@@ -1,27 +1,28 @@
-//! Generators for the property tests: streams, rollouts and nodes of every shape that the types allow.
+//! Generators for property tests: streams, rollouts and nodes of every shape that the types allow.
 
 use super::{
-    arch::Arch,
+    admission::{
+        emergency_stop::EmergencyStop,
+        freeze_window::{FreezeSpan, FreezeWindow, WeekTime, Zone},
+        protection::Protection,
+    },
     artifact::{Artifact, ArtifactKey, ArtifactName, Location, Notes, Promotion},
-    barrier::Barrier,
-    blocked::BlockedUpdate,
-    dead_end::DeadEnd,
     duration::Minutes,
     epoch::Epoch,
-    freeze::{FreezeSpan, FreezeWindow, WeekTime, Zone},
     hash::ContentHash,
+    ids::{Arch, ProductName, StreamId, StreamName, Version},
     origin::Origin,
     payload::{Payload, PayloadId, Repository, Scheme},
-    product::ProductName,
-    protection::{EmergencyStop, Protection},
-    ramp::{Course, Ramp, Step},
+    policy::{barrier::Barrier, blocked_update::BlockedUpdate, dead_end::DeadEnd},
     reason::Reason,
-    release::{Aspect, PayloadKey, Release, ReleaseState},
-    rollout::{Rollout, RolloutState},
-    selector::{Label, Selector},
-    share::Share,
-    stream::{SourceKind, Stream, StreamId, StreamName},
-    version::Version,
+    release::{PayloadKey, PolicyKind, Release, ReleaseState},
+    rollout::{
+        Rollout, RolloutClock, RolloutState,
+        ramp::{Course, Ramp, Step},
+        selector::{Label, Selector},
+        share::Share,
+    },
+    stream::{SourceKind, Stream},
 };
 use proptest::{collection, option, prelude::*, sample::select};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,8 +47,8 @@ fn repository() -> impl Strategy<Value = Repository> {
     select(vec!["mirror.example/os", "quay.io/os/os"]).prop_map(|name| Repository::parse(name).unwrap())
 }
 
-fn some_of<T: Ord + std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Option<BTreeSet<T>>> {
-    option::weighted(0.3, collection::btree_set(of, 1..=2))
+fn some_of<T: Ord + std::fmt::Debug>(values: impl Strategy<Value = T>) -> impl Strategy<Value = Option<BTreeSet<T>>> {
+    option::weighted(0.3, collection::btree_set(values, 1..=2))
 }
 
 pub(crate) fn origin() -> impl Strategy<Value = Origin> {
@@ -55,14 +56,14 @@ pub(crate) fn origin() -> impl Strategy<Value = Origin> {
 }
 
 fn reason() -> impl Strategy<Value = Reason> {
-    "[ -~é]{0,8}[a-z]".prop_map(|text| Reason::given(&text).unwrap())
+    "[ -~é]{0,8}[a-z]".prop_map(|text| Reason::new(&text).unwrap())
 }
 
 pub(crate) fn share() -> impl Strategy<Value = Share> {
-    prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64].prop_map(|share| Share::given(share).unwrap())
+    prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64].prop_map(|share| Share::new(share).unwrap())
 }
 
-/// Ramps that open further and further, as ours do.
+/// Generates ramps whose share never falls, which is required of local ramps.
 pub(crate) fn ramp() -> impl Strategy<Value = Ramp> {
     let course = prop_oneof![
         2 => Just(None),
@@ -104,10 +105,14 @@ fn rollout_state() -> impl Strategy<Value = RolloutState> {
 pub(crate) fn rollout() -> impl Strategy<Value = Rollout> {
     let selector = (some_of(arch()), some_of(scheme()), some_of(label(&GROUPS)), some_of(label(&PLATFORMS)))
         .prop_map(|(arches, schemes, groups, platforms)| Selector { arches, schemes, groups, platforms });
-    (selector, ramp(), rollout_state(), origin()).prop_map(|(selector, ramp, state, origin)| Rollout {
+    let stood_still = prop_oneof![3 => Just(0), 1 => 0i64..100_000];
+    let clock = (stood_still, option::of((0i64..400_000).prop_map(Epoch)))
+        .prop_map(|(stood_still, first_opened)| RolloutClock { stood_still, first_opened });
+    (selector, ramp(), rollout_state(), clock, origin()).prop_map(|(selector, ramp, state, clock, origin)| Rollout {
         selector,
         ramp,
         state,
+        clock,
         origin,
     })
 }
@@ -123,7 +128,7 @@ pub(crate) fn freeze_window() -> impl Strategy<Value = FreezeWindow> {
     let weekly = (minute, 1..7 * 1440u32, zone).prop_map(move |(from, length, zone)| FreezeSpan::Weekly {
         from: week(from),
         until: week((from + length) % (7 * 1440)),
-        zone: Zone::named(zone).unwrap(),
+        zone: Zone::from_name(zone).unwrap(),
     });
     let once = (0i64..400_000, 1i64..400_000)
         .prop_map(|(from, length)| FreezeSpan::Between { from: Epoch(from), until: Epoch(from + length) });
@@ -132,8 +137,12 @@ pub(crate) fn freeze_window() -> impl Strategy<Value = FreezeWindow> {
 
 fn protection() -> impl Strategy<Value = Protection> {
     let windows = prop_oneof![4 => Just(Vec::new()), 1 => collection::vec(freeze_window(), 1..3)];
-    (option::weighted(0.2, 0u64..5000), windows)
-        .prop_map(|(shortest, freeze_windows)| Protection { shortest_rollout: shortest.map(Minutes), freeze_windows })
+    let canaries = prop_oneof![3 => Just(Vec::new()), 1 => Just(vec![Label::parse("canary").unwrap()])];
+    (option::weighted(0.2, 0u64..5000), canaries, windows).prop_map(|(shortest, canaries, freeze_windows)| Protection {
+        shortest_rollout: shortest.map(Minutes),
+        canaries: canaries.into_iter().collect(),
+        freeze_windows,
+    })
 }
 
 fn stop() -> impl Strategy<Value = Option<EmergencyStop>> {
@@ -155,6 +164,14 @@ fn artifacts() -> impl Strategy<Value = BTreeMap<ArtifactKey, Artifact>> {
     prop_oneof![3 => Just(BTreeMap::new()), 1 => collection::btree_map(key, artifact, 1..3)]
 }
 
+/// Builds a payload id in the form of its scheme.
+pub(crate) fn payload_id(kind: &str, number: usize, arch: &Arch, scheme: &Scheme) -> PayloadId {
+    let digest = ContentHash::from_content(format!("{kind} {number} {arch} {scheme}").as_bytes());
+    let is_image = *scheme == Scheme::oci();
+    let text = if is_image { format!("quay.io/os/images@sha256:{digest}") } else { digest.to_string() };
+    PayloadId::parse(&text).unwrap()
+}
+
 fn release(number: usize) -> impl Strategy<Value = Release> {
     let version = Version::parse(&format!("4{}.2026.{number}", number % 10)).unwrap();
     let keys = collection::btree_set((arch(), scheme()), 0..=6);
@@ -165,35 +182,46 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
         .prop_map(|dead_end| dead_end.map(|(reason, arches, origin)| DeadEnd { reason, arches, origin }));
     let rollouts = prop_oneof![3 => Just(Vec::new()), 2 => collection::vec(rollout(), 1..=3)];
     let state = prop_oneof![8 => Just(ReleaseState::Published), 1 => Just(ReleaseState::Withdrawn)];
-    let told = (option::weighted(0.2, "[ -~é]{1,9}"), artifacts(), option::weighted(0.1, 0usize..9));
-    (keys, synthetic, barrier, dead_end, rollouts, state, origin(), told).prop_map(
+    let metadata = (option::weighted(0.2, "[ -~é]{1,9}"), artifacts(), option::weighted(0.1, 0usize..9));
+    (keys, synthetic, barrier, dead_end, rollouts, state, origin(), metadata).prop_map(
         move |(keys, synthetic, barrier, dead_end, rollouts, state, origin, (notes, artifacts, from))| {
             let mut release = Release::published(version.clone(), origin);
+            let alias_origin = if synthetic { Origin::Upstream } else { origin };
             for (arch, scheme) in keys {
-                let id = |what| PayloadId::parse(&format!("{what}-{number}-{arch}-{scheme}")).unwrap();
+                let id = |kind| payload_id(kind, number, &arch, &scheme);
                 let key = PayloadKey { arch: arch.clone(), scheme: scheme.clone() };
                 if number.is_multiple_of(3) {
-                    release.aliases.insert(key.clone(), BTreeSet::from([id("alias")]));
+                    release.aliases.insert(key.clone(), BTreeMap::from([(id("alias"), alias_origin)]));
                 }
                 release.payloads.insert(key, Payload { id: id("payload"), synthetic });
             }
-            let cleared = Aspect::ALL.into_iter().filter(|aspect| match aspect {
-                Aspect::Barrier => barrier.is_none() && synthetic,
-                Aspect::DeadEnd => dead_end.is_none() && !synthetic,
-                Aspect::Rollouts => rollouts.is_empty() && synthetic,
+            let suppressed_upstream = PolicyKind::ALL.into_iter().filter(|policy| match policy {
+                PolicyKind::Barrier => barrier.is_none() && synthetic,
+                PolicyKind::DeadEnd => dead_end.is_none() && !synthetic,
+                PolicyKind::Rollouts => rollouts.is_empty() && synthetic,
             });
-            let cleared = cleared.collect();
+            let suppressed_upstream = suppressed_upstream.collect();
             let notes = notes.map(|notes| Notes::parse(&notes).unwrap());
             let promoted_from = from.map(|number| Promotion {
                 stream: StreamName::parse("testing").unwrap(),
                 version: Version::parse(&number.to_string()).unwrap(),
             });
-            Release { state, barrier, dead_end, rollouts, cleared, notes, artifacts, promoted_from, ..release }
+            Release {
+                state,
+                barrier,
+                dead_end,
+                rollouts,
+                suppressed_upstream,
+                notes,
+                artifacts,
+                promoted_from,
+                ..release
+            }
         },
     )
 }
 
-/// Any stream that our own documents may hold.
+/// Generates any stream that a strict document can describe.
 pub(crate) fn stream() -> impl Strategy<Value = Stream> {
     (0usize..14, 0usize..3)
         .prop_flat_map(|(aged, drafts)| {
@@ -204,12 +232,12 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             let settings = (collection::btree_set(arch(), 0..3), mirrors, protection(), stop());
             (Just(aged), releases, blocked, settings, any::<bool>())
         })
-        .prop_map(|(aged, mut releases, blocked, (arches, mirrors, protection, stop), sourced)| {
+        .prop_map(|(aged, mut releases, blocked, (arches, mirrors, protection, stop), has_sources)| {
             for draft in releases.iter_mut().skip(aged) {
                 draft.state = ReleaseState::Draft;
             }
             let at = |age: usize| releases.get(age).map(|release| release.version.clone());
-            let blocked_updates = blocked
+            let mut blocked_updates: Vec<BlockedUpdate> = blocked
                 .into_iter()
                 .filter_map(|(first, more, further, reason, arches, origin)| {
                     let last = first + more;
@@ -224,13 +252,45 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
                     })
                 })
                 .collect();
-            let sources = if sourced {
-                BTreeMap::from([(SourceKind::parse("releases").unwrap(), ContentHash::of(b"releases"))])
+            let all = std::mem::take(&mut blocked_updates);
+            for blocked in all {
+                if !blocked_updates.iter().any(|known| known.blocks_same(&blocked)) {
+                    blocked_updates.push(blocked);
+                }
+            }
+            let sources = if has_sources {
+                BTreeMap::from([(SourceKind::parse("releases").unwrap(), ContentHash::from_content(b"releases"))])
             } else {
                 BTreeMap::new()
             };
-            Stream { id: id(), arches, mirrors, protection, stop, releases, blocked_updates, sources }
+            let stream = Stream {
+                id: id(),
+                arches,
+                mirrors,
+                protection,
+                stop,
+                product_stop: None,
+                releases,
+                blocked_updates,
+                sources,
+            };
+            with_named_arches(stream)
         })
+}
+
+/// Adds every arch that the policies name, because they must not name an arch that the stream does not have.
+fn with_named_arches(mut stream: Stream) -> Stream {
+    let mut named = BTreeSet::new();
+    for release in &stream.releases {
+        named.extend(release.barrier.iter().filter_map(|barrier| barrier.arches.clone()).flatten());
+        named.extend(release.dead_end.iter().filter_map(|dead_end| dead_end.arches.clone()).flatten());
+        named.extend(release.rollouts.iter().filter_map(|rollout| rollout.selector.arches.clone()).flatten());
+    }
+    named.extend(stream.blocked_updates.iter().filter_map(|blocked| blocked.arches.clone()).flatten());
+    let with_payload: BTreeSet<Arch> =
+        stream.releases.iter().flat_map(|release| release.payloads.keys()).map(|key| key.arch.clone()).collect();
+    stream.arches.extend(named.into_iter().filter(|arch| !with_payload.contains(arch)));
+    stream
 }
 
 pub(crate) fn id() -> StreamId {

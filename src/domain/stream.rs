@@ -1,50 +1,27 @@
-//! Streams: an ordered list of releases that nodes follow, and everything that shapes their answers.
+//! Streams: ordered lists of releases that nodes follow, with their policies and settings.
 
 use super::{
-    arch::Arch,
-    blocked::BlockedUpdate,
+    admission::{emergency_stop::EmergencyStop, protection::Protection},
+    epoch::Epoch,
     hash::ContentHash,
+    ids::{Arch, StreamId, Version},
     payload::{Repository, Scheme},
-    product::ProductName,
-    protection::{EmergencyStop, Protection},
+    policy::blocked_update::BlockedUpdate,
     release::{PayloadKey, Release, ReleaseState},
+    rollout::Rollout,
     text::text_type,
-    version::Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 text_type!(
-    /// The name of a stream within its product, such as `stable`; it is part of URLs.
-    StreamName,
-    64,
-    "1 to 64 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
-    |at, c| c.is_ascii_lowercase() || c.is_ascii_digit() || (at > 0 && matches!(c, '-' | '_' | '.'))
-);
-
-text_type!(
-    /// What kind of upstream document something came from, such as `releases`.
+    /// A kind of upstream document, such as `releases`.
     SourceKind,
     32,
     "1 to 32 of a-z, 0-9 and '-'",
     |_, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 );
 
-/// Which stream of which product.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId {
-    /// The product.
-    pub product: ProductName,
-    /// The stream within it.
-    pub stream: StreamName,
-}
-
-impl std::fmt::Display for StreamId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.product, self.stream)
-    }
-}
-
-/// The number of a state of a stream; 1 is the first, 0 stands for none yet.
+/// The number of a state of a stream. The first state has number 1; 0 stands for a stream that does not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(pub i64);
 
@@ -54,29 +31,31 @@ impl std::fmt::Display for Revision {
     }
 }
 
-/// The whole state of one stream.
+/// The complete state of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
-    /// Which one.
+    /// Its product and name.
     pub id: StreamId,
-    /// The arches that it is meant to serve, with or without a release yet.
+    /// The arches that it serves, including those without a release.
     pub arches: BTreeSet<Arch>,
     /// Repositories that hold the same images under the same digests.
     pub mirrors: BTreeSet<Repository>,
-    /// What keeps it from being opened in haste.
+    /// Limits on how fast and when it may be opened.
     pub protection: Protection,
-    /// Nothing opens any further while it stands.
+    /// The emergency stop of the stream. Nothing is offered while it is in force.
     pub stop: Option<EmergencyStop>,
-    /// Oldest first: a release's age index is its place here. Drafts come last and have none.
+    /// The stop of its product, which is no part of the stream: it is neither saved with it nor in its documents.
+    pub product_stop: Option<EmergencyStop>,
+    /// Oldest first: a release's age index is its position here. Drafts come last and have none.
     pub releases: Vec<Release>,
-    /// Updates that must not be taken.
+    /// Updates that are never offered.
     pub blocked_updates: Vec<BlockedUpdate>,
-    /// The upstream documents that this state came from.
+    /// The upstream documents that this state was imported from.
     pub sources: BTreeMap<SourceKind, ContentHash>,
 }
 
 impl Stream {
-    /// A stream without anything in it.
+    /// Builds an empty stream.
     #[must_use]
     pub fn empty(id: StreamId) -> Self {
         Self {
@@ -85,20 +64,28 @@ impl Stream {
             mirrors: BTreeSet::new(),
             protection: Protection::default(),
             stop: None,
+            product_stop: None,
             releases: Vec::new(),
             blocked_updates: Vec::new(),
             sources: BTreeMap::new(),
         }
     }
 
-    /// The releases that have an age, with it.
+    /// Returns the emergency stop in force, of the stream or of its product. If both are stopped, it is the earlier one, because plan time
+    /// is frozen from its start.
+    #[must_use]
+    pub fn active_stop(&self) -> Option<&EmergencyStop> {
+        self.stop.iter().chain(&self.product_stop).min_by_key(|stop| stop.since)
+    }
+
+    /// Returns the releases that are not drafts, with their ages.
     #[must_use]
     pub fn aged(&self) -> impl DoubleEndedIterator<Item = (usize, &Release)> {
         self.releases.iter().enumerate().filter(|(_, release)| release.state != ReleaseState::Draft)
     }
 
-    /// The releases by what identifies them: the version, and how often it stood there before. Only upstream lists a version
-    /// twice.
+    /// Returns the releases with what identifies them: the version and the number of earlier releases with the same version. Only upstream
+    /// lists a version more than once.
     #[must_use]
     pub fn identified(&self) -> Vec<((&Version, usize), &Release)> {
         let mut seen: BTreeMap<&Version, usize> = BTreeMap::new();
@@ -110,34 +97,79 @@ impl Stream {
         self.releases.iter().map(|release| ((&release.version, occurrence(&release.version)), release)).collect()
     }
 
-    /// The place of a version, which is its age unless it is a draft: of one that upstream lists twice, the older one's.
+    /// Returns what identifies the releases that are not drafts, oldest first.
+    pub fn aged_identities(&self) -> impl Iterator<Item = (&Version, usize)> {
+        let aged = self.identified().into_iter().filter(|(_, release)| release.state != ReleaseState::Draft);
+        aged.map(|(identity, _)| identity)
+    }
+
+    /// Returns the index of a version, which is its age unless the release is a draft. If upstream lists the version twice, it is the index
+    /// of the older release.
     #[must_use]
     pub fn position_of(&self, version: &Version) -> Option<usize> {
         self.releases.iter().position(|release| release.version == *version)
     }
 
-    /// The arches and schemes for which there are payloads, drafts' left out.
+    /// Returns the arches and schemes of all payloads, drafts excluded.
     #[must_use]
     pub fn payload_keys(&self) -> BTreeSet<&PayloadKey> {
         self.aged().flat_map(|(_, release)| release.payloads.keys()).collect()
     }
 
-    /// Every arch that it knows: meant to be served, or with a payload.
+    /// Returns every arch that the stream serves or has a payload for.
     #[must_use]
     pub fn known_arches(&self) -> BTreeSet<&Arch> {
         let with_payload = self.payload_keys().into_iter().map(|key| &key.arch);
         self.arches.iter().chain(with_payload).collect()
     }
 
-    /// Every scheme for which there is a payload.
+    /// Returns every scheme with a payload, drafts excluded.
     #[must_use]
     pub fn schemes(&self) -> BTreeSet<&Scheme> {
         self.payload_keys().into_iter().map(|key| &key.scheme).collect()
     }
 
-    /// Is any of what is served a placeholder instead of a real payload? What a draft has is nobody's yet.
+    /// Returns true if any payload is a placeholder (synthetic), drafts excluded.
     #[must_use]
     pub fn is_synthetic(&self) -> bool {
         self.aged().any(|(_, release)| release.is_synthetic())
+    }
+}
+
+impl Stream {
+    /// Returns the time that plans have reached: `now`, or the start of the emergency stop that is in force.
+    #[must_use]
+    pub fn plan_time(&self, now: Epoch) -> Epoch {
+        self.active_stop().map_or(now, |stop| stop.since.min(now))
+    }
+
+    /// Returns the stream with all stops lifted: the previous offers are restored, and rollouts that would open further are paused at the
+    /// start of the stop.
+    #[must_use]
+    pub fn lifted(&self, now: Epoch) -> Self {
+        let mut lifted = self.clone();
+        lifted.pause_at_stop(now);
+        (lifted.stop, lifted.product_stop) = (None, None);
+        lifted
+    }
+
+    /// Pauses the rollouts that would open further, at the start of the stop that is in force, or at `now` if the start is in the future
+    /// because the clock of another process is ahead.
+    pub fn pause_at_stop(&mut self, now: Epoch) {
+        if self.active_stop().is_none() {
+            return;
+        }
+        let reached = self.plan_time(now);
+        for rollout in self.releases.iter_mut().flat_map(|release| &mut release.rollouts) {
+            pause_if_opening(rollout, reached);
+        }
+    }
+}
+
+fn pause_if_opening(rollout: &mut Rollout, at: Epoch) {
+    if rollout.opens_further_after(at)
+        && let Ok(paused) = rollout.pause(at)
+    {
+        *rollout = paused;
     }
 }

@@ -1,43 +1,43 @@
-//! What every named thing of the vocabulary shares: text that was checked once and is cheap to clone.
+//! Validated text types that are cheap to clone, the base of all names in the domain.
 
 use thiserror::Error;
 
-/// Why a piece of text is not a value of the type it was meant for.
+/// The error for text that is not a valid value of its type.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TextError {
-    /// Nothing is there.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
-    /// More bytes than the type takes.
-    #[error("is {length} bytes long, {most} are allowed")]
+    /// The text is too long.
+    #[error("is {length} bytes long, at most {max} are allowed")]
     TooLong {
-        /// How many bytes there are.
+        /// The length in bytes.
         length: usize,
-        /// How many there may be.
-        most: usize,
+        /// The maximum length in bytes.
+        max: usize,
     },
-    /// A character that the type does not take.
-    #[error("holds {found:?}, which is not allowed: {grammar}")]
+    /// The text contains a character that is not allowed.
+    #[error("contains {found:?}, expected {grammar}")]
     Character {
         /// The first such character.
         found: char,
-        /// What is allowed, in words.
+        /// A description of valid text.
         grammar: &'static str,
     },
 }
 
-/// Checks length and characters; `allowed` sees each character with its byte offset.
+/// Checks the length and the characters of a text. `allowed` is called with the byte offset of each character.
 pub(crate) fn check(
     text: &str,
-    most: usize,
+    max: usize,
     grammar: &'static str,
     allowed: impl Fn(usize, char) -> bool,
 ) -> Result<(), TextError> {
     if text.is_empty() {
         return Err(TextError::Empty);
     }
-    if text.len() > most {
-        return Err(TextError::TooLong { length: text.len(), most });
+    if text.len() > max {
+        return Err(TextError::TooLong { length: text.len(), max });
     }
     match text.char_indices().find(|(at, c)| !allowed(*at, *c)) {
         Some((_, found)) => Err(TextError::Character { found, grammar }),
@@ -45,9 +45,9 @@ pub(crate) fn check(
     }
 }
 
-/// Declares a newtype over shared text, with a parser that is its only way in.
+/// Declares a newtype over shared text that can only be created by its parser.
 macro_rules! text_type {
-    ($(#[$meta:meta])* $name:ident, $most:expr, $grammar:expr, $allowed:expr) => {
+    ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(std::sync::Arc<str>);
@@ -56,13 +56,13 @@ macro_rules! text_type {
             #[doc = concat!("Parses: ", $grammar, ".")]
             ///
             /// # Errors
-            /// Says which rule the text breaks.
+            /// Fails if the text does not have this form.
             pub fn parse(text: &str) -> Result<Self, $crate::domain::text::TextError> {
-                $crate::domain::text::check(text, $most, $grammar, $allowed)?;
+                $crate::domain::text::check(text, $max, $grammar, $allowed)?;
                 Ok(Self(text.into()))
             }
 
-            /// The text.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0

@@ -1,9 +1,12 @@
 //! Stream documents as TOML files: `<folder>/<product>/<stream>.toml`.
 
-use super::locate::{Lines, line_at};
-use crate::domain::{
-    document::{StreamDocument, Strictness},
-    stream::{Revision, Stream},
+use super::locate::{Lines, position};
+use crate::{
+    domain::{
+        document::{StreamDocument, Strictness, field_path},
+        stream::{Revision, Stream},
+    },
+    files,
 };
 use std::{
     io,
@@ -11,147 +14,159 @@ use std::{
 };
 use thiserror::Error;
 
-/// The most bytes that a document may have.
-pub const MOST_BYTES: u64 = 64 * 1024 * 1024;
+/// The maximum size of a document, in bytes.
+pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The most problems of one document that are told: who has more begins with these.
-const MOST_PROBLEMS: usize = 50;
+/// The maximum number of problems that are reported for one document.
+const MAX_PROBLEMS: usize = 50;
 
-/// Why a document was not taken.
+/// Why a document is rejected.
 #[derive(Debug, Error)]
 pub enum DocumentError {
     /// The file or folder cannot be read.
     #[error("{}", path.display())]
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Something in it is wrong: one `file:line: field: problem` a line.
-    #[error("{}", lines(path, problems))]
+    /// The document is invalid. The message has one line per problem: `file:line:column: field: problem`.
+    #[error("{}", lines(path, problems).join("\n"))]
     Wrong {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What, in the order of the fields.
-        problems: Vec<Placed>,
+        /// The problems, in the order of the fields.
+        problems: Vec<DocumentProblem>,
     },
 }
 
-/// What is wrong with a document, and where.
+/// A problem in a document, and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct DocumentProblem {
     /// The line, counted from 1.
     pub line: usize,
-    /// The field.
+    /// The column in bytes, counted from 1.
+    pub column: usize,
+    /// The field, or `document` for the document itself.
     pub field: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub message: String,
 }
 
-fn lines(path: &Path, problems: &[Placed]) -> String {
-    let line = |placed: &Placed| {
-        let Placed { line, field, message } = placed;
-        format!("{}:{line}: {field}: {message}", path.display())
+fn lines(path: &Path, problems: &[DocumentProblem]) -> Vec<String> {
+    let line = |problem: &DocumentProblem| {
+        let DocumentProblem { line, column, field, message } = problem;
+        format!("{}:{line}:{column}: {field}: {message}", path.display())
     };
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+    problems.iter().map(line).collect()
 }
 
-/// Reads a document.
+impl DocumentError {
+    /// Returns the message with one element per problem. An element may contain line ends that come from the document.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Wrong { path, problems } => lines(path, problems),
+            Self::Io { .. } => vec![self.to_string()],
+        }
+    }
+}
+
+/// Parses a document.
 ///
 /// # Errors
-/// All that is wrong with it, each with its line and field.
-pub fn read(text: &str) -> Result<Stream, Vec<Placed>> {
+/// Returns every problem of the document, with its line and field.
+pub fn read(text: &str) -> Result<Stream, Vec<DocumentProblem>> {
     parse(text).map(|(stream, _)| stream)
 }
 
-fn parse(text: &str) -> Result<(Stream, Option<Revision>), Vec<Placed>> {
-    let deserializer = toml::de::Deserializer::parse(text).map_err(|error| vec![syntax(text, ".", &error)])?;
+fn parse(text: &str) -> Result<(Stream, Option<Revision>), Vec<DocumentProblem>> {
+    let deserializer = toml::de::Deserializer::parse(text).map_err(|error| vec![syntax(text, "", &error)])?;
     let document: StreamDocument = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let field = error.path().to_string();
+        let field = field_path(error.path());
         vec![syntax(text, &field, error.inner())]
     })?;
     let revision = document.revision.map(|number| Revision(number.into()));
-    Stream::from_document(&document, Strictness::Ours).map(|stream| (stream, revision)).map_err(|problems| {
-        let lines = Lines::of(text);
-        let place = |problem: crate::domain::document::Problem| Placed {
-            line: lines.line_of(&problem.path),
-            field: problem.path,
-            message: problem.message,
+    Stream::from_document(&document, Strictness::Strict).map(|stream| (stream, revision)).map_err(|problems| {
+        let lines = Lines::new(text);
+        let locate = |problem: crate::domain::document::Problem| {
+            let (line, column) = lines.position_of(&problem.path);
+            DocumentProblem { line, column, field: problem.path, message: problem.message }
         };
-        problems.into_iter().take(MOST_PROBLEMS).map(place).collect()
+        problems.into_iter().take(MAX_PROBLEMS).map(locate).collect()
     })
 }
 
-fn syntax(text: &str, field: &str, error: &toml::de::Error) -> Placed {
-    let line = match error.span() {
-        Some(span) if span.start > 0 || field == "." => line_at(text, span.start),
-        _ => Lines::of(text).line_of(field),
+fn syntax(text: &str, field: &str, error: &toml::de::Error) -> DocumentProblem {
+    let (line, column) = match error.span() {
+        Some(span) if span.start > 0 || field.is_empty() => position(text, span.start),
+        _ => Lines::new(text).position_of(field),
     };
-    Placed { line, field: field.into(), message: error.message().into() }
+    let field = if field.is_empty() { "document" } else { field };
+    DocumentProblem { line, column, field: field.into(), message: error.message().into() }
 }
 
-/// Writes a document.
+/// Formats a stream as a document.
 #[must_use]
 pub fn write(stream: &Stream) -> String {
     super::toml_text::write(&stream.to_document())
 }
 
-/// Writes a document to be put back on the revision that it shows.
+/// Formats a stream as a document that contains the stream's revision. `document put` accepts it only while the stream is at that
+/// revision.
 #[must_use]
 pub fn write_at(stream: &Stream, revision: Revision) -> String {
     let document = StreamDocument { revision: u32::try_from(revision.0).ok(), ..stream.to_document() };
     super::toml_text::write(&document)
 }
 
-/// Reads a file, wherever it lies, and the revision that it was made from.
+/// Reads a document from a file in any folder. Returns the stream and the revision that the document names.
 ///
 /// # Errors
-/// It cannot be read, or something in it is wrong.
+/// Returns an error if the file cannot be read or is invalid.
 pub fn read_anywhere(path: &Path) -> Result<(Stream, Option<Revision>), DocumentError> {
     read_text(path).map(|(written, _)| written)
 }
 
 fn read_text(path: &Path) -> Result<((Stream, Option<Revision>), String), DocumentError> {
     let failed = |source| DocumentError::Io { path: path.into(), source };
-    if std::fs::metadata(path).map_err(failed)?.len() > MOST_BYTES {
-        return Err(failed(io::ErrorKind::FileTooLarge.into()));
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let text = files::read_text(path, MAX_BYTES).map_err(failed)?;
     let written = parse(&text).map_err(|problems| DocumentError::Wrong { path: path.into(), problems })?;
     Ok((written, text))
 }
 
-/// Reads a file. What it says it is has to be where it lies.
+/// Reads a document from a file whose path has to match the product and the stream in it.
 ///
 /// # Errors
-/// It cannot be read, or something in it is wrong.
+/// Returns an error if the file cannot be read or is invalid.
 pub fn read_file(path: &Path) -> Result<Stream, DocumentError> {
     let ((stream, revision), text) = read_text(path)?;
     let wrong = |field: &str, message: String| {
-        let problem = Placed { line: Lines::of(&text).line_of(field), field: field.into(), message };
+        let (line, column) = Lines::new(&text).position_of(field);
+        let problem = DocumentProblem { line, column, field: field.into(), message };
         DocumentError::Wrong { path: path.into(), problems: vec![problem] }
     };
     if revision.is_some() {
-        let message = "is for documents that are put back with `document put`; leave it out here";
+        let message = "is only allowed in documents for `document put`; remove it here";
         return Err(wrong("revision", message.into()));
     }
     let name = |part: Option<&std::ffi::OsStr>| part.map(|name| name.to_string_lossy().into_owned());
-    let lies_in = [name(path.parent().and_then(Path::file_name)), name(path.file_stem())];
-    let says = [("product", stream.id.product.as_str()), ("stream", stream.id.stream.as_str())];
-    for ((field, says), lies_in) in says.into_iter().zip(lies_in) {
-        let lies_in = lies_in.unwrap_or_default();
-        if says != lies_in {
-            return Err(wrong(field, format!("is {says:?}, but the file lies where {lies_in:?} belongs")));
+    let from_path = [name(path.parent().and_then(Path::file_name)), name(path.file_stem())];
+    let values = [("product", stream.id.product.as_str()), ("stream", stream.id.stream.as_str())];
+    for ((field, value), from_path) in values.into_iter().zip(from_path) {
+        let from_path = from_path.unwrap_or_default();
+        if value != from_path {
+            return Err(wrong(field, format!("is {value:?}, but the path of the file says {from_path:?}")));
         }
     }
     Ok(stream)
 }
 
-/// Reads every document of a folder, in the order of their names.
+/// Reads every document in a folder, sorted by path.
 ///
 /// # Errors
-/// The folder or a document cannot be read, or something in one is wrong.
+/// Returns an error if the folder or a document cannot be read, or if a document is invalid.
 pub fn read_folder(folder: &Path) -> Result<Vec<Stream>, DocumentError> {
     let mut paths = Vec::new();
     for product in entries(folder)? {

@@ -1,6 +1,6 @@
-//! Documents in and out: what comes from outside becomes streams, and streams become documents again.
+//! Import and export: converts documents to streams and streams to documents.
 //!
-//! Must not live here: a rule about releases, SQL, or an HTTP route.
+//! Rules about releases, SQL and HTTP routes do not belong here.
 
 pub mod documents;
 pub mod fcos;

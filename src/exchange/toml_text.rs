@@ -1,11 +1,14 @@
-//! Stream documents as TOML that people like to read: a block a release, a line a payload, a policy, a rollout.
+//! Stream documents as readable TOML: one block per release, one line per payload, policy and rollout.
 
-use crate::domain::document::StreamDocument;
+use crate::{
+    domain::document::StreamDocument,
+    escape::{escaped, is_unsafe},
+};
 use toml::{Table, Value};
 
-/// The document as text; reading it gives the same document. Fields come in the order of their declaration.
+/// Formats a document, with fields in the order of their declaration. Parsing the text returns the same document.
 pub(super) fn write(document: &StreamDocument) -> String {
-    // Its maps have text for keys and its numbers are finite: such values are always TOML.
+    // The conversion cannot fail: every key is a string and every number is finite.
     let table = Table::try_from(document).unwrap_or_default();
     let mut text = String::new();
     for (key, value) in &table {
@@ -47,14 +50,22 @@ fn inline(value: &Value) -> String {
             format!("{{ {} }}", fields.join(", "))
         }
         Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::String(text) if text.contains(is_hidden) => {
+            format!("\"{}\"", escaped(&text.replace('\\', "\\\\").replace('"', "\\\"")))
+        }
         value => value.to_string(),
     }
 }
 
-/// A key of `sources` may be any text; the others are bare.
+/// Formats a key. Keys of `sources` may be any text and are quoted if necessary; all others are bare keys.
 fn name(key: &str) -> String {
     let bare = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    if bare { key.into() } else { Value::String(key.into()).to_string() }
+    if bare { key.into() } else { inline(&Value::String(key.into())) }
+}
+
+/// Returns true if TOML allows the character in a string, but a reader could not see it or would be misled by it.
+fn is_hidden(c: char) -> bool {
+    is_unsafe(c) && !matches!(c, '\n' | '\t')
 }
 
 #[cfg(test)]
@@ -63,9 +74,19 @@ mod tests {
     use crate::domain::samples;
     use proptest::prelude::*;
 
+    #[test]
+    fn invisible_and_misleading_characters_are_escaped() {
+        for text in ["\u{1b}[2J", "a\u{9b}\\\"b'", "'''\u{202e}\"\"\"\n\t\r", "\u{feff}", "\u{7f}", "\n\ta\r\n"] {
+            let line = format!("a = {}", inline(&Value::String(text.into())));
+            assert!(!line.contains(is_hidden), "{line:?}");
+            assert_eq!(line.parse::<Table>().unwrap().get("a").and_then(Value::as_str), Some(text));
+        }
+        assert_eq!(inline(&Value::String("plain é".into())), "\"plain é\"");
+    }
+
     proptest! {
         #[test]
-        fn what_is_written_reads_back(stream in samples::stream()) {
+        fn written_documents_parse_to_the_same_stream(stream in samples::stream()) {
             let text = write(&stream.to_document());
             prop_assert_eq!(super::super::documents::read(&text), Ok(stream), "{}", text);
         }

@@ -1,5 +1,6 @@
-//! Who polled, as far as that helps to run releases, and never who in particular: no node is kept or told apart.
+//! Counts from polls that help to run releases. Nothing that identifies a node is kept.
 
+mod payload;
 mod unknown;
 
-pub use unknown::{UnknownPayload, UnknownPayloads, Unknowns};
+pub use unknown::{KnownElsewhere, UnknownPayload, UnknownPayloads, Unknowns};

@@ -1,15 +1,24 @@
-//! Payloads that nodes run and no stream knows: what to make aliases or mirrors of.
+//! Payloads that nodes report and that the polled stream does not have: releases of other streams, or candidates for aliases and mirrors.
 
+use super::payload::is_payload;
+use crate::{
+    catalog::Catalog,
+    domain::{
+        ids::{Arch, ProductName, StreamName},
+        located::{Located, ScopeNames, describe_release},
+        payload::Scheme,
+    },
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError, TryLockError},
 };
 
-/// The most payloads that are told apart.
-const MOST: usize = 1000;
+/// The most payloads that are counted one by one.
+const MAX_PAYLOADS: usize = 1000;
 
-/// Counts of this process, bounded in number and size.
+/// The counts of this process, bounded in number and size.
 #[derive(Debug, Default)]
 pub struct UnknownPayloads(Mutex<Counts>);
 
@@ -19,8 +28,8 @@ struct Counts {
     others: u64,
 }
 
-/// The rarest makes room for a newcomer, who takes over its rank: what is polled more often than those that come and go stays,
-/// and a newcomer that goes on polling stays too (the "space-saving" counting of frequent elements).
+/// The count of one payload. A new payload replaces the one with the lowest rank and takes over its rank: the "space-saving" algorithm for
+/// frequent elements. So payloads that are polled more often than the changing rest stay, and so do new ones that keep being polled.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     polls: u64,
@@ -36,7 +45,7 @@ impl Counts {
         let rarest =
             || self.payloads.iter().min_by_key(|(_, count)| count.rank).map(|(key, count)| (key.clone(), *count));
         let mut rank = 1;
-        if self.payloads.len() >= MOST
+        if self.payloads.len() >= MAX_PAYLOADS
             && let Some((rarest, count)) = rarest()
         {
             self.payloads.remove(&rarest);
@@ -50,10 +59,13 @@ impl Counts {
 /// Product, stream, arch, scheme, payload.
 type Key = [String; 5];
 
-/// A payload that no release has.
+/// The most releases that are listed for one unknown payload.
+const MAX_ELSEWHERE: usize = 8;
+
+/// A payload that no release of the polled scope has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownPayload {
-    /// The product that was asked.
+    /// The product that was polled.
     pub product: String,
     /// The stream.
     pub stream: String,
@@ -61,38 +73,86 @@ pub struct UnknownPayload {
     pub arch: String,
     /// The scheme.
     pub scheme: String,
-    /// What the nodes run.
+    /// The payload that the nodes run.
     pub payload: String,
-    /// How many polls brought it since it was last too rare to be told apart; one node brings several.
+    /// The number of polls with it since it was last added to this list. One node may poll several times.
     pub polls: u64,
+    /// The releases that have it in other scopes. Such nodes follow the wrong stream, or report the wrong arch or product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_elsewhere: Vec<KnownElsewhere>,
 }
 
-/// What was counted since this process started.
+/// A release that has the payload in another scope than the polled one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownElsewhere {
+    /// The product.
+    pub product: String,
+    /// The stream.
+    pub stream: String,
+    /// The architecture.
+    pub arch: String,
+    /// The scheme.
+    pub scheme: String,
+    /// The release.
+    pub version: String,
+}
+
+impl From<Located> for KnownElsewhere {
+    fn from(located: Located) -> Self {
+        let Located { stream, version, arch, scheme } = located;
+        Self {
+            product: stream.product.to_string(),
+            stream: stream.stream.to_string(),
+            arch: arch.to_string(),
+            scheme: scheme.to_string(),
+            version: version.to_string(),
+        }
+    }
+}
+
+impl UnknownPayload {
+    /// Describes the releases that have it in other scopes, as far as these differ from the polled scope. Returns `None` without such
+    /// releases.
+    #[must_use]
+    pub fn describe_elsewhere(&self) -> Option<String> {
+        let polled =
+            ScopeNames { product: &self.product, stream: &self.stream, arch: &self.arch, scheme: &self.scheme };
+        let releases = self.known_elsewhere.iter().map(|known| {
+            let KnownElsewhere { product, stream, arch, scheme, version } = known;
+            describe_release(version, ScopeNames { product, stream, arch, scheme }, polled)
+        });
+        let releases: Vec<String> = releases.collect();
+        (!releases.is_empty()).then(|| format!("this is {}", releases.join(", ")))
+    }
+}
+
+/// The counts since this process started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unknowns {
     /// The most frequent first.
     pub payloads: Vec<UnknownPayload>,
-    /// Polls with payloads that look like none, or were too rare to be told apart.
+    /// The number of polls with other payloads: those that do not match the grammar, or that are too rare to be counted one by one.
     pub others: u64,
 }
 
 impl UnknownPayloads {
-    /// A poll brought this payload. Only what looks like a payload is kept: a node's id does not.
+    /// Counts a poll with an unknown payload. The payload is kept only if it matches the grammar, because other text might identify a node.
     pub fn count(&self, product: &str, stream: &str, arch: &str, scheme: &str, payload: &str) {
-        // A poll waits for nobody: what comes at the very same time is not counted.
+        let is_kept = is_payload(payload) && is_scope(product, stream, arch, scheme);
+        // A poll never waits for a lock. If another poll holds it, this one is not counted.
         let mut counts = match self.0.try_lock() {
             Ok(counts) => counts,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        if looks_like_a_payload(payload) {
+        if is_kept {
             counts.count([product, stream, arch, scheme, payload].map(ToOwned::to_owned));
         } else {
             counts.others += 1;
         }
     }
 
-    /// What was counted.
+    /// Returns the counts.
     #[must_use]
     pub fn list(&self) -> Unknowns {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +166,7 @@ impl UnknownPayloads {
                 scheme: scheme.clone(),
                 payload: payload.clone(),
                 polls: count.polls,
+                known_elsewhere: Vec::new(),
             })
             .collect();
         payloads.sort_by(|a, b| b.polls.cmp(&a.polls).then_with(|| a.payload.cmp(&b.payload)));
@@ -113,14 +174,24 @@ impl UnknownPayloads {
     }
 }
 
-/// A SHA-256 by itself, or at the end of a pull spec whose repository is of a sensible length.
-fn looks_like_a_payload(payload: &str) -> bool {
-    let digest = match payload.split_once('@') {
-        Some((repository, digest)) if (1..=255).contains(&repository.len()) => digest.strip_prefix("sha256:"),
-        Some(_) => None,
-        None => Some(payload),
-    };
-    digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()))
+impl Unknowns {
+    /// Adds the releases that have these payloads in other scopes.
+    #[must_use]
+    pub fn with_releases(mut self, catalog: &Catalog) -> Self {
+        for unknown in &mut self.payloads {
+            let located = catalog.locate(&unknown.payload).into_iter().take(MAX_ELSEWHERE);
+            unknown.known_elsewhere = located.map(KnownElsewhere::from).collect();
+        }
+        self
+    }
+}
+
+/// Returns true if these are valid names of a scope, which also bounds their lengths.
+fn is_scope(product: &str, stream: &str, arch: &str, scheme: &str) -> bool {
+    ProductName::parse(product).is_ok()
+        && StreamName::parse(stream).is_ok()
+        && Arch::parse(arch).is_ok()
+        && Scheme::parse(scheme).is_ok()
 }
 
 #[cfg(test)]
@@ -128,26 +199,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_looks_like_a_payload_is_kept_and_only_so_many() {
+    fn only_valid_payloads_are_kept_up_to_the_limit() {
         let unknown = UnknownPayloads::default();
-        for odd in ["", "46d354cf6750611965bb70cbc6c2d868", "x@sha256:00", "@sha256:00", &"z".repeat(64)] {
-            unknown.count("os", "stable", "x86_64", "checksum", odd);
+        for invalid in ["", "46d354cf6750611965bb70cbc6c2d868", "x@sha256:00", "@sha256:00", &"z".repeat(64)] {
+            unknown.count("os", "stable", "x86_64", "checksum", invalid);
         }
-        assert_eq!(unknown.list(), Unknowns { payloads: Vec::new(), others: 5 });
+        let checksum = "a".repeat(64);
+        unknown.count("o\u{1b}s", "stable", "x86_64", "checksum", &checksum);
+        unknown.count("os", "a/b", "x86_64", "checksum", &checksum);
+        unknown.count("os", "stable", &"x".repeat(100), "checksum", &checksum);
+        unknown.count("os", "stable", "x86_64", "check\tsum", &checksum);
+        assert_eq!(unknown.list(), Unknowns { payloads: Vec::new(), others: 9 });
         let payload = |n: usize| format!("{n:064x}");
         let poll = |n: usize| unknown.count("os", "stable", "x86_64", "checksum", &payload(n));
-        let flood = || (0..3 * MOST).for_each(|n| poll(1_000_000 + n));
-        // What is polled often is found among ever so many that come once, whichever came first.
+        let flood = || (0..3 * MAX_PAYLOADS).for_each(|n| poll(1_000_000 + n));
+        // Payloads that are polled often stay among many that are polled once, whichever comes first.
         (0..9).for_each(|_| poll(5));
         flood();
         (0..20).for_each(|_| poll(6));
         flood();
         let list = unknown.list();
-        assert_eq!(list.payloads.len(), MOST);
+        assert_eq!(list.payloads.len(), MAX_PAYLOADS);
         let polls =
             |n: usize| list.payloads.iter().find(|unknown| unknown.payload == payload(n)).map(|found| found.polls);
         assert_eq!((polls(5), polls(6)), (Some(9), Some(20)));
-        let told_apart: u64 = list.payloads.iter().map(|unknown| unknown.polls).sum();
-        assert_eq!(told_apart + list.others, u64::try_from(5 + 29 + 6 * MOST).unwrap());
+        let counted: u64 = list.payloads.iter().map(|unknown| unknown.polls).sum();
+        assert_eq!(counted + list.others, u64::try_from(9 + 29 + 6 * MAX_PAYLOADS).unwrap());
     }
 }

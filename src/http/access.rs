@@ -1,46 +1,46 @@
-//! The access log: one line for some of the requests.
+//! The access log: one line per request, for all requests or a sample.
 
 use crate::telemetry::trace_id;
 use http::StatusCode;
 use std::time::Duration;
 
-/// Which share of the requests is logged.
+/// Which requests are logged.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     share: f64,
-    /// Below this path, all of them.
+    /// The path below which every request is logged.
     all_below: Option<&'static str>,
 }
 
-/// Who asked, for the line: whoever finds that out leaves it among the response's extensions.
+/// The id of the caller, for the log line. Authentication puts it into the response's extensions.
 #[derive(Debug, Clone)]
-pub struct Asker(pub String);
+pub struct Actor(pub String);
 
-/// What a line tells. The query and the address are left out: nodes are known by them.
+/// The fields of a log line. The query and the client's address are left out, because they identify nodes.
 #[derive(Debug)]
 pub struct Line<'a> {
     /// The method.
     pub method: &'static str,
     /// The path, without the query.
     pub path: &'a str,
-    /// What was answered.
+    /// The status of the response.
     pub status: StatusCode,
-    /// How long that took.
+    /// The time from the request to the response.
     pub took: Duration,
-    /// Who asked, where that is known.
-    pub who: Option<&'a Asker>,
-    /// What the request is known by in the audit, where it has a name.
+    /// The caller, if known.
+    pub actor: Option<&'a Actor>,
+    /// The id of the request in the audit log, if it has one.
     pub request_id: Option<&'a str>,
 }
 
 impl AccessLog {
-    /// Logs this share, 0 to 1, and everything below some path: what is done there is little, and each of it matters.
+    /// Logs this share of the requests, 0 to 1, and every request below a path whose requests are few and important.
     #[must_use]
-    pub fn of(share: f64, all_below: Option<&'static str>) -> Self {
+    pub fn new(share: f64, all_below: Option<&'static str>) -> Self {
         Self { share, all_below }
     }
 
-    /// Is this request one that is logged?
+    /// Returns true if a request is to be logged. Samples at random.
     #[must_use]
     pub fn wants(&self, path: &str) -> bool {
         self.share_of(path) >= 1.0 || (self.share > 0.0 && fastrand::f64() < self.share)
@@ -52,7 +52,7 @@ impl AccessLog {
 
     /// Logs a request.
     pub fn write(&self, line: &Line<'_>) {
-        // Of no span: the line says all that its span would.
+        // Without a span: the fields of the line repeat those of the request's span.
         tracing::info!(
             target: "lockkeeper::access",
             parent: None,
@@ -61,12 +61,12 @@ impl AccessLog {
                 url.path = line.path,
                 http.response.status_code = line.status.as_u16(),
                 http.server.request.duration_ms = line.took.as_secs_f64() * 1000.0,
-                enduser.id = line.who.map(|who| who.0.as_str()),
+                enduser.id = line.actor.map(|actor| actor.0.as_str()),
                 request.id = line.request_id,
                 trace.id = trace_id(),
                 log.share = self.share_of(line.path),
             },
-            "a request was answered"
+            "request answered"
         );
     }
 }

@@ -1,8 +1,12 @@
-//! A certificate and its key, from files.
+//! Certificates and their private keys, read from files.
 
+use crate::files;
 use rustls::{
     ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 use std::{
     path::{Path, PathBuf},
@@ -13,40 +17,44 @@ use thiserror::Error;
 /// Why a certificate cannot be used.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A file cannot be read, or holds nothing of that kind.
+    /// A file cannot be read, or has no PEM section of the expected kind.
     #[error("{}", path.display())]
     Pem {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
+        /// The cause.
+        source: pem::Error,
     },
-    /// The certificate and the key do not go together.
+    /// The certificate and the key do not match.
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
 }
 
-/// What HTTPS is spoken with.
+/// The maximum size of a certificate or key file, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A TLS configuration, and when its certificate expires.
 pub struct Certified {
-    /// For HTTP/1.1 and HTTP/2.
+    /// The configuration, for HTTP/1.1 and HTTP/2.
     pub config: ServerConfig,
     /// When the certificate expires, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
 
-/// Reads a certificate and its key from PEM files, and sees that they go together.
+/// Reads a certificate and its key from PEM files and checks that they match.
 ///
 /// # Errors
-/// A file cannot be read, or holds nothing of that kind, or they do not go together.
+/// A file cannot be read or has no PEM section of the expected kind, or the key does not match the certificate.
 pub fn certified(certificate: &Path, key: &Path) -> Result<Certified, TlsError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::Pem { path, source }
     };
-    let chain: Vec<_> =
-        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(failed(certificate))?;
+    let read = |path| files::read(path, MAX_BYTES).map_err(|error| failed(path)(pem::Error::Io(error)));
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(certificate)?).collect();
+    let chain = chain.map_err(failed(certificate))?;
     let expires_at = chain.first().and_then(expiry);
-    let key = PrivateKeyDer::from_pem_file(key).map_err(failed(key))?;
+    let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(failed(key))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -56,7 +64,7 @@ pub fn certified(certificate: &Path, key: &Path) -> Result<Certified, TlsError> 
     Ok(Certified { config, expires_at })
 }
 
-/// When a certificate expires (RFC 5280, section 4.1.2.5), in seconds since 1970.
+/// Returns when a certificate expires (RFC 5280, section 4.1.2.5), in seconds since 1970.
 fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     Some(parsed.validity().not_after.timestamp())

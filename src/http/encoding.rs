@@ -1,49 +1,31 @@
 //! Content codings (RFC 9110, section 8.4.1 and 12.5.3).
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
-/// How bytes are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// As they are.
-    Identity,
+/// The content codings that a client accepts. If no accepted encoding is ready, it gets the bytes unencoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accepted {
     /// gzip
-    Gzip,
+    pub gzip: bool,
     /// zstd
-    Zstd,
+    pub zstd: bool,
 }
 
-impl Encoding {
-    /// The smallest that the client takes.
+impl Accepted {
+    /// Reads `Accept-Encoding`.
     #[must_use]
-    pub fn accepted(headers: &HeaderMap) -> Self {
-        let takes = |wanted: &str| {
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let accepts = |wanted: &str| {
             let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
             let mut codings =
                 values.flat_map(|value| value.split(',')).map(|item| item.split_once(';').unwrap_or((item, "")));
             codings.any(|(name, weight)| name.trim().eq_ignore_ascii_case(wanted) && !is_refused(weight))
         };
-        if takes("zstd") {
-            Self::Zstd
-        } else if takes("gzip") {
-            Self::Gzip
-        } else {
-            Self::Identity
-        }
-    }
-
-    /// What a response says of it; nothing of bytes that are as they are.
-    #[must_use]
-    pub fn header(self) -> Option<HeaderValue> {
-        match self {
-            Self::Identity => None,
-            Self::Gzip => Some(HeaderValue::from_static("gzip")),
-            Self::Zstd => Some(HeaderValue::from_static("zstd")),
-        }
+        Self { gzip: accepts("gzip"), zstd: accepts("zstd") }
     }
 }
 
-/// `q=0`, with as many zeros behind the point as there may be.
+/// Returns true for the weight `q=0`, with any number of zeros after the point.
 fn is_refused(weight: &str) -> bool {
     weight.trim().strip_prefix("q=").is_some_and(|weight| weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0))
 }
@@ -51,21 +33,22 @@ fn is_refused(weight: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
-    fn the_smallest_that_is_taken() {
-        for (accepted, chosen) in [
-            ("", Encoding::Identity),
-            ("gzip", Encoding::Gzip),
-            ("deflate, GZIP;q=0.5, br", Encoding::Gzip),
-            ("gzip, zstd", Encoding::Zstd),
-            ("gzip;q=0", Encoding::Identity),
-            ("zstd; q=0.000, gzip", Encoding::Gzip),
-            ("identity", Encoding::Identity),
+    fn codings_are_accepted_unless_refused() {
+        for (header, gzip, zstd) in [
+            ("", false, false),
+            ("gzip", true, false),
+            ("deflate, GZIP;q=0.5, br", true, false),
+            ("gzip, zstd", true, true),
+            ("gzip;q=0", false, false),
+            ("zstd; q=0.000, gzip", true, false),
+            ("identity", false, false),
         ] {
-            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_str(accepted).unwrap())]);
-            assert_eq!(Encoding::accepted(&headers), chosen, "{accepted}");
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_str(header).unwrap())]);
+            assert_eq!(Accepted::from_headers(&headers), Accepted { gzip, zstd }, "{header}");
         }
-        assert_eq!(Encoding::accepted(&HeaderMap::new()), Encoding::Identity);
+        assert_eq!(Accepted::from_headers(&HeaderMap::new()), Accepted::default());
     }
 }

@@ -1,10 +1,10 @@
-//! What every request passes through.
+//! Middleware for every request: limits, metrics, traces and the access log.
 
 use super::{
-    access::{AccessLog, Asker, Line},
+    access::{AccessLog, Actor, Line},
     problem::ProblemKind,
 };
-use crate::telemetry::{Metrics, begun_by};
+use crate::telemetry::{Metrics, set_parent_from_headers};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -19,25 +19,25 @@ use std::{
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, field};
 
-/// What a request is known by; taken from the caller where it is given.
+/// The id of a request; the caller may choose it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// More than that is no name.
-pub const MOST_ID_BYTES: usize = 255;
+/// The maximum length of request ids and idempotency keys, in bytes.
+pub const MAX_ID_BYTES: usize = 255;
 
-/// What every request is held to and counted by.
+/// The settings of the middleware.
 #[derive(Debug, Clone)]
 pub struct Around {
-    /// How long an answer may take.
+    /// The time limit for a response.
     pub answer_timeout: Duration,
-    /// What is counted.
+    /// The metrics of the process.
     pub metrics: Metrics,
-    /// What is logged.
+    /// The access log.
     pub access: AccessLog,
     /// `http` or `https`.
     pub scheme: &'static str,
 }
 
-/// Puts limits, the request log and the handling of bugs around a router.
+/// Wraps a router in the time limit, metrics, traces, the access log and the handling of panics.
 pub fn around(router: Router, around: Around) -> Router {
     router
         .fallback(|| async { ProblemKind::NotFound })
@@ -45,20 +45,20 @@ pub fn around(router: Router, around: Around) -> Router {
         .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| {
             let text =
                 panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            tracing::error!(panic = text.unwrap_or("something"), "a request ran into a bug");
+            tracing::error!(panic = text.unwrap_or("unknown"), "request handler panicked");
             ProblemKind::Internal.into_response()
         }))
         .layer(middleware::from_fn_with_state(around, observe))
 }
 
-/// Counts a request, traces it, and logs it if it is one that is logged, once, when it is answered.
+/// Counts and traces a request, and logs it when it is answered if it is to be logged.
 async fn observe(State(around): State<Around>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let route = route.as_ref().map(MatchedPath::as_str);
-    let named = request.headers().get(&REQUEST_ID).cloned();
+    let requested_id = request.headers().get(&REQUEST_ID).cloned();
     let logged = around.access.wants(request.uri().path()).then(|| request.uri().path().to_owned());
-    // What is traced does not hang on what is logged: a span of a lower level would end with `log.filter`.
+    // The highest level: `log.filter` disables spans of lower levels, and traces must not depend on it.
     let span = tracing::error_span!(
         "request",
         otel.kind = "server",
@@ -68,7 +68,7 @@ async fn observe(State(around): State<Around>, request: Request, next: Next) -> 
         http.response.status_code = field::Empty,
         otel.status_code = field::Empty,
     );
-    begun_by(&span, request.headers());
+    set_parent_from_headers(&span, request.headers());
     let answer = tokio::time::timeout(around.answer_timeout, next.run(request).instrument(span.clone()));
     let response = match answer.await {
         Ok(response) => response,
@@ -81,16 +81,16 @@ async fn observe(State(around): State<Around>, request: Request, next: Next) -> 
     }
     around.metrics.request(name(&method), route, status.as_u16(), around.scheme, took);
     if let Some(path) = logged {
-        let who = response.extensions().get::<Asker>();
-        let request_id = response.headers().get(&REQUEST_ID).or(named.as_ref()).and_then(|id| id.to_str().ok());
-        let request_id = request_id.filter(|id| id.len() <= MOST_ID_BYTES);
-        let line = Line { method: name(&method), path: &path, status, took, who, request_id };
+        let actor = response.extensions().get::<Actor>();
+        let request_id = response.headers().get(&REQUEST_ID).or(requested_id.as_ref()).and_then(|id| id.to_str().ok());
+        let request_id = request_id.filter(|id| id.len() <= MAX_ID_BYTES);
+        let line = Line { method: name(&method), path: &path, status, took, actor, request_id };
         span.in_scope(|| around.access.write(&line));
     }
     response
 }
 
-/// A method as metrics and traces name it: anybody may make one up.
+/// Returns the name of a method for metrics and traces. Unknown methods share one name: clients can send any.
 #[must_use]
 pub fn name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): the one form of refusal that people and programs get.
+//! Problem documents (RFC 9457): the form of every error response except those to agents.
 
 use axum::{
     Json,
@@ -8,46 +8,48 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A way that a request can fail.
+/// The kind of a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProblemKind {
-    /// The request says what cannot be.
+    /// The request is malformed.
     BadRequest,
-    /// Nobody says who asks, or whoever does is not believed.
+    /// The caller is not authenticated.
     Unauthenticated,
-    /// Whoever asks may not.
+    /// The caller lacks a role.
     Forbidden,
-    /// Nothing is there.
+    /// The resource does not exist.
     NotFound,
-    /// It is there, but not for this method.
+    /// The resource does not support the method.
     MethodNotAllowed,
-    /// What is there does not allow it.
+    /// The state of the resource does not allow the request.
     Conflict,
-    /// What is there has changed since somebody looked at it.
+    /// The resource has changed since the caller read it.
     Changed,
-    /// More is sent than is read.
+    /// The body is too large.
     TooLarge,
-    /// It is sent in a form that is not read.
+    /// The body has an unsupported media type.
     UnsupportedMediaType,
-    /// It can be read, but fields are wrong.
+    /// Fields are invalid.
     Invalid,
-    /// Somebody else's change could be lost: it has to be said what was looked at.
+    /// The request must name the revision that it was made from: it could undo another change otherwise.
     PreconditionRequired,
-    /// It took too long.
+    /// The client sends too many requests.
+    TooManyRequests,
+    /// The response took too long.
     Timeout,
-    /// Too much is asked at once.
+    /// The process has too many requests.
     Overloaded,
-    /// The store has not been read yet.
+    /// The process has not loaded its state yet.
     NotReady,
-    /// What it needs is away for now.
+    /// The database or another required service is unavailable.
     Unavailable,
-    /// A bug: the details are in the log.
+    /// A bug in this service. The log has the details.
     Internal,
 }
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -59,6 +61,7 @@ impl ProblemKind {
         Self::UnsupportedMediaType,
         Self::Invalid,
         Self::PreconditionRequired,
+        Self::TooManyRequests,
         Self::Timeout,
         Self::Overloaded,
         Self::NotReady,
@@ -66,56 +69,57 @@ impl ProblemKind {
         Self::Internal,
     ];
 
-    /// URI, title and status.
+    /// Returns the type URI, the title and the status.
     #[must_use]
     pub fn parts(self) -> (&'static str, &'static str, StatusCode) {
-        match self {
-            Self::BadRequest => ("/problems/bad-request", "the request says what cannot be", StatusCode::BAD_REQUEST),
-            Self::Unauthenticated => ("/problems/unauthenticated", "who asks is not known", StatusCode::UNAUTHORIZED),
-            Self::Forbidden => ("/problems/forbidden", "whoever asks may not", StatusCode::FORBIDDEN),
-            Self::NotFound => ("/problems/not-found", "nothing is there", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                ("/problems/method-not-allowed", "not for this method", StatusCode::METHOD_NOT_ALLOWED)
-            }
-            Self::Conflict => ("/problems/conflict", "what is there does not allow it", StatusCode::CONFLICT),
-            Self::Changed => ("/problems/changed", "it has changed meanwhile", StatusCode::PRECONDITION_FAILED),
-            Self::TooLarge => ("/problems/too-large", "more is sent than is read", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::UnsupportedMediaType => (
-                "/problems/unsupported-media-type",
-                "it is sent in a form that is not read",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ),
-            Self::Invalid => ("/problems/invalid", "fields are wrong", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::PreconditionRequired => {
-                ("/problems/precondition-required", "say what was looked at", StatusCode::PRECONDITION_REQUIRED)
-            }
-            Self::Timeout => ("/problems/timeout", "it took too long", StatusCode::SERVICE_UNAVAILABLE),
-            Self::Overloaded => ("/problems/overloaded", "too much is asked at once", StatusCode::SERVICE_UNAVAILABLE),
-            Self::NotReady => ("/problems/not-ready", "not ready yet", StatusCode::SERVICE_UNAVAILABLE),
-            Self::Unavailable => {
-                ("/problems/unavailable", "what it needs is away for now", StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Internal => ("/problems/internal", "something went wrong here", StatusCode::INTERNAL_SERVER_ERROR),
-        }
+        let (uri, status) = match self {
+            Self::BadRequest => ("/problems/bad-request", StatusCode::BAD_REQUEST),
+            Self::Unauthenticated => ("/problems/unauthenticated", StatusCode::UNAUTHORIZED),
+            Self::Forbidden => ("/problems/forbidden", StatusCode::FORBIDDEN),
+            Self::NotFound => ("/problems/not-found", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => ("/problems/method-not-allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::Conflict => ("/problems/conflict", StatusCode::CONFLICT),
+            Self::Changed => ("/problems/changed", StatusCode::PRECONDITION_FAILED),
+            Self::TooLarge => ("/problems/too-large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::UnsupportedMediaType => ("/problems/unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::Invalid => ("/problems/invalid", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::PreconditionRequired => ("/problems/precondition-required", StatusCode::PRECONDITION_REQUIRED),
+            Self::TooManyRequests => ("/problems/too-many-requests", StatusCode::TOO_MANY_REQUESTS),
+            Self::Timeout => ("/problems/timeout", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Overloaded => ("/problems/overloaded", StatusCode::SERVICE_UNAVAILABLE),
+            Self::NotReady => ("/problems/not-ready", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Unavailable => ("/problems/unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Internal => ("/problems/internal", StatusCode::INTERNAL_SERVER_ERROR),
+        };
+        (uri, title(status), status)
     }
 
-    /// With what the caller can do about it.
+    /// Adds a detail: what failed and what is expected.
     #[must_use]
     pub fn because(self, detail: impl Into<String>) -> Problem {
         Problem { detail: Some(detail.into()), ..Problem::from(self) }
     }
 }
 
-/// A field that is wrong.
+/// Returns the phrase of a status in RFC 9110. The library still has the older phrases of two of them.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+        StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
+        status => status.canonical_reason().unwrap_or_default(),
+    }
+}
+
+/// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where: `releases[3].barrier.reason`, or the name of a parameter.
+    /// The path of the field in the body, such as `releases[3].barrier.reason`, or the name of a parameter.
     pub path: String,
-    /// What is wrong with it.
+    /// What is wrong with the field, and what is expected.
     pub message: String,
 }
 
-/// A refusal, and what the caller can do about it.
+/// A failed request: its kind and details.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     kind: ProblemKind,
@@ -131,13 +135,13 @@ impl From<ProblemKind> for Problem {
 }
 
 impl Problem {
-    /// With the fields that are wrong.
+    /// Adds the invalid fields.
     #[must_use]
     pub fn at(self, errors: impl IntoIterator<Item = FieldError>) -> Self {
         Self { errors: errors.into_iter().collect(), ..self }
     }
 
-    /// With what was found.
+    /// Adds the findings that refuse the change.
     #[must_use]
     pub fn found(self, findings: &[impl Serialize]) -> Self {
         let findings = findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
@@ -145,29 +149,29 @@ impl Problem {
     }
 }
 
-/// When to try again, in seconds, after what passes by itself.
+/// The wait before a retry, in seconds, after temporary failures.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
-/// Why a request came to nothing (RFC 9457).
+/// A problem document (RFC 9457): why a request failed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem, example = json!({
-    "type": "/problems/conflict", "title": "what is there does not allow it", "status": 409,
+    "type": "/problems/conflict", "title": "Conflict", "status": 409,
     "detail": "a rollout that is paused cannot be paused"
 }))]
 pub struct ProblemBody {
-    /// The kind of problem.
+    /// The kind of problem, a relative URI such as `/problems/conflict`.
     r#type: &'static str,
-    /// The same in words.
+    /// The standard phrase of the status.
     title: &'static str,
-    /// The status.
+    /// The HTTP status.
     status: u16,
-    /// What is wrong with this request.
+    /// What failed in this request, and what is expected.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// The fields that are wrong.
+    /// The invalid fields; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
-    /// Dangers and oddities that the change would bring.
+    /// Errors and warnings that the change would introduce; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     findings: Vec<serde_json::Value>,
@@ -187,7 +191,7 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         if self.kind == ProblemKind::Unauthenticated {

@@ -1,157 +1,227 @@
-//! One change to one stream.
+//! A change to one stream: the only way to change a stream.
 
+use super::write_queues::{ReadTransaction, WriteQueues, off_the_runtime};
+use crate::telemetry::Metrics;
 use crate::{
     clock::SharedClock,
     domain::{
+        actor::Actor,
+        admission::{
+            bounds::exceeded,
+            check::{AdmissionError, check_admission},
+            emergency_stop::EmergencyStop,
+        },
         diff::Diff,
         document::{Problem, Strictness},
         epoch::Epoch,
         hash::ContentHash,
-        protection::{Closed, stays_closed},
-        stream::{Revision, Stream, StreamId},
+        ids::StreamId,
+        policy::references::unusable,
+        rollout::first_opening::{keep_first_openings, record_first_openings},
+        stream::{Revision, Stream},
     },
-    store::{LostRace, Store, StoreError, Transaction, audit::Act, retrying, revisions::Record},
+    store::{
+        Retryable, Store, StoreError, Transaction, audit::AuditEntry, retrying, revisions::RevisionMeta, streams::Head,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
 use thiserror::Error;
 
-/// Makes changes.
+/// Reads and changes streams, tokens and signing keys. Clones share its queues.
 #[derive(Clone)]
 pub struct Manage {
     store: Store,
     clock: SharedClock,
+    write_queues: Arc<WriteQueues>,
 }
 
-/// Who makes a change, and why.
+/// The author of a change, and the reason for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
-    /// Who, such as `local:core`.
-    pub actor: String,
-    /// Why.
+    /// The actor.
+    pub actor: Actor,
+    /// The reason, for the audit log.
     pub reason: String,
-    /// The request by which it is made.
+    /// The id of the request that makes the change.
     pub request_id: Option<String>,
 }
 
-/// A change to be made: where, by whom, and to what.
+/// A change to make: to which stream, by which author, from which revision.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
     stream: &'a StreamId,
     author: &'a Author,
-    documents: &'a [KeptDocument],
+    documents: &'a [UpstreamDocument],
     expected: Option<Revision>,
     action: &'static str,
     subject: Option<&'a str>,
+    lifts_stop: bool,
 }
 
 impl<'a> Change<'a> {
-    /// A change to whatever state the stream is in.
+    /// Creates a change to a stream at any revision.
     #[must_use]
-    pub fn of(stream: &'a StreamId, author: &'a Author) -> Self {
-        Self { stream, author, documents: &[], expected: None, action: "stream.change", subject: None }
+    pub fn new(stream: &'a StreamId, author: &'a Author) -> Self {
+        Self {
+            stream,
+            author,
+            documents: &[],
+            expected: None,
+            action: "stream.change",
+            subject: None,
+            lifts_stop: false,
+        }
     }
 
-    /// What it is called in the record.
+    /// Allows the change to lift the stream's emergency stop. Without it, the stop stays in force.
+    #[must_use]
+    pub(super) fn lifting_the_stop(self, lifts_stop: bool) -> Self {
+        Self { lifts_stop, ..self }
+    }
+
+    /// Sets the name of the action for the audit log.
     #[must_use]
     pub fn as_action(self, action: &'static str) -> Self {
         Self { action, ..self }
     }
 
-    /// What of the stream it is about.
+    /// Sets the subject for the audit log: the part of the stream that changes.
     #[must_use]
     pub fn about(self, subject: &'a str) -> Self {
         Self { subject: Some(subject).filter(|subject| !subject.is_empty()), ..self }
     }
 
-    /// The next state refers to these.
+    /// Adds the upstream documents that the next state refers to.
     #[must_use]
-    pub fn with_documents(self, documents: &'a [KeptDocument]) -> Self {
+    pub fn with_documents(self, documents: &'a [UpstreamDocument]) -> Self {
         Self { documents, ..self }
     }
 
-    /// Only if the stream still is at this revision; 0 is one that does not exist yet.
+    /// Checks that the stream is at the expected revision.
+    pub(super) fn check_revision<E: std::error::Error + 'static>(&self, head: &Head) -> Result<(), ChangeError<E>> {
+        match self.expected.filter(|expected| *expected != head.revision) {
+            Some(expected) => Err(ChangeError::RevisionMismatch { expected, found: head.revision }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the change conditional on the stream's revision; 0 is the revision of a stream that does not exist yet.
     #[must_use]
     pub fn from(self, expected: Revision) -> Self {
         Self { expected: Some(expected), ..self }
     }
 }
 
-/// A stream's next state, and whatever else the decision brings to light.
+/// A stream's next state, and a value for the caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision<T> {
     /// The next state.
     pub stream: Stream,
-    /// What the caller wants to know.
+    /// The value for the caller.
     pub value: T,
 }
 
 /// An upstream document that the next state refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptDocument {
+pub struct UpstreamDocument {
     /// The hash of its content.
     pub hash: ContentHash,
     /// The document.
     pub content: Vec<u8>,
 }
 
-impl KeptDocument {
-    /// Names a document by its content.
+impl UpstreamDocument {
+    /// Hashes a document.
     #[must_use]
     pub fn new(content: Vec<u8>) -> Self {
-        Self { hash: ContentHash::of(&content), content }
+        Self { hash: ContentHash::from_content(&content), content }
     }
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The stream is in that state already.
+    /// The stream was in that state already.
     Unchanged {
         /// Its newest revision.
         revision: Revision,
     },
-    /// A new revision was made, and is durable.
+    /// The stream has a new revision. It is durable once the transaction has been committed.
     Changed {
         /// The new revision.
         revision: Revision,
-        /// What it changed.
+        /// The differences to the revision before.
         diff: Diff,
     },
 }
 
-/// Why a change was not made. Nothing was changed then.
+/// Why a change was not made. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum ChangeError<E: std::error::Error + 'static> {
-    /// The store failed.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The decision was not to.
+    /// The decision refused the change.
     #[error(transparent)]
     Refused(E),
-    /// The stream was changed since somebody looked at it.
-    #[error("the stream is at revision {found}, and the change was made from {}", seen(*expected))]
-    MovedOn {
-        /// The revision that they looked at.
+    /// The stream is at another revision than the change expects.
+    #[error("{}", describe_conflict(*expected, *found))]
+    RevisionMismatch {
+        /// The revision that the change expects.
         expected: Revision,
-        /// The newest one.
+        /// The newest revision.
         found: Revision,
     },
-    /// It is a time in which the stream is not opened any further.
+    /// The change would offer more during an emergency stop or a freeze window.
     #[error(transparent)]
-    Closed(Closed),
+    Admission(AdmissionError),
     /// The next state breaks a rule of streams.
-    #[error("the stream would be left in a state that cannot be: {}", list(_0))]
-    Broken(Vec<Problem>),
+    #[error("the change would make the stream invalid: {}", list(_0))]
+    Invalid(Vec<Problem>),
 }
 
-impl<E: std::error::Error + 'static> LostRace for ChangeError<E> {
-    fn lost_a_race(&self) -> bool {
-        matches!(self, Self::Store(error) if error.lost_a_race())
+impl<E: std::error::Error + 'static> Retryable for ChangeError<E> {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retryable())
     }
 }
 
-fn seen(revision: Revision) -> String {
-    if revision == Revision(0) { "none".into() } else { format!("revision {revision}") }
+/// The outcome of planning a change.
+pub(super) enum Plan<T> {
+    /// The stream is in that state already.
+    Same(T),
+    /// The stream gets a new state.
+    Next(Box<Planned<T>>),
+}
+
+/// A checked next state.
+pub(super) struct Planned<T> {
+    pub(super) before: Stream,
+    pub(super) next: Stream,
+    pub(super) value: T,
+    now: Timestamp,
+}
+
+/// Keeps emergency stops in force unless the change lifts them: documents and imports cannot end one. A new stop begins now at
+/// the latest.
+fn keep_stops(before: &Stream, next: &mut Stream, lifts_stop: bool, now: Epoch) {
+    next.product_stop.clone_from(&before.product_stop);
+    if before.stop.is_some() && !lifts_stop {
+        next.stop.clone_from(&before.stop);
+    }
+    if let Some(stop) = next.stop.as_mut().filter(|_| before.stop.is_none()) {
+        stop.since = stop.since.min(now);
+    }
+}
+
+fn describe_conflict(expected: Revision, found: Revision) -> String {
+    match (expected, found) {
+        (_, Revision(0)) => "the stream does not exist".into(),
+        (Revision(0), found) => format!("the stream exists already, at revision {found}"),
+        (Revision(..0), found) => format!("the stream is at revision {found}, which If-Match does not name"),
+        (expected, found) => format!("the stream is at revision {found}, expected revision {expected}"),
+    }
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -159,13 +229,14 @@ fn list(problems: &[Problem]) -> String {
 }
 
 impl Manage {
-    /// Makes changes to this store.
+    /// Creates the write side of a store.
     #[must_use]
     pub fn new(store: Store, clock: SharedClock) -> Self {
-        Self { store, clock }
+        let write_queues = Arc::new(WriteQueues::new(&store));
+        Self { store, clock, write_queues }
     }
 
-    /// The time.
+    /// Returns the time.
     #[must_use]
     pub fn now(&self) -> Epoch {
         self.clock.now().into()
@@ -179,12 +250,31 @@ impl Manage {
         &self.store
     }
 
-    /// Changes a stream: `decide` is given its present state (none if it does not exist) under its lock, and may be asked
-    /// again if the database lost the race.
+    /// Returns the metrics of the store.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        self.store.metrics()
+    }
+
+    pub(super) fn write_queues(&self) -> &WriteQueues {
+        &self.write_queues
+    }
+
+    pub(super) async fn reading(&self, name: &'static str) -> Result<ReadTransaction, StoreError> {
+        self.write_queues.read(&self.store, name).await
+    }
+
+    /// Runs long computations off the runtime, one at a time.
+    pub async fn compute<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.write_queues.compute(work).await
+    }
+
+    /// Changes a stream. Under the stream's lock, `decide` gets the present state (`None` if the stream does not exist). It is
+    /// called again if the transaction has to be repeated after a race.
     ///
     /// # Errors
-    /// The store failed, the stream has moved on, the decision was not to, or the next state breaks a rule. Nothing was changed
-    /// then.
+    /// The database failed, the stream is at another revision, the decision refused the change, or the next state breaks a rule.
+    /// Nothing was changed.
     pub async fn change_stream<T, E: std::error::Error + 'static>(
         &self,
         change: Change<'_>,
@@ -202,27 +292,10 @@ impl Manage {
         retrying("change_stream", attempt).await
     }
 
-    /// What a change would do, without doing it: all its checks are made.
+    /// Creates the first streams of an empty store, all or none. Returns false if there are streams already, or none to create.
     ///
     /// # Errors
-    /// As those of [`Manage::change_stream`].
-    pub async fn preview<T, E: std::error::Error + 'static>(
-        &self,
-        change: Change<'_>,
-        decide: impl Fn(Option<&Stream>) -> Result<Decision<T>, E>,
-    ) -> Result<(Outcome, T), ChangeError<E>> {
-        // Dropping the transaction takes all of it back.
-        let attempt = async || {
-            let mut transaction = self.store.begin("preview").await?;
-            self.change_in(&mut transaction, change, &|present, _| decide(present)).await
-        };
-        retrying("preview", attempt).await
-    }
-
-    /// Starts a store that has no stream from these: all of them or none. Was it so?
-    ///
-    /// # Errors
-    /// The store failed, or one of them breaks a rule.
+    /// The database failed, or a stream breaks a rule.
     pub async fn start_from(
         &self,
         streams: &[Stream],
@@ -235,8 +308,14 @@ impl Manage {
                 return Ok(false);
             }
             for stream in streams {
+                let none = Stream::empty(stream.id.clone());
+                let problems: Vec<Problem> =
+                    exceeded(&none, stream).into_iter().chain(unusable(&none, stream)).collect();
+                if !problems.is_empty() {
+                    return Err(ChangeError::Invalid(problems));
+                }
                 let decide = |_: Option<&Stream>, _| Ok(Decision { stream: stream.clone(), value: () });
-                self.change_in(&mut transaction, Change::of(&stream.id, author), &decide).await?;
+                self.change_in(&mut transaction, Change::new(&stream.id, author), &decide).await?;
             }
             transaction.announce().await?;
             transaction.commit().await?;
@@ -245,47 +324,64 @@ impl Manage {
         retrying("start_store", start).await
     }
 
-    /// One change within a transaction that somebody else commits.
+    /// Computes the next state of a stream and makes every check that needs no write.
+    pub(super) fn plan<T, E: std::error::Error + 'static>(
+        &self,
+        change: &Change<'_>,
+        (head, present, product_stop): (&Head, Option<Stream>, Option<EmergencyStop>),
+        decide: &impl Fn(Option<&Stream>, Timestamp) -> Result<Decision<T>, E>,
+    ) -> Result<Plan<T>, ChangeError<E>> {
+        // Clocks of other processes may be ahead: revisions of a stream still have increasing times.
+        let just_after = head.changed_at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(head.changed_at);
+        let now = self.clock.now().max(just_after);
+        let Decision { stream: mut next, value } = decide(present.as_ref(), now).map_err(ChangeError::Refused)?;
+        let empty = || Stream { product_stop: product_stop.clone(), ..Stream::empty(head.id.clone()) };
+        let before = present.clone().unwrap_or_else(empty);
+        keep_stops(&before, &mut next, change.lifts_stop, now.into());
+        keep_first_openings(&before, &mut next);
+        if present.as_ref() == Some(&next) {
+            return Ok(Plan::Same(value));
+        }
+        // Plan time is frozen during a stop: no rollout opens for the first time.
+        record_first_openings(&before, &mut next, before.plan_time(now.into()));
+        // A stored revision must parse to the same state.
+        Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(ChangeError::Invalid)?;
+        check_admission(&before, &next, now.into()).map_err(ChangeError::Admission)?;
+        Ok(Plan::Next(Box::new(Planned { before, next, value, now })))
+    }
+
+    /// Makes one change within a transaction that the caller commits.
     pub(super) async fn change_in<T, E: std::error::Error + 'static>(
         &self,
         transaction: &mut Transaction,
         change: Change<'_>,
         decide: &impl Fn(Option<&Stream>, Timestamp) -> Result<Decision<T>, E>,
     ) -> Result<(Outcome, T), ChangeError<E>> {
-        let Change { stream: id, author, documents, expected, action, subject } = change;
+        let Change { stream: id, author, documents, action, subject, .. } = change;
         let head = transaction.lock_stream(id).await?;
-        if let Some(expected) = expected.filter(|expected| *expected != head.revision) {
-            return Err(ChangeError::MovedOn { expected, found: head.revision });
-        }
-        let present = match head.revision {
-            Revision(0) => None,
-            _ => Some(transaction.load_stream(&head).await?),
+        change.check_revision(&head)?;
+        let (present, product_stop) = match head.revision {
+            Revision(0) => (None, transaction.product_stop(&id.product).await?),
+            _ => (Some(transaction.load_stream(&head).await?), None),
         };
-        // Later than the change before, whatever the clocks of other processes say, and however long the lock was waited for: time
-        // tells histories apart, and nothing is undone by being done earlier than it was.
-        let just_after = head.changed_at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(head.changed_at);
-        let now = self.clock.now().max(just_after);
-        let Decision { stream: next, value } = decide(present.as_ref(), now).map_err(ChangeError::Refused)?;
-        if present.as_ref() == Some(&next) {
-            return Ok((Outcome::Unchanged { revision: head.revision }, value));
-        }
-        // What revisions hold must read back as it was.
-        Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(ChangeError::Broken)?;
-        let before = present.unwrap_or_else(|| Stream::empty(id.clone()));
-        stays_closed(&before, &next, now.into()).map_err(ChangeError::Closed)?;
+        let planned = off_the_runtime(|| self.plan(&change, (&head, present, product_stop), decide))?;
+        let Planned { before, next, value, now } = match planned {
+            Plan::Same(value) => return Ok((Outcome::Unchanged { revision: head.revision }, value)),
+            Plan::Next(planned) => *planned,
+        };
         let revision = Revision(head.revision.0 + 1);
         transaction.save_stream(head.key, &before, &next, revision).await?;
         for document in documents {
             transaction.keep_document(document.hash, &document.content).await?;
         }
-        let record = Record {
+        let record = RevisionMeta {
             made_at: now,
             actor: author.actor.clone(),
             reason: author.reason.clone(),
             request_id: author.request_id.clone(),
         };
         transaction.record_revision(head.key, revision, &next, &record).await?;
-        let act = Act {
+        let entry = AuditEntry {
             at: now,
             actor: record.actor,
             action: action.into(),
@@ -296,7 +392,7 @@ impl Manage {
             reason: record.reason,
             request_id: record.request_id,
         };
-        transaction.record_act(&act).await?;
+        transaction.record_audit_entry(&entry).await?;
         Ok((Outcome::Changed { revision, diff: Diff::between(&before, &next) }, value))
     }
 }

@@ -1,11 +1,11 @@
-//! What release managers do: check, write, record, announce, in one transaction.
+//! What release managers do. Each operation checks, writes, records and announces in one transaction.
 //!
-//! [`change`] is the only way to change a stream: the API, the page, the command line and every import call it. Must not live
-//! here: HTTP, SQL, or the catalog: what is decided is decided on rows under the stream's lock.
+//! [`change`] is the only way to change a stream: the API, the command line and every import call it. HTTP, SQL and the catalog
+//! do not belong here: decisions are made on rows under the stream's lock.
 
 pub mod change;
-mod documents;
 mod edit;
+mod idempotency;
 pub mod policies;
 pub mod read;
 mod refusal;
@@ -13,26 +13,29 @@ mod releases;
 mod report;
 mod request;
 mod rollouts;
+mod stops;
 mod streams;
 mod tokens;
+mod write_queues;
 
-pub use change::{Author, Change, ChangeError, Decision, KeptDocument, Manage, Outcome};
-pub use edit::{EditError, Edited};
-pub use read::Snapshot;
+pub use change::{Author, Change, ChangeError, Decision, Manage, Outcome, UpstreamDocument};
+pub use edit::Edited;
+pub use read::StreamAtRevision;
+pub use refusal::EditError;
 pub use refusal::Refusal;
 pub use releases::Promoted;
-pub use report::{ReachReport, Report, Update};
+pub use report::{ImpactReport, ProductStopReport, Report, Update};
 pub use request::{Action, Request};
-pub use rollouts::{RolloutPlace, Verb};
-pub use streams::Target;
-pub use tokens::TokenRequest;
+pub use rollouts::{RolloutAddress, Verb};
+pub use tokens::{RevokedToken, TokenRequest};
 
-/// What is kept of what was done, as those see it who may not see the store.
-pub mod kept {
+/// Stored records, for modules that may not import the store.
+pub mod records {
     pub use crate::store::{
         StoreError,
-        audit::{Act, Wanted},
-        revisions::Record,
+        audit::{AuditEntry, AuditFilter},
+        revisions::RevisionMeta,
+        signing_keys::SigningKeyRow,
         streams::Head,
         tokens::TokenRow,
     };

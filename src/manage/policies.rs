@@ -1,27 +1,25 @@
-//! Barriers, dead ends and blocked updates: set, and taken away.
+//! Sets and removes barriers, dead ends and blocked updates.
 
 use super::{
     change::Manage,
-    edit::{EditError, Edited},
-    refusal::Refusal,
+    edit::Edited,
+    refusal::{EditError, Refusal},
     report::Report,
     request::{Action, Request},
 };
 use crate::domain::{
-    barrier::Barrier,
-    blocked::BlockedUpdate,
-    dead_end::DeadEnd,
     document::Problem,
-    release::{Aspect, Release},
-    stream::{Stream, StreamId},
-    version::Version,
+    ids::{StreamId, Version},
+    policy::{barrier::Barrier, blocked_update::BlockedUpdate, dead_end::DeadEnd},
+    release::{PolicyKind, Release},
+    stream::Stream,
 };
 
 impl Manage {
-    /// Makes a release a barrier, or takes that away.
+    /// Marks a release as a barrier, or removes the mark.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release, or nothing to take away.
+    /// Those of [`Manage::edit`]; the release does not exist, or there is no barrier to remove.
     pub async fn set_barrier(
         &self,
         place: (&StreamId, &Version),
@@ -29,19 +27,19 @@ impl Manage {
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
         let set = |release: &mut Release| {
-            stands(barrier.is_some() || release.barrier.is_some(), "barrier", &release.version)?;
+            check_exists(barrier.is_some() || release.barrier.is_some(), "barrier", &release.version)?;
             release.barrier = barrier.cloned();
-            release.cleared.remove(&Aspect::Barrier);
+            release.suppressed_upstream.remove(&PolicyKind::Barrier);
             Ok(())
         };
         let action = if barrier.is_some() { Action::SET_BARRIER } else { Action::REMOVE_BARRIER };
         self.edit_release(action, place, request, set).await
     }
 
-    /// Makes a release a dead end, or takes that away.
+    /// Marks a release as a dead end, or removes the mark.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release, or nothing to take away.
+    /// Those of [`Manage::edit`]; the release does not exist, or there is no dead end to remove.
     pub async fn set_dead_end(
         &self,
         place: (&StreamId, &Version),
@@ -49,19 +47,20 @@ impl Manage {
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
         let set = |release: &mut Release| {
-            stands(dead_end.is_some() || release.dead_end.is_some(), "dead end", &release.version)?;
+            check_exists(dead_end.is_some() || release.dead_end.is_some(), "dead end", &release.version)?;
             release.dead_end = dead_end.cloned();
-            release.cleared.remove(&Aspect::DeadEnd);
+            release.suppressed_upstream.remove(&PolicyKind::DeadEnd);
             Ok(())
         };
         let action = if dead_end.is_some() { Action::SET_DEAD_END } else { Action::REMOVE_DEAD_END };
         self.edit_release(action, place, request, set).await
     }
 
-    /// Blocks updates to a release from a range of others. Its number counts from 1 among those to that release.
+    /// Blocks updates to a release from a range of releases. Blocked updates are numbered per target release, from 1. The same
+    /// range is blocked once: blocking it again for another reason changes the reason.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; `read` finds fields that are wrong.
+    /// Those of [`Manage::edit`]; `read` finds invalid fields.
     pub async fn block_update(
         &self,
         (id, target): (&StreamId, &Version),
@@ -74,17 +73,23 @@ impl Manage {
             }
             let blocked = read(present)?;
             let mut stream = present.clone();
-            stream.blocked_updates.push(blocked);
-            let number = of_target(&stream, target).count();
+            let known = stream.blocked_updates.iter_mut().find(|known| known.blocks_same(&blocked));
+            match known {
+                Some(known) if known.reason == blocked.reason => {}
+                Some(known) => *known = blocked.clone(),
+                None => stream.blocked_updates.push(blocked.clone()),
+            }
+            let index = of_target(&stream, target).position(|(_, known)| known.blocks_same(&blocked));
+            let number = index.map_or(0, |index| index + 1);
             Ok(Edited { stream, created: Some(number.to_string()) })
         };
         self.edit(Action::BLOCK_UPDATE, id, request, edit).await
     }
 
-    /// Takes the block of that number away.
+    /// Removes the blocked update of a number.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such block.
+    /// Those of [`Manage::edit`]; there is no blocked update of that number.
     pub async fn unblock_update(
         &self,
         (id, target): (&StreamId, &Version),
@@ -92,22 +97,23 @@ impl Manage {
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
         let edit = |present: &Stream, _| {
-            let place = number.checked_sub(1).and_then(|index| of_target(present, target).nth(index));
-            let (place, _) =
-                place.ok_or_else(|| Refusal::no_such("blocked update", format!("{number} to {target}")))?;
+            let found = number.checked_sub(1).and_then(|index| of_target(present, target).nth(index));
+            let (_, removed) =
+                found.ok_or_else(|| Refusal::no_such("blocked update", format!("{number} to {target}")))?;
             let mut stream = present.clone();
-            stream.blocked_updates.remove(place);
+            // An older version of the program may have stored the same range twice.
+            stream.blocked_updates.retain(|blocked| !blocked.blocks_same(removed));
             Ok(stream.into())
         };
         self.edit(Action::UNBLOCK_UPDATE, id, request, edit).await
     }
 }
 
-/// The blocks of updates to a release, with their places in the stream.
+/// Returns the blocked updates to a release, with their positions in the stream.
 pub fn of_target<'a>(stream: &'a Stream, target: &'a Version) -> impl Iterator<Item = (usize, &'a BlockedUpdate)> {
     stream.blocked_updates.iter().enumerate().filter(move |(_, blocked)| blocked.target == *target)
 }
 
-fn stands(stands: bool, what: &'static str, version: &Version) -> Result<(), Refusal> {
-    if stands { Ok(()) } else { Err(Refusal::no_such(what, format!("on release {version}"))) }
+fn check_exists(exists: bool, what: &'static str, version: &Version) -> Result<(), Refusal> {
+    if exists { Ok(()) } else { Err(Refusal::no_such(what, format!("on release {version}"))) }
 }

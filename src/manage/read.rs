@@ -1,95 +1,115 @@
-//! What managers read: the store itself, never a replica's copy of it.
+//! Reads for managers: from the database, never from a replica's catalog.
 
 use super::change::Manage;
 use crate::{
-    domain::stream::{Revision, Stream, StreamId},
-    store::{State, StoreError, audit, revisions::Record, streams::Head, tokens::TokenRow},
+    domain::{
+        ids::StreamId,
+        located::Located,
+        stream::{Revision, Stream},
+    },
+    store::{State, StoreError, audit, revisions::RevisionMeta, streams::Head, tokens::TokenRow},
 };
 
 /// A stream at one of its revisions.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct StreamAtRevision {
     /// The revision.
     pub revision: Revision,
-    /// What the stream was then.
+    /// The stream at that revision.
     pub stream: Stream,
 }
 
 impl Manage {
-    /// The newest state of every stream that is wanted, all of one moment.
+    /// Returns the newest state of every stream that `filter` selects, in one consistent read.
     ///
     /// # Errors
-    /// The database is away, or a row cannot be.
-    pub async fn states(&self, wanted: impl Fn(&StreamId) -> bool) -> Result<Vec<State>, StoreError> {
-        let mut transaction = self.store().begin_read("states").await?;
+    /// The database is unavailable, or a row is corrupt.
+    pub async fn states(&self, filter: impl Fn(&StreamId) -> bool) -> Result<Vec<State>, StoreError> {
+        let mut transaction = self.reading("states").await?;
         let mut states = Vec::new();
-        for head in transaction.heads().await?.iter().filter(|head| wanted(&head.id)) {
+        for head in transaction.heads().await?.iter().filter(|head| filter(&head.id)) {
             states.push(transaction.load_state(head, |_| None).await?);
         }
-        transaction.commit().await?;
         Ok(states)
     }
 
-    /// Where every stream stands.
+    /// Returns the newest revision of every stream.
     ///
     /// # Errors
-    /// The database is away, or a row cannot be.
+    /// The database is unavailable, or a row is corrupt.
     pub async fn heads(&self) -> Result<Vec<Head>, StoreError> {
-        self.store().begin_read("heads").await?.heads().await
+        self.reading("heads").await?.heads().await
     }
 
-    /// A stream as it is.
+    /// Returns the present state of a stream.
     ///
     /// # Errors
-    /// The database is away, or a row cannot be.
-    pub async fn stream(&self, id: &StreamId) -> Result<Option<Snapshot>, StoreError> {
-        let mut transaction = self.store().begin_read("stream").await?;
+    /// The database is unavailable, or a row is corrupt.
+    pub async fn stream(&self, id: &StreamId) -> Result<Option<StreamAtRevision>, StoreError> {
+        let mut transaction = self.reading("stream").await?;
         let Some(head) = transaction.head(id).await? else { return Ok(None) };
         let stream = transaction.load_stream(&head).await?;
-        Ok(Some(Snapshot { revision: head.revision, stream }))
+        Ok(Some(StreamAtRevision { revision: head.revision, stream }))
     }
 
-    /// A stream as it was at a revision.
+    /// Returns the state of a stream at a revision.
     ///
     /// # Errors
-    /// The database is away, or a row cannot be.
-    pub async fn revision(&self, id: &StreamId, number: Revision) -> Result<Option<Snapshot>, StoreError> {
-        let mut transaction = self.store().begin_read("revision").await?;
+    /// The database is unavailable, or a row is corrupt.
+    pub async fn revision(&self, id: &StreamId, number: Revision) -> Result<Option<StreamAtRevision>, StoreError> {
+        let mut transaction = self.reading("revision").await?;
         let Some(head) = transaction.head(id).await? else { return Ok(None) };
         let stream = transaction.revision(head.key, number).await?;
-        Ok(stream.map(|stream| Snapshot { revision: number, stream }))
+        Ok(stream.map(|stream| StreamAtRevision { revision: number, stream }))
     }
 
-    /// The records of a stream's revisions, the newest first: those older than `before`, so many at most. None if there is no
-    /// such stream.
+    /// Returns the metadata of a stream's revisions older than `before`, the newest first, at most `most`. Returns `None` if the
+    /// stream does not exist.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn records(
         &self,
         id: &StreamId,
         before: Option<Revision>,
         most: i64,
-    ) -> Result<Option<(Head, Vec<(Revision, Record)>)>, StoreError> {
-        let mut transaction = self.store().begin_read("records").await?;
+    ) -> Result<Option<(Head, Vec<(Revision, RevisionMeta)>)>, StoreError> {
+        let mut transaction = self.reading("records").await?;
         let Some(head) = transaction.head(id).await? else { return Ok(None) };
         let records = transaction.newest_records(head.key, before, most).await?;
         Ok(Some((head, records)))
     }
 
-    /// Every token that was given, the newest first.
+    /// Returns the releases that have a payload or an alias, without drafts, in streams that `is_included` accepts.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        self.store().begin_read("tokens").await?.tokens().await
+    /// The database is unavailable, or a row is corrupt.
+    pub async fn locate(
+        &self,
+        payload: &str,
+        is_included: impl Fn(&StreamId) -> bool,
+    ) -> Result<Vec<Located>, StoreError> {
+        let mut located = self.reading("locate").await?.locate_payload(payload).await?;
+        located.retain(|located| is_included(&located.stream));
+        Ok(located)
     }
 
-    /// Acts, the newest first.
+    /// Returns every issued token, the newest first.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn acts(&self, wanted: audit::Wanted<'_>) -> Result<Vec<(i64, audit::Act)>, StoreError> {
-        self.store().begin_read("acts").await?.acts(wanted).await
+    /// The database is unavailable.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.reading("tokens").await?.tokens().await
+    }
+
+    /// Returns entries of the audit log, the newest first.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn audit_entries(
+        &self,
+        filter: audit::AuditFilter<'_>,
+    ) -> Result<Vec<(i64, audit::AuditEntry)>, StoreError> {
+        self.reading("audit_entries").await?.audit_entries(filter).await
     }
 }

@@ -1,68 +1,79 @@
-//! Why something is not done.
+//! Why a request is refused.
 
+use super::change::ChangeError;
 use crate::{
     auth::Role,
-    domain::{document::Problem, edit::Misstep, finding::Finding, rollout::VerbError},
+    domain::{document::Problem, edit::ImmutabilityError, finding::Finding, rollout::TransitionError},
 };
 use thiserror::Error;
 
-/// Why something is not done. Nothing was changed then.
+/// Why a request is refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum Refusal {
-    /// Whoever asks may not.
-    #[error("this takes the role {role} on {on}")]
+    /// The caller lacks the role.
+    #[error("requires role `{role}` on `{on}`{}", because(why.as_deref()))]
     Denied {
-        /// The role that it takes.
+        /// The required role.
         role: Role,
-        /// On what.
+        /// The stream or pattern of streams on which the role is required.
         on: String,
+        /// Why the role is required, if that depends on more than the operation.
+        why: Option<String>,
     },
-    /// There is no such thing.
+    /// The named thing does not exist.
     #[error("there is no {what} {name}")]
     NoSuch {
-        /// What kind of thing.
+        /// The kind of thing.
         what: &'static str,
         /// Its name.
         name: String,
     },
-    /// There is such a thing already.
-    #[error("there is a {what} {name} already")]
+    /// The thing does not exist, or its state or the caller's roles hide it.
+    #[error("{0}")]
+    NotFound(String),
+    /// A thing of this name exists already.
+    #[error("{what} {name} exists already")]
     Exists {
-        /// What kind of thing.
+        /// The kind of thing.
         what: &'static str,
         /// Its name.
         name: String,
     },
-    /// Fields are wrong.
+    /// Fields are invalid.
     #[error("{}", list(_0))]
     Invalid(Vec<Problem>),
-    /// It cannot be taken back.
+    /// The change would alter what was published.
     #[error(transparent)]
-    Misstep(#[from] Misstep),
-    /// The rollout does not stand so.
+    ImmutabilityError(#[from] ImmutabilityError),
+    /// The state of the rollout does not allow the action.
     #[error(transparent)]
-    Verb(#[from] VerbError),
-    /// What it is about does not stand so.
+    Verb(#[from] TransitionError),
+    /// The state of the target does not allow the action.
     #[error("{0}")]
     State(String),
-    /// It would leave the stream in a dangerous state.
-    #[error("this would leave the stream in a dangerous state")]
+    /// The change introduces errors.
+    #[error("the change introduces errors: see `findings`")]
     Dangerous(Vec<Finding>),
-    /// There are warnings that nobody has acknowledged.
-    #[error("there are warnings; look at them, and ask again with acknowledge=true")]
+    /// The change introduces warnings that the caller has not acknowledged.
+    #[error("the change introduces warnings: review them and repeat the request with acknowledge=true")]
     Unacknowledged(Vec<Finding>),
-    /// The request's name was used for another request.
+    /// The idempotency key belongs to another request.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
 }
 
 impl Refusal {
-    /// There is no such thing.
+    /// Refuses for a role that the caller lacks.
+    pub fn denied(role: Role, on: impl std::fmt::Display) -> Self {
+        Self::Denied { role, on: on.to_string(), why: None }
+    }
+
+    /// Refuses for a thing that does not exist.
     pub fn no_such(what: &'static str, name: impl std::fmt::Display) -> Self {
         Self::NoSuch { what, name: name.to_string() }
     }
 
-    /// One field is wrong.
+    /// Refuses for one invalid field.
     pub fn field(path: &str, message: impl std::fmt::Display) -> Self {
         Self::Invalid(vec![Problem { path: path.into(), message: message.to_string() }])
     }
@@ -74,6 +85,13 @@ impl From<Vec<Problem>> for Refusal {
     }
 }
 
+fn because(why: Option<&str>) -> String {
+    why.map(|why| format!(": {why}")).unwrap_or_default()
+}
+
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
+
+/// Why a request was not carried out.
+pub type EditError = ChangeError<Refusal>;

@@ -1,30 +1,31 @@
-//! Releases: drafted, published, withdrawn, promoted; and what hangs on them.
+//! Drafts, publishes, withdraws and promotes releases, and changes their notes, payloads, aliases and artifacts.
 
 use super::{
     change::Manage,
-    edit::{EditError, Edited},
-    refusal::Refusal,
+    edit::Edited,
+    refusal::{EditError, Refusal},
     report::Report,
     request::{Action, Request},
 };
 use crate::domain::{
     artifact::{Artifact, ArtifactKey, Notes, Promotion},
     epoch::Epoch,
+    ids::{StreamId, Version},
+    origin::Origin,
     payload::{Payload, PayloadId},
     release::{PayloadKey, Release, ReleaseState},
-    stream::{Stream, StreamId},
-    version::Version,
+    stream::Stream,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-/// The release of a version.
+/// Finds a release by its version.
 pub(super) fn release<'a>(stream: &'a mut Stream, version: &Version) -> Result<&'a mut Release, Refusal> {
     let found = stream.releases.iter_mut().find(|release| release.version == *version);
     found.ok_or_else(|| Refusal::no_such("release", version))
 }
 
-/// Where the drafts begin.
-fn end_of_aged(stream: &Stream) -> usize {
+/// Returns the position of the first draft: drafts follow all other releases.
+fn first_draft_position(stream: &Stream) -> usize {
     stream.aged().count()
 }
 
@@ -32,7 +33,7 @@ impl Manage {
     /// Changes one release of a stream.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release, or `change` refuses.
+    /// Those of [`Manage::edit`]; the release does not exist, or `change` refuses.
     pub async fn edit_release(
         &self,
         action: Action,
@@ -48,10 +49,10 @@ impl Manage {
         self.edit(action, id, request, edit).await
     }
 
-    /// Makes a draft.
+    /// Creates a draft.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is a release of that version.
+    /// Those of [`Manage::edit`]; a release of that version exists already.
     pub async fn create_release(
         &self,
         id: &StreamId,
@@ -62,10 +63,10 @@ impl Manage {
         self.edit(Action::CREATE_RELEASE, id, request, edit).await
     }
 
-    /// Takes a draft away.
+    /// Deletes a draft.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; it was published, and can only be withdrawn.
+    /// Those of [`Manage::edit`]; the release was published and can only be withdrawn.
     pub async fn remove_release(
         &self,
         id: &StreamId,
@@ -75,7 +76,7 @@ impl Manage {
         let edit = |present: &Stream, _| {
             let mut stream = present.clone();
             if release(&mut stream, version)?.state != ReleaseState::Draft {
-                return Err(Refusal::State(format!("release {version} was published; withdraw it")));
+                return Err(Refusal::State(format!("release {version} was published: withdraw it instead")));
             }
             stream.releases.retain(|release| release.version != *version);
             Ok(stream.into())
@@ -83,10 +84,11 @@ impl Manage {
         self.edit(Action::REMOVE_RELEASE, id, request, edit).await
     }
 
-    /// Publishes a draft, as the youngest release, or again what was withdrawn. What would have opened meanwhile begins now.
+    /// Publishes a draft as the newest release, or a withdrawn release again. Rollouts that were planned to start earlier start
+    /// now.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; it is published already, or has no payload.
+    /// Those of [`Manage::edit`]; the release is published already, or has no payload.
     pub async fn publish(&self, id: &StreamId, version: &Version, request: &Request<'_>) -> Result<Report, EditError> {
         let edit = |present: &Stream, now: Epoch| {
             let mut stream = present.clone();
@@ -103,20 +105,20 @@ impl Manage {
                 *rollout = rollout.not_before(now);
             }
             if was_draft {
-                let place = end_of_aged(present);
-                let at = present.position_of(version).unwrap_or(place);
+                let position = first_draft_position(present);
+                let at = present.position_of(version).unwrap_or(position);
                 let moved = stream.releases.remove(at);
-                stream.releases.insert(place, moved);
+                stream.releases.insert(position, moved);
             }
             Ok(stream.into())
         };
         self.edit(Action::PUBLISH, id, request, edit).await
     }
 
-    /// Takes a release back: nobody is sent to it any more. Offers that were made are taken back as well.
+    /// Withdraws a release: it is offered to no node any more, present offers included.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; it is not published.
+    /// Those of [`Manage::edit`]; the release is not published.
     pub async fn withdraw(&self, id: &StreamId, version: &Version, request: &Request<'_>) -> Result<Report, EditError> {
         let withdraw = |release: &mut Release| match release.state {
             ReleaseState::Published => {
@@ -124,17 +126,17 @@ impl Manage {
                 Ok(())
             }
             ReleaseState::Withdrawn => Err(Refusal::State(format!("release {version} is withdrawn already"))),
-            ReleaseState::Draft => Err(Refusal::State(format!("release {version} was never published; remove it"))),
+            ReleaseState::Draft => Err(Refusal::State(format!("release {version} is a draft: delete it instead"))),
         };
         self.edit_release(Action::WITHDRAW, (id, version), request, withdraw).await
     }
 
-    /// Copies a release of another stream of the product into this one, as a draft: as it is, or under another version and with
-    /// other payloads. Its rollouts stay behind.
+    /// Copies a release of another stream of the product into this one, as a draft without rollouts. Version and payloads may
+    /// differ.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release there, or one of that version here; or whoever asks may not read
-    /// the other stream.
+    /// Those of [`Manage::edit`]; the source release does not exist or is withdrawn, the version exists in this stream, or the
+    /// caller may not read the source stream.
     pub async fn promote(
         &self,
         id: &StreamId,
@@ -143,8 +145,8 @@ impl Manage {
     ) -> Result<Report, EditError> {
         let source = StreamId { product: id.product.clone(), stream: promoted.from.stream.clone() };
         super::edit::allow(request, crate::auth::Role::Viewer, &source)?;
-        let there = self.stream(&source).await?.ok_or_else(|| Refusal::no_such("stream", &source))?;
-        let mut stream = there.stream;
+        let snapshot = self.stream(&source).await?.ok_or_else(|| Refusal::no_such("stream", &source))?;
+        let mut stream = snapshot.stream;
         let found = release(&mut stream, &promoted.from.version)?;
         if found.state == ReleaseState::Withdrawn {
             return Err(Refusal::State(format!("release {} of {source} is withdrawn", found.version)).into());
@@ -153,22 +155,22 @@ impl Manage {
         let draft = Release {
             version,
             payloads: promoted.payloads.clone().unwrap_or_else(|| found.payloads.clone()),
-            // Aliases are other names of the payloads there.
+            // Aliases and artifacts belong to the payloads of the source release.
             aliases: if promoted.payloads.is_some() { BTreeMap::default() } else { found.aliases.clone() },
             artifacts: if promoted.payloads.is_some() { BTreeMap::default() } else { found.artifacts.clone() },
             promoted_from: Some(promoted.from.clone()),
             rollouts: Vec::new(),
-            cleared: BTreeSet::new(),
+            suppressed_upstream: BTreeSet::new(),
             ..found.clone()
         };
         let edit = |present: &Stream, _| add_draft(present, draft.clone());
         self.edit(Action::PROMOTE, id, request, edit).await
     }
 
-    /// Sets the notes of a release, or takes them away.
+    /// Sets or removes the notes of a release.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release.
+    /// Those of [`Manage::edit`]; the release does not exist.
     pub async fn set_notes(
         &self,
         place: (&StreamId, &Version),
@@ -182,10 +184,10 @@ impl Manage {
         self.edit_release(Action::CHANGE_RELEASE, place, request, set).await
     }
 
-    /// Sets the payload of a release on an arch and scheme, or takes it away.
+    /// Sets or removes the payload of a release on an arch and scheme.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release or payload, or nodes may run it.
+    /// Those of [`Manage::edit`]; the release or payload does not exist, or nodes may run the payload.
     pub async fn set_payload(
         &self,
         place: (&StreamId, &Version),
@@ -196,7 +198,7 @@ impl Manage {
         let set = |release: &mut Release| {
             let is_new = !release.payloads.contains_key(key);
             if payload.is_some() && is_new && release.state == ReleaseState::Published {
-                // Nodes are sent to what they were not before.
+                // A new payload of a published release is offered to nodes at once.
                 super::edit::allow(request, crate::auth::Role::Manager, place.0)?;
             }
             match payload {
@@ -210,27 +212,32 @@ impl Manage {
         self.edit_release(action, place, request, set).await
     }
 
-    /// Gives a release another name on an arch and scheme, by which nodes may know it.
+    /// Adds an alias to a release: another payload under which nodes may report it.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release, or it has that name.
+    /// Those of [`Manage::edit`]; the release does not exist, or has the alias already.
     pub async fn add_alias(
         &self,
-        place: (&StreamId, &Version),
+        (id, version): (&StreamId, &Version),
         (key, alias): &(PayloadKey, PayloadId),
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
-        let add = |release: &mut Release| {
-            let is_new = release.aliases.entry(key.clone()).or_default().insert(alias.clone());
-            if is_new { Ok(()) } else { Err(Refusal::Exists { what: "alias", name: alias.to_string() }) }
+        let edit = |present: &Stream, _| {
+            let mut stream = present.clone();
+            let aliases = &mut release(&mut stream, version)?.aliases;
+            match aliases.entry(key.clone()).or_default().entry(alias.clone()) {
+                Entry::Vacant(new) => drop(new.insert(Origin::Local)),
+                Entry::Occupied(_) => return Err(Refusal::Exists { what: "alias", name: alias.to_string() }),
+            }
+            Ok(Edited { stream, created: Some(key.arch.to_string()) })
         };
-        self.edit_release(Action::ADD_ALIAS, place, request, add).await
+        self.edit(Action::ADD_ALIAS, id, request, edit).await
     }
 
-    /// Takes such a name away.
+    /// Removes an alias from a release.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release or name.
+    /// Those of [`Manage::edit`]; the release or alias does not exist.
     pub async fn remove_alias(
         &self,
         place: (&StreamId, &Version),
@@ -238,17 +245,17 @@ impl Manage {
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
         let remove = |release: &mut Release| {
-            let was_there = release.aliases.get_mut(key).is_some_and(|ids| ids.remove(alias));
+            let is_removed = release.aliases.get_mut(key).is_some_and(|ids| ids.remove(alias).is_some());
             release.aliases.retain(|_, ids| !ids.is_empty());
-            if was_there { Ok(()) } else { Err(Refusal::no_such("alias", alias)) }
+            if is_removed { Ok(()) } else { Err(Refusal::no_such("alias", alias)) }
         };
         self.edit_release(Action::REMOVE_ALIAS, place, request, remove).await
     }
 
-    /// Says where a file of a release is, or takes that away.
+    /// Sets or removes the location of an artifact.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release or file.
+    /// Those of [`Manage::edit`]; the release or artifact does not exist.
     pub async fn set_artifact(
         &self,
         place: (&StreamId, &Version),
@@ -269,14 +276,14 @@ impl Manage {
     }
 }
 
-/// What is to be promoted, and as what.
+/// A release to promote, and what differs in the copy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Promoted {
-    /// The release there.
+    /// The source release.
     pub from: Promotion,
-    /// Its version here, if another.
+    /// The version of the copy, if it differs.
     pub version: Option<Version>,
-    /// Its payloads here, if others.
+    /// The payloads of the copy, if they differ.
     pub payloads: Option<BTreeMap<PayloadKey, Payload>>,
 }
 

@@ -1,111 +1,210 @@
-//! What a change did, or would do: for whoever asked, now and whenever they ask again.
+//! Reports: what a change did or would do.
 
 use crate::domain::{
+    admission::{
+        emergency_stop::EmergencyStop,
+        impact::{Impact, ScopeImpact},
+    },
     diff::{Change, Diff},
+    document::{self, shape::StopDocument},
     finding::Finding,
-    reach::{Reach, ScopeReach},
-    stream::{Revision, StreamId},
-    version::Version,
+    ids::{ProductName, StreamId, Version},
+    stream::Revision,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a change did, or with `dry_run` would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+/// What a change did, or with `dry_run=true` would do.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(example = json!({
     "product": "fedora-coreos", "stream": "stable", "revision": 42, "changed": true, "dry_run": false,
     "changes": [{ "subject": "release 44.20260722.3.0, rollout 1",
         "before": "from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (local)",
         "after": "from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (paused at 2026-07-23T02:00:00Z) (local)" }],
-    "reach": [], "findings": []
+    "impact": [], "findings": []
 }))]
 pub struct Report {
     /// The product.
     pub product: String,
     /// The stream.
     pub stream: String,
-    /// The stream's newest revision after this; with `dry_run` the one that it was compared with.
+    /// The stream's newest revision after the change; in a dry run the revision that the change was compared with.
     pub revision: i64,
-    /// Was, or would, anything be changed?
+    /// True if the stream's state changed, or in a dry run would change. False if it was in the requested state already.
     pub changed: bool,
-    /// Was it only a look?
+    /// True if this was a dry run and nothing was changed.
     pub dry_run: bool,
-    /// The name of what was made, where something was: a version, or the number of a rollout or of a blocked update.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The name of what was created, if the change created something: the name of a stream, the version of a release, the arch of
+    /// an alias, or the number of a rollout or blocked update.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// What changed, in the order of the releases.
+    /// The changes, in the order of the releases.
     pub changes: Vec<Change>,
-    /// What it does to the nodes, for each arch and scheme on which it does anything.
-    pub reach: Vec<ReachReport>,
-    /// What was not so before, and is dangerous (then nothing was changed, unless this is a dry run) or odd.
+    /// The effect on nodes, for each arch and scheme with an effect. Null if it was not computed: restrictive changes (pause,
+    /// hold, abort, withdraw, dead end, blocked update, emergency stop) do not wait for it unless they are dry runs, and the
+    /// computation is given up after 2 seconds.
+    pub impact: Option<Vec<ImpactReport>>,
+    /// New errors and warnings that the change introduces. Errors refuse the change unless it is restrictive or a dry run.
     pub findings: Vec<Finding>,
+    /// The JSON that answered the first request, if this one repeats it with the same idempotency key.
+    #[serde(skip)]
+    pub repeats: Option<Box<str>>,
 }
 
-/// What a change does to the nodes of one arch and scheme.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct ReachReport {
+/// The effect of a change on the nodes of one arch and scheme.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ImpactReport {
     /// The architecture.
     pub arch: String,
-    /// The scheme.
+    /// The payload scheme.
     pub scheme: String,
-    /// How many updates there are that there were not.
+    /// The number of updates (pairs of releases) that the change adds.
     pub gained: usize,
-    /// How many updates there were that are not any more.
+    /// The number of updates (pairs of releases) that the change removes.
     pub lost: usize,
-    /// The first hundred of those gained.
+    /// The added updates, at most 100.
     pub gained_updates: Vec<Update>,
-    /// The first hundred of those lost.
+    /// The removed updates, at most 100.
     pub lost_updates: Vec<Update>,
     /// The share of node ids, 0 to 1, that are offered something else at once.
     pub share_affected_now: f64,
-    /// The share of node ids, 0 to 1, that are offered something else once every rollout has come to its end.
-    pub share_affected_ever: f64,
+    /// The share of node ids, 0 to 1, that are offered something else once every rollout has reached its end.
+    pub share_affected_eventually: f64,
 }
 
-/// From one version to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// An update from one version to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Update {
-    /// The version that it starts from.
+    /// The version that the update starts from.
     pub from: String,
-    /// The version that it leads to.
+    /// The version that the update leads to.
     pub to: String,
 }
 
-/// More than that nobody reads.
-const MOST_UPDATES: usize = 100;
+/// What an emergency stop of a product, or lifting it, did or with `dry_run=true` would do.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "product": "fedora-coreos", "changed": true, "dry_run": false,
+    "emergency_stop": { "since": "2026-07-22T14:00:00Z", "reason": "nodes do not come up again" }, "streams": []
+}))]
+pub struct ProductStopReport {
+    /// The product.
+    pub product: String,
+    /// True if the stop was set or lifted, or in a dry run would be. False if the product was stopped already: the first stop
+    /// stays in force.
+    pub changed: bool,
+    /// True if this was a dry run and nothing was changed.
+    pub dry_run: bool,
+    /// The stop that is in force afterwards; null after lifting it.
+    pub emergency_stop: Option<StopDocument>,
+    /// When a stop is lifted: one report for each stream in which rollouts were paused.
+    pub streams: Vec<Report>,
+    /// The JSON that answered the first request, if this one repeats it with the same idempotency key.
+    #[serde(skip)]
+    pub repeats: Option<Box<str>>,
+}
+
+/// The fields of a stored report from which the status and the headers of a response follow.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StoredReport {
+    product: String,
+    stream: String,
+    revision: i64,
+    changed: bool,
+    dry_run: bool,
+    created: Option<String>,
+}
+
+impl ProductStopReport {
+    pub(super) fn new(
+        product: &ProductName,
+        changed: bool,
+        stop: Option<&EmergencyStop>,
+        streams: Vec<Report>,
+    ) -> Self {
+        let emergency_stop = stop.map(document::stop);
+        Self { product: product.to_string(), changed, dry_run: false, emergency_stop, streams, repeats: None }
+    }
+
+    /// Restores a report from the JSON that was sent.
+    pub(super) fn from_stored(json: &str) -> serde_json::Result<Self> {
+        let StoredReport { product, changed, dry_run, .. } = serde_json::from_str(json)?;
+        let repeats = Some(json.into());
+        Ok(Self { product, changed, dry_run, emergency_stop: None, streams: Vec::new(), repeats })
+    }
+
+    /// Returns the JSON to send: of a repeated request, the text that was sent the first time.
+    ///
+    /// # Errors
+    /// The report cannot be serialised.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        to_json(self, self.repeats.as_deref())
+    }
+}
+
+/// The maximum number of updates that a report lists.
+const MAX_UPDATES: usize = 100;
 
 impl Report {
-    pub(super) fn of(id: &StreamId, revision: Revision, diff: Diff, reach: &Reach, findings: Vec<Finding>) -> Self {
+    pub(super) fn new(
+        id: &StreamId,
+        revision: Revision,
+        diff: Diff,
+        impact: Option<&Impact>,
+        findings: Vec<Finding>,
+    ) -> Self {
         Self {
             product: id.product.to_string(),
             stream: id.stream.to_string(),
             revision: revision.0,
-            changed: !diff.is_empty(),
+            changed: false,
             dry_run: false,
             created: None,
             changes: diff.0,
-            reach: reach.scopes.iter().map(ReachReport::of).collect(),
+            impact: impact.map(|impact| impact.scopes.iter().map(ImpactReport::new).collect()),
             findings,
+            repeats: None,
         }
+    }
+
+    /// Restores a report from the JSON that was sent.
+    pub(super) fn from_stored(json: &str) -> serde_json::Result<Self> {
+        let StoredReport { product, stream, revision, changed, dry_run, created } = serde_json::from_str(json)?;
+        let (changes, impact, findings) = (Vec::new(), None, Vec::new());
+        let repeats = Some(json.into());
+        Ok(Self { product, stream, revision, changed, dry_run, created, changes, impact, findings, repeats })
+    }
+
+    /// Returns the JSON to send: of a repeated request, the text that was sent the first time.
+    ///
+    /// # Errors
+    /// The report cannot be serialised.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        to_json(self, self.repeats.as_deref())
     }
 }
 
-impl ReachReport {
-    fn of(scope: &ScopeReach) -> Self {
+fn to_json(report: &impl Serialize, repeats: Option<&str>) -> serde_json::Result<String> {
+    repeats.map_or_else(|| serde_json::to_string(report), |json| Ok(json.to_owned()))
+}
+
+impl ImpactReport {
+    fn new(scope: &ScopeImpact) -> Self {
         Self {
             arch: scope.arch.to_string(),
             scheme: scope.scheme.to_string(),
             gained: scope.gained.len(),
             lost: scope.lost.len(),
-            gained_updates: first(&scope.gained),
-            lost_updates: first(&scope.lost),
+            gained_updates: first_updates(&scope.gained),
+            lost_updates: first_updates(&scope.lost),
             share_affected_now: scope.affected_now,
-            share_affected_ever: scope.affected_ever,
+            share_affected_eventually: scope.affected_eventually,
         }
     }
 }
 
-fn first(updates: &[(Version, Version)]) -> Vec<Update> {
+fn first_updates(updates: &[(Version, Version)]) -> Vec<Update> {
     let update = |(from, to): &(Version, Version)| Update { from: from.to_string(), to: to.to_string() };
-    updates.iter().take(MOST_UPDATES).map(update).collect()
+    updates.iter().take(MAX_UPDATES).map(update).collect()
 }

@@ -1,49 +1,49 @@
-//! A change as somebody asks for it: who, why, on what terms; and what takes which role.
+//! Requests for changes: caller, reason and options; and the role that each action requires.
 
 use crate::{
     auth::{Identity, Role},
     domain::{hash::ContentHash, stream::Revision},
 };
 
-/// A change as somebody asks for it.
+/// A request for a change.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Who asks.
-    pub who: &'a Identity,
-    /// What it is about, below its stream: `releases/44.20260722.3.0/rollouts/1`.
+    /// The caller.
+    pub caller: &'a Identity,
+    /// The part of the stream that changes, for the audit log: `releases/44.20260722.3.0/rollouts/1`.
     pub subject: &'a str,
-    /// Why; not blank.
+    /// The reason, for the audit log; not blank.
     pub reason: &'a str,
-    /// What the request is known by.
+    /// The id of the request.
     pub request_id: Option<&'a str>,
-    /// Only if the stream still is at this revision; 0 is one that does not exist yet.
+    /// The revision that the stream must be at, if the request is conditional; 0 for a stream that does not exist yet.
     pub expected: Option<Revision>,
-    /// Only say what would come of it.
+    /// Only report what the change would do.
     pub dry_run: bool,
-    /// Whoever asks has seen the warnings.
+    /// The caller acknowledges the warnings.
     pub acknowledge: bool,
-    /// The request's own name, and what is asked: it is done once, however often it is asked for.
-    pub once: Option<(&'a str, ContentHash)>,
+    /// The idempotency key and the request's fingerprint: a request with a key is carried out once.
+    pub idempotency: Option<(&'a str, ContentHash)>,
 }
 
-/// Something to do, and what it takes.
+/// An action and the role that it requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Action {
-    /// Its name in the record, such as `rollout.pause`.
+    /// The name in the audit log, such as `rollout.pause`.
     pub name: &'static str,
-    /// The role that it takes.
+    /// The required role.
     pub role: Role,
-    /// It only closes: whoever is in a hurry is told of warnings, but not held up by them, and errors can be acknowledged.
-    pub closes: bool,
+    /// True for a restrictive action, one that offers nodes nothing new. Its errors and warnings are reported and do not refuse it.
+    pub is_restrictive: bool,
 }
 
 macro_rules! actions {
-    (@closes closes) => { true };
-    (@closes) => { false };
-    ($($constant:ident = $name:literal, $role:ident $(, $closes:ident)?;)*) => {
+    (@restrictive restrictive) => { true };
+    (@restrictive) => { false };
+    ($($constant:ident = $name:literal, $role:ident $(, $restrictive:ident)?;)*) => {
         impl Action {
             $(#[doc = concat!("`", $name, "`")] pub const $constant: Self =
-                Self { name: $name, role: Role::$role, closes: actions!(@closes $($closes)?) };)*
+                Self { name: $name, role: Role::$role, is_restrictive: actions!(@restrictive $($restrictive)?) };)*
             /// Every action.
             pub const ALL: &[Self] = &[$(Self::$constant),*];
         }
@@ -51,7 +51,7 @@ macro_rules! actions {
 }
 
 actions! {
-    STOP = "stream.stop", Publisher, closes;
+    STOP = "stream.stop", Publisher, restrictive;
     LIFT_STOP = "stream.lift-stop", Manager;
     CREATE_STREAM = "stream.create", Admin;
     SET_STREAM = "stream.set", Admin;
@@ -61,7 +61,7 @@ actions! {
     CHANGE_RELEASE = "release.change", Publisher;
     REMOVE_RELEASE = "release.remove", Publisher;
     PUBLISH = "release.publish", Publisher;
-    WITHDRAW = "release.withdraw", Publisher, closes;
+    WITHDRAW = "release.withdraw", Publisher, restrictive;
     PROMOTE = "release.promote", Manager;
     SET_PAYLOAD = "payload.set", Publisher;
     REMOVE_PAYLOAD = "payload.remove", Publisher;
@@ -71,20 +71,21 @@ actions! {
     REMOVE_ARTIFACT = "artifact.remove", Publisher;
     SET_BARRIER = "barrier.set", Manager;
     REMOVE_BARRIER = "barrier.remove", Manager;
-    SET_DEAD_END = "dead-end.set", Manager, closes;
+    SET_DEAD_END = "dead-end.set", Manager, restrictive;
     REMOVE_DEAD_END = "dead-end.remove", Manager;
-    BLOCK_UPDATE = "blocked-update.add", Manager, closes;
+    BLOCK_UPDATE = "blocked-update.add", Manager, restrictive;
     UNBLOCK_UPDATE = "blocked-update.remove", Manager;
     CREATE_ROLLOUT = "rollout.create", Manager;
     SET_ROLLOUT = "rollout.set", Manager;
     REMOVE_ROLLOUT = "rollout.remove", Manager;
     START_ROLLOUT = "rollout.start", Manager;
-    PAUSE_ROLLOUT = "rollout.pause", Publisher, closes;
+    PAUSE_ROLLOUT = "rollout.pause", Publisher, restrictive;
     RESUME_ROLLOUT = "rollout.resume", Manager;
     ACCELERATE_ROLLOUT = "rollout.accelerate", Manager;
-    HOLD_ROLLOUT = "rollout.hold", Publisher, closes;
+    HOLD_ROLLOUT = "rollout.hold", Publisher, restrictive;
     COMPLETE_ROLLOUT = "rollout.complete", Manager;
-    ABORT_ROLLOUT = "rollout.abort", Publisher, closes;
-    GIVE_TOKEN = "token.give", Admin;
+    ABORT_ROLLOUT = "rollout.abort", Publisher, restrictive;
+    ISSUE_TOKEN = "token.give", Admin;
     REVOKE_TOKEN = "token.revoke", Admin;
+    REVOKE_KEY = "signing-key.revoke", Admin;
 }

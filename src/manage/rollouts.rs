@@ -1,9 +1,9 @@
-//! Rollouts: made, and moved along by their verbs.
+//! Creates, changes and deletes rollouts, and moves them along by their verbs.
 
 use super::{
     change::Manage,
-    edit::{EditError, Edited},
-    refusal::Refusal,
+    edit::Edited,
+    refusal::{EditError, Refusal},
     releases::release,
     report::Report,
     request::{Action, Request},
@@ -11,17 +11,16 @@ use super::{
 use crate::domain::{
     duration::Minutes,
     epoch::Epoch,
+    ids::{StreamId, Version},
     origin::Origin,
     release::ReleaseState,
-    rollout::{Rollout, RolloutState, VerbError},
-    share::Share,
-    stream::{Stream, StreamId},
-    version::Version,
+    rollout::{Rollout, RolloutState, TransitionError, share::Share},
+    stream::Stream,
 };
 
-/// Which rollout: of which release, and its number, which counts from 1 in the order in which they are tried on a node.
+/// The address of a rollout: its release, and its number there. Rollouts are tried on a node in the order of their numbers, from 1.
 #[derive(Debug, Clone, Copy)]
-pub struct RolloutPlace<'a> {
+pub struct RolloutAddress<'a> {
     /// The stream.
     pub stream: &'a StreamId,
     /// The release.
@@ -30,27 +29,27 @@ pub struct RolloutPlace<'a> {
     pub number: usize,
 }
 
-/// What can be done to a rollout.
+/// An action on a rollout.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verb {
-    /// Begins now.
+    /// Starts a scheduled rollout now.
     Start,
-    /// Keeps its share.
+    /// Freezes the share.
     Pause,
-    /// Goes on.
+    /// Lets a paused rollout continue.
     Resume,
-    /// Comes to its end within a time.
+    /// Makes the ramp end within a time from now.
     Accelerate(Minutes),
-    /// Goes no further than a share.
+    /// Ends the ramp at a share.
     Hold(Share),
-    /// Opens to all that it is for.
+    /// Opens the rollout to all nodes that its selector matches.
     Complete,
-    /// Closes to all, for good.
+    /// Closes the rollout to all nodes, permanently.
     Abort,
 }
 
 impl Verb {
-    /// What it is called, and takes.
+    /// Returns the action's name and role.
     #[must_use]
     pub fn action(self) -> Action {
         match self {
@@ -64,7 +63,15 @@ impl Verb {
         }
     }
 
-    fn done_to(self, rollout: &Rollout, now: Epoch) -> Result<Rollout, VerbError> {
+    /// Returns true if the action may admit nodes sooner.
+    fn opens(self) -> bool {
+        match self {
+            Self::Start | Self::Resume | Self::Accelerate(_) | Self::Complete => true,
+            Self::Pause | Self::Hold(_) | Self::Abort => false,
+        }
+    }
+
+    fn apply(self, rollout: &Rollout, now: Epoch) -> Result<Rollout, TransitionError> {
         match self {
             Self::Start => rollout.start(now),
             Self::Pause => rollout.pause(now),
@@ -78,72 +85,101 @@ impl Verb {
 }
 
 impl Manage {
-    /// Does something to a rollout.
+    /// Applies a verb to a rollout.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such rollout, or it does not stand so.
+    /// Those of [`Manage::edit`]; the rollout does not exist, or its state does not allow the verb.
     pub async fn move_rollout(
         &self,
-        place: RolloutPlace<'_>,
+        address: RolloutAddress<'_>,
         verb: Verb,
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
-        self.edit_rollout(verb.action(), place, request, |rollout, now| Ok(verb.done_to(rollout, now)?)).await
+        let edit = |present: &Stream, now: Epoch| {
+            if let Some(stop) = present.active_stop().filter(|_| verb.opens()) {
+                let (since, reason) = (stop.since, stop.reason.as_str());
+                return Err(Refusal::State(format!(
+                    "{} has been stopped since {since} ({reason}); lift the stop first",
+                    address.stream
+                )));
+            }
+            // Plan time is frozen during a stop.
+            let now = present.plan_time(now);
+            let mut stream = present.clone();
+            let rollout = nth(&mut release(&mut stream, address.version)?.rollouts, address)?;
+            *rollout = verb.apply(rollout, now)?;
+            if verb == Verb::Resume {
+                // The steps are later than planned: those that would fall into a freeze window wait for its end.
+                let windows = &present.protection.freeze_windows;
+                *rollout = rollout.delayed_past(windows, now);
+            }
+            Ok(stream.into())
+        };
+        self.edit(verb.action(), address.stream, request, edit).await
     }
 
-    /// Makes a rollout something else. While nodes may be sent by it, its verbs are the way.
+    /// Replaces a rollout that has not started. A started rollout changes by its verbs only.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such rollout, or it has begun.
+    /// Those of [`Manage::edit`]; the rollout does not exist, or has started.
     pub async fn set_rollout(
         &self,
-        place: RolloutPlace<'_>,
-        make: impl Fn(Epoch) -> Result<Rollout, Refusal>,
+        address: RolloutAddress<'_>,
+        make: impl Fn(&Stream, Epoch) -> Result<Rollout, Refusal>,
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
         let edit = |present: &Stream, now: Epoch| {
             let mut stream = present.clone();
-            let release = release(&mut stream, place.version)?;
+            let release = release(&mut stream, address.version)?;
             let is_draft = release.state == ReleaseState::Draft;
-            let stands = nth(&mut release.rollouts, place)?;
-            // One that was completed or aborted stays so, whenever it was to begin.
-            let is_ahead =
-                stands.ramp.start() > now && matches!(stands.state, RolloutState::Active | RolloutState::Paused { .. });
-            if !is_draft && !is_ahead {
-                return Err(Refusal::State(format!("{} has begun, or was ended; use its verbs", told(place))));
+            let rollout = nth(&mut release.rollouts, address)?;
+            // A completed or aborted rollout stays so, even before its start.
+            let is_scheduled = rollout.begins_at() > now
+                && matches!(rollout.state, RolloutState::Active | RolloutState::Paused { .. });
+            if !is_draft && !is_scheduled {
+                let detail = "has started or ended: pause, hold, accelerate, complete or abort it instead";
+                return Err(Refusal::State(format!("{} {detail}", subject(address))));
             }
-            *stands = Rollout { origin: Origin::Local, ..make(now)? };
+            *rollout = Rollout { origin: Origin::Local, ..make(present, now)? };
             Ok(stream.into())
         };
-        self.edit(Action::SET_ROLLOUT, place.stream, request, edit).await
+        self.edit(Action::SET_ROLLOUT, address.stream, request, edit).await
     }
 
-    /// Takes a rollout away from a draft. One of a release that is out is never taken away: that could open it.
+    /// Deletes a rollout of a draft. Rollouts of published releases are never deleted: without one, the release could be open to
+    /// all nodes.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such rollout, or its release is no draft.
-    pub async fn remove_rollout(&self, place: RolloutPlace<'_>, request: &Request<'_>) -> Result<Report, EditError> {
+    /// Those of [`Manage::edit`]; the rollout does not exist, or its release is not a draft.
+    pub async fn remove_rollout(
+        &self,
+        address: RolloutAddress<'_>,
+        request: &Request<'_>,
+    ) -> Result<Report, EditError> {
         let edit = |present: &Stream, _| {
             let mut stream = present.clone();
-            let release = release(&mut stream, place.version)?;
-            nth(&mut release.rollouts, place)?;
+            let release = release(&mut stream, address.version)?;
+            nth(&mut release.rollouts, address)?;
             if release.state != ReleaseState::Draft {
-                return Err(Refusal::State(format!("release {} is out; abort its rollout", place.version)));
+                return Err(Refusal::State(format!(
+                    "release {} was published: abort the rollout instead",
+                    address.version
+                )));
             }
-            release.rollouts.remove(place.number - 1);
+            release.rollouts.remove(address.number - 1);
             Ok(stream.into())
         };
-        self.edit(Action::REMOVE_ROLLOUT, place.stream, request, edit).await
+        self.edit(Action::REMOVE_ROLLOUT, address.stream, request, edit).await
     }
 
-    /// Adds a rollout to a release, as the last that is tried on a node, or before another.
+    /// Adds a rollout to a release, as the last one or before another one.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such release, or no such place.
+    /// Those of [`Manage::edit`]; the release does not exist, or `before` is out of range.
     pub async fn create_rollout(
         &self,
         (id, version): (&StreamId, &Version),
-        (make, before): (impl Fn(Epoch) -> Result<Rollout, Refusal>, Option<usize>),
+        (make, before): (impl Fn(&Stream, Epoch) -> Result<Rollout, Refusal>, Option<usize>),
         request: &Request<'_>,
     ) -> Result<Report, EditError> {
         let edit = |present: &Stream, now: Epoch| {
@@ -151,39 +187,22 @@ impl Manage {
             let release = release(&mut stream, version)?;
             let number = before.unwrap_or(release.rollouts.len() + 1);
             if number == 0 || number > release.rollouts.len() + 1 {
-                let most = release.rollouts.len() + 1;
-                return Err(Refusal::field("before", format!("is {number}; there is a place from 1 to {most}")));
+                let max = release.rollouts.len() + 1;
+                return Err(Refusal::field("before", format!("must be between 1 and {max}, is {number}")));
             }
-            release.rollouts.insert(number - 1, Rollout { origin: Origin::Local, ..make(now)? });
-            release.cleared.remove(&crate::domain::release::Aspect::Rollouts);
+            release.rollouts.insert(number - 1, Rollout { origin: Origin::Local, ..make(present, now)? });
+            release.suppressed_upstream.remove(&crate::domain::release::PolicyKind::Rollouts);
             Ok(Edited { stream, created: Some(number.to_string()) })
         };
         self.edit(Action::CREATE_ROLLOUT, id, request, edit).await
     }
-
-    async fn edit_rollout(
-        &self,
-        action: Action,
-        place: RolloutPlace<'_>,
-        request: &Request<'_>,
-        change: impl Fn(&Rollout, Epoch) -> Result<Rollout, Refusal>,
-    ) -> Result<Report, EditError> {
-        let edit = |present: &Stream, now: Epoch| {
-            let mut stream = present.clone();
-            let rollouts = &mut release(&mut stream, place.version)?.rollouts;
-            let stands = nth(rollouts, place)?;
-            *stands = change(stands, now)?;
-            Ok(stream.into())
-        };
-        self.edit(action, place.stream, request, edit).await
-    }
 }
 
-fn told(place: RolloutPlace<'_>) -> String {
-    format!("rollout {} of release {}", place.number, place.version)
+fn subject(address: RolloutAddress<'_>) -> String {
+    format!("rollout {} of release {}", address.number, address.version)
 }
 
-fn nth<'a>(rollouts: &'a mut [Rollout], place: RolloutPlace<'_>) -> Result<&'a mut Rollout, Refusal> {
-    let found = place.number.checked_sub(1).and_then(|index| rollouts.get_mut(index));
-    found.ok_or_else(|| Refusal::no_such("rollout", format!("{} of release {}", place.number, place.version)))
+fn nth<'a>(rollouts: &'a mut [Rollout], address: RolloutAddress<'_>) -> Result<&'a mut Rollout, Refusal> {
+    let found = address.number.checked_sub(1).and_then(|index| rollouts.get_mut(index));
+    found.ok_or_else(|| Refusal::no_such("rollout", format!("{} of release {}", address.number, address.version)))
 }

@@ -1,32 +1,28 @@
-//! Streams as a whole: made, set, stopped, written as documents, taken back to what they were.
+//! Creates streams, changes their settings, replaces them by documents and reverts them to revisions.
 
 use super::{
     change::Manage,
-    edit::{EditError, allow},
-    refusal::Refusal,
+    edit::{Edited, allow},
+    refusal::{EditError, Refusal},
     report::Report,
     request::{Action, Request},
 };
-use crate::{
-    auth::{Pattern, Role},
-    domain::{
-        document::Problem,
-        epoch::Epoch,
-        product::ProductName,
-        protection::EmergencyStop,
-        reason::Reason,
-        release::{Release, ReleaseState},
-        stream::{Revision, Stream, StreamId},
-        version::Version,
-    },
+use crate::domain::{
+    document::Problem,
+    ids::{StreamId, Version},
+    origin::Origin,
+    payload::PayloadId,
+    policy::blocked_update::BlockedUpdate,
+    release::{Aliases, PayloadKey, Release, ReleaseState},
+    stream::{Revision, Stream},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Manage {
-    /// Makes a stream, or sets what is set on it as a whole: arches, mirrors, protection.
+    /// Creates a stream, or changes its settings: arches, mirrors, protection.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; `set` finds fields that are wrong.
+    /// Those of [`Manage::edit`]; `set` finds invalid fields.
     pub async fn set_stream(
         &self,
         id: &StreamId,
@@ -37,77 +33,20 @@ impl Manage {
         allow(request, action.role, id)?;
         let edit = |present: Option<&Stream>, _| match present {
             None if request.expected != Some(Revision(0)) => Err(Refusal::no_such("stream", id)),
-            None => Ok(set(&Stream::empty(id.clone()))?.into()),
+            None => {
+                let stream = set(&Stream::empty(id.clone()))?;
+                Ok(Edited { stream, created: Some(id.stream.to_string()) })
+            }
             Some(present) => Ok(set(present)?.into()),
         };
         let reports = self.edit_all(action, std::slice::from_ref(id), request, edit).await?;
         reports.into_iter().next().ok_or_else(|| Refusal::no_such("stream", id).into())
     }
 
-    /// Stops a stream, or all streams of a product, at once: every rollout stands still, and nothing opens any further until the
-    /// stop is lifted. Those that are stopped already stay so.
+    /// Replaces a stream by a document.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such product or stream.
-    pub async fn stop(&self, target: &Target, request: &Request<'_>) -> Result<Vec<Report>, EditError> {
-        let ids = self.streams_of(target, Action::STOP.role, request).await?;
-        let edit = |present: Option<&Stream>, now: Epoch| {
-            let mut stream = present.cloned().ok_or_else(|| Refusal::no_such("stream", target))?;
-            if stream.stop.is_none() {
-                let reason = Reason::given(request.reason).map_err(|error| Refusal::field("reason", error))?;
-                stream.stop = Some(EmergencyStop { since: now, reason });
-            }
-            for rollout in stream.releases.iter_mut().flat_map(|release| &mut release.rollouts) {
-                if let Ok(paused) = rollout.pause(now) {
-                    *rollout = paused;
-                }
-            }
-            Ok(stream.into())
-        };
-        // Whoever stops in an emergency is asked nothing.
-        let request = Request { acknowledge: true, ..target.terms(request) };
-        self.edit_all(Action::STOP, &ids, &request, edit).await
-    }
-
-    /// Lifts a stop. Rollouts stay paused until somebody resumes them.
-    ///
-    /// # Errors
-    /// As those of [`Manage::edit`]; there is no such product or stream, or none of it is stopped.
-    pub async fn lift_stop(&self, target: &Target, request: &Request<'_>) -> Result<Vec<Report>, EditError> {
-        let ids = self.streams_of(target, Action::LIFT_STOP.role, request).await?;
-        let edit = |present: Option<&Stream>, _| {
-            let mut stream = present.cloned().ok_or_else(|| Refusal::no_such("stream", target))?;
-            if stream.stop.take().is_none() && matches!(target, Target::Stream(_)) {
-                return Err(Refusal::no_such("emergency stop", format!("of {target}")));
-            }
-            Ok(stream.into())
-        };
-        self.edit_all(Action::LIFT_STOP, &ids, &target.terms(request), edit).await
-    }
-
-    async fn streams_of(&self, target: &Target, role: Role, request: &Request<'_>) -> Result<Vec<StreamId>, EditError> {
-        match target {
-            Target::Stream(id) => {
-                allow(request, role, id)?;
-                Ok(vec![id.clone()])
-            }
-            Target::Product(product) => {
-                let all = Pattern::of_product(product.clone());
-                if !request.who.may_on_all(role, &all) {
-                    return Err(Refusal::Denied { role, on: all.to_string() }.into());
-                }
-                let heads = self.heads().await?;
-                let ids: Vec<StreamId> =
-                    heads.into_iter().map(|head| head.id).filter(|id| id.product == *product).collect();
-                if ids.is_empty() { Err(Refusal::no_such("product", product).into()) } else { Ok(ids) }
-            }
-        }
-    }
-
-    /// Makes a stream what a document says.
-    ///
-    /// # Errors
-    /// As those of [`Manage::edit`]; it changes the stream's protection, which takes an admin.
+    /// Those of [`Manage::edit`]; the document creates the stream or changes its settings, and the caller is not an admin.
     pub async fn write_document(&self, written: &Stream, request: &Request<'_>) -> Result<Report, EditError> {
         let id = &written.id;
         allow(request, Action::PUT_DOCUMENT.role, id)?;
@@ -118,17 +57,17 @@ impl Manage {
             if present.is_none() || settings(before) != settings(written) {
                 allow(request, Action::SET_STREAM.role, id)?;
             }
-            Ok(written.clone().into())
+            Ok(with_upstream_aliases(before, written).into())
         };
         let reports = self.edit_all(Action::PUT_DOCUMENT, std::slice::from_ref(id), request, edit).await?;
         reports.into_iter().next().ok_or_else(|| Refusal::no_such("stream", id).into())
     }
 
-    /// Makes a stream again what it was at a revision, as far as that can be: what was published since stays known to the nodes
-    /// that run it, and is withdrawn; payloads stay; settings and an emergency stop stay as they are.
+    /// Reverts a stream to a revision, as far as published releases allow. Releases that were published since are withdrawn, not
+    /// removed, because nodes may run them. Payloads, settings and an emergency stop stay as they are.
     ///
     /// # Errors
-    /// As those of [`Manage::edit`]; there is no such revision.
+    /// Those of [`Manage::edit`]; the revision does not exist.
     pub async fn revert(&self, id: &StreamId, to: Revision, request: &Request<'_>) -> Result<Report, EditError> {
         allow(request, Action::REVERT.role, id)?;
         let then = self.revision(id, to).await?.ok_or_else(|| Refusal::no_such("revision", format!("{to} of {id}")))?;
@@ -136,61 +75,108 @@ impl Manage {
     }
 }
 
-/// What a stop is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// One stream.
-    Stream(StreamId),
-    /// All streams of a product.
-    Product(ProductName),
-}
-
-impl Target {
-    /// A revision is one of a single stream.
-    fn terms<'a>(&self, request: &Request<'a>) -> Request<'a> {
-        match self {
-            Self::Stream(_) => *request,
-            Self::Product(_) => Request { expected: None, ..*request },
+/// Returns what a document says, with upstream's aliases of published releases if it omits them: nodes may run those payloads, and no
+/// later import would add them again.
+fn with_upstream_aliases(present: &Stream, written: &Stream) -> Stream {
+    let known: BTreeMap<_, _> = present.identified().into_iter().collect();
+    let before: Vec<_> = written.identified().iter().map(|(identity, _)| known.get(identity).copied()).collect();
+    let mut stream = written.clone();
+    let named = names(&stream);
+    for (release, before) in stream.releases.iter_mut().zip(before) {
+        let Some(before) = before.filter(|before| before.state != ReleaseState::Draft) else { continue };
+        for (key, id) in upstream_aliases(before) {
+            if !named.contains(&(key.clone(), id.clone())) {
+                release.aliases.entry(key.clone()).or_default().insert(id.clone(), Origin::Upstream);
+            }
         }
     }
+    stream
 }
 
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Stream(id) => id.fmt(f),
-            Self::Product(product) => product.fmt(f),
-        }
-    }
+/// Returns the payloads and aliases of all releases.
+fn names(stream: &Stream) -> BTreeSet<(PayloadKey, PayloadId)> {
+    let payloads = |release: &Release| -> Vec<_> {
+        release.payloads.iter().map(|(key, payload)| (key.clone(), payload.id.clone())).collect()
+    };
+    let aliases = |release: &Release| -> Vec<_> {
+        release.aliases.iter().flat_map(|(key, ids)| ids.keys().map(|id| (key.clone(), id.clone()))).collect()
+    };
+    stream.releases.iter().flat_map(|release| payloads(release).into_iter().chain(aliases(release))).collect()
 }
 
-/// The state `then`, with the ages and payloads that nodes know by now.
+fn upstream_aliases(release: &Release) -> impl Iterator<Item = (&PayloadKey, &PayloadId)> {
+    release.aliases.iter().flat_map(|(key, ids)| {
+        ids.iter().filter(|(_, origin)| **origin == Origin::Upstream).map(move |(id, _)| (key, id))
+    })
+}
+
+/// Returns the state `then`, with the ages and payloads of all releases that were published since.
 fn reverted(present: &Stream, then: &Stream) -> Stream {
     let known: BTreeMap<(&Version, usize), &Release> = then.identified().into_iter().collect();
     let is_aged = |release: &Release| release.state != ReleaseState::Draft;
+    let named = names(present);
+    // What upstream removed stays withdrawn and blocked: no later import would report it again.
+    let is_removed = |now: &Release| now.state == ReleaseState::Withdrawn && now.origin == Origin::Upstream;
     let aged = present.identified().into_iter().filter(|(_, release)| is_aged(release)).map(|(identity, now)| {
         match known.get(&identity).filter(|was| is_aged(was)) {
             Some(was) => Release {
                 payloads: now.payloads.clone(),
-                aliases: was.aliases.clone(),
-                cleared: now.cleared.iter().copied().filter(|aspect| !stands(was, *aspect)).collect(),
+                aliases: aliases_after_revert(was, now, &named),
+                state: if is_removed(now) { now.state } else { was.state },
+                origin: if is_removed(now) { now.origin } else { was.origin },
+                suppressed_upstream: now
+                    .suppressed_upstream
+                    .iter()
+                    .copied()
+                    .filter(|policy| !has_policy(was, *policy))
+                    .collect(),
                 ..(*was).clone()
             },
             None => Release { state: ReleaseState::Withdrawn, ..now.clone() },
         }
     });
     let aged: Vec<Release> = aged.collect();
-    let is_out = |draft: &Release| aged.iter().any(|release| release.version == draft.version);
-    let drafts = then.releases.iter().filter(|release| !is_aged(release) && !is_out(release)).cloned();
+    let was_published = |draft: &Release| aged.iter().any(|release| release.version == draft.version);
+    let drafts = then.releases.iter().filter(|release| !is_aged(release) && !was_published(release)).cloned();
     let releases: Vec<Release> = aged.iter().cloned().chain(drafts).collect();
-    Stream { releases, blocked_updates: then.blocked_updates.clone(), ..present.clone() }
+    let is_upstream = |blocked: &&BlockedUpdate| blocked.origin == Origin::Upstream;
+    let added =
+        present.blocked_updates.iter().filter(is_upstream).filter(|block| !then.blocked_updates.contains(block));
+    let blocked_updates = then.blocked_updates.iter().chain(added).cloned().collect();
+    Stream { releases, blocked_updates, ..present.clone() }
 }
 
-fn stands(release: &Release, aspect: crate::domain::release::Aspect) -> bool {
-    use crate::domain::release::Aspect;
-    match aspect {
-        Aspect::Barrier => release.barrier.is_some(),
-        Aspect::DeadEnd => release.dead_end.is_some(),
-        Aspect::Rollouts => !release.rollouts.is_empty(),
+/// Returns the aliases of a past release, with those that imports have added since: payloads that upstream has replaced, which nodes may
+/// run.
+fn aliases_after_revert(
+    then: &Release,
+    now: &Release,
+    named: &BTreeSet<(PayloadKey, PayloadId)>,
+) -> BTreeMap<PayloadKey, Aliases> {
+    let mut aliases = then.aliases.clone();
+    // What identifies another release by now does not return.
+    for (key, ids) in &mut aliases {
+        let is_own = |id: &PayloadId| now.aliases.get(key).is_some_and(|own| own.contains_key(id));
+        ids.retain(|id, _| is_own(id) || !named.contains(&(key.clone(), id.clone())));
+    }
+    for (key, id) in upstream_aliases(now) {
+        aliases.entry(key.clone()).or_default().insert(id.clone(), Origin::Upstream);
+    }
+    // An alias that has become the payload is no longer an alias.
+    for (key, payload) in &now.payloads {
+        if let Some(ids) = aliases.get_mut(key) {
+            ids.remove(&payload.id);
+        }
+    }
+    aliases.retain(|_, ids| !ids.is_empty());
+    aliases
+}
+
+fn has_policy(release: &Release, policy: crate::domain::release::PolicyKind) -> bool {
+    use crate::domain::release::PolicyKind;
+    match policy {
+        PolicyKind::Barrier => release.barrier.is_some(),
+        PolicyKind::DeadEnd => release.dead_end.is_some(),
+        PolicyKind::Rollouts => !release.rollouts.is_empty(),
     }
 }

@@ -1,131 +1,134 @@
-//! Backups: a whole store in one file, and back.
+//! Writes, checks and restores backups: the whole database in one file.
 
-use super::backup_file::{Part, Reading, Writing};
-pub use super::{backup_error::BackupError, backup_file::Header};
+use super::backup_file::{BackupReader, BackupWriter, Part};
+pub use super::{
+    backup_error::{BackupError, Limit},
+    backup_file::Header,
+};
 use crate::store::{
     Store,
-    dump::{RestoreError, Table, made_by},
+    dump::{RestoreError, Table, tables_of_migrations},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, pin_mut};
 use jiff::Timestamp;
 use std::path::Path;
 
-/// What is in a backup.
+/// A summary of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Where it is from.
+    /// Its header.
     pub header: Header,
-    /// How many tables it has.
+    /// The number of tables.
     pub tables: usize,
-    /// How many rows these have together.
+    /// The number of rows of all tables.
     pub rows: u64,
-    /// Tables beside ours, which were left out.
+    /// Tables of other programs, which were skipped.
     pub left_out: Vec<String>,
-    /// The checksum of what is in it.
+    /// The checksum of its content.
     pub sha256: String,
 }
 
-/// Writes all that is in a store at one instant to a file that is not there yet.
+/// Writes a consistent copy of the database to a new file.
 ///
 /// # Errors
-/// The database is away, or the file cannot be written.
+/// The database is unavailable, or the file exists or cannot be written.
 pub async fn write(store: &Store, to: &Path, made_at: Timestamp) -> Result<Summary, BackupError> {
     let mut transaction = store.begin_read("backup").await?;
-    transaction.write_plainly().await?;
+    transaction.use_portable_formats().await?;
     let migrations = transaction.schema().await?;
     if migrations.is_empty() {
-        return Err(BackupError::Nothing);
+        return Err(BackupError::NoSchema);
     }
-    let header = Header::of(made_at, transaction.installation().await?, migrations);
-    // What a newer program made has to be kept though it is not known here.
-    let ours = made_by(&header.migrations);
-    let is_ours = |table: &Table| ours.as_ref().is_none_or(|ours| ours.contains(&table.table));
-    let (tables, others): (Vec<Table>, Vec<Table>) = transaction.tables().await?.into_iter().partition(is_ours);
+    let header = Header::new(made_at, transaction.installation().await?, migrations);
+    // With a newer schema, unknown tables are included.
+    let known = tables_of_migrations(&header.migrations);
+    let is_known = |table: &Table| known.as_ref().is_none_or(|known| known.contains(&table.table));
+    let (tables, others): (Vec<Table>, Vec<Table>) = transaction.tables().await?.into_iter().partition(is_known);
     let left_out = others.into_iter().map(|table| table.table).collect();
-    let mut writing = Writing::begin(to, &header)?;
+    let mut writer = BackupWriter::begin(to, &header)?;
     let mut count = 0;
     for table in &tables {
-        writing.table(table)?;
-        let rows = transaction.rows_out(table).await?;
+        writer.table(table)?;
+        let rows = transaction.copy_rows_out(table).await?;
         pin_mut!(rows);
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
-            count += lines(&chunk);
-            writing.rows(&chunk)?;
+            count += count_lines(&chunk);
+            writer.rows(&chunk)?;
         }
-        writing.end_table()?;
+        writer.end_table()?;
     }
     transaction.commit().await?;
-    Ok(Summary { header, tables: tables.len(), rows: count, left_out, sha256: writing.finish()? })
+    Ok(Summary { header, tables: tables.len(), rows: count, left_out, sha256: writer.finish()? })
 }
 
-/// Reads a backup from its first line to its last, and holds it against its checksum.
+/// Reads a whole backup and verifies its checksum.
 ///
 /// # Errors
-/// It cannot be read, or is not what was written.
+/// The file cannot be read, or is damaged.
 pub fn check(from: &Path) -> Result<Summary, BackupError> {
-    let (mut reading, header) = Reading::begin(from)?;
+    let (mut reader, header) = BackupReader::begin(from)?;
     let (mut tables, mut rows) = (0, 0);
     loop {
-        match reading.part()? {
+        match reader.part()? {
             Part::Seal(sha256) => return Ok(Summary { header, tables, rows, left_out: Vec::new(), sha256 }),
             Part::Table(_) => tables += 1,
         }
-        while reading.row()?.is_some() {
+        while reader.row()?.is_some() {
             rows += 1;
         }
     }
 }
 
-/// Puts a backup into an empty database, under the schema that it was made with, and brings that up to date.
+/// Restores a backup into an empty database under the schema of the backup, and then migrates the schema.
 ///
 /// # Errors
-/// It is damaged or of a newer program, the database is not empty, or away. Then the database is as empty as before.
+/// The backup is damaged or from a newer version, or the database is not empty or unavailable. The database then stays empty.
 pub async fn restore(store: &Store, from: &Path) -> Result<Summary, BackupError> {
     let mut summary = check(from)?;
-    let (mut reading, header) = Reading::begin(from)?;
+    let (mut reader, header) = BackupReader::begin(from)?;
     if header != summary.header {
         return Err(BackupError::Damaged);
     }
     store.prepare_restore(&header.migrations).await?;
     let mut transaction = store.begin("restore").await?;
-    transaction.write_plainly().await?;
-    let there = transaction.tables().await?;
-    transaction.make_empty(&there).await?;
+    transaction.use_portable_formats().await?;
+    let present = transaction.tables().await?;
+    transaction.lock_empty_tables(&present).await?;
     if transaction.schema().await? != header.migrations {
-        return Err(RestoreError::Disturbed.into());
+        return Err(RestoreError::SchemaChanged.into());
     }
-    let ours = made_by(&header.migrations).unwrap_or_default();
-    let mut waiting: Vec<Table> = there.into_iter().filter(|table| ours.contains(&table.table)).collect();
+    let known = tables_of_migrations(&header.migrations).unwrap_or_default();
+    let mut missing: Vec<Table> = present.into_iter().filter(|table| known.contains(&table.table)).collect();
     loop {
-        let table = match reading.part()? {
+        let table = match reader.part()? {
             Part::Table(table) => table,
-            // It may be another file by now.
+            // Checked again, since the file may have been replaced.
             Part::Seal(sha256) if sha256 == summary.sha256 => break,
             Part::Seal(_) => return Err(BackupError::Damaged),
         };
-        // A program that could not tell has kept what is nobody's here.
-        if !ours.contains(&table.table) {
-            while reading.row()?.is_some() {}
+        // Tables of other programs, included by a version that did not know the schema.
+        if !known.contains(&table.table) {
+            while reader.row()?.is_some() {}
             summary.left_out.push(table.table);
             continue;
         }
-        let Some(index) = waiting.iter().position(|known| *known == table) else {
-            return Err(RestoreError::Tables(format!("{table} is none")).into());
+        let Some(index) = missing.iter().position(|expected| *expected == table) else {
+            return Err(RestoreError::Tables(format!("{table} is not expected")).into());
         };
-        waiting.remove(index);
-        transaction.rows_in(&table, || reading.row().map(|row| row.map(Bytes::from))).await?;
+        missing.remove(index);
+        transaction.copy_rows_in(&table, || reader.row().map(|row| row.map(Bytes::from))).await?;
     }
-    if let Some(missing) = waiting.first() {
-        return Err(RestoreError::Tables(format!("{missing} is missing")).into());
+    if let Some(table) = missing.first() {
+        return Err(RestoreError::Tables(format!("{table} is missing")).into());
     }
-    transaction.go_on_counting().await?;
+    transaction.reset_sequences().await?;
     transaction.commit().await?;
     store.migrate().await?;
     Ok(summary)
 }
 
-fn lines(text: &[u8]) -> u64 {
+fn count_lines(text: &[u8]) -> u64 {
     text.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }

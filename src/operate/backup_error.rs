@@ -1,4 +1,4 @@
-//! What can be wrong with a backup.
+//! Errors of backups.
 
 use crate::store::{StoreError, dump::RestoreError};
 use std::{
@@ -7,38 +7,57 @@ use std::{
 };
 use thiserror::Error;
 
-/// Why there is no backup, or it cannot be used.
+/// Errors of writing, reading and restoring backups.
 #[derive(Debug, Error)]
 pub enum BackupError {
     /// The file cannot be read or written.
-    #[error("{}", path.display())]
+    #[error("cannot access {}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// There is one already.
-    #[error("{} is there already, and is not written over", _0.display())]
+    /// The file exists.
+    #[error("{} already exists: choose another file name", _0.display())]
     Exists(PathBuf),
-    /// It is something else.
-    #[error("it is no backup that this program can read")]
+    /// The file is not a backup, or has an unknown format.
+    #[error("the file is not a backup that this program can read")]
     Format,
-    /// It is not what was written.
-    #[error("it is damaged: it is not what was written")]
+    /// The content does not match the checksum.
+    #[error("the backup is damaged: its content does not match its checksum")]
     Damaged,
-    /// Something has no form as JSON.
-    #[error("it cannot be written")]
+    /// The backup exceeds a limit.
+    #[error("{}: {limit}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: Limit,
+    },
+    /// A value cannot be serialised.
+    #[error("cannot write the backup")]
     Json(#[source] serde_json::Error),
-    /// There is nothing to keep.
-    #[error("the database has no schema: there is nothing to be kept")]
-    Nothing,
-    /// The rows cannot be put into the database.
+    /// The database has no schema.
+    #[error("the database has no schema: there is nothing to back up")]
+    NoSchema,
+    /// The rows cannot be restored.
     #[error(transparent)]
     Restore(#[from] RestoreError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Limits on backups, both read and written: see `backup_file`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Limit {
+    /// The length of a line.
+    #[error("a line has more than {0} bytes")]
+    Line(usize),
+    /// The length of all lines, relative to the size of the file.
+    #[error("it unpacks to more than {0} bytes, which is too much for its size")]
+    Total(u64),
 }
 
 impl BackupError {

@@ -1,71 +1,83 @@
-//! Is a service that runs by these settings ready?
+//! Checks the health of the service that runs with these settings on this machine.
 
-use crate::config::{ConfigError, Settings};
+use crate::{
+    config::{ConfigError, Settings},
+    outbound::{self, BodyError},
+};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 use thiserror::Error;
 
-/// How long it may take to say so.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a response may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest response, in bytes: readiness names every stream.
+const MAX_BYTES: usize = 4 << 20;
 
-/// Why it cannot be said.
+/// Errors of a health check.
 #[derive(Debug, Error)]
 pub enum HealthError {
-    /// Where to ask is not known.
+    /// The settings are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Nobody answers.
-    #[error("nobody answers at {url}")]
-    Silent {
-        /// Where.
+    /// The service does not respond.
+    #[error("no response from {url}")]
+    NoResponse {
+        /// The URL.
         url: String,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
+    },
+    /// The response cannot be read completely.
+    #[error("cannot read the response of {url}")]
+    InvalidResponse {
+        /// The URL.
+        url: String,
+        /// The cause.
+        source: BodyError,
     },
 }
 
-/// What is asked.
+/// A health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    /// Does it answer polls, and shall it get any?
+pub enum Probe {
+    /// Whether the service answers polls and should receive them.
     Ready,
-    /// Does the process run?
+    /// Whether the process is alive.
     Live,
 }
 
-/// Asks the service's status address, on this machine. True if it is so, and what it says.
+/// Sends a probe to the service's status address on this machine. Returns whether it succeeded, and the body of the response.
 ///
 /// # Errors
-/// Nobody answers.
-pub async fn ask(settings: &Settings, question: Question) -> Result<(bool, String), HealthError> {
-    let path = match question {
-        Question::Ready => "/healthz/ready",
-        Question::Live => "/healthz/live",
+/// The service does not respond.
+pub async fn probe(settings: &Settings, probe: Probe) -> Result<(bool, String), HealthError> {
+    let path = match probe {
+        Probe::Ready => "/healthz/ready",
+        Probe::Live => "/healthz/live",
     };
     let url = format!("{}{path}", base(settings)?);
-    let failed = |source| HealthError::Silent { url: url.clone(), source };
-    let answer = client().map_err(failed)?.get(&url).send().await.map_err(failed)?;
-    let is_so = answer.status().is_success();
-    Ok((is_so, answer.text().await.map_err(failed)?))
+    let failed = |source| HealthError::NoResponse { url: url.clone(), source };
+    let invalid = |source| HealthError::InvalidResponse { url: url.clone(), source };
+    let response = client().map_err(failed)?.get(&url).send().await.map_err(failed)?;
+    let succeeded = response.status().is_success();
+    Ok((succeeded, outbound::text(response, MAX_BYTES).await.map_err(invalid)?))
 }
 
-/// Who is asked is this machine, whatever name its certificate has.
+/// Creates a client that ignores the name in the certificate, since it only connects to this machine.
 fn client() -> reqwest::Result<reqwest::Client> {
-    // A provider chosen before stays; it is the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).timeout(PATIENCE).build()
+    outbound::client_builder().no_proxy().tls_danger_accept_invalid_certs(true).timeout(TIMEOUT).build()
 }
 
 fn base(settings: &Settings) -> Result<String, ConfigError> {
     let listeners = settings.listeners()?;
-    let speaks_tls = settings.tls.files().is_some() && !listeners.is_for_probes_alone(listeners.status);
-    let scheme = if speaks_tls { "https" } else { "http" };
+    let uses_tls = settings.tls.files().is_some() && !listeners.is_probes_only(listeners.status);
+    let scheme = if uses_tls { "https" } else { "http" };
     Ok(format!("{scheme}://{}", reachable(listeners.status)))
 }
 
-/// An address that stands for all of a machine's is reached at its own one.
+/// Returns an address to connect to: loopback for a wildcard address.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -80,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_asked_where_it_listens() {
+    fn the_probe_uses_the_status_address() {
         let mut settings = Settings { listen: "0.0.0.0:80".into(), ..Settings::default() };
         assert_eq!(base(&settings).unwrap(), "http://127.0.0.1:80");
         settings.tls.certificate = Some("a".into());

@@ -1,4 +1,4 @@
-//! What operators do with a whole store and a whole service, besides running it.
+//! Tasks of operators: backups, diagnosis and health checks.
 
 pub mod backup;
 mod backup_error;

@@ -1,5 +1,5 @@
-//! One folder an agent's protocol: its words translated into ours, and our answers rendered in its shapes.
+//! The protocols of agents, one folder each: they parse requests and render answers.
 //!
-//! No protocol knows another, and nothing outside knows a protocol's words but the exchange of its documents.
+//! Protocols do not know each other. Outside of this module, only the exchange of documents knows a protocol's formats.
 
 pub mod fcos;

@@ -1,25 +1,32 @@
-//! One connection: TLS if that is wanted, HTTP/1.1 or HTTP/2, one request after the other.
+//! Serves a connection: TLS if configured, then HTTP/1.1 or HTTP/2.
 
 use super::{
-    front::Front,
-    places::Place,
-    quick::{MOST_BYTES, Quick},
+    activity::{self, Activity, TrackedBody, Verdict},
+    admission::Admission,
+    endpoint::Endpoint,
+    fast_path::{FastResponse, MAX_BYTES},
+    preface::{PREFACE, PrefixedIo, read_beginning},
     send::{send, send_file},
 };
 use crate::config::LimitSettings;
 use bytes::{Buf, Bytes};
-use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper::{
+    body::Incoming,
+    rt::{Read, Write},
+    server::conn,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
-    io,
-    net::IpAddr,
+    future::poll_fn,
+    mem::MaybeUninit,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::watch,
     time::Instant,
@@ -27,194 +34,260 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
-/// How connections are served.
-pub(super) struct Manners {
+/// The configuration of connections.
+pub(super) struct ConnectionConfig {
     http1: conn::http1::Builder,
     http2: conn::http2::Builder<TokioExecutor>,
     head_timeout: Duration,
 }
 
-/// What begins every connection of HTTP/2.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const MOST_HEADERS: usize = 64;
-const MOST_STREAMS: u32 = 128;
+const MAX_HEADERS: usize = 64;
+const MAX_STREAMS: u32 = 128;
+/// The HTTP/2 flow-control window of one request body.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+/// The HTTP/2 flow-control window of a connection. Larger than that of one body, so that an unread body does not block all others.
+const CONNECTION_WINDOW_BYTES: u32 = 128 << 10;
+/// The TLS send buffer. A larger one would be faster for large answers, but every slow client would take that much memory.
+const MAX_ENCRYPTED_BYTES: usize = 16 << 10;
 
-impl Manners {
-    pub(super) fn of(limits: &LimitSettings) -> Self {
+/// What a client sent.
+enum Received {
+    /// Nothing: the connection is closed.
+    Closed,
+    /// A plain poll, whose answer is ready.
+    Poll,
+    /// Another request, or the beginning of one.
+    Other(Bytes),
+}
+
+impl ConnectionConfig {
+    pub(super) fn new(limits: &LimitSettings) -> Self {
         let head_timeout = limits.head_timeout.unsigned_abs();
         let mut http1 = conn::http1::Builder::new();
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
+            // A client may close its side after its request: a poll is still answered, whether by the fast path or by the full server.
+            .half_close(true)
             .max_buf_size(limits.head_bytes)
-            .max_headers(MOST_HEADERS);
+            .max_headers(MAX_HEADERS);
         let mut http2 = conn::http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            .keep_alive_interval(head_timeout)
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-            .max_concurrent_streams(MOST_STREAMS);
+            .max_send_buf_size(activity::MAX_PART_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(MAX_STREAMS);
         Self { http1, http2, head_timeout }
     }
 
-    /// How long somebody is waited for.
-    pub(super) fn patience(&self) -> Duration {
+    /// Returns the time that a client may take to send a request head, or to accept some of an answer.
+    pub(super) fn io_timeout(&self) -> Duration {
         self.head_timeout
     }
 
-    /// Serves a connection in TLS.
+    /// Serves a connection with TLS.
     pub(super) async fn serve_tls(
         &self,
-        front: Arc<Front>,
+        endpoint: Arc<Endpoint>,
         stream: TcpStream,
-        peer: IpAddr,
+        admission: Arc<Admission>,
         tls: TlsAcceptor,
         stopping: watch::Receiver<bool>,
     ) {
-        let Ok(Ok(stream)) = tokio::time::timeout(self.head_timeout, tls.accept(stream)).await else { return };
+        let accept = tls.accept_with(stream, |session| session.set_buffer_limit(Some(MAX_ENCRYPTED_BYTES)));
+        // Boxed, so that the memory of a handshake is freed after it.
+        let Ok(Ok(stream)) = Box::pin(tokio::time::timeout(self.head_timeout, accept)).await else { return };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.speak(is_http2, stream, front, peer, stopping).await;
+        self.serve_http(is_http2, stream, endpoint, admission, stopping).await;
     }
 
-    /// Serves a connection, of which something was read already, to its end; after `stopping`, to the end of the request that is
-    /// being answered. Plain polls are answered here; with the first request that is anything else, hyper takes over.
+    /// Serves a connection to its end or, after `stopping`, to the end of the open request. `first` is what was already read from it.
+    /// Plain polls are answered here; hyper takes over with the first other request.
     pub(super) async fn serve(
         &self,
-        front: Arc<Front>,
+        endpoint: Arc<Endpoint>,
         mut stream: TcpStream,
-        peer: IpAddr,
+        admission: Arc<Admission>,
         first: Bytes,
-        place: &Place,
         stopping: watch::Receiver<bool>,
     ) {
-        let mut answer = Quick::default();
-        let mut read = Vec::with_capacity(MOST_BYTES);
-        read.extend_from_slice(&first);
-        let mut patience = pin!(tokio::time::sleep(self.head_timeout));
-        let mut stopped = pin!(until(stopping.clone()));
-        loop {
-            while read.is_empty() || (read.len() < PREFACE.len() && PREFACE.starts_with(&read)) {
-                tokio::select! {
-                    biased;
-                    count = stream.read_buf(&mut read) => match count {
-                        Ok(0) | Err(_) => return,
-                        Ok(_) => {}
-                    },
-                    () = &mut patience => return,
-                    // Who has asked nothing yet is not waited for.
-                    () = &mut stopped => return,
-                }
-            }
-            if !answer.to(&front, &read, peer, place.is_crowded()) {
-                break;
-            }
-            read.clear();
-            let (head, body) = (answer.head.as_slice(), std::mem::take(&mut answer.body));
-            let sent = match answer.file.take() {
-                Some(file) => send_file(&stream, head, file.file(), body.len(), self.head_timeout).await,
-                None => send(&mut stream, &mut Buf::chain(head, body), self.head_timeout).await,
-            };
-            if answer.last || sent.is_err() {
-                return;
-            }
-            patience.as_mut().reset(Instant::now() + self.head_timeout);
-        }
-        let is_http2 = read.starts_with(PREFACE);
-        let stream = Begun { first: read.into(), stream };
-        self.speak(is_http2, stream, front, peer, stopping).await;
+        let first = if first.is_empty() && admission.is_regular() {
+            self.answer_polls(&endpoint, &mut stream, &admission, stopping.clone()).await
+        } else {
+            Some(first)
+        };
+        let Some(first) = first else { return };
+        let first = tokio::select! {
+            biased;
+            first = read_beginning(&mut stream, first) => first,
+            () = tokio::time::sleep(self.head_timeout) => return,
+            // A client without an open request does not delay the stop.
+            () = until(stopping.clone()) => return,
+        };
+        let Ok(first) = first else { return };
+        let is_http2 = first.starts_with(PREFACE);
+        self.serve_http(is_http2, PrefixedIo { first, stream }, endpoint, admission, stopping).await;
     }
 
-    async fn speak(
+    /// Answers plain polls. Returns the beginning of the first other request, or nothing if the connection ends.
+    async fn answer_polls(
+        &self,
+        endpoint: &Endpoint,
+        stream: &mut TcpStream,
+        admission: &Admission,
+        stopping: watch::Receiver<bool>,
+    ) -> Option<Bytes> {
+        let mut answer = FastResponse::default();
+        let mut io_timeout = pin!(tokio::time::sleep(self.head_timeout));
+        let mut stopped = pin!(until(stopping));
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = poll_fn(|context| poll_request(context, endpoint, stream, admission, &mut answer)) => received,
+                () = &mut io_timeout => return None,
+                // A client without an open request does not delay the stop.
+                () = &mut stopped => return None,
+            };
+            match received {
+                Received::Closed => return None,
+                Received::Other(first) => return Some(first),
+                Received::Poll => {}
+            }
+            let (head, body) = (answer.head.as_slice(), std::mem::take(&mut answer.body));
+            let delivered = match answer.file.take() {
+                Some(file) => send_file(stream, head, file.file(), body.len(), self.head_timeout).await,
+                None => send(stream, &mut Buf::chain(head, body), self.head_timeout).await,
+            };
+            if answer.is_last || delivered.is_err() {
+                return None;
+            }
+            io_timeout.as_mut().reset(Instant::now() + self.head_timeout);
+        }
+    }
+
+    async fn serve_http(
         &self,
         is_http2: bool,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        front: Arc<Front>,
-        peer: IpAddr,
+        endpoint: Arc<Endpoint>,
+        admission: Arc<Admission>,
         stopping: watch::Receiver<bool>,
     ) {
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let front = front.clone();
-            async move { front.answer(request, peer).await }
-        });
-        let stopped = until(stopping);
-        // Who takes nothing of an answer for that long is cut off.
+        // Disconnects clients that accept nothing of an answer for this long.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.head_timeout));
-        let stream = Box::pin(stream);
-        // How a connection ends is the client's business: there is nobody to tell of an error. What was sent before the word to stop
-        // came is looked at before it is heeded.
+        let stream = TokioIo::new(Box::pin(stream));
+        // Boxed, since the futures are large and most connections need neither.
         if is_http2 {
-            let mut connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
-            tokio::select! {
-                biased;
-                _ = connection.as_mut() => return,
-                () = stopped => connection.as_mut().graceful_shutdown(),
-            }
-            let _ = connection.await;
+            Box::pin(self.serve_http2(stream, endpoint, admission, stopping)).await;
         } else {
-            let mut connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
-            tokio::select! {
+            Box::pin(self.serve_http1(stream, endpoint, admission, stopping)).await;
+        }
+    }
+
+    // Errors of a connection are ignored: the client causes them, and no response can reach it any more. The `select!`s below are biased,
+    // so that a request sent before the stop is read before the stop takes effect.
+
+    async fn serve_http1(
+        &self,
+        stream: impl Read + Write + Send + Unpin + 'static,
+        endpoint: Arc<Endpoint>,
+        admission: Arc<Admission>,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (endpoint, admission) = (endpoint.clone(), admission.clone());
+            async move { endpoint.answer(request, &admission).await }
+        });
+        let mut connection = pin!(self.http1.serve_connection(stream, service));
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            () = until(stopping) => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+
+    async fn serve_http2(
+        &self,
+        stream: impl Read + Write + Send + Unpin + 'static,
+        endpoint: Arc<Endpoint>,
+        admission: Arc<Admission>,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let activity = Arc::new(Activity::new(self.head_timeout));
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (endpoint, admission, activity) = (endpoint.clone(), admission.clone(), activity.clone());
+            let guard = activity.begin();
+            async move {
+                let response = endpoint.answer(request, &admission).await;
+                if admission.ends_after_answer() {
+                    activity.request_end();
+                }
+                response.map(|response| response.map(|body| TrackedBody::new(body, guard)))
+            }
+        });
+        let mut connection = pin!(self.http2.serve_connection(stream, service));
+        let mut stopped = pin!(until(stopping));
+        let mut is_stopped = false;
+        let mut check = pin!(tokio::time::sleep(self.head_timeout));
+        loop {
+            let verdict = tokio::select! {
                 biased;
                 _ = connection.as_mut() => return,
-                () = stopped => connection.as_mut().graceful_shutdown(),
+                () = &mut stopped, if !is_stopped => {
+                    is_stopped = true;
+                    Verdict::End
+                }
+                () = activity.end_requested() => Verdict::End,
+                () = &mut check => activity.verdict(Instant::now()),
+            };
+            match verdict {
+                Verdict::Cut => return,
+                Verdict::End if activity.begin_end() => connection.as_mut().graceful_shutdown(),
+                Verdict::End | Verdict::Wait(_) => {}
             }
-            let _ = connection.await;
+            if let Verdict::Wait(until) = activity.verdict(Instant::now()) {
+                check.as_mut().reset(until);
+            }
         }
     }
 }
 
-/// Waits for the word to stop. The sender going away means the same.
+/// Reads what has arrived, and answers it if it is a plain poll. The buffer is on the stack, so that a waiting connection needs none.
+fn poll_request(
+    context: &mut Context<'_>,
+    endpoint: &Endpoint,
+    stream: &mut TcpStream,
+    admission: &Admission,
+    answer: &mut FastResponse,
+) -> Poll<Received> {
+    let mut buffer = [MaybeUninit::uninit(); MAX_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut buffer);
+    let received = match ready!(Pin::new(stream).poll_read(context, &mut buffer)) {
+        Err(_) => Received::Closed,
+        Ok(()) => match buffer.filled() {
+            [] => Received::Closed,
+            read if answer.prepare(endpoint, read, admission.peer(), admission.ends_after_answer()) => Received::Poll,
+            read => Received::Other(Bytes::copy_from_slice(read)),
+        },
+    };
+    Poll::Ready(received)
+}
+
+/// Waits until the service is asked to stop, or the sender is dropped.
 pub(super) async fn until(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// A connection of which something was read already.
-struct Begun {
-    first: Bytes,
-    stream: TcpStream,
-}
-
-impl AsyncRead for Begun {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.first.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, to);
-        }
-        let length = self.first.len().min(to.remaining());
-        to.put_slice(self.first.get(..length).unwrap_or_default());
-        self.first.advance(length);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Begun {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{super::places::Places, *};
+pub(super) mod tests {
+    use super::{
+        super::{endpoint::RequestLimits, pool::Pool},
+        *,
+    };
     use crate::{clock::SystemClock, http::access::AccessLog, telemetry::Metrics};
     use axum::Router;
     use std::sync::atomic::AtomicBool;
@@ -224,39 +297,42 @@ mod tests {
         runtime::Handle,
     };
 
-    fn front() -> Arc<Front> {
-        Arc::new(Front {
+    pub(in super::super) fn endpoint() -> Arc<Endpoint> {
+        Arc::new(Endpoint {
             agents: None,
             router: Router::new().fallback(async || "done"),
             main: Handle::current(),
-            places: Places::of(1),
+            reserved: None,
+            request_limits: RequestLimits::new(1),
             clock: Arc::new(SystemClock),
             metrics: Metrics::off(),
-            access: AccessLog::of(0.0, None),
+            access: AccessLog::new(0.0, None),
             throttle: None,
-            is_traced: false,
+            trusted_proxies: Arc::new([]),
+            exports_traces: false,
             scheme: "http",
             draining: Arc::new(AtomicBool::new(false)),
         })
     }
 
     #[tokio::test]
-    async fn what_was_sent_before_the_word_to_stop_is_answered() {
+    async fn requests_sent_before_the_stop_are_answered() {
         const WRITE: &[u8] = b"PUT / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\nbody";
-        let (front, manners) = (front(), Manners::of(&LimitSettings::default()));
+        let (endpoint, connection_config) = (endpoint(), ConnectionConfig::new(&LimitSettings::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (_word, stopping) = watch::channel(true);
-        // Which of two things is looked at first may be drawn by chance.
+        let (_stop, stopping) = watch::channel(true);
+        // Repeated, since an unbiased `select!` would choose at random.
         for _ in 0..50 {
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (stream, peer) = listener.accept().await.unwrap();
             client.write_all(WRITE).await.unwrap();
-            let place = Places::of(1).take().unwrap();
+            let permit = Pool::new(1, 1, &[]).acquire(peer.ip()).unwrap();
+            let admission = Arc::new(Admission::regular(peer.ip(), permit));
             let first = Bytes::from_static(WRITE.split_at(20).0);
-            // What was read already is not in the socket any more.
+            // The first bytes were already read from the socket.
             let mut stream = stream;
             stream.read_exact(&mut [0; 20]).await.unwrap();
-            manners.serve(front.clone(), stream, peer.ip(), first, &place, stopping.clone()).await;
+            connection_config.serve(endpoint.clone(), stream, admission, first, stopping.clone()).await;
             let mut answer = String::new();
             client.read_to_string(&mut answer).await.unwrap();
             assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"), "{answer:?}");

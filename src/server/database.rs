@@ -1,10 +1,10 @@
-//! The database's side of the service: opened, prepared, followed, closed.
+//! The part of the service that uses the database: opens and prepares it, follows its changes, and closes it.
 
 use super::{error::ServeError, seed, watch};
 use crate::{
     api::Api,
-    auth::Gate,
-    catalog::{Backoff, Follower, Following, Live},
+    auth::Authenticator,
+    catalog::{CatalogHandle, CatalogSync, RetryDelay, SyncDeps},
     config::{ApiSettings, AuthSettings, DatabaseSettings},
     domain::stream::Stream,
     manage::Manage,
@@ -12,59 +12,60 @@ use crate::{
 };
 use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
-/// The database's side of the service.
+/// The part of the service that uses the database.
 pub(super) struct Database {
     pub(super) settings: DatabaseSettings,
     pub(super) data_dir: PathBuf,
     pub(super) grace: Duration,
     pub(super) documents: Vec<Stream>,
-    pub(super) following: Following,
-    /// Goes to work once the database is open.
-    pub(super) managers: Api,
-    /// Are there routes for which tokens are needed at all?
+    pub(super) sync_deps: SyncDeps,
+    /// The management API. It answers once the database is open.
+    pub(super) manager_api: Api,
+    /// True if the service has routes that require tokens.
     pub(super) is_for_managers: bool,
     pub(super) auth: AuthSettings,
     pub(super) api: ApiSettings,
 }
 
 impl Database {
-    /// Opens the database, prepares it, and follows it until `stopped` ends; then closes it, whatever went before.
+    /// Opens and prepares the database, follows its changes until `stopped` completes, and then closes it. Calls `ready` once polls are
+    /// answered.
     pub(super) async fn follow(
         self,
         stopped: impl Future<Output = ()>,
         ready: impl FnOnce(),
     ) -> Result<(), ServeError> {
         let mut stopped = pin!(stopped);
-        let mut answering = Answering { live: self.following.live.clone(), ready: Some(ready) };
+        let mut readiness = Readiness { catalog: self.sync_deps.catalog.clone(), ready: Some(ready) };
         let opened = {
-            let mut opening = pin!(self.open(&mut answering));
+            let mut opening = pin!(self.open(&mut readiness));
             tokio::select! {
                 access = &mut opening => access?,
                 () = &mut stopped => {
-                    // A start is not broken off in the middle, but not waited for without end either.
+                    // Starting PostgreSQL is not interrupted, but the wait for it is limited.
                     if let Ok(access) = tokio::time::timeout(self.grace, opening).await {
                         access?.close().await?;
                     } else {
-                        tracing::warn!("the private PostgreSQL was still starting and is left alone");
+                        tracing::warn!("private PostgreSQL is still starting, exiting without closing it");
                     }
                     return Ok(());
                 }
             }
         };
         let access = Arc::new(opened);
-        let (clock, metrics) = (self.following.clock.clone(), self.following.metrics.clone());
+        let (clock, metrics) = (self.sync_deps.clock.clone(), self.sync_deps.metrics.clone());
         let manage = Manage::new(access.store().clone(), clock.clone());
-        let gate = Gate::of(access.store().clone(), &self.auth, &self.api, clock.clone())?;
-        let issuers = self.is_for_managers.then(|| gate.issuers());
-        let backoff = Backoff::from(self.following.settings.interval());
-        let follower = Follower::new(access.clone(), self.following);
+        let authenticator = Authenticator::new(access.store().clone(), &self.auth, &self.api, clock.clone())?;
+        let issuers = self.is_for_managers.then(|| authenticator.issuers());
+        let backoff = RetryDelay::from(self.sync_deps.settings.interval());
+        let follower = CatalogSync::new(access.clone(), self.sync_deps);
         let work = async {
-            let failed = || answering.tell();
+            let failed = || readiness.report();
             seed::prepare(&access, &manage, &self.documents, self.settings.migrate, &follower, backoff, failed).await;
-            self.managers.open(manage.clone(), gate);
-            answering.tell();
+            self.manager_api.open(manage.clone(), authenticator);
+            readiness.report();
             tokio::select! {
-                () = follower.follow_for_ever() => {}
+                () = follower.run() => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
                 () = watch::issuers(&metrics, issuers, &clock) => {}
             }
@@ -80,17 +81,17 @@ impl Database {
         }
     }
 
-    /// Who has something to serve meanwhile tries again and again; who has nothing is told what is wrong, and ends.
-    async fn open(&self, answering: &mut Answering<impl FnOnce()>) -> Result<Access, AccessError> {
-        let mut backoff = Backoff::from(self.following.settings.interval());
+    /// Opens the database. With a snapshot to serve, retries until it can be opened; without one, returns the first error.
+    async fn open(&self, readiness: &mut Readiness<impl FnOnce()>) -> Result<Access, AccessError> {
+        let mut backoff = RetryDelay::from(self.sync_deps.settings.interval());
         loop {
-            match Access::metered(&self.settings, &self.data_dir, self.following.metrics.clone()).await {
-                Err(error) if self.following.live.get().is_some() => {
+            match Access::open_with_metrics(&self.settings, &self.data_dir, self.sync_deps.metrics.clone()).await {
+                Err(error) if self.sync_deps.catalog.get().is_some() => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "the database cannot be used; the copy on disk is served"
+                        "database cannot be opened, serving the snapshot"
                     );
-                    answering.tell();
+                    readiness.report();
                     backoff.wait().await;
                 }
                 opened => return opened,
@@ -99,15 +100,15 @@ impl Database {
     }
 }
 
-/// Tells once that polls are answered: from the store, or from the copy of it once that cannot be used.
-struct Answering<F> {
-    live: Arc<Live>,
+/// Calls `ready` once, as soon as polls are answered from the database or from the snapshot.
+struct Readiness<F> {
+    catalog: Arc<CatalogHandle>,
     ready: Option<F>,
 }
 
-impl<F: FnOnce()> Answering<F> {
-    fn tell(&mut self) {
-        if self.live.get().is_some()
+impl<F: FnOnce()> Readiness<F> {
+    fn report(&mut self) {
+        if self.catalog.get().is_some()
             && let Some(ready) = self.ready.take()
         {
             ready();

@@ -1,4 +1,4 @@
-//! Why the service does not serve.
+//! Errors of the service.
 
 use crate::{
     auth::IssuerError, config::ConfigError, exchange::documents::DocumentError, http::certificate::TlsError,
@@ -7,39 +7,39 @@ use crate::{
 use std::net::SocketAddr;
 use thiserror::Error;
 
-/// Why the service did not start, or did not stop well.
+/// Why the service failed to start or to stop.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// A setting is wrong.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// There is no database.
+    /// The database cannot be used.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// A stream document is wrong.
-    #[error("the store cannot be started from these stream documents")]
+    /// A stream document is invalid.
+    #[error("cannot read the stream documents for an empty database")]
     Document(#[from] DocumentError),
-    /// An address cannot be listened on.
+    /// An address cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Which.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A bug ended what follows the store.
-    #[error("following the store ran into a bug")]
+    /// The task that follows the database panicked.
+    #[error("the task that follows the database panicked")]
     Bug(#[source] tokio::task::JoinError),
-    /// There is no room for another thread.
-    #[error("a thread cannot be started")]
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
-    /// The issuers of tokens cannot be trusted as they are set.
+    /// The settings of a token issuer are invalid.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
-    /// Nothing can be sent to the collector.
+    /// The exporter to the collector cannot be set up.
     #[error(transparent)]
     Otlp(#[from] OtlpError),
-    /// HTTPS cannot be spoken.
-    #[error("the certificate cannot be used")]
+    /// The certificate for HTTPS cannot be used.
+    #[error("cannot use the TLS certificate")]
     Tls(#[from] TlsError),
 }

@@ -1,10 +1,13 @@
-//! Sockets, and the loops that accept from them.
+//! Listening sockets, and the loops that accept connections.
 
 use super::{
-    connection::{Manners, until},
-    front::Front,
-    places::{Place, Places},
-    quick::{Left, answer_first},
+    admission::Admission,
+    connection::{ConnectionConfig, until},
+    endpoint::Endpoint,
+    fast_path::{NextStep, answer_first},
+    pool::{Pool, Refused},
+    rejection_slots::{self, RejectionSlots, Ticket},
+    request_limit::RequestLimit,
     send::send,
     tls::Tls,
 };
@@ -24,27 +27,27 @@ use tokio::{
     sync::watch,
 };
 
-/// An address that was taken.
+/// An address that the service listens on.
 #[derive(Debug)]
 pub(super) struct Bound {
-    /// What the settings say.
+    /// The address in the settings.
     pub(super) configured: SocketAddr,
-    /// What it is: a port of 0 means any.
+    /// The actual address: port 0 in the settings means any port.
     pub(super) address: SocketAddr,
-    /// One for each loop.
+    /// One socket for each loop.
     sockets: Vec<std::net::TcpListener>,
 }
 
-/// How many connections may wait to be accepted.
+/// The number of connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
 impl Bound {
-    /// Takes an address for so many loops. The kernel spreads connections over the sockets of one address; the first one is
-    /// taken alone, so that another process cannot have it too.
+    /// Binds an address for this number of loops. The kernel spreads connections over the sockets of one address. The first socket is
+    /// bound exclusively, which fails if another process uses the address.
     pub(super) fn to(configured: SocketAddr, loops: usize) -> io::Result<Self> {
         let first = socket(configured, false)?;
         let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        // Elsewhere the kernel gives all connections to one of them.
+        // Other systems than Linux pass all connections to one of the sockets.
         let loops = if cfg!(target_os = "linux") { loops } else { 1 };
         if loops > 1 {
             first.set_reuse_port(true)?;
@@ -54,22 +57,22 @@ impl Bound {
         Ok(Self { configured, address, sockets: sockets.into_iter().map(Into::into).collect() })
     }
 
-    /// The sockets, one for each loop.
+    /// Returns the sockets, one for each loop.
     pub(super) fn into_sockets(self) -> Vec<std::net::TcpListener> {
         tracing::info!(address = %self.address, "listening");
         self.sockets
     }
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+fn socket(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // What lingers of an earlier process is no obstacle.
+    // Connections of an earlier process that have not timed out yet do not block the address.
     socket.set_reuse_address(true)?;
-    if shared {
+    if is_shared {
         socket.set_reuse_port(true)?;
     }
     socket.set_nonblocking(true)?;
-    // Connections inherit it: without it a small answer may wait for an acknowledgement.
+    // Connections inherit this option. Without it, a small answer may wait for an acknowledgement.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -79,31 +82,36 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// Everything that an accept loop needs.
 #[derive(Clone)]
 pub(super) struct Loop {
-    pub(super) front: Arc<Front>,
-    pub(super) manners: Arc<Manners>,
-    pub(super) places: Places,
-    /// For those for whom there is no place.
-    pub(super) door: Places,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) connection_config: Arc<ConnectionConfig>,
+    pub(super) pool: Pool,
+    /// Permits for managers and probes when `pool` has none left.
+    pub(super) reserved: Pool,
+    /// Where connections without a permit wait.
+    pub(super) rejection_slots: RejectionSlots,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
-/// How many connections are taken before those that are open get their turn.
-const TAKEN_AT_ONCE: usize = 64;
+/// The number of connections that are accepted before open connections get their turn.
+const ACCEPT_BATCH: usize = 64;
 
 impl Loop {
-    /// Accepts until it is told to stop, then takes those who wait at the door, and finishes what is in flight.
+    /// Accepts connections until the service stops, then accepts those that still wait, and waits until all connections have ended.
     pub(super) async fn run(self, socket: std::net::TcpListener) -> io::Result<()> {
-        #[expect(deprecated, reason = "what is unsound there is a type that changes its socket; this one does not")]
+        #[expect(
+            deprecated,
+            reason = "it is unsound only for types that change their socket, which a listener does not"
+        )]
         let listener = AsyncFd::with_interest(socket, Interest::READABLE)?;
-        let open = Places::of(usize::MAX);
+        let open = RequestLimit::new(usize::MAX);
         let mut stopped = pin!(until(self.stopping.clone()));
         loop {
             tokio::select! {
                 biased;
                 ready = listener.readable() => {
                     let mut ready = ready?;
-                    if !self.take_waiting(listener.get_ref(), &open).await {
+                    if !self.accept_waiting(listener.get_ref(), &open).await {
                         ready.clear_ready();
                     }
                 }
@@ -111,9 +119,9 @@ impl Loop {
             }
             tokio::task::yield_now().await;
         }
-        // Those who waited when the word came; whoever comes later finds another process, or nobody.
-        for _ in 0..usize::try_from(BACKLOG).unwrap_or(0) / TAKEN_AT_ONCE {
-            if !self.take_waiting(listener.get_ref(), &open).await {
+        // Accepts the connections that waited when the stop began. The kernel passes later ones to another process, if there is one.
+        for _ in 0..usize::try_from(BACKLOG).unwrap_or(0) / ACCEPT_BATCH {
+            if !self.accept_waiting(listener.get_ref(), &open).await {
                 break;
             }
             tokio::task::yield_now().await;
@@ -123,73 +131,96 @@ impl Loop {
         Ok(())
     }
 
-    /// Takes those who wait. May there be more of them?
-    async fn take_waiting(&self, listener: &std::net::TcpListener, open: &Places) -> bool {
-        for _ in 0..TAKEN_AT_ONCE {
+    /// Accepts a batch of waiting connections. Returns true if more may be waiting.
+    async fn accept_waiting(&self, listener: &std::net::TcpListener, open: &RequestLimit) -> bool {
+        for _ in 0..ACCEPT_BATCH {
             match accept(listener) {
-                Ok((stream, peer)) => self.take(stream, peer, open),
+                Ok((stream, peer)) => self.start(stream, peer, open),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => after(&error).await,
+                Err(error) => handle_accept_error(&error).await,
             }
         }
         true
     }
 
-    fn take(&self, mut stream: std::net::TcpStream, peer: IpAddr, open: &Places) {
-        let Some(place) = self.places.take() else {
-            self.front.metrics.connection_refused();
-            if let (Some(place), Ok(stream)) = (self.door.take(), TcpStream::from_std(stream)) {
-                tokio::spawn(async move {
-                    turn_away(stream).await;
-                    drop(place);
-                });
-            }
-            return;
+    /// Starts to serve a connection.
+    fn start(&self, mut stream: std::net::TcpStream, peer: IpAddr, open: &RequestLimit) {
+        let permit = match self.pool.acquire(peer) {
+            Ok(permit) => permit,
+            Err(refused) => return self.start_without_permit(stream, peer, refused, open),
         };
-        let left = match &self.tls {
-            None => answer_first(&self.front, &mut stream, peer, place.is_crowded()),
-            Some(_) => Left::Serve(Bytes::new()),
+        let next_step = match &self.tls {
+            None => answer_first(&self.endpoint, &mut stream, peer, permit.is_crowded()),
+            Some(_) => NextStep::Serve(Bytes::new()),
         };
-        if matches!(left, Left::Nothing) {
+        if matches!(next_step, NextStep::Nothing) {
             return;
         }
-        let (Some(here), Ok(stream)) = (open.take(), TcpStream::from_std(stream)) else { return };
-        let (front, manners, stopping) = (self.front.clone(), self.manners.clone(), self.stopping.clone());
-        let tls = self.tls.as_ref().map(|tls| tls.acceptor());
+        let (Some(open_permit), Ok(stream)) = (open.take(), TcpStream::from_std(stream)) else { return };
+        let admission = Arc::new(Admission::regular(peer, permit));
+        let served = self.serve(stream, next_step, admission);
         tokio::spawn(async move {
-            match (tls, left) {
-                (Some(tls), _) => manners.serve_tls(front, stream, peer, tls, stopping).await,
-                (None, left) => go_on(&manners, front, stream, peer, left, &place, stopping).await,
-            }
-            drop((place, here));
+            served.await;
+            drop(open_permit);
         });
+    }
+
+    /// Starts to serve a connection for which there is no permit. If the listener has reserved routes, the first request decides whether
+    /// the connection gets a reserved permit; otherwise it is rejected.
+    fn start_without_permit(&self, stream: std::net::TcpStream, peer: IpAddr, refused: Refused, open: &RequestLimit) {
+        let (Some(open_permit), Ok(stream)) = (open.take(), TcpStream::from_std(stream)) else { return };
+        let ticket = self.rejection_slots.enter(peer);
+        if self.endpoint.reserved.is_none() {
+            self.endpoint.metrics.connection_refused(refused.reason());
+            tokio::spawn(async move {
+                reject(stream, &ticket).await;
+                drop((open_permit, ticket));
+            });
+            return;
+        }
+        let metrics = self.endpoint.metrics.clone();
+        let admission = Arc::new(Admission::reserved(peer, refused, self.reserved.clone(), ticket, metrics));
+        let served = self.serve(stream, NextStep::Serve(Bytes::new()), admission.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = served => {}
+                () = admission.expired() => {}
+            }
+            drop(open_permit);
+        });
+    }
+
+    fn serve(
+        &self,
+        mut stream: TcpStream,
+        next_step: NextStep,
+        admission: Arc<Admission>,
+    ) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let (endpoint, connection_config, stopping) =
+            (self.endpoint.clone(), self.connection_config.clone(), self.stopping.clone());
+        let tls = self.tls.as_ref().map(|tls| tls.acceptor());
+        async move {
+            let first = match next_step {
+                NextStep::Nothing => return,
+                NextStep::Serve(first) => first,
+                NextStep::Send { mut rest, is_last } => {
+                    if send(&mut stream, &mut rest, connection_config.io_timeout()).await.is_err() || is_last {
+                        return;
+                    }
+                    Bytes::new()
+                }
+            };
+            // Boxed, since the futures are large and a client that does not read the first answer needs neither.
+            match tls {
+                Some(tls) => Box::pin(connection_config.serve_tls(endpoint, stream, admission, tls, stopping)).await,
+                None => Box::pin(connection_config.serve(endpoint, stream, admission, first, stopping)).await,
+            }
+        }
     }
 }
 
-async fn go_on(
-    manners: &Manners,
-    front: Arc<Front>,
-    mut stream: TcpStream,
-    peer: IpAddr,
-    left: Left,
-    place: &Place,
-    stopping: watch::Receiver<bool>,
-) {
-    let first = match left {
-        Left::Nothing => return,
-        Left::Serve(first) => first,
-        Left::Send { rest, last } => {
-            let sent = send(&mut stream, &mut rest.as_slice(), manners.patience()).await;
-            if last || sent.is_err() {
-                return;
-            }
-            Bytes::new()
-        }
-    };
-    manners.serve(front, stream, peer, first, place, stopping).await;
-}
-
-/// A connection that waits already, made not to block by the same call.
+/// Accepts a waiting connection and makes it non-blocking in the same system call.
 fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, IpAddr)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
@@ -197,29 +228,76 @@ fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, 
     Ok((socket.into(), peer.ip()))
 }
 
-/// A client that is gone already is its own business; without room for another socket one waits until there is some.
-async fn after(error: &io::Error) {
-    let is_the_clients =
+/// Ignores errors of clients that are already gone. After any other error, such as too many open files, waits before the next try.
+async fn handle_accept_error(error: &io::Error) {
+    let client_errors =
         [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
-    if !is_the_clients.contains(&error.kind()) {
-        tracing::error!(error = error as &dyn std::error::Error, "connections cannot be accepted");
+    if !client_errors.contains(&error.kind()) {
+        tracing::error!(error = error as &dyn std::error::Error, "accepting connections failed");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-const TOO_MANY: &[u8] =
+const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-const TURNING_AWAY: Duration = Duration::from_secs(1);
 
-/// Says that there is no room. What the client sends is read, for otherwise the answer would be lost on its way.
-async fn turn_away(mut stream: TcpStream) {
+/// Answers that there are too many connections. Reads what the client sends: closing with unread data could discard the answer.
+async fn reject(mut stream: TcpStream, ticket: &Ticket) {
     let answer = async {
-        stream.write_all(TOO_MANY).await?;
+        stream.write_all(TOO_MANY_CONNECTIONS).await?;
         stream.shutdown().await?;
         let mut rest = [0; 512];
         while stream.read(&mut rest).await? > 0 {}
         io::Result::Ok(())
     };
-    // Who does not listen is cut off.
-    let _ = tokio::time::timeout(TURNING_AWAY, answer).await;
+    // Disconnects clients that do not read the answer in time.
+    let evicted = ticket.evicted();
+    tokio::select! {
+        biased;
+        _ = answer => {}
+        () = rejection_slots::wait_until_over(&evicted) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{connection::tests::endpoint, fast_path::NextStep},
+        *,
+    };
+    use crate::config::LimitSettings;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_waiting_connection_needs_little_memory() {
+        let limits = LimitSettings::default();
+        let pool = Pool::new(2, 2, &[]);
+        let (_stop, stopping) = watch::channel(false);
+        let (endpoint, connection_config) = (endpoint(), Arc::new(ConnectionConfig::new(&limits)));
+        let rejection_slots = RejectionSlots::new(1, 1, &[]);
+        let accepting = Loop {
+            endpoint: endpoint.clone(),
+            connection_config,
+            pool: pool.clone(),
+            reserved: pool.clone(),
+            rejection_slots,
+            tls: None,
+            stopping,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let [one, other] = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        let admission = Arc::new(Admission::regular(address.ip(), pool.acquire(address.ip()).unwrap()));
+        // A client that does not read the first answer, and one that keeps its connection.
+        let first = accepting.serve(one, NextStep::Serve(Bytes::new()), admission.clone());
+        let kept = accepting.connection_config.serve(
+            endpoint.clone(),
+            other,
+            admission,
+            Bytes::new(),
+            accepting.stopping.clone(),
+        );
+        assert!(size_of_val(&first) <= 1 << 10, "{}", size_of_val(&first));
+        assert!(size_of_val(&kept) <= 2 << 10, "{}", size_of_val(&kept));
+    }
 }

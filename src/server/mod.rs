@@ -1,14 +1,23 @@
-//! The composition root: builds the state, mounts the routers, listens, drains. Nobody imports it but the command line.
+//! The server: builds the state, mounts the routers, listens, and drains. Only the command line imports it.
 
+#[cfg(test)]
+mod accept_loop_tests;
+mod activity;
+mod admission;
 mod connection;
 mod database;
+mod endpoint;
+mod endpoints;
 mod error;
-mod front;
-mod fronts;
+mod event_loops;
+mod fast_path;
 mod listen;
-mod places;
-mod pulse;
-mod quick;
+mod local_stop;
+mod pool;
+mod preface;
+mod rejection_slots;
+mod request_limit;
+mod reserved;
 mod seed;
 mod send;
 mod service;
@@ -17,5 +26,6 @@ mod tls;
 mod watch;
 
 pub use error::ServeError;
-pub use pulse::Pulse;
+pub use event_loops::EventLoopHealth;
+pub(crate) use fast_path::parse_plain_poll;
 pub use service::Service;

@@ -1,8 +1,8 @@
-//! What happens between the first connection to the database and the first answer.
+//! Prepares the database for the service: migrates it, seeds an empty one from stream documents, and loads the catalog.
 
 use crate::{
-    catalog::{Backoff, Follower},
-    domain::stream::Stream,
+    catalog::{CatalogSync, RetryDelay},
+    domain::{actor::Actor, stream::Stream},
     manage::{Author, ChangeError, Manage},
     store::{Access, StoreError},
 };
@@ -13,34 +13,34 @@ use thiserror::Error;
 enum PrepareError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the schema is older than this program: `lockkeeper database migrate` brings it up to date")]
+    #[error("the database schema is older than this program; run `lockkeeper database migrate`")]
     Schema,
-    #[error("a stream document could not be taken")]
+    #[error("cannot create a stream from its document")]
     Change(#[from] ChangeError<Infallible>),
 }
 
-/// Brings the schema up to date, starts an empty store from the documents and loads the catalog: again and again, until the
-/// database lets it. Each time that it does not, `failed` is called.
+/// Migrates the schema, seeds an empty database from the documents and loads the catalog. Retries until this succeeds, and calls `failed`
+/// after each failure.
 pub(super) async fn prepare(
     access: &Access,
     manage: &Manage,
     documents: &[Stream],
     migrate: bool,
-    follower: &Follower,
-    mut backoff: Backoff,
+    follower: &CatalogSync,
+    mut backoff: RetryDelay,
     mut failed: impl FnMut(),
 ) {
     while let Err(error) = try_prepare(access, manage, documents, migrate, follower).await {
         match &error {
-            PrepareError::Store(error) if error.is_away() => access.store().metrics().database_failed(),
-            // It answers, though with what is of no use.
+            PrepareError::Store(error) if error.is_unavailable() => access.store().metrics().database_failed(),
+            // The database answers, but it cannot be used yet.
             _ => access.store().metrics().database_answered(),
         }
         failed();
-        tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be prepared yet");
+        tracing::warn!(error = &error as &dyn std::error::Error, "not ready: database cannot be prepared yet");
         backoff.wait().await;
-        if let Err(error) = access.revive().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the private PostgreSQL does not come back");
+        if let Err(error) = access.ensure_running().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "private PostgreSQL cannot be restarted");
         }
     }
 }
@@ -50,28 +50,28 @@ async fn try_prepare(
     manage: &Manage,
     documents: &[Stream],
     migrate: bool,
-    follower: &Follower,
+    follower: &CatalogSync,
 ) -> Result<(), PrepareError> {
     if !migrate && !access.store().is_up_to_date().await? {
         return Err(PrepareError::Schema);
     }
-    // A server that follows another one has what that one has, and who leaves the schema alone may not write at all.
+    // A standby server has the data of its primary. A process that must not migrate may lack the right to write at all.
     if migrate && !access.store().is_replica().await? {
-        start(access, manage, documents).await?;
+        seed(access, manage, documents).await?;
     }
     follower.refresh().await?;
     Ok(())
 }
 
-async fn start(access: &Access, manage: &Manage, documents: &[Stream]) -> Result<(), PrepareError> {
+async fn seed(access: &Access, manage: &Manage, documents: &[Stream]) -> Result<(), PrepareError> {
     access.store().migrate().await?;
     let author = Author {
-        actor: "lockkeeper".into(),
+        actor: Actor::from_id("lockkeeper"),
         reason: "an empty store was started from stream documents".into(),
         request_id: None,
     };
     if manage.start_from(documents, &author).await? {
-        tracing::info!(streams = documents.len(), "an empty store was started from stream documents");
+        tracing::info!(streams = documents.len(), "empty database seeded from stream documents");
     }
     Ok(())
 }

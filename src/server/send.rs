@@ -1,4 +1,4 @@
-//! Answers on their way: as long as the client takes some of it now and then.
+//! Sends answers, as long as the client accepts some bytes within the timeout.
 
 use bytes::Buf;
 use std::{fs::File, io, time::Duration};
@@ -7,61 +7,61 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Sends all of it.
-pub(super) async fn send(stream: &mut TcpStream, bytes: &mut impl Buf, patience: Duration) -> io::Result<()> {
+/// Sends all bytes.
+pub(super) async fn send(stream: &mut TcpStream, bytes: &mut impl Buf, io_timeout: Duration) -> io::Result<()> {
     while bytes.has_remaining() {
-        if tokio::time::timeout(patience, stream.write_buf(bytes)).await?? == 0 {
+        if tokio::time::timeout(io_timeout, stream.write_buf(bytes)).await?? == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
     }
     Ok(())
 }
 
-/// Sends a head, and then so many bytes of a file, which the kernel takes as they are.
+/// Sends a head and then the first `length` bytes of a file, which the kernel copies to the socket.
 #[cfg(target_os = "linux")]
 pub(super) async fn send_file(
     stream: &TcpStream,
     mut head: &[u8],
     file: &File,
     length: usize,
-    patience: Duration,
+    io_timeout: Duration,
 ) -> io::Result<()> {
     use rustix::{fs::sendfile, net::SendFlags};
-    // What follows goes into the same packets.
+    // Lets the kernel send the head and the file in the same packets.
     let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
     while !head.is_empty() {
-        let sent = taken(stream, patience, || Ok(rustix::net::send(stream, head, flags)?)).await?;
+        let sent = send_some(stream, io_timeout, || Ok(rustix::net::send(stream, head, flags)?)).await?;
         head = head.get(sent..).unwrap_or_default();
     }
     let (mut offset, length) = (0, u64::try_from(length).unwrap_or(u64::MAX));
     while offset < length {
-        let left = usize::try_from(length - offset).unwrap_or(usize::MAX);
-        taken(stream, patience, || Ok(sendfile(stream, file, Some(&mut offset), left)?)).await?;
+        let remaining = usize::try_from(length - offset).unwrap_or(usize::MAX);
+        send_some(stream, io_timeout, || Ok(sendfile(stream, file, Some(&mut offset), remaining)?)).await?;
     }
     Ok(())
 }
 
-/// No such thing here: no answer has a file.
+/// Never called: on this system no answer has a file.
 #[cfg(not(target_os = "linux"))]
 pub(super) async fn send_file(_: &TcpStream, _: &[u8], _: &File, _: usize, _: Duration) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// How much the client takes, if it takes any within this time.
+/// Calls `write` once the socket accepts data. Returns the number of bytes sent, or an error if the client accepts none in time.
 #[cfg(target_os = "linux")]
-async fn taken(
+async fn send_some(
     stream: &TcpStream,
-    patience: Duration,
-    mut give: impl FnMut() -> io::Result<usize>,
+    io_timeout: Duration,
+    mut write: impl FnMut() -> io::Result<usize>,
 ) -> io::Result<usize> {
     loop {
-        match stream.try_io(Interest::WRITABLE, &mut give) {
+        match stream.try_io(Interest::WRITABLE, &mut write) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::time::timeout(patience, stream.writable()).await??;
+                tokio::time::timeout(io_timeout, stream.writable()).await??;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            taken => return taken,
+            result => return result,
         }
     }
 }

@@ -1,21 +1,23 @@
-//! The service from its settings to its end.
+//! The service, from its settings to its shutdown.
 
 use super::{
-    connection::{Manners, until},
+    connection::{ConnectionConfig, until},
     database::Database,
     error::ServeError,
+    event_loops::EventLoopHealth,
     listen::{Bound, Loop},
-    places::Places,
-    pulse::Pulse,
+    local_stop::LocalStopWatch,
+    pool::Pool,
+    rejection_slots::{self, RejectionSlots},
     tls::Tls,
     watch,
 };
 use crate::{
-    api::Api,
+    api::{Api, ApiParts},
     auth::Issuers,
-    catalog::{DiskCopy, Following, Live},
+    catalog::{CatalogHandle, Codecs, Preparer, SnapshotStore, SyncDeps},
     clock::SharedClock,
-    config::{Listeners, Settings},
+    config::{CatalogSettings, LimitSettings, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents,
     protocol::fcos::GraphJson,
@@ -35,7 +37,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A service that listens, but does not answer yet.
+/// A service whose listeners are bound and that does not answer yet.
 pub struct Service {
     pub(super) settings: Settings,
     pub(super) clock: SharedClock,
@@ -43,15 +45,15 @@ pub struct Service {
     bound: Vec<Bound>,
     documents: Vec<Stream>,
     tls: Option<Arc<Tls>>,
-    pub(super) managers: Api,
-    pulse: Pulse,
+    pub(super) manager_api: Api,
+    event_loops: EventLoopHealth,
 }
 
 impl Service {
-    /// Checks everything that can be checked without the database, and takes the addresses.
+    /// Checks everything that can be checked without the database, and binds the addresses.
     ///
     /// # Errors
-    /// A setting or a stream document is wrong, or an address is taken.
+    /// A setting or a stream document is invalid, or an address cannot be bound.
     pub fn bind(settings: Settings, clock: SharedClock) -> Result<Self, ServeError> {
         let listeners = settings.listeners()?;
         let documents = match &settings.streams_dir {
@@ -67,225 +69,270 @@ impl Service {
             Bound::to(address, loops).map_err(|source| ServeError::Listen { address, source })
         };
         let bound = listeners.addresses().into_iter().map(bind).collect::<Result<_, _>>()?;
-        // What is wrong with it is told before anything begins.
-        Issuers::of(&settings.auth, &clock)?;
-        let managers = Api::waiting(settings.auth.signing_key(&settings.data_dir));
-        Ok(Self { settings, clock, listeners, bound, documents, tls, managers, pulse: Pulse::default() })
+        // Checked here to report invalid settings before anything starts.
+        Issuers::new(&settings.auth, &clock)?;
+        let manager_api = Api::waiting(ApiParts {
+            signing_key: settings.auth.signing_key(&settings.data_dir),
+            max_token_lifetime: settings.auth.max_token_lifetime,
+            bodies_bytes: settings.limits.bodies_bytes,
+        });
+        Ok(Self {
+            settings,
+            clock,
+            listeners,
+            bound,
+            documents,
+            tls,
+            manager_api,
+            event_loops: EventLoopHealth::default(),
+        })
     }
 
-    /// Tells whether what answers agents still works.
+    /// Returns the health of the event loops that answer agents.
     #[must_use]
-    pub fn pulse(&self) -> Pulse {
-        self.pulse.clone()
+    pub fn event_loops(&self) -> EventLoopHealth {
+        self.event_loops.clone()
     }
 
-    /// Where it really listens for agents, if it does: the configured port may be 0.
+    /// Returns the bound address of the agents' listener, if there is one. The configured port may be 0.
     #[must_use]
     pub fn agents_address(&self) -> Option<SocketAddr> {
-        self.listeners.agents.map(|address| self.real(address))
+        self.listeners.agents.map(|address| self.bound_address(address))
     }
 
-    /// Where it really listens for managers, if it does.
+    /// Returns the bound address of the managers' listener, if there is one.
     #[must_use]
     pub fn managers_address(&self) -> Option<SocketAddr> {
-        self.listeners.managers.map(|address| self.real(address))
+        self.listeners.managers.map(|address| self.bound_address(address))
     }
 
-    /// Where it really listens for health checks.
+    /// Returns the bound address of the status listener.
     #[must_use]
     pub fn status_address(&self) -> SocketAddr {
-        self.real(self.listeners.status)
+        self.bound_address(self.listeners.status)
     }
 
-    fn real(&self, configured: SocketAddr) -> SocketAddr {
+    fn bound_address(&self, configured: SocketAddr) -> SocketAddr {
         let bound = self.bound.iter().find(|bound| bound.configured == configured);
         bound.map_or(configured, |bound| bound.address)
     }
 
-    /// Answers until `stop` ends, then finishes what is in flight, unless `hurry` ends. `ready` is called once polls are answered
-    /// from the store, or from the copy on disk while that cannot be used.
+    fn sync_deps(&self, catalog: Arc<CatalogHandle>, preparer: Preparer, metrics: &Metrics) -> SyncDeps {
+        SyncDeps {
+            catalog,
+            render: Arc::new(GraphJson),
+            preparer,
+            clock: self.clock.clone(),
+            metrics: metrics.clone(),
+            snapshots: self.open_snapshots(),
+            settings: self.settings.catalog.clone(),
+        }
+    }
+
+    fn preparer(&self, metrics: &Metrics) -> Result<Preparer, ServeError> {
+        let max_bytes = self.settings.limits.encodings_bytes;
+        Preparer::start(Arc::new(GraphJson), Arc::new(Codecs), max_bytes, metrics).map_err(ServeError::Thread)
+    }
+
+    /// Answers until `stop` completes, then finishes requests in flight unless `force_shutdown` completes. Calls `ready` once polls are
+    /// answered from the database or, while that is unavailable, from the snapshot.
     ///
     /// # Errors
     /// The private database does not start or stop.
     pub async fn run(
         self,
         stop: impl Future<Output = ()>,
-        hurry: impl Future<Output = ()>,
+        force_shutdown: impl Future<Output = ()>,
         ready: impl FnOnce() + Send + 'static,
     ) -> Result<(), ServeError> {
-        let hurry = hurry.shared();
+        let force_shutdown = force_shutdown.shared();
         let (stopping, stopped) = signal::channel(false);
         let metrics = if self.settings.telemetry.metrics {
             Metrics::on(self.settings.telemetry.otlp().as_ref())?
         } else {
             Metrics::off()
         };
-        let live = Arc::new(Live::new(self.settings.catalog.freeze_after));
-        watch::catalog(&metrics, &live, &self.clock);
+        let CatalogSettings { stale_after, close_after, .. } = self.settings.catalog;
+        let catalog = Arc::new(CatalogHandle::new(stale_after, close_after));
+        let local_stop = LocalStopWatch::new(&self.settings.data_dir, catalog.clone());
+        local_stop.check();
+        watch::catalog(&metrics, &catalog, &self.clock);
         if let Some(tls) = &self.tls {
             tls.watch(&metrics);
         }
         let draining = Arc::new(AtomicBool::new(false));
-        let fronts = self.fronts(&live, &metrics, &draining)?;
-        let following = Following {
-            live,
-            render: Arc::new(GraphJson),
-            clock: self.clock.clone(),
-            metrics: metrics.clone(),
-            copy: self.copy(),
-            settings: self.settings.catalog.clone(),
-        };
-        following.start_from_copy();
-        make_room(self.settings.limits.max_connections);
+        let preparer = self.preparer(&metrics)?;
+        let endpoints = self.build_endpoints(&catalog, &preparer, &metrics, &draining)?;
+        let sync_deps = self.sync_deps(catalog, preparer, &metrics);
+        sync_deps.start_from_snapshot();
+        raise_file_limit(&self.settings.limits, self.bound.len());
 
-        // Who asks before the database is there is told so.
+        // Listens before the database is open: requests that need it get a 503 until then.
         let mut listening = JoinSet::new();
-        let (places, door) = (Places::of(self.settings.limits.max_connections), Places::of(MOST_AT_THE_DOOR));
-        let manners = Arc::new(Manners::of(&self.settings.limits));
+        let limits = &self.settings.limits;
+        let connection_config = Arc::new(ConnectionConfig::new(limits));
         for bound in self.bound {
-            let Some(front) = fronts.get(&bound.configured).cloned() else { continue };
+            let Some(endpoint) = endpoints.get(&bound.configured).cloned() else { continue };
             let is_for_agents = Some(bound.configured) == self.listeners.agents;
-            let is_for_probes_alone = self.listeners.is_for_probes_alone(bound.configured);
+            let is_probes_only = self.listeners.is_probes_only(bound.configured);
             let accepting = Loop {
-                front,
-                manners: manners.clone(),
-                places: if is_for_probes_alone { Places::of(usize::MAX) } else { places.clone() },
-                door: door.clone(),
-                tls: self.tls.clone().filter(|_| !is_for_probes_alone),
+                endpoint,
+                connection_config: connection_config.clone(),
+                pool: if is_for_agents { agents_pool(limits) } else { managers_pool(limits) },
+                reserved: managers_pool(limits),
+                rejection_slots: rejection_slots(limits),
+                tls: self.tls.clone().filter(|_| !is_probes_only),
                 stopping: stopped.clone(),
             };
             for (number, socket) in bound.into_sockets().into_iter().enumerate() {
                 if is_for_agents {
-                    listening.spawn(on_its_own(number, accepting.clone(), socket, &self.pulse)?);
+                    listening.spawn(run_on_own_thread(number, accepting.clone(), socket, &self.event_loops)?);
                 } else {
-                    listening.spawn(told(accepting.clone().run(socket)));
+                    listening.spawn(log_failure(accepting.clone().run(socket)));
                 }
             }
         }
         let mut upkeep = JoinSet::new();
+        upkeep.spawn(local_stop.watch_for_ever());
         if let Some(tls) = self.tls {
             upkeep.spawn(async move { tls.follow_for_ever().await });
         }
-        for throttle in fronts.values().filter_map(|front| front.throttle.clone()) {
-            upkeep.spawn(async move { throttle.forget_for_ever().await });
+        for throttle in endpoints.values().filter_map(|endpoint| endpoint.throttle.clone()) {
+            upkeep.spawn(async move { throttle.remove_idle_addresses().await });
         }
+        let manager_api = self.manager_api.clone();
+        upkeep.spawn(async move { manager_api.log_failed_authentications().await });
+        let manager_api = self.manager_api.clone();
         let database = Database {
             settings: self.settings.database.clone(),
             data_dir: self.settings.data_dir.clone(),
             grace: self.settings.shutdown_grace.unsigned_abs(),
             documents: self.documents,
-            following,
-            managers: self.managers,
+            sync_deps,
+            manager_api: self.manager_api,
             is_for_managers: self.listeners.managers.is_some(),
             auth: self.settings.auth,
             api: self.settings.api,
         };
-        let mut following = tokio::spawn(database.follow(until(stopped), ready));
+        let mut database_task = tokio::spawn(database.follow(until(stopped), ready));
         let failed = tokio::select! {
             () = stop => None,
-            ended = &mut following => Some(ended),
+            ended = &mut database_task => Some(ended),
         };
 
         draining.store(true, Ordering::Relaxed);
         if failed.is_none() {
-            // Whoever sends requests here sees that readiness says no, and sends them elsewhere.
-            let _ = before(hurry.clone(), tokio::time::sleep(self.settings.drain_delay.unsigned_abs())).await;
+            // Load balancers see that readiness fails and send requests elsewhere.
+            let _ = unless(force_shutdown.clone(), tokio::time::sleep(self.settings.drain_delay.unsigned_abs())).await;
         }
-        tracing::info!("stopping: requests in flight are finished");
+        tracing::info!("stopping, finishing requests in flight");
         stopping.send_replace(true);
         let finished = async { while listening.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(self.settings.shutdown_grace.unsigned_abs(), finished);
-        if !matches!(before(hurry.clone(), in_time).await, Some(Ok(()))) {
-            tracing::warn!("some requests did not finish in time and were cut off");
+        if !matches!(unless(force_shutdown.clone(), in_time).await, Some(Ok(()))) {
+            tracing::warn!("requests did not finish in time and were cancelled");
         }
         listening.shutdown().await;
         let ended = match failed {
             Some(ended) => ended,
-            // A private PostgreSQL is not left behind, however great the hurry.
-            None if self.settings.database.url.is_none() => following.await,
-            None => before(hurry, following).await.unwrap_or(Ok(Ok(()))),
+            // A private PostgreSQL is always stopped, even in a forced shutdown.
+            None if self.settings.database.url.is_none() => database_task.await,
+            None => unless(force_shutdown, database_task).await.unwrap_or(Ok(Ok(()))),
         };
+        manager_api.flush_failed_authentications();
         metrics.finish().await;
-        // Nobody follows the store any more: better to begin anew than to serve what grows old.
+        // Without the task that follows the database the catalog would become stale, so its failure ends the service.
         ended.map_err(ServeError::Bug)?
     }
 
-    /// Where the last good state is kept. A process that cannot write there serves all the same.
-    fn copy(&self) -> Option<Arc<DiskCopy>> {
-        if !self.settings.catalog.keep_copy {
+    /// Opens the snapshot. A process that cannot write it serves without one.
+    fn open_snapshots(&self) -> Option<Arc<SnapshotStore>> {
+        if !self.settings.catalog.keep_snapshot {
             return None;
         }
-        match DiskCopy::open(&self.settings.data_dir.join("catalog")) {
-            Ok(copy) => Some(Arc::new(copy)),
+        match SnapshotStore::open(&self.settings.data_dir.join("catalog")) {
+            Ok(snapshots) => Some(Arc::new(snapshots)),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no copy of what is served is kept on disk");
+                tracing::warn!(error = &error as &dyn std::error::Error, "snapshots cannot be saved");
                 None
             }
         }
     }
 }
 
-/// How many may be told at a time that there is no room.
-const MOST_AT_THE_DOOR: usize = 256;
+fn agents_pool(limits: &LimitSettings) -> Pool {
+    Pool::new(limits.max_connections, limits.agent_connections_per_address(), &limits.trusted_proxies)
+}
 
-/// Agents open a connection for every poll: each core accepts and answers by itself, without a word to the others.
+fn managers_pool(limits: &LimitSettings) -> Pool {
+    let size = limits.manager_connections;
+    Pool::new(size, limits.other_connections_per_address(size), &limits.trusted_proxies)
+}
+
+fn rejection_slots(limits: &LimitSettings) -> RejectionSlots {
+    RejectionSlots::new(
+        rejection_slots::MAX_WAITING,
+        limits.other_connections_per_address(rejection_slots::MAX_WAITING),
+        &limits.trusted_proxies,
+    )
+}
+
+/// Returns the number of accept loops for agents. Agents open a connection for every poll, so each core accepts and answers on its own.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What is waited for, unless somebody is in a hurry before it comes.
-async fn before<T>(hurry: impl Future<Output = ()>, awaited: impl Future<Output = T>) -> Option<T> {
+/// Returns the output of `awaited`, or `None` if `force_shutdown` completes before.
+async fn unless<T>(force_shutdown: impl Future<Output = ()>, awaited: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         value = awaited => Some(value),
-        () = hurry => None,
+        () = force_shutdown => None,
     }
 }
 
-/// A loop on a thread and a runtime of its own. What it answers itself never touches the database.
-fn on_its_own(
+/// Runs an accept loop on its own thread and runtime. It answers polls without the database.
+fn run_on_own_thread(
     number: usize,
     accepting: Loop,
     socket: std::net::TcpListener,
-    pulse: &Pulse,
+    event_loops: &EventLoopHealth,
 ) -> Result<impl Future<Output = ()> + Send + use<>, ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
-    pulse.of(runtime.handle());
-    let (over, ended) = oneshot::channel();
-    let (cut, cut_off) = oneshot::channel::<()>();
+    event_loops.register(runtime.handle());
+    let (finish, finished) = oneshot::channel();
+    let (cancel, cancelled) = oneshot::channel::<()>();
     let work = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = told(accepting.run(socket)) => {}
-                _ = cut_off => {}
+                () = log_failure(accepting.run(socket)) => {}
+                _ = cancelled => {}
             }
         });
-        let _ = over.send(());
+        let _ = finish.send(());
     };
     std::thread::Builder::new().name(format!("agents-{number}")).spawn(work).map_err(ServeError::Thread)?;
     Ok(async move {
-        let _ = ended.await;
-        drop(cut);
+        let _ = finished.await;
+        drop(cancel);
     })
 }
 
-/// Raises the limit of open files as far as this account may.
-fn make_room(connections: usize) {
+/// Raises the limit of open files as far as the system allows.
+fn raise_file_limit(limits: &LimitSettings, listeners: usize) {
+    let per_listener = limits.manager_connections.saturating_add(rejection_slots::MAX_WAITING);
+    let connections = limits.max_connections.saturating_add(per_listener.saturating_mul(listeners));
     let limit = getrlimit(Resource::Nofile);
-    // What it cannot do, it says below.
+    // A failure shows in the limit that is read next.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    let room = getrlimit(Resource::Nofile).current;
-    if room.is_some_and(|room| room < u64::try_from(connections).unwrap_or(u64::MAX)) {
-        tracing::warn!(
-            files = room,
-            connections,
-            "fewer files may be open than limits.max_connections allows connections"
-        );
+    let files = getrlimit(Resource::Nofile).current;
+    if files.is_some_and(|files| files < u64::try_from(connections).unwrap_or(u64::MAX)) {
+        tracing::warn!(files, connections, "limit of open files is lower than the limits of connections");
     }
 }
 
-async fn told(running: impl Future<Output = std::io::Result<()>>) {
+async fn log_failure(running: impl Future<Output = std::io::Result<()>>) {
     if let Err(error) = running.await {
-        tracing::error!(error = &error as &dyn std::error::Error, "stopped listening");
+        tracing::error!(error = &error as &dyn std::error::Error, "listener failed");
     }
 }

@@ -1,4 +1,4 @@
-//! HTTPS: a certificate from files, read again when they change.
+//! HTTPS with a certificate from files, which are read again when they change.
 
 use crate::{
     http::certificate::{TlsError, certified},
@@ -12,74 +12,79 @@ use std::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The certificate that is shown to new connections.
+/// The certificate for new connections, and its files.
 pub(super) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
-    shown: ArcSwap<Shown>,
+    current: ArcSwap<LoadedCertificate>,
 }
 
-/// What new connections get, and until when that is good, in seconds since 1970.
-struct Shown {
+/// A loaded certificate, and when it expires, in seconds since 1970.
+struct LoadedCertificate {
     acceptor: TlsAcceptor,
     expires_at: Option<i64>,
 }
 
-impl Shown {
-    fn of(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+impl LoadedCertificate {
+    fn new(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let certified = certified(certificate, key)?;
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(certified.config)), expires_at: certified.expires_at })
     }
 }
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often the files are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 impl Tls {
     pub(super) fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let shown = ArcSwap::from_pointee(Shown::of(certificate, key)?);
-        Ok(Self { certificate: certificate.into(), key: key.into(), shown })
+        let current = ArcSwap::from_pointee(LoadedCertificate::new(certificate, key)?);
+        Ok(Self { certificate: certificate.into(), key: key.into(), current })
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        self.shown.load().acceptor.clone()
+        self.current.load().acceptor.clone()
     }
 
-    /// Shows when the certificate expires.
+    /// Registers the metric of the certificate's expiry.
     pub(super) fn watch(self: &Arc<Self>, metrics: &Metrics) {
         let tls = Arc::clone(self);
-        metrics.gauge("lockkeeper.tls.certificate_expiry_timestamp", "s", "When our certificate expires", move || {
-            #[expect(clippy::cast_precision_loss, reason = "seconds are exact for millions of years")]
-            let at = tls.shown.load().expires_at.map(|at| at as f64);
-            at.map(|at| (at, Vec::new())).into_iter().collect()
-        });
+        metrics.gauge(
+            "lockkeeper.tls.certificate_expiry_timestamp",
+            "s",
+            "When the TLS certificate expires",
+            move || {
+                #[expect(clippy::cast_precision_loss, reason = "seconds are exact for millions of years")]
+                let at = tls.current.load().expires_at.map(|at| at as f64);
+                at.map(|at| (at, Vec::new())).into_iter().collect()
+            },
+        );
     }
 
-    /// Looks now and then whether the files were replaced.
+    /// Checks periodically whether the files were replaced, and reloads them.
     pub(super) async fn follow_for_ever(&self) {
         let mut known = self.written_at();
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        let mut ticks = tokio::time::interval(CHECK_INTERVAL);
         loop {
             ticks.tick().await;
             let now = self.written_at();
-            // Files that are of no use yet are looked at again: they may be made readable, which no time tells.
-            if now != known && self.renew() {
+            // After a failure the files are tried again even if they do not change: a change of permissions does not change the time.
+            if now != known && self.reload() {
                 known = now;
             }
         }
     }
 
-    fn renew(&self) -> bool {
-        match Shown::of(&self.certificate, &self.key) {
-            Ok(shown) => {
-                self.shown.store(Arc::new(shown));
-                tracing::info!("the certificate was renewed");
+    fn reload(&self) -> bool {
+        match LoadedCertificate::new(&self.certificate, &self.key) {
+            Ok(loaded) => {
+                self.current.store(Arc::new(loaded));
+                tracing::info!("certificate reloaded");
                 true
             }
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the new certificate is of no use; the old one is shown"
+                    "new certificate cannot be used, keeping the old one"
                 );
                 false
             }

@@ -1,16 +1,16 @@
-//! What is shown of the state that answers come from: read when somebody asks for metrics, or looked up now and then.
+//! Gauges of the state that answers come from: read when metrics are collected, or checked periodically.
 
 use crate::{
     auth::Issuers,
-    catalog::Live,
+    catalog::CatalogHandle,
     clock::SharedClock,
     domain::{
+        ids::StreamId,
         release::{Release, ReleaseState},
-        share::OpenShare,
-        stream::StreamId,
+        rollout::share::OpenShare,
     },
     store::Store,
-    telemetry::{Metrics, Reading},
+    telemetry::{GaugeSample, Metrics},
 };
 use jiff::Timestamp;
 use std::{
@@ -23,33 +23,55 @@ use std::{
 };
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// Shows the catalog: how new it is, and how far its rollouts are open.
-pub(super) fn catalog(metrics: &Metrics, live: &Arc<Live>, clock: &SharedClock) {
-    let of = |read: fn(&Live, Timestamp) -> Vec<Reading>| {
-        let (live, clock) = (live.clone(), clock.clone());
-        move || read(&live, clock.now())
+/// Registers the gauges of the catalog: its age, its revisions, and the shares of its rollouts.
+pub(super) fn catalog(metrics: &Metrics, handle: &Arc<CatalogHandle>, clock: &SharedClock) {
+    let gauge = |read: fn(&CatalogHandle, Timestamp) -> Vec<GaugeSample>| {
+        let (handle, clock) = (handle.clone(), clock.clone());
+        move || read(&handle, clock.now())
     };
     metrics.gauge(
         "lockkeeper.catalog.age",
         "s",
-        "Since the store was last heard of",
-        of(|live, now| {
-            let heard = live.heard_at();
-            heard.map(|at| (now.duration_since(at).as_secs_f64(), Vec::new())).into_iter().collect()
+        "Time since the last contact with the database",
+        gauge(|handle, now| {
+            let last_contact_at = handle.last_contact_at();
+            last_contact_at.map(|at| (now.duration_since(at).as_secs_f64(), Vec::new())).into_iter().collect()
         }),
     );
     metrics.gauge(
-        "lockkeeper.catalog.frozen",
+        "lockkeeper.catalog.stale",
         "",
-        "1 while every share stands still, as the store is silent",
-        of(|live, now| vec![(f64::from(u8::from(live.is_frozen(now))), Vec::new())]),
+        "1 while shares are frozen, because the last contact with the database was longer ago than catalog.stale_after",
+        gauge(|handle, now| vec![(f64::from(u8::from(handle.is_stale(now))), Vec::new())]),
+    );
+    metrics.gauge(
+        "lockkeeper.catalog.closed",
+        "",
+        "1 while no updates are offered, because the last contact with the database was longer ago than catalog.close_after",
+        gauge(|handle, now| vec![(f64::from(u8::from(handle.is_closed(now))), Vec::new())]),
+    );
+    metrics.gauge(
+        "lockkeeper.local_stop",
+        "",
+        "1 while no updates are offered, because of a local stop of this data directory",
+        gauge(|handle, _| vec![(f64::from(u8::from(handle.local_stop().is_some())), Vec::new())]),
+    );
+    metrics.gauge(
+        "lockkeeper.stream.stopped",
+        "",
+        "1 while an emergency stop of the stream or of its product is active",
+        gauge(|handle, _| {
+            let catalog = handle.get();
+            let streams = catalog.iter().flat_map(|catalog| catalog.streams());
+            streams.map(|(id, entry)| (f64::from(u8::from(entry.is_stopped())), labels(&id))).collect()
+        }),
     );
     metrics.gauge(
         "lockkeeper.catalog.revision",
         "",
         "The revision of each stream that polls are answered from",
-        of(|live, _| {
-            let catalog = live.get();
+        gauge(|handle, _| {
+            let catalog = handle.get();
             let streams = catalog.iter().flat_map(|catalog| catalog.streams());
             streams.map(|(id, entry)| (number(entry.revision().0), labels(&id))).collect()
         }),
@@ -57,26 +79,26 @@ pub(super) fn catalog(metrics: &Metrics, live: &Arc<Live>, clock: &SharedClock) 
     metrics.gauge(
         "lockkeeper.catalog.broken",
         "",
-        "1 while a stream stays as it was, since its newest revision cannot be read",
-        of(|live, _| {
-            let (catalog, broken) = (live.get(), live.broken());
-            let shown = catalog.iter().flat_map(|catalog| catalog.streams()).map(|(id, _)| id);
-            let all: BTreeSet<StreamId> = shown.chain(broken.keys().cloned()).collect();
+        "1 while an older revision of the stream is served, because the newest one cannot be read",
+        gauge(|handle, _| {
+            let (catalog, broken) = (handle.get(), handle.broken());
+            let served = catalog.iter().flat_map(|catalog| catalog.streams()).map(|(id, _)| id);
+            let all: BTreeSet<StreamId> = served.chain(broken.keys().cloned()).collect();
             all.iter().map(|id| (f64::from(u8::from(broken.contains_key(id))), labels(id))).collect()
         }),
     );
     metrics.gauge(
         "lockkeeper.rollout.open_share",
         "",
-        "The share of nodes, 0 to 1, that each live rollout lets in now",
-        of(open_shares),
+        "The share of nodes, 0 to 1, that each live rollout admits now; 0 while an emergency stop is active",
+        gauge(open_shares),
     );
 }
 
-/// Rollouts that still move, or would if they were not paused.
-fn open_shares(live: &Live, now: Timestamp) -> Vec<Reading> {
-    let (catalog, now) = (live.get(), live.time(now).into());
-    let mut readings = Vec::new();
+/// Returns the shares of the live rollouts that do not admit all nodes yet.
+fn open_shares(handle: &CatalogHandle, now: Timestamp) -> Vec<GaugeSample> {
+    let (catalog, now) = (handle.get(), handle.time(now).into());
+    let mut samples = Vec::new();
     for (id, entry) in catalog.iter().flat_map(|catalog| catalog.streams()) {
         let released = |release: &&Release| release.state != ReleaseState::Withdrawn;
         for release in entry.stream().aged().map(|(_, release)| release).filter(released) {
@@ -85,46 +107,45 @@ fn open_shares(live: &Live, now: Timestamp) -> Vec<Reading> {
                 if rollout.is_live() && share < 1.0 {
                     let mut labels = labels(&id);
                     labels.push(("release", release.version.to_string()));
-                    labels.push(("rollout", index.to_string()));
+                    labels.push(("rollout", (index + 1).to_string()));
                     labels.push(("state", rollout.state.as_str().to_owned()));
-                    readings.push((share, labels));
+                    samples.push((if entry.is_stopped() { 0.0 } else { share }, labels));
                 }
             }
         }
     }
-    readings
+    samples
 }
 
-/// Keeps the keys fresh by which tokens of other issuers are judged, and shows how old they are, for as long as it is polled. Without
-/// them there is nothing to do.
+/// Refreshes the keys of token issuers periodically, and registers the gauge of their age. Without issuers, waits forever.
 pub(super) async fn issuers(metrics: &Metrics, issuers: Option<Arc<Issuers>>, clock: &SharedClock) {
     let Some(issuers) = issuers else { return std::future::pending().await };
     let (shown, clock) = (issuers.clone(), clock.clone());
-    let what = "Since the keys of an issuer were fetched; a day and more where they never were";
-    metrics.gauge("lockkeeper.issuer.keys_age", "s", what, move || {
+    let description = "Time since the keys of an issuer were fetched; more than a day if they never were";
+    metrics.gauge("lockkeeper.issuer.keys_age", "s", description, move || {
         let now = clock.now();
         let age =
             |(name, at): (&str, Timestamp)| (now.duration_since(at).as_secs_f64(), vec![("issuer", name.to_owned())]);
         shown.keys_since().map(age).collect()
     });
-    let mut ticks = looks();
+    let mut ticks = check_ticks();
     loop {
         ticks.tick().await;
         issuers.keep_fresh().await;
     }
 }
 
-/// How often the database is asked how it is.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
-/// How long it may take to say so.
-const MOST_TIME: Duration = Duration::from_secs(30);
-/// Not known, or nothing to be known.
+/// How often the state of the database is checked.
+const CHECK_INTERVAL: Duration = Duration::from_mins(1);
+/// How long a check may take.
+const MAX_TIME: Duration = Duration::from_secs(30);
+/// There is no value, or it is not known.
 const NONE: i64 = i64::MIN;
 
-/// Shows the pool, the database's clock and the tokens that are about to expire, for as long as it is polled.
+/// Registers the gauges of the connection pool, the database's clock and the next expiry of a token, and updates them periodically.
 pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClock) {
     let connections = store.connections();
-    metrics.gauge("db.client.connection.count", "", "Connections to the database, by what they do", move || {
+    metrics.gauge("db.client.connection.count", "", "Connections to the database by state", move || {
         let (idle, used) = connections();
         [("idle", idle), ("used", used)]
             .map(|(state, count)| {
@@ -138,7 +159,7 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
     metrics.gauge(
         "lockkeeper.database.clock_difference",
         "s",
-        "How far the database's clock is from ours, in either direction",
+        "The difference between the clocks of the database and of this process, in either direction",
         move || {
             let seconds: Option<f64> = *shown.lock().unwrap_or_else(PoisonError::into_inner);
             seconds.map(|seconds| (seconds, Vec::new())).into_iter().collect()
@@ -146,26 +167,31 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
     );
     let expiry = Arc::new(AtomicI64::new(NONE));
     let shown = expiry.clone();
-    metrics.gauge("lockkeeper.token.next_expiry_timestamp", "s", "When the first of our tokens expires", move || {
-        let at = shown.load(Ordering::Relaxed);
-        if at == NONE { Vec::new() } else { vec![(number(at), Vec::new())] }
-    });
-    let mut ticks = looks();
+    metrics.gauge(
+        "lockkeeper.token.next_expiry_timestamp",
+        "s",
+        "When the next token of this service expires",
+        move || {
+            let at = shown.load(Ordering::Relaxed);
+            if at == NONE { Vec::new() } else { vec![(number(at), Vec::new())] }
+        },
+    );
+    let mut ticks = check_ticks();
     loop {
         ticks.tick().await;
-        let asked_at = clock.now();
-        // What fails is told by whoever follows the store; nothing is known then.
-        let health = tokio::time::timeout(MOST_TIME, store.health(asked_at)).await.ok().and_then(Result::ok);
-        let apart = health.as_ref().map(|health| health.apart(asked_at, clock.now()));
+        let started_at = clock.now();
+        // The catalog sync logs failures of the database; here they only mean that there are no values.
+        let health = tokio::time::timeout(MAX_TIME, store.health(started_at)).await.ok().and_then(Result::ok);
+        let apart = health.as_ref().map(|health| health.clock_offset(started_at, clock.now()));
         *difference.lock().unwrap_or_else(PoisonError::into_inner) = apart;
         let next = health.and_then(|health| health.next_expiry);
         expiry.store(next.map_or(NONE, Timestamp::as_second), Ordering::Relaxed);
     }
 }
 
-/// One that comes late is not followed by others at once.
-fn looks() -> Interval {
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
+/// Returns the ticks of the checks. A late tick delays the ones after it.
+fn check_ticks() -> Interval {
+    let mut ticks = tokio::time::interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

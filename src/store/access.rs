@@ -1,4 +1,4 @@
-//! The way to the database, whichever it is: one that a URL names, or the private one.
+//! Access to the database: the one at the configured URL, or the private PostgreSQL.
 
 use super::{
     database::{Address, Store},
@@ -9,7 +9,7 @@ use crate::{config::DatabaseSettings, telemetry::Metrics};
 use std::path::Path;
 use thiserror::Error;
 
-/// A store, and the private cluster below it where there is one.
+/// A store, and the private cluster that backs it, if any.
 #[derive(Debug)]
 pub struct Access {
     store: Store,
@@ -17,31 +17,35 @@ pub struct Access {
     cluster: Option<Cluster>,
 }
 
-/// Why there is no way to the database.
+/// Errors of opening or closing the database.
 #[derive(Debug, Error)]
 pub enum AccessError {
-    /// The address is none.
+    /// The URL is invalid.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The private PostgreSQL does not run.
-    #[error("the private PostgreSQL cannot be used")]
+    /// The private PostgreSQL cannot be used.
+    #[error("cannot use the private PostgreSQL")]
     Embedded(#[from] EmbeddedError),
 }
 
 impl Access {
-    /// Opens the database that the settings name, or starts the private one. One that is named may be away for now.
+    /// Opens the configured database, or starts the private one. A configured database need not be reachable yet.
     ///
     /// # Errors
-    /// The address is none, or the private PostgreSQL does not start.
+    /// The URL is invalid, or the private PostgreSQL does not start.
     pub async fn open(settings: &DatabaseSettings, data_dir: &Path) -> Result<Self, AccessError> {
-        Self::metered(settings, data_dir, Metrics::off()).await
+        Self::open_with_metrics(settings, data_dir, Metrics::off()).await
     }
 
-    /// The same, counted.
+    /// Opens the database as [`open`](Self::open) does, and records metrics of its transactions.
     ///
     /// # Errors
-    /// The same.
-    pub async fn metered(settings: &DatabaseSettings, data_dir: &Path, metrics: Metrics) -> Result<Self, AccessError> {
+    /// The URL is invalid, or the private PostgreSQL does not start.
+    pub async fn open_with_metrics(
+        settings: &DatabaseSettings,
+        data_dir: &Path,
+        metrics: Metrics,
+    ) -> Result<Self, AccessError> {
         let cluster = match &settings.url {
             Some(_) => None,
             None => Some(Cluster::join(data_dir, settings.postgres_bin.as_deref()).await?),
@@ -54,30 +58,30 @@ impl Access {
         Ok(Self { store: Store::open(&Address::parse(&url)?, settings, metrics), url, cluster })
     }
 
-    /// The store.
+    /// Returns the store.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The URL of the database, with whatever secret stands in it.
+    /// Returns the URL of the database, including any password in it.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Starts the private PostgreSQL again if it is not running; of another database nothing can be done.
+    /// Restarts the private PostgreSQL if it is not running. Does nothing for an external database.
     ///
     /// # Errors
     /// It does not start.
-    pub async fn revive(&self) -> Result<(), AccessError> {
+    pub async fn ensure_running(&self) -> Result<(), AccessError> {
         match &self.cluster {
             Some(cluster) => Ok(cluster.ensure_running().await?),
             None => Ok(()),
         }
     }
 
-    /// Closes all connections, and stops the private PostgreSQL if nobody else uses it.
+    /// Closes all connections, and stops the private PostgreSQL if no other process uses it.
     ///
     /// # Errors
     /// It does not stop.

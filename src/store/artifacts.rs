@@ -1,4 +1,4 @@
-//! The rows of releases' files.
+//! Rows of the artifacts of releases.
 
 use super::{
     error::StoreError,

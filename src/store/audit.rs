@@ -1,64 +1,66 @@
-//! Who did what, when and why, across streams.
+//! The audit log across streams: actor, action, time and reason.
 
-use super::{error::StoreError, transaction::Transaction};
+use super::{error::StoreError, rows::actor, transaction::Transaction};
+use crate::domain::actor::Actor;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
-/// One act.
+/// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
-    /// When.
+pub struct AuditEntry {
+    /// The time of the action.
     pub at: Timestamp,
-    /// Who.
-    pub actor: String,
-    /// What was done, such as `rollout.pause`.
+    /// The actor.
+    pub actor: Actor,
+    /// The action, such as `rollout.pause`.
     pub action: String,
-    /// The product that it is about.
+    /// The product that it concerns.
     pub product: Option<String>,
-    /// The stream that it is about.
+    /// The stream that it concerns.
     pub stream: Option<String>,
-    /// The revision that came of it.
+    /// The revision that it created.
     pub revision: Option<i64>,
-    /// What it was done to.
+    /// The object of the action.
     pub subject: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// The request by which it was done.
+    /// The id of the request that caused it.
     pub request_id: Option<String>,
 }
 
-/// Which acts are wanted.
+/// Filters for audit entries.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted<'a> {
-    /// Those about this product.
+pub struct AuditFilter<'a> {
+    /// Only entries about this product.
     pub product: Option<&'a str>,
-    /// Those about this stream of it.
+    /// Only entries about this stream of the product.
     pub stream: Option<&'a str>,
-    /// Those older than the act of this number.
+    /// Only entries older than the one with this id.
     pub before: Option<i64>,
-    /// So many at most.
-    pub most: i64,
+    /// The largest number of entries returned.
+    pub limit: i64,
 }
 
 impl Transaction {
-    /// Notes an act.
+    /// Adds an entry to the audit log.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn record_act(&mut self, act: &Act) -> Result<(), StoreError> {
+    /// The database is unavailable.
+    pub async fn record_audit_entry(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: record_act
-            insert into audit (at, actor, action, product, stream, revision, subject, reason, request_id)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            act.at.to_sqlx() as _,
-            act.actor,
-            act.action,
-            act.product,
-            act.stream,
-            act.revision,
-            act.subject,
-            act.reason,
-            act.request_id,
+            insert into audit (at, actor, actor_name, action, product, stream, revision, subject, reason, request_id)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            entry.at.to_sqlx() as _,
+            entry.actor.id,
+            entry.actor.name,
+            entry.action,
+            entry.product,
+            entry.stream,
+            entry.revision,
+            entry.subject,
+            entry.reason,
+            entry.request_id,
         )
         .execute(self.connection())
         .await
@@ -66,30 +68,31 @@ impl Transaction {
         .map_err(StoreError::at("record_act"))
     }
 
-    /// Acts by their numbers, the newest first.
+    /// Returns entries with their ids, the newest first.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn acts(&mut self, wanted: Wanted<'_>) -> Result<Vec<(i64, Act)>, StoreError> {
+    /// The database is unavailable.
+    pub async fn audit_entries(&mut self, filter: AuditFilter<'_>) -> Result<Vec<(i64, AuditEntry)>, StoreError> {
         let rows = sqlx::query!(
             r#"-- name: acts
-            select id, at as "at: jiff_sqlx::Timestamp", actor, action, product, stream, revision, subject, reason, request_id
+            select id, at as "at: jiff_sqlx::Timestamp", actor, actor_name, action, product, stream, revision, subject,
+                reason, request_id
             from audit
             where ($1::text is null or product = $1) and ($2::text is null or stream = $2)
                 and ($3::bigint is null or id < $3)
             order by id desc limit $4"#,
-            wanted.product,
-            wanted.stream,
-            wanted.before,
-            wanted.most,
+            filter.product,
+            filter.stream,
+            filter.before,
+            filter.limit,
         )
         .fetch_all(self.connection())
         .await
         .map_err(StoreError::at("acts"))?;
-        let act = rows.into_iter().map(|row| {
-            let act = Act {
+        let entries = rows.into_iter().map(|row| {
+            let entry = AuditEntry {
                 at: row.at.to_jiff(),
-                actor: row.actor,
+                actor: actor(row.actor, row.actor_name),
                 action: row.action,
                 product: row.product,
                 stream: row.stream,
@@ -98,8 +101,8 @@ impl Transaction {
                 reason: row.reason,
                 request_id: row.request_id,
             };
-            (row.id, act)
+            (row.id, entry)
         });
-        Ok(act.collect())
+        Ok(entries.collect())
     }
 }

@@ -1,4 +1,4 @@
-//! The pool of connections, and the schema.
+//! The connection pool, and schema migrations.
 
 use super::error::StoreError;
 use crate::{config::DatabaseSettings, telemetry::Metrics};
@@ -9,40 +9,40 @@ use sqlx::{
 };
 use std::{collections::BTreeMap, str::FromStr};
 
-/// A schema that is ahead of this program is no error: migrations are made so that the program before goes on working.
+/// Returns the migrations. A schema newer than this program is not an error: each migration keeps the previous version working.
 pub(super) fn migrations() -> sqlx::migrate::Migrator {
     let mut migrations = sqlx::migrate!();
     migrations.set_ignore_missing(true);
     migrations
 }
 
-/// Everything that is kept.
+/// A handle to the database; clones share its connection pool.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) pool: PgPool,
     pub(super) metrics: Metrics,
 }
 
-/// How to reach a database.
+/// The parsed URL of a database.
 #[derive(Debug, Clone)]
 pub struct Address(PgConnectOptions);
 
 impl Address {
-    /// Reads a `postgres://` URL.
+    /// Parses a `postgres://` URL.
     ///
     /// # Errors
-    /// It is none.
+    /// The URL is invalid.
     pub fn parse(url: &str) -> Result<Self, StoreError> {
         PgConnectOptions::from_str(url).map(Self).map_err(StoreError::Address)
     }
 }
 
 impl Store {
-    /// Opens a pool. Nothing is connected yet: a database that is away does not keep a process from starting.
+    /// Creates a pool without connecting, so a process can start while the database is unavailable.
     #[must_use]
     pub fn open(address: &Address, settings: &DatabaseSettings, metrics: Metrics) -> Self {
         let options = address.0.clone().application_name("lockkeeper").log_statements(tracing::log::LevelFilter::Trace);
-        // Every server that is good enough writes floats exactly by itself, and poolers refuse what they do not know.
+        // Supported servers write floats exactly by default, and poolers reject startup parameters that they do not know.
         let options = options.extra_float_digits(None);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
@@ -51,22 +51,22 @@ impl Store {
         Self { pool, metrics }
     }
 
-    /// Brings the schema up to date. Processes that do so together queue on a lock; each migration runs once.
+    /// Applies pending migrations. Concurrent processes queue on a lock, and each migration runs once.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        // The lock on which processes queue is a connection's, which a pooler of transactions cannot give.
+        // The migration lock belongs to a session, which a transaction pooler does not provide: avoid it if possible.
         if self.is_up_to_date().await? {
             return Ok(());
         }
         migrations().run(&self.pool).await.map_err(StoreError::Migrate)
     }
 
-    /// Does the schema have all that this program needs?
+    /// Returns true if every migration that this program knows has been applied.
     ///
     /// # Errors
-    /// The database is away, or a migration of it was another one than ours of that name.
+    /// The database is unavailable, or an applied migration differs from the one in this program.
     pub async fn is_up_to_date(&self) -> Result<bool, StoreError> {
         let mut transaction = self.begin_read("schema_version").await?;
         let is_there: bool = sqlx::query_scalar(
@@ -97,7 +97,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Tells how many connections there are that do nothing, and that work.
+    /// Returns a function that counts idle and busy connections.
     pub fn connections(&self) -> impl Fn() -> (u32, u32) + Send + Sync + use<> {
         let pool = self.pool.clone();
         move || {
@@ -106,7 +106,13 @@ impl Store {
         }
     }
 
-    /// Where what is done here is counted.
+    /// Returns the largest number of connections that this process opens.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        usize::try_from(self.pool.options().get_max_connections()).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the metrics that transactions are recorded in.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

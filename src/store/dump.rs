@@ -1,4 +1,4 @@
-//! All rows of all tables, out and in: what backups are made of. It knows no table by name but one, so that none is forgotten.
+//! Copies all rows of all tables out and in, for backups. It finds tables in the system catalog, so a new table is never missed.
 
 use super::{
     database::{Store, migrations},
@@ -12,43 +12,43 @@ use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, fmt};
 use thiserror::Error;
 
-/// A table, and the columns that it has.
+/// A table and its columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// Its name.
+    /// The table's name.
     pub table: String,
-    /// Their names, in the order in which rows have them.
+    /// The names of its columns, in the order of the values in a row.
     pub columns: Vec<String>,
 }
 
-/// The one table that has a row from the beginning.
+/// The only table that has a row in an otherwise empty database.
 const NEVER_EMPTY: &str = "installation";
 
-/// Why rows cannot be put into a database.
+/// Errors of restoring rows into a database.
 #[derive(Debug, Error)]
 pub enum RestoreError {
-    /// There is something already.
-    #[error("the database is not empty, there is {0} in it: restore into a new one")]
+    /// The database is not empty.
+    #[error("the database is not empty: it contains {0}; restore into a new database")]
     NotEmpty(String),
-    /// They are of a schema that this program does not know.
+    /// The backup has a schema that this program does not know.
     #[error(
-        "it was made by a newer program, whose schema this one does not know (migration {0}); use that one, or a later one"
+        "the backup comes from a newer version of lockkeeper (unknown migration {0}); restore it with that version or a later one"
     )]
     Newer(i64),
-    /// The tables are not those of its schema.
-    #[error("its tables are not those of its schema: {0}")]
+    /// The backup's tables do not match its schema.
+    #[error("the tables in the backup do not match its schema: {0}")]
     Tables(String),
-    /// Somebody else changed the schema meanwhile.
-    #[error("the schema was changed meanwhile: stop every service that uses this database, and try again")]
-    Disturbed,
+    /// Another process changed the schema during the restore.
+    #[error("the schema changed during the restore: stop every service that uses this database, and try again")]
+    SchemaChanged,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The tables that these migrations make; none if this program does not know all of them, and therefore cannot tell.
+/// Returns the tables that these migrations create, or `None` if this program does not know all of the migrations.
 #[must_use]
-pub fn made_by(schema: &[i64]) -> Option<BTreeSet<String>> {
+pub fn tables_of_migrations(schema: &[i64]) -> Option<BTreeSet<String>> {
     let migrations = migrations();
     let is_known = |version: &i64| migrations.iter().any(|migration| migration.version == *version);
     let applied = migrations.iter().filter(|migration| schema.contains(&migration.version));
@@ -59,17 +59,17 @@ pub fn made_by(schema: &[i64]) -> Option<BTreeSet<String>> {
 }
 
 impl Transaction {
-    /// The migrations that were applied, the oldest first; none where there is no schema.
+    /// Returns the applied migrations, oldest first; empty if there is no schema.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn schema(&mut self) -> Result<Vec<i64>, StoreError> {
-        let there: bool =
+        let has_schema: bool =
             sqlx::query_scalar("-- name: schema_there\nselect to_regclass('_sqlx_migrations') is not null")
                 .fetch_one(self.connection())
                 .await
                 .map_err(StoreError::at("schema_there"))?;
-        if !there {
+        if !has_schema {
             return Ok(Vec::new());
         }
         sqlx::query_scalar("-- name: schema\nselect version from _sqlx_migrations where success order by version")
@@ -78,10 +78,10 @@ impl Transaction {
             .map_err(StoreError::at("schema"))
     }
 
-    /// All tables but those of extensions, each behind those that it refers to.
+    /// Returns all tables except those of extensions; each follows the tables that it refers to.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn tables(&mut self) -> Result<Vec<Table>, StoreError> {
         let rows: Vec<(String, Vec<String>, Vec<String>)> = sqlx::query_as(
             "-- name: tables
@@ -100,26 +100,26 @@ impl Transaction {
         .await
         .map_err(StoreError::at("tables"))?;
         let mut waiting: Vec<(Table, Vec<String>)> =
-            rows.into_iter().map(|(table, columns, behind)| (Table { table, columns }, behind)).collect();
-        let mut placed: Vec<Table> = Vec::new();
+            rows.into_iter().map(|(table, columns, referred)| (Table { table, columns }, referred)).collect();
+        let mut sorted: Vec<Table> = Vec::new();
         while !waiting.is_empty() {
-            let is_placed = |name: &String| placed.iter().any(|table| table.table == *name);
+            let is_sorted = |name: &String| sorted.iter().any(|table| table.table == *name);
             let (next, rest): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|(_, behind)| behind.iter().all(is_placed));
+                waiting.into_iter().partition(|(_, referred)| referred.iter().all(is_sorted));
             if next.is_empty() {
-                return Err(StoreError::corrupt("pg_constraint", "tables that refer to each other in a circle"));
+                return Err(StoreError::corrupt("pg_constraint", "the foreign keys of tables form a cycle"));
             }
-            placed.extend(next.into_iter().map(|(table, _)| table));
+            sorted.extend(next.into_iter().map(|(table, _)| table));
             waiting = rest;
         }
-        Ok(placed)
+        Ok(sorted)
     }
 
-    /// Rows are written the same by every server, however it is set.
+    /// Sets output formats for this transaction, so that rows have the same text whatever the server's settings are.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn write_plainly(&mut self) -> Result<(), StoreError> {
+    /// The database is unavailable.
+    pub async fn use_portable_formats(&mut self) -> Result<(), StoreError> {
         sqlx::raw_sql(
             "-- name: write_plainly
             set local datestyle = 'ISO, YMD'; set local timezone = 'UTC'; set local extra_float_digits = 1;
@@ -131,11 +131,11 @@ impl Transaction {
         .map_err(StoreError::at("write_plainly"))
     }
 
-    /// The rows of a table: a line each, in the text format of PostgreSQL's `copy`.
+    /// Returns the rows of a table, one line each, in the text format of PostgreSQL's `copy`.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn rows_out<'a>(
+    /// The database is unavailable.
+    pub async fn copy_rows_out<'a>(
         &'a mut self,
         table: &Table,
     ) -> Result<impl Stream<Item = Result<Bytes, StoreError>> + use<'a>, StoreError> {
@@ -144,11 +144,11 @@ impl Transaction {
         Ok(rows.map(|chunk| chunk.map_err(StoreError::at("rows_out"))))
     }
 
-    /// Puts rows into a table. They come in pieces, with whole lines or parts of them.
+    /// Writes rows into a table. `next` returns chunks of any size, which may split lines.
     ///
     /// # Errors
-    /// The database is away, or the rows are none of this table.
-    pub async fn rows_in<E: From<StoreError>>(
+    /// The database is unavailable, or the rows do not fit the table.
+    pub async fn copy_rows_in<E: From<StoreError>>(
         &mut self,
         table: &Table,
         mut next: impl FnMut() -> Result<Option<Bytes>, E>,
@@ -161,7 +161,7 @@ impl Transaction {
                 Ok(Some(rows)) => drop(copy.send(rows).await.map_err(at())?),
                 Ok(None) => break,
                 Err(error) => {
-                    copy.abort("the rows end here").await.map_err(at())?;
+                    copy.abort("reading the rows failed").await.map_err(at())?;
                     return Err(error);
                 }
             }
@@ -170,11 +170,11 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes tables that nobody uses meanwhile empty: the one row that there is from the beginning goes too.
+    /// Locks tables, checks that they are empty, and deletes the row that an empty database has.
     ///
     /// # Errors
-    /// There is more in them, or the database is away.
-    pub async fn make_empty(&mut self, tables: &[Table]) -> Result<(), RestoreError> {
+    /// A table has other rows, or the database is unavailable.
+    pub async fn lock_empty_tables(&mut self, tables: &[Table]) -> Result<(), RestoreError> {
         for table in tables {
             let name = quoted(&table.table);
             let statement = format!("-- name: lock_table\nlock table {name} in access exclusive mode");
@@ -195,11 +195,11 @@ impl Transaction {
         Ok(())
     }
 
-    /// Numbers that the database gives go on behind those that there are.
+    /// Sets the sequences of identity columns to continue after the largest value in use.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn go_on_counting(&mut self) -> Result<(), StoreError> {
+    /// The database is unavailable.
+    pub async fn reset_sequences(&mut self) -> Result<(), StoreError> {
         let columns: Vec<(String, String)> = sqlx::query_as(
             "-- name: counted_columns
             select table_name::text, column_name::text from information_schema.columns
@@ -228,28 +228,28 @@ impl Transaction {
 }
 
 impl Store {
-    /// Gives an empty database the schema that it had after these migrations.
+    /// Brings an empty database to the schema that these migrations create.
     ///
     /// # Errors
-    /// The database is not empty, or this program does not know one of them.
+    /// The database is not empty, or this program does not know one of the migrations.
     pub async fn prepare_restore(&self, schema: &[i64]) -> Result<(), RestoreError> {
         let known: BTreeSet<i64> = migrations().iter().map(|migration| migration.version).collect();
         if let Some(unknown) = schema.iter().find(|version| !known.contains(version)) {
             return Err(RestoreError::Newer(*unknown));
         }
         let mut transaction = self.begin("prepare_restore").await?;
-        let there = transaction.schema().await?;
-        if there != schema {
+        let present = transaction.schema().await?;
+        if present != schema {
             let tables = transaction.tables().await?;
-            // What is not ours is left alone, even where it is empty.
-            if let Some(table) = tables.first().filter(|_| there.is_empty()) {
+            // Tables of other programs are not touched, not even empty ones.
+            if let Some(table) = tables.first().filter(|_| present.is_empty()) {
                 return Err(RestoreError::NotEmpty(table.table.clone()));
             }
-            transaction.make_empty(&tables).await?;
-            // Of a newer schema nobody can tell whose a table is; it has just been seen to be empty.
-            let ours = made_by(&there);
-            let is_ours = |name: &&str| ours.as_ref().is_none_or(|ours| ours.contains(*name));
-            let names = tables.iter().map(|table| table.table.as_str()).filter(is_ours);
+            transaction.lock_empty_tables(&tables).await?;
+            // With a newer schema, the owner of a table is unknown. All tables have just been found empty.
+            let known = tables_of_migrations(&present);
+            let is_known = |name: &&str| known.as_ref().is_none_or(|known| known.contains(*name));
+            let names = tables.iter().map(|table| table.table.as_str()).filter(is_known);
             for name in names.chain(["_sqlx_migrations"]) {
                 let statement = format!("-- name: drop_table\ndrop table if exists {} cascade", quoted(name));
                 transaction.run("drop_table", statement).await?;
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_out_of_a_file_stay_names() {
+    fn table_and_column_names_are_quoted() {
         let table = Table { table: "a\"; drop table b".into(), columns: vec!["c".into(), "d\"".into()] };
         assert_eq!(table.to_string(), "\"a\"\"; drop table b\" (\"c\", \"d\"\"\")");
         assert_eq!(literal("it's"), "'it''s'");

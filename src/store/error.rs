@@ -1,54 +1,54 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use thiserror::Error;
 
-/// The store could not do what it was asked.
+/// An operation on the store failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database refused or is away.
-    #[error("the database failed at {what}")]
+    /// The database rejected a statement or is unavailable.
+    #[error("database operation {what} failed")]
     Database {
-        /// What was being done.
+        /// The name of the statement or transaction.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: sqlx::Error,
     },
     /// The schema could not be brought up to date.
-    #[error("the schema could not be migrated")]
+    #[error("cannot migrate the database schema")]
     Migrate(#[source] sqlx::migrate::MigrateError),
-    /// A row holds what no row should: somebody wrote past us.
-    #[error("{table} holds something that cannot be: {problem}")]
+    /// A row holds an invalid value, which this service does not write.
+    #[error("invalid row in table {table}: {problem}")]
     Corrupt {
-        /// Which table.
+        /// The table.
         table: &'static str,
-        /// What.
+        /// What is wrong with the row.
         problem: String,
     },
-    /// The connection on which changes were told broke.
-    #[error("the connection to the database broke")]
+    /// The connection that receives notifications was lost.
+    #[error("lost the connection to the database")]
     Lost,
     /// The database did not answer in time.
     #[error("the database did not answer within {seconds} s")]
     Timeout {
-        /// How long was waited.
+        /// How long the caller waited.
         seconds: u64,
     },
-    /// The address of the database cannot be read.
-    #[error("the database's address is not usable")]
+    /// The URL of the database is invalid.
+    #[error("invalid database URL")]
     Address(#[source] sqlx::Error),
 }
 
 impl StoreError {
-    /// For `map_err`: names what was being done.
+    /// Returns a function for `map_err` that adds the name of the operation.
     pub(crate) fn at(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Database { what, source }
     }
 
-    /// Is it that the database cannot be reached, or does not take anything now? Anything else is a bug.
+    /// Returns true if the database cannot be reached or does not accept statements now. Any other error is a bug.
     #[must_use]
-    pub fn is_away(&self) -> bool {
+    pub fn is_unavailable(&self) -> bool {
         match self {
-            // Connections, resources, an operator, a server that only reads, and races that were lost too often.
+            // Connection errors, exhausted resources, operator intervention, read-only servers, serialization failures.
             Self::Database { source: sqlx::Error::Database(error), .. } => error
                 .code()
                 .is_some_and(|code| ["08", "53", "57", "25006", "40"].iter().any(|class| code.starts_with(class))),
@@ -66,20 +66,20 @@ impl StoreError {
         }
     }
 
-    /// A row that cannot be.
+    /// Returns an error for an invalid row.
     pub(crate) fn corrupt(table: &'static str, problem: impl std::fmt::Display) -> Self {
         Self::Corrupt { table, problem: problem.to_string() }
     }
 }
 
-/// Tells whether the same transaction, tried again, would perhaps go through.
-pub trait LostRace {
-    /// Was it only a race that was lost? (Serialization failure, deadlock.)
-    fn lost_a_race(&self) -> bool;
+/// Errors after which the same transaction may succeed when it is repeated.
+pub trait Retryable {
+    /// Returns true for a serialization failure or a deadlock.
+    fn is_retryable(&self) -> bool;
 }
 
-impl LostRace for StoreError {
-    fn lost_a_race(&self) -> bool {
+impl Retryable for StoreError {
+    fn is_retryable(&self) -> bool {
         let Self::Database { source: sqlx::Error::Database(error), .. } = self else {
             return false;
         };

@@ -1,48 +1,49 @@
-//! What operators want to know of the database: its clock, what is about to expire, and how it is set.
+//! Facts about the database for operators: its clock, the next token to expire, its settings.
 
 use super::{database::Store, error::StoreError};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
-/// How the database sees things.
+/// The database's clock, and the next expiry of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
-    /// The time there.
+    /// The time on the database server.
     pub now: Timestamp,
-    /// When the first of the live tokens expires.
+    /// When the next valid token expires.
     pub next_expiry: Option<Timestamp>,
 }
 
-/// How a server is set.
+/// Settings of the database server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Its version: 150004 is 15.4.
+    /// The version: 150004 is 15.4.
     pub version: i32,
-    /// It only follows another one.
+    /// Whether it is a read replica.
     pub is_replica: bool,
-    /// What was written is on disk when it says so.
+    /// Whether writes are flushed to disk before they are acknowledged.
     pub fsync: bool,
-    /// What a commit waits for; `off` for nothing.
+    /// What a commit waits for; `off` means nothing.
     pub synchronous_commit: String,
-    /// The most connections, for everybody together.
+    /// The largest number of connections of all clients together.
     pub max_connections: i32,
 }
 
 impl Health {
-    /// How far the clock there is from ours, in seconds: nothing while it is between our question and our hearing the answer.
+    /// Returns the difference between the database's clock and the local one, in seconds: 0 if the database's time lies between
+    /// the times of the request and of the response.
     #[must_use]
-    pub fn apart(&self, asked_at: Timestamp, heard_at: Timestamp) -> f64 {
-        let behind = asked_at.duration_since(self.now).as_secs_f64();
-        let ahead = self.now.duration_since(heard_at).as_secs_f64();
+    pub fn clock_offset(&self, sent_at: Timestamp, received_at: Timestamp) -> f64 {
+        let behind = sent_at.duration_since(self.now).as_secs_f64();
+        let ahead = self.now.duration_since(received_at).as_secs_f64();
         behind.max(ahead).max(0.0)
     }
 }
 
 impl Store {
-    /// Asks how the server is set.
+    /// Reads the settings of the server.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn server_settings(&self) -> Result<ServerSettings, StoreError> {
         let mut transaction = self.begin_read("server_settings").await?;
         sqlx::query_as!(
@@ -57,10 +58,10 @@ impl Store {
         .map_err(StoreError::at("server_settings"))
     }
 
-    /// Asks for its clock, and for the first of the tokens, good at `now`, that expires.
+    /// Reads the server's clock, and the next expiry of the tokens that are live at `now`.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn health(&self, now: Timestamp) -> Result<Health, StoreError> {
         let mut transaction = self.begin_read("store_health").await?;
         let row = sqlx::query!(
@@ -82,11 +83,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_are_apart_by_what_the_question_does_not_explain() {
+    fn clock_offset_allows_for_the_round_trip() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        for (theirs, apart) in [(100, 0.0), (103, 0.0), (105, 0.0), (98, 2.0), (107, 2.0)] {
+        for (theirs, offset) in [(100, 0.0), (103, 0.0), (105, 0.0), (98, 2.0), (107, 2.0)] {
             let health = Health { now: at(theirs), next_expiry: None };
-            assert!((health.apart(at(100), at(105)) - apart).abs() < 1e-9, "{theirs}");
+            assert!((health.clock_offset(at(100), at(105)) - offset).abs() < 1e-9, "{theirs}");
         }
     }
 }

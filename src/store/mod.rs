@@ -1,7 +1,7 @@
-//! PostgreSQL: what is kept, and the transactions in which it changes.
+//! PostgreSQL: stored data, and the transactions that change it.
 //!
-//! All SQL lives here, one file a table family, with private row types that become domain types or a typed error. Must not
-//! live here: a rule. The database enforces what it can; what may change, `manage` decides.
+//! All SQL lives here, one file per table family, with private row types that become domain types or a typed error. Rules do
+//! not live here: the database enforces what it can, and `manage` decides what may change.
 
 pub mod access;
 mod artifacts;
@@ -20,7 +20,9 @@ pub mod revisions;
 mod rollouts;
 mod rows;
 pub mod signal;
+pub mod signing_keys;
 pub mod state;
+pub mod stops;
 pub mod streams;
 pub mod tokens;
 mod transaction;
@@ -28,7 +30,8 @@ pub mod upstream;
 
 pub use access::{Access, AccessError};
 pub use database::Store;
-pub use error::{LostRace, StoreError};
+pub use error::{Retryable, StoreError};
 pub use rows::StreamKey;
 pub use state::State;
+pub use stops::ProductStops;
 pub use transaction::{Transaction, retrying};

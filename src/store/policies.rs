@@ -1,4 +1,4 @@
-//! The rows of barriers, dead ends and blocked updates.
+//! Rows of barriers, dead ends and blocked updates.
 
 use super::{
     error::StoreError,
@@ -7,11 +7,14 @@ use super::{
     transaction::Transaction,
 };
 use crate::domain::{
-    barrier::Barrier, blocked::BlockedUpdate, dead_end::DeadEnd, reason::Reason, stream::Stream, version::Version,
+    ids::Version,
+    policy::{barrier::Barrier, blocked_update::BlockedUpdate, dead_end::DeadEnd},
+    reason::Reason,
+    stream::Stream,
 };
 
 fn reason(table: &'static str, text: &str) -> Result<Reason, StoreError> {
-    Reason::recorded(text).map_err(|error| StoreError::corrupt(table, error))
+    Reason::from_record(text).map_err(|error| StoreError::corrupt(table, error))
 }
 
 impl Transaction {
@@ -112,7 +115,7 @@ impl Transaction {
             .collect()
     }
 
-    /// They name releases, so that they go before any of those does.
+    /// Deletes all blocked updates. They refer to releases, so they are deleted before any release.
     pub(super) async fn clear_blocked_updates(&mut self, key: StreamKey) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: clear_blocked_updates
@@ -132,7 +135,7 @@ impl Transaction {
         after: &Stream,
     ) -> Result<(), StoreError> {
         let row = |version: &Version| {
-            keys.row(version).ok_or_else(|| StoreError::corrupt("blocked_updates", "a version that is no release"))
+            keys.row(version).ok_or_else(|| StoreError::corrupt("blocked_updates", "a version without a release"))
         };
         for (position, blocked) in (0i32..).zip(&after.blocked_updates) {
             sqlx::query!(

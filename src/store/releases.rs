@@ -1,4 +1,4 @@
-//! The rows of releases, without what hangs on them.
+//! Rows of releases, without their dependent rows.
 
 use super::{
     error::StoreError,
@@ -7,14 +7,14 @@ use super::{
 };
 use crate::domain::{
     artifact::Promotion,
+    ids::Version,
     origin::Origin,
-    release::{Aspect, PayloadKey, Release, ReleaseState},
+    release::{PayloadKey, PolicyKind, Release, ReleaseState},
     stream::Stream,
-    version::Version,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The releases of a stream by their rows, in the order of the stream.
+/// The releases of a stream by row id, in the order of the stream.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     order: Vec<i64>,
@@ -22,61 +22,67 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// The release of a row.
+    /// Returns the release of a row.
     pub(super) fn get(&mut self, table: &'static str, row: i64) -> Result<&mut Release, StoreError> {
-        self.releases.get_mut(&row).ok_or_else(|| StoreError::corrupt(table, "a row of no release of its stream"))
+        self.releases
+            .get_mut(&row)
+            .ok_or_else(|| StoreError::corrupt(table, "a row that refers to a release of another stream"))
     }
 
-    /// The releases in the order of the stream.
+    /// Returns the releases in the order of the stream.
     pub(super) fn into_values(mut self) -> Vec<Release> {
         self.order.iter().filter_map(|row| self.releases.remove(row)).collect()
     }
 }
 
-/// The rows of a stream's releases after a change, and those whose dependent rows have to be written anew.
+/// The row ids of a stream's releases after a change, and the releases whose dependent rows must be written again.
 #[derive(Debug)]
 pub(super) struct ReleaseKeys<'a> {
-    /// Those that changed.
+    /// The releases that changed.
     pub(super) changed: Vec<Changed<'a>>,
     rows: BTreeMap<&'a Version, i64>,
 }
 
-/// A release whose dependent rows have to be written anew.
+/// A release whose dependent rows must be written again.
 #[derive(Debug)]
 pub(super) struct Changed<'a> {
-    /// Its row.
+    /// Its row id.
     pub(super) row: i64,
-    /// What it is now.
+    /// Its new state.
     pub(super) release: &'a Release,
-    /// Its payloads that an older release has as well.
+    /// Its payloads that an older release also has.
     pub(super) repeated: BTreeSet<&'a PayloadKey>,
 }
 
 impl ReleaseKeys<'_> {
-    /// The row of a version: of one that upstream lists twice, the older one's.
+    /// Returns the row id of a version; if upstream lists it twice, that of the older release.
     pub(super) fn row(&self, version: &Version) -> Option<i64> {
         self.rows.get(version).copied()
     }
 }
 
-/// The releases of a stream by what identifies them, as columns have it.
+/// Returns the releases of a stream with their version and occurrence, which identify a row.
 fn identified(stream: &Stream) -> Vec<((&Version, i32), &Release)> {
     let column = |occurrence| i32::try_from(occurrence).unwrap_or(i32::MAX);
-    stream.identified().into_iter().map(|((version, times), release)| ((version, column(times)), release)).collect()
+    stream
+        .identified()
+        .into_iter()
+        .map(|((version, occurrence), release)| ((version, column(occurrence)), release))
+        .collect()
 }
 
-/// For each release the payloads that an older one has as well, which only upstream does.
+/// Returns, for each release, the payloads that an older release also has. Only imports from upstream contain these.
 pub(super) fn repeated(stream: &Stream) -> Vec<BTreeSet<&PayloadKey>> {
     let mut seen = HashSet::new();
-    let mut of_release = |release: &'_ Release| -> Vec<bool> {
+    let mut flags_of = |release: &'_ Release| -> Vec<bool> {
         release.payloads.iter().map(|(key, payload)| !seen.insert((key.clone(), payload.id.clone()))).collect()
     };
     stream
         .releases
         .iter()
         .map(|release| {
-            let marks = of_release(release);
-            release.payloads.keys().zip(marks).filter(|(_, repeated)| *repeated).map(|(key, _)| key).collect()
+            let flags = flags_of(release);
+            release.payloads.keys().zip(flags).filter(|(_, repeated)| *repeated).map(|(key, _)| key).collect()
         })
         .collect()
 }
@@ -94,10 +100,12 @@ impl Transaction {
         .map_err(StoreError::at("releases"))?;
         let mut loaded = Loaded::default();
         for row in rows {
-            let state = ReleaseState::named(&row.state).ok_or_else(|| StoreError::corrupt("releases", &row.state))?;
+            let state =
+                ReleaseState::from_name(&row.state).ok_or_else(|| StoreError::corrupt("releases", &row.state))?;
             let version = parse("releases", &row.version)?;
             let cleared = row.cleared.iter().map(|name| {
-                Aspect::named(name).ok_or_else(|| StoreError::corrupt("releases", format!("{name:?} is no aspect")))
+                PolicyKind::from_name(name)
+                    .ok_or_else(|| StoreError::corrupt("releases", format!("unknown policy {name:?}")))
             });
             let cleared = cleared.collect::<Result<_, _>>()?;
             let published = Release::published(version, origin("releases", &row.origin)?);
@@ -108,14 +116,14 @@ impl Transaction {
                 }
                 _ => None,
             };
-            let release = Release { state, cleared, notes, promoted_from, ..published };
+            let release = Release { state, suppressed_upstream: cleared, notes, promoted_from, ..published };
             loaded.order.push(row.id);
             loaded.releases.insert(row.id, release);
         }
         Ok(loaded)
     }
 
-    /// Makes the rows of the releases those of the next state, and removes what hangs on those that changed.
+    /// Writes the rows of the releases of the next state, and deletes the dependent rows of those that changed.
     pub(super) async fn save_releases<'a>(
         &mut self,
         key: StreamKey,
@@ -164,7 +172,7 @@ impl Transaction {
             rows.iter().map(|row| ((row.version.as_str(), row.occurrence), row.id)).collect();
         let row = |identity: &(&Version, i32)| {
             let id = ids.get(&(identity.0.as_str(), identity.1)).copied();
-            id.ok_or_else(|| StoreError::corrupt("releases", "a release that was just written is not there"))
+            id.ok_or_else(|| StoreError::corrupt("releases", "a release that was just written is missing"))
         };
         let mut keys = ReleaseKeys { changed: Vec::new(), rows: BTreeMap::new() };
         let repeated_before: HashMap<_, _> =
@@ -186,10 +194,10 @@ impl Transaction {
         old: &HashMap<(&Version, i32), &Release>,
         new: &[((&Version, i32), &Release)],
     ) -> Result<(), StoreError> {
-        let stay: HashSet<_> = new.iter().map(|(identity, _)| identity).collect();
+        let remaining: HashSet<_> = new.iter().map(|(identity, _)| identity).collect();
         let (versions, occurrences): (Vec<String>, Vec<i32>) = old
             .keys()
-            .filter(|identity| !stay.contains(identity))
+            .filter(|identity| !remaining.contains(identity))
             .map(|(version, occurrence)| (version.to_string(), *occurrence))
             .unzip();
         sqlx::query!(
@@ -251,7 +259,7 @@ impl Columns {
         self.positions.push(position);
         self.states.push(release.state.as_str().into());
         self.origins.push(release.origin.as_str().into());
-        let cleared: Vec<&str> = release.cleared.iter().map(|aspect| aspect.as_str()).collect();
+        let cleared: Vec<&str> = release.suppressed_upstream.iter().map(|policy| policy.as_str()).collect();
         self.cleared.push(cleared.join(","));
         self.notes.push(release.notes.as_ref().map(ToString::to_string));
         let from = release.promoted_from.as_ref();
@@ -261,7 +269,7 @@ impl Columns {
     }
 }
 
-/// An origin out of a row.
+/// Parses the origin in a row.
 pub(super) fn origin(table: &'static str, name: &str) -> Result<Origin, StoreError> {
-    Origin::named(name).ok_or_else(|| StoreError::corrupt(table, format!("{name:?} is no origin")))
+    Origin::from_name(name).ok_or_else(|| StoreError::corrupt(table, format!("unknown origin {name:?}")))
 }

@@ -1,7 +1,12 @@
-//! History: every state that a stream was in, who made it, when and why.
+//! The revisions of streams: every state, with its actor, time and reason.
 
-use super::{error::StoreError, rows::StreamKey, transaction::Transaction};
+use super::{
+    error::StoreError,
+    rows::{StreamKey, actor},
+    transaction::Transaction,
+};
 use crate::domain::{
+    actor::Actor,
     document::{StreamDocument, Strictness},
     hash::ContentHash,
     stream::{Revision, SourceKind, Stream},
@@ -11,39 +16,40 @@ use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
 use std::collections::BTreeMap;
 
-/// Who changed a stream, when and why.
+/// The actor, time and reason of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// When.
+pub struct RevisionMeta {
+    /// When it was created.
     pub made_at: Timestamp,
-    /// Who.
-    pub actor: String,
-    /// Why.
+    /// The actor that created it.
+    pub actor: Actor,
+    /// The reason.
     pub reason: String,
-    /// The request by which it was made.
+    /// The id of the request that created it.
     pub request_id: Option<String>,
 }
 
 impl Transaction {
-    /// Writes down the state that a stream is in now.
+    /// Records the current state of a stream as a revision.
     ///
     /// # Errors
-    /// The database is away, or has this revision already.
+    /// The database is unavailable, or the revision already exists.
     pub async fn record_revision(
         &mut self,
         key: StreamKey,
         number: Revision,
         stream: &Stream,
-        record: &Record,
+        record: &RevisionMeta,
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: record_revision
-            insert into revisions (stream_id, number, made_at, actor, reason, request_id, document)
-            values ($1, $2, $3, $4, $5, $6, $7)",
+            insert into revisions (stream_id, number, made_at, actor, actor_name, reason, request_id, document)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)",
             key.0,
             number.0,
             record.made_at.to_sqlx() as _,
-            record.actor,
+            record.actor.id,
+            record.actor.name,
             record.reason,
             record.request_id,
             Json(stream.to_document()) as _,
@@ -68,10 +74,10 @@ impl Transaction {
         .map_err(StoreError::at("record_revision_sources"))
     }
 
-    /// The state that a stream was in at a revision.
+    /// Returns the state of a stream at a revision.
     ///
     /// # Errors
-    /// The database is away, or the document cannot be read.
+    /// The database is unavailable, or the stored document is invalid.
     pub async fn revision(&mut self, key: StreamKey, number: Revision) -> Result<Option<Stream>, StoreError> {
         let document = sqlx::query_scalar!(
             r#"-- name: revision
@@ -89,11 +95,11 @@ impl Transaction {
         })
     }
 
-    /// Was a revision made in a later second than each of the hundred before it? Then that second names it.
+    /// Returns true if a revision was created in a later second than each of the hundred before it, so that its time identifies it.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn has_a_second_of_its_own(&mut self, key: StreamKey, number: Revision) -> Result<bool, StoreError> {
+    /// The database is unavailable.
+    pub async fn has_unique_second(&mut self, key: StreamKey, number: Revision) -> Result<bool, StoreError> {
         sqlx::query_scalar!(
             r#"-- name: has_a_second_of_its_own
             select not exists (
@@ -111,64 +117,64 @@ impl Transaction {
         .map_err(StoreError::at("has_a_second_of_its_own"))
     }
 
-    /// Who made each revision, oldest first.
+    /// Returns the metadata of all revisions, oldest first.
     ///
     /// # Errors
-    /// The database is away.
-    pub async fn revision_records(&mut self, key: StreamKey) -> Result<Vec<(Revision, Record)>, StoreError> {
+    /// The database is unavailable.
+    pub async fn revision_records(&mut self, key: StreamKey) -> Result<Vec<(Revision, RevisionMeta)>, StoreError> {
         let rows = sqlx::query!(
             r#"-- name: revision_records
-            select number, made_at as "made_at: jiff_sqlx::Timestamp", actor, reason, request_id
+            select number, made_at as "made_at: jiff_sqlx::Timestamp", actor, actor_name, reason, request_id
             from revisions where stream_id = $1 order by number"#,
             key.0
         )
         .fetch_all(self.connection())
         .await
         .map_err(StoreError::at("revision_records"))?;
-        let record = |made_at: jiff_sqlx::Timestamp, actor, reason, request_id| Record {
-            made_at: made_at.to_jiff(),
-            actor,
-            reason,
-            request_id,
-        };
-        Ok(rows
-            .into_iter()
-            .map(|row| (Revision(row.number), record(row.made_at, row.actor, row.reason, row.request_id)))
-            .collect())
+        let record = rows.into_iter().map(|row| {
+            let record = RevisionMeta {
+                made_at: row.made_at.to_jiff(),
+                actor: actor(row.actor, row.actor_name),
+                reason: row.reason,
+                request_id: row.request_id,
+            };
+            (Revision(row.number), record)
+        });
+        Ok(record.collect())
     }
 
-    /// Who made the newest revisions, or the newest before another: the newest first, so many at most.
+    /// Returns the metadata of at most `limit` revisions, newest first, optionally only those before a given one.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn newest_records(
         &mut self,
         key: StreamKey,
         before: Option<Revision>,
-        most: i64,
-    ) -> Result<Vec<(Revision, Record)>, StoreError> {
+        limit: i64,
+    ) -> Result<Vec<(Revision, RevisionMeta)>, StoreError> {
         let rows = sqlx::query!(
             r#"-- name: newest_records
-            select number, made_at as "made_at: jiff_sqlx::Timestamp", actor, reason, request_id
+            select number, made_at as "made_at: jiff_sqlx::Timestamp", actor, actor_name, reason, request_id
             from revisions where stream_id = $1 and ($2::bigint is null or number < $2)
             order by number desc limit $3"#,
             key.0,
             before.map(|before| before.0),
-            most,
+            limit,
         )
         .fetch_all(self.connection())
         .await
         .map_err(StoreError::at("newest_records"))?;
-        let record = |made_at: jiff_sqlx::Timestamp, actor, reason, request_id| Record {
-            made_at: made_at.to_jiff(),
-            actor,
-            reason,
-            request_id,
-        };
-        Ok(rows
-            .into_iter()
-            .map(|row| (Revision(row.number), record(row.made_at, row.actor, row.reason, row.request_id)))
-            .collect())
+        let record = rows.into_iter().map(|row| {
+            let record = RevisionMeta {
+                made_at: row.made_at.to_jiff(),
+                actor: actor(row.actor, row.actor_name),
+                reason: row.reason,
+                request_id: row.request_id,
+            };
+            (Revision(row.number), record)
+        });
+        Ok(record.collect())
     }
 
     pub(super) async fn sources(

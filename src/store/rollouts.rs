@@ -1,4 +1,4 @@
-//! The rows of rollouts.
+//! Rows of rollouts.
 
 use super::{
     error::StoreError,
@@ -9,15 +9,17 @@ use super::{
 use crate::domain::{
     duration::Minutes,
     epoch::Epoch,
-    ramp::{Course, Ramp, Step},
-    rollout::{Rollout, RolloutState},
-    selector::Selector,
-    share::Share,
+    rollout::{
+        Rollout, RolloutClock, RolloutState,
+        ramp::{Course, Ramp, Step},
+        selector::Selector,
+        share::Share,
+    },
 };
 
 const TABLE: &str = "rollouts";
 
-/// The columns of a course; numbers of minutes as text, since they reach beyond `bigint`.
+/// The columns of a course. Minutes are text, since they can exceed `bigint`.
 struct CourseColumns {
     course: String,
     duration_minutes: Option<String>,
@@ -27,7 +29,7 @@ struct CourseColumns {
 }
 
 impl CourseColumns {
-    fn of(course: &Course) -> Self {
+    fn from_course(course: &Course) -> Self {
         let none = Self {
             course: "constant".into(),
             duration_minutes: None,
@@ -52,7 +54,7 @@ impl CourseColumns {
         }
     }
 
-    fn read(self) -> Result<Course, StoreError> {
+    fn into_course(self) -> Result<Course, StoreError> {
         match (self.course.as_str(), self.duration_minutes, self.end_share, self.step_minutes, self.step_shares) {
             ("constant", None, None, None, None) => Ok(Course::Constant),
             ("linear", Some(duration), Some(end_share), None, None) => {
@@ -63,7 +65,7 @@ impl CourseColumns {
                     times.iter().zip(shares).map(|(after, to)| Ok(Step { after: minutes(after)?, share: share(to)? }));
                 Ok(Course::Steps(steps.collect::<Result<_, StoreError>>()?))
             }
-            (other, ..) => Err(StoreError::corrupt(TABLE, format!("a course {other:?} that is not complete"))),
+            (other, ..) => Err(StoreError::corrupt(TABLE, format!("incomplete course {other:?}"))),
         }
     }
 }
@@ -73,7 +75,7 @@ fn minutes(text: &str) -> Result<Minutes, StoreError> {
 }
 
 fn share(share: f64) -> Result<Share, StoreError> {
-    Share::recorded(share).map_err(|error| StoreError::corrupt(TABLE, error))
+    Share::from_record(share).map_err(|error| StoreError::corrupt(TABLE, error))
 }
 
 fn state(name: &str, paused_at: Option<i64>) -> Result<RolloutState, StoreError> {
@@ -82,7 +84,7 @@ fn state(name: &str, paused_at: Option<i64>) -> Result<RolloutState, StoreError>
         ("paused", Some(at)) => Ok(RolloutState::Paused { at: Epoch(at) }),
         ("completed", None) => Ok(RolloutState::Completed),
         ("aborted", None) => Ok(RolloutState::Aborted),
-        (other, _) => Err(StoreError::corrupt(TABLE, format!("a state {other:?} that cannot be"))),
+        (other, _) => Err(StoreError::corrupt(TABLE, format!("invalid state {other:?}"))),
     }
 }
 
@@ -92,7 +94,8 @@ impl Transaction {
             r#"-- name: rollouts
             select release_id, selector_arches, selector_schemes, selector_groups, selector_platforms, start_epoch,
                 start_share, course, duration_minutes::text as duration_minutes, end_share,
-                step_minutes::text[] as step_minutes, step_shares, rollouts.state, paused_at, rollouts.origin
+                step_minutes::text[] as step_minutes, step_shares, rollouts.state, paused_at, stood_still, first_opened,
+                rollouts.origin
             from rollouts join releases on releases.id = release_id where stream_id = $1
             order by release_id, rollouts.position"#,
             key.0
@@ -118,9 +121,10 @@ impl Transaction {
                 ramp: Ramp {
                     start: row.start_epoch.map(Epoch),
                     start_share: row.start_share.map(share).transpose()?,
-                    course: columns.read()?,
+                    course: columns.into_course()?,
                 },
                 state: state(&row.state, row.paused_at)?,
+                clock: RolloutClock { stood_still: row.stood_still, first_opened: row.first_opened.map(Epoch) },
                 origin: origin(TABLE, &row.origin)?,
             };
             releases.get(TABLE, row.release_id)?.rollouts.push(rollout);
@@ -138,7 +142,7 @@ impl Transaction {
     }
 
     async fn save_rollout(&mut self, row: i64, position: i32, rollout: &Rollout) -> Result<(), StoreError> {
-        let columns = CourseColumns::of(&rollout.ramp.course);
+        let columns = CourseColumns::from_course(&rollout.ramp.course);
         let paused_at = match rollout.state {
             RolloutState::Paused { at } => Some(at.0),
             _ => None,
@@ -147,8 +151,9 @@ impl Transaction {
             "-- name: save_rollout
             insert into rollouts (release_id, position, selector_arches, selector_schemes, selector_groups,
                 selector_platforms, start_epoch, start_share, course, duration_minutes, end_share, step_minutes,
-                step_shares, state, paused_at, origin)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::numeric, $11, $12::text[]::numeric[], $13, $14, $15, $16)",
+                step_shares, state, paused_at, stood_still, first_opened, origin)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::numeric, $11, $12::text[]::numeric[], $13, $14, $15, $16, $17,
+                $18)",
             row,
             position,
             texts(rollout.selector.arches.as_ref()) as _,
@@ -164,6 +169,8 @@ impl Transaction {
             columns.step_shares as _,
             rollout.state.as_str(),
             paused_at,
+            rollout.clock.stood_still,
+            rollout.clock.first_opened.map(|at| at.0),
             rollout.origin.as_str(),
         )
         .execute(self.connection())

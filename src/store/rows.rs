@@ -1,13 +1,14 @@
-//! What the tables share: the key of a stream, and the way from columns to domain types and back.
+//! Helpers for all tables: the key of a stream, and conversions between columns and domain types.
 
 use super::error::StoreError;
+use crate::domain::actor::Actor;
 use std::collections::BTreeSet;
 
-/// A stream's row.
+/// The row id of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamKey(pub(super) i64);
 
-/// Text out of a row that a domain type has to take.
+/// Parses a column into a domain type.
 pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     table: &'static str,
     text: &str,
@@ -15,7 +16,7 @@ pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     text.parse().map_err(|error: T::Err| StoreError::corrupt(table, format!("{text:?} {error}")))
 }
 
-/// A set out of an array.
+/// Parses an array into a set.
 pub(super) fn parse_all<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
     table: &'static str,
     texts: &[String],
@@ -23,7 +24,7 @@ pub(super) fn parse_all<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
     texts.iter().map(|text| parse(table, text)).collect()
 }
 
-/// A set out of an array that may be absent.
+/// Parses an optional array into a set.
 pub(super) fn parse_some<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
     table: &'static str,
     texts: Option<&Vec<String>>,
@@ -31,7 +32,15 @@ pub(super) fn parse_some<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
     texts.map(|texts| parse_all(table, texts)).transpose()
 }
 
-/// An array out of a set that may be absent.
+/// Converts an optional set into an array.
 pub(super) fn texts(set: Option<&BTreeSet<impl ToString>>) -> Option<Vec<String>> {
     set.map(|set| set.iter().map(ToString::to_string).collect())
+}
+
+/// Returns the actor of a row. Rows of older versions have no name.
+pub(super) fn actor(id: String, name: Option<String>) -> Actor {
+    match name {
+        Some(name) => Actor { id, name },
+        None => Actor::from_id(id),
+    }
 }

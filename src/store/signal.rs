@@ -1,18 +1,18 @@
-//! Word of changes: a notification that commits with the change.
+//! Change notifications, which commit with the change.
 
 use super::{database::Store, error::StoreError, transaction::Transaction};
-use crate::telemetry::{Carried, carried};
+use crate::telemetry::{TraceContext, trace_context};
 use sqlx::postgres::PgListener;
 
 const CHANNEL: &str = "lockkeeper_changed";
 
 impl Transaction {
-    /// Tells every process that listens, when this commits, that some stream changed, and the trace that it is part of.
+    /// Notifies all listening processes, at commit, that a stream changed. The notification carries the trace context.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn announce(&mut self) -> Result<(), StoreError> {
-        let trace = carried().unwrap_or_default().line();
+        let trace = trace_context().unwrap_or_default().to_line();
         sqlx::query!("-- name: announce_change\nselect pg_notify($1, $2)", CHANNEL, trace)
             .execute(self.connection())
             .await
@@ -21,15 +21,15 @@ impl Transaction {
     }
 }
 
-/// Hears of changes.
+/// Receives change notifications.
 #[derive(Debug)]
 pub struct Changes(PgListener);
 
 impl Store {
-    /// Begins to listen; changes committed from here on are heard.
+    /// Starts listening for changes that commit from now on.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn listen(&self) -> Result<Changes, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await.map_err(StoreError::at("listen"))?;
         listener.listen(CHANNEL).await.map_err(StoreError::at("listen"))?;
@@ -38,13 +38,13 @@ impl Store {
 }
 
 impl Changes {
-    /// Waits for the next word: the trace that the change is part of, or nothing.
+    /// Waits for the next notification and returns its trace context, which may be empty.
     ///
     /// # Errors
-    /// The connection is lost, and something may have been missed.
-    pub async fn next(&mut self) -> Result<Carried, StoreError> {
+    /// The connection is lost, and notifications may have been missed.
+    pub async fn next(&mut self) -> Result<TraceContext, StoreError> {
         match self.0.try_recv().await {
-            Ok(Some(notification)) => Ok(Carried::of(notification.payload())),
+            Ok(Some(notification)) => Ok(TraceContext::from_line(notification.payload())),
             Ok(None) => Err(StoreError::Lost),
             Err(error) => Err(StoreError::at("listen")(error)),
         }

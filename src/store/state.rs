@@ -1,4 +1,4 @@
-//! All that is known of a stream at its newest revision.
+//! A stream at its newest revision, with its metadata.
 
 use super::{error::StoreError, streams::Head, transaction::Transaction};
 use crate::domain::{
@@ -9,23 +9,23 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// A stream at one revision, with the upstream documents that it came from.
+/// A stream at one revision, with the upstream documents that it was imported from.
 #[derive(Debug, Clone)]
 pub struct State {
     /// The stream.
     pub stream: Stream,
     /// Its revision.
     pub revision: Revision,
-    /// When it got there.
+    /// When that revision was created.
     pub changed_at: Timestamp,
-    /// Does the second of that time name the state, or was there another state in it?
+    /// Whether no other revision was created in the same second, so that the time identifies the state.
     pub owns_its_second: bool,
-    /// The documents by their kind.
+    /// The documents by kind.
     pub sources: BTreeMap<SourceKind, Bytes>,
 }
 
 impl State {
-    /// A stream that was never stored: made of documents, to be asked.
+    /// Returns a state that is not stored, for a stream built from documents.
     #[must_use]
     pub fn unstored(stream: Stream) -> Self {
         Self {
@@ -39,10 +39,10 @@ impl State {
 }
 
 impl Transaction {
-    /// Loads a stream at its newest revision. Documents that are at hand already are not fetched again.
+    /// Loads a stream at its newest revision. Documents that `at_hand` returns are not read again.
     ///
     /// # Errors
-    /// The database is away, or a row cannot be.
+    /// The database is unavailable, or a row is invalid.
     pub async fn load_state(
         &mut self,
         head: &Head,
@@ -56,12 +56,12 @@ impl Transaction {
                 None => self
                     .document(*hash)
                     .await?
-                    .ok_or_else(|| StoreError::corrupt("upstream_documents", format!("{hash} is not there")))?
+                    .ok_or_else(|| StoreError::corrupt("upstream_documents", format!("document {hash} is missing")))?
                     .into(),
             };
             sources.insert(kind.clone(), content);
         }
-        let owns_its_second = self.has_a_second_of_its_own(head.key, head.revision).await?;
+        let owns_its_second = self.has_unique_second(head.key, head.revision).await?;
         Ok(State { stream, revision: head.revision, changed_at: head.changed_at, owns_its_second, sources })
     }
 }

@@ -1,4 +1,4 @@
-//! Streams as a whole: found, locked, loaded, saved.
+//! Finds, locks, loads and saves streams.
 
 use super::{
     error::StoreError,
@@ -7,33 +7,42 @@ use super::{
     transaction::Transaction,
 };
 use crate::domain::{
+    admission::{emergency_stop::EmergencyStop, protection::Protection},
     document::{self, parts, shape::ProtectionDocument},
     epoch::Epoch,
-    protection::{EmergencyStop, Protection},
+    ids::StreamId,
     reason::Reason,
-    stream::{Revision, Stream, StreamId},
+    stream::{Revision, Stream},
 };
 use jiff::Timestamp;
 use sqlx::types::Json;
 
-/// Where a stream stands.
+/// The newest revision of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Its row.
+    /// The row id of the stream.
     pub key: StreamKey,
-    /// Its name.
+    /// The name of the stream.
     pub id: StreamId,
     /// Its newest revision.
     pub revision: Revision,
-    /// When that was made; for a stream that is new, the beginning of time.
+    /// When that revision was created; the Unix epoch for a new stream.
     pub changed_at: Timestamp,
 }
 
+impl Head {
+    /// Returns the head of a stream that does not exist.
+    #[must_use]
+    pub fn absent(id: StreamId) -> Self {
+        Self { key: StreamKey(0), id, revision: Revision(0), changed_at: Timestamp::UNIX_EPOCH }
+    }
+}
+
 impl Transaction {
-    /// Where every stream stands, in the order of their names.
+    /// Returns the heads of all streams, ordered by name.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn heads(&mut self) -> Result<Vec<Head>, StoreError> {
         let rows = sqlx::query!(
             "-- name: heads
@@ -56,10 +65,10 @@ impl Transaction {
             .collect()
     }
 
-    /// Where one stream stands.
+    /// Returns the head of a stream.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn head(&mut self, id: &StreamId) -> Result<Option<Head>, StoreError> {
         let row = sqlx::query!(
             "-- name: head
@@ -82,10 +91,10 @@ impl Transaction {
         }))
     }
 
-    /// Keeps every other writer away until this transaction ends.
+    /// Locks all streams against other writers until this transaction ends.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn lock_all_streams(&mut self) -> Result<(), StoreError> {
         sqlx::query!("-- name: lock_all_streams\nlock table streams in share row exclusive mode")
             .execute(self.connection())
@@ -94,10 +103,10 @@ impl Transaction {
             .map_err(StoreError::at("lock_all_streams"))
     }
 
-    /// Locks a stream against other writers until this transaction ends; makes its row if it is new (revision 0 then).
+    /// Locks a stream against other writers until this transaction ends. Creates its row, with revision 0, if it is new.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn lock_stream(&mut self, id: &StreamId) -> Result<Head, StoreError> {
         sqlx::query!(
             "-- name: ensure_product
@@ -134,10 +143,10 @@ impl Transaction {
         Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision), changed_at })
     }
 
-    /// The whole stream as its rows have it.
+    /// Loads a stream from its rows.
     ///
     /// # Errors
-    /// The database is away, or a row cannot be.
+    /// The database is unavailable, or a row is invalid.
     pub async fn load_stream(&mut self, head: &Head) -> Result<Stream, StoreError> {
         let settings = sqlx::query!(
             "-- name: stream_settings
@@ -155,7 +164,7 @@ impl Transaction {
         self.fill_artifacts(head.key, &mut releases).await?;
         let stop = match (settings.stopped_since, settings.stopped_because) {
             (Some(since), Some(because)) => {
-                let reason = Reason::given(&because).map_err(|error| StoreError::corrupt("streams", error))?;
+                let reason = Reason::new(&because).map_err(|error| StoreError::corrupt("streams", error))?;
                 Some(EmergencyStop { since: Epoch(since), reason })
             }
             _ => None,
@@ -163,6 +172,7 @@ impl Transaction {
         Ok(Stream {
             protection: protection(settings.protection)?,
             stop,
+            product_stop: self.product_stop(&head.id.product).await?,
             arches: parse_all("streams", &settings.arches)?,
             mirrors: parse_all("streams", &settings.mirrors)?,
             blocked_updates: self.blocked_updates(head.key).await?,
@@ -172,10 +182,10 @@ impl Transaction {
         })
     }
 
-    /// Makes the rows of a locked stream those of its next state, whose number is given.
+    /// Saves the next state of a locked stream under the given revision.
     ///
     /// # Errors
-    /// The database is away, or a constraint holds what `domain` let through.
+    /// The database is unavailable, or a constraint rejects the state.
     pub async fn save_stream(
         &mut self,
         key: StreamKey,

@@ -1,42 +1,46 @@
-//! Named transactions: begun in one way, and tried again where the database says that it would help.
+//! Named transactions, and retries after serialization failures.
 
 use super::{
     database::Store,
-    error::{LostRace, StoreError},
+    error::{Retryable, StoreError},
 };
 use crate::telemetry::Timed;
+use backon::{BackoffBuilder, ExponentialBuilder};
 use sqlx::{PgConnection, Postgres};
-use std::future::Future;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 use tracing::{Instrument, Span};
 
-/// A transaction with a name for errors. Dropped without [`Transaction::commit`] it leaves no trace.
+/// A transaction, with a name for errors and metrics. It is rolled back if it is dropped without [`Transaction::commit`].
 #[derive(Debug)]
 pub struct Transaction {
     name: &'static str,
     inner: sqlx::Transaction<'static, Postgres>,
-    /// From its begin to whichever end it comes to.
+    /// Measures the transaction until it is dropped.
     _timed: Timed,
     span: Span,
 }
 
 impl Store {
-    /// Begins a transaction that writes.
+    /// Begins a read-write transaction.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn begin(&self, name: &'static str) -> Result<Transaction, StoreError> {
-        self.begun(name, self.pool.begin()).await
+        self.begin_with(name, self.pool.begin()).await
     }
 
-    /// Begins a transaction that reads one state of everything.
+    /// Begins a read-only transaction on one consistent state.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn begin_read(&self, name: &'static str) -> Result<Transaction, StoreError> {
-        self.begun(name, self.pool.begin_with("begin transaction isolation level repeatable read read only")).await
+        self.begin_with(name, self.pool.begin_with("begin transaction isolation level repeatable read read only")).await
     }
 
-    async fn begun(
+    async fn begin_with(
         &self,
         name: &'static str,
         begin: impl Future<Output = sqlx::Result<sqlx::Transaction<'static, Postgres>>>,
@@ -48,21 +52,21 @@ impl Store {
 }
 
 impl Transaction {
-    /// Makes its changes durable: when this returns, they survive any crash.
+    /// Commits the transaction. After it returns, the changes survive any crash.
     ///
     /// # Errors
-    /// The database is away or refuses; nothing was changed unless the answer alone was lost.
+    /// The database is unavailable or rejects the commit. Nothing was changed, unless only the response was lost.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.inner.commit().instrument(self.span).await.map_err(StoreError::at(self.name))
     }
 
-    /// What queries run on.
+    /// Returns the connection to run queries on.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         &mut self.inner
     }
 }
 
-/// Part of the trace that asks for it. What asks by itself, again and again, is not traced.
+/// Creates a span in the current trace. Without one, as in periodic tasks, nothing is traced.
 fn span(name: &'static str) -> Span {
     if Span::current().is_none() {
         return Span::none();
@@ -76,26 +80,78 @@ fn span(name: &'static str) -> Span {
     )
 }
 
-/// How often a transaction is tried.
-const MOST_TRIES: u32 = 10;
+/// How often, and for how long in total, a transaction is retried.
+const MAX_RETRIES: usize = 9;
+const MAX_RETRYING: Duration = Duration::from_secs(5);
 
-/// Runs a whole transaction, from begin to commit, again while the database says that it only lost a race.
+/// Returns the delays before retries: growing, and random so that competing transactions do not collide again.
+fn retry_delays() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(5))
+        .with_max_delay(Duration::from_millis(500))
+        .with_max_times(MAX_RETRIES)
+        .with_jitter()
+        .build()
+}
+
+/// Runs a transaction, from begin to commit, and retries it after serialization failures and deadlocks. It waits between tries and
+/// gives up after five seconds.
 ///
 /// # Errors
-/// Whatever the last try failed with.
+/// The error of the last try.
 pub async fn retrying<T, E, F>(name: &'static str, mut transaction: impl FnMut() -> F) -> Result<T, E>
 where
-    E: LostRace + std::fmt::Display,
+    E: Retryable + std::fmt::Display,
     F: Future<Output = Result<T, E>>,
 {
-    let mut tries = 1;
+    let (began, mut delays) = (Instant::now(), retry_delays());
     loop {
-        match transaction().await {
-            Err(error) if tries < MOST_TRIES && error.lost_a_race() => {
-                tracing::debug!(transaction = name, tries, %error, "a transaction lost a race and is tried again");
-                tries += 1;
-            }
-            result => return result,
+        let result = transaction().await;
+        let Err(error) = &result else { return result };
+        if !error.is_retryable() {
+            return result;
         }
+        let Some(delay) = delays.next().filter(|delay| began.elapsed() + *delay < MAX_RETRYING) else { return result };
+        tracing::debug!(transaction = name, %error, "retrying transaction");
+        tokio::time::sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("serialization failure")]
+    struct Conflict;
+
+    impl Retryable for Conflict {
+        fn is_retryable(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn retry_delays_grow_and_are_bounded() {
+        let delays: Vec<Duration> = retry_delays().collect();
+        assert_eq!(delays.len(), MAX_RETRIES);
+        assert!(
+            delays.iter().all(|delay| *delay >= Duration::from_millis(5) && *delay <= Duration::from_secs(1)),
+            "{delays:?}"
+        );
+        assert!(delays.last() > delays.first());
+    }
+
+    #[tokio::test]
+    async fn retries_end() {
+        let tries = Cell::new(0);
+        let outcome: Result<(), Conflict> = retrying("test", async || {
+            tries.set(tries.get() + 1);
+            Err(Conflict)
+        })
+        .await;
+        assert!(outcome.is_err());
+        assert!((2..=MAX_RETRIES + 1).contains(&tries.get()), "{}", tries.get());
     }
 }

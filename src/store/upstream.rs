@@ -1,13 +1,13 @@
-//! Upstream's documents, each stored once under the hash of its content.
+//! Upstream documents, each stored once under the hash of its content.
 
 use super::{error::StoreError, transaction::Transaction};
 use crate::domain::hash::ContentHash;
 
 impl Transaction {
-    /// Keeps a document, if it is not kept already.
+    /// Stores a document if it is not stored yet.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn keep_document(&mut self, hash: ContentHash, content: &[u8]) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: keep_document
@@ -21,10 +21,10 @@ impl Transaction {
         .map_err(StoreError::at("keep_document"))
     }
 
-    /// A document that was kept.
+    /// Returns a stored document.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn document(&mut self, hash: ContentHash) -> Result<Option<Vec<u8>>, StoreError> {
         sqlx::query_scalar!(
             "-- name: document

@@ -1,4 +1,4 @@
-//! Traces across processes: W3C Trace Context, taken from whoever asks and passed on to whoever hears of a change.
+//! Traces across processes: W3C Trace Context, read from requests, and passed on in requests and change notifications.
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -11,8 +11,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
-/// What systems on the way say of a trace is passed on up to this size: as much as the specification asks of everybody (section 3.3.1.5).
-const MOST_STATE_BYTES: usize = 512;
+/// The largest `tracestate` that is passed on, in bytes: the minimum that the specification requires (section 3.3.1.5).
+const MAX_STATE_BYTES: usize = 512;
 
 struct Headers<'a>(&'a HeaderMap);
 
@@ -26,52 +26,52 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// A trace on its way to another process.
+/// A trace context that is passed to or from another process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Carried {
+pub struct TraceContext {
     parent: String,
     state: String,
 }
 
-impl Carried {
-    /// The headers that say it.
+impl TraceContext {
+    /// Returns the context as headers.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [(TRACEPARENT, self.parent.as_str()), (TRACESTATE, self.state.as_str())]
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
     }
 
-    /// One line that says it.
+    /// Returns the context as one line.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub fn to_line(&self) -> String {
         format!("{} {}", self.parent, self.state).trim_end().to_owned()
     }
 
-    /// Reads such a line.
+    /// Parses a line from [`to_line`](Self::to_line).
     #[must_use]
-    pub fn of(line: &str) -> Self {
+    pub fn from_line(line: &str) -> Self {
         let (parent, state) = line.split_once(' ').unwrap_or((line, ""));
         Self { parent: parent.into(), state: state.into() }
     }
 
-    /// Is there none?
+    /// Returns true if there is no trace.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.parent.is_empty()
     }
 }
 
-impl Injector for Carried {
+impl Injector for TraceContext {
     fn set(&mut self, key: &str, value: String) {
         match key {
             TRACEPARENT => self.parent = value,
-            TRACESTATE if value.len() <= MOST_STATE_BYTES => self.state = value,
+            TRACESTATE if value.len() <= MAX_STATE_BYTES => self.state = value,
             _ => {}
         }
     }
 }
 
-impl Extractor for Carried {
+impl Extractor for TraceContext {
     fn get(&self, key: &str) -> Option<&str> {
         self.headers().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
@@ -81,7 +81,7 @@ impl Extractor for Carried {
     }
 }
 
-/// Does this `traceparent` want what it begins to be traced (its last field is a flag, W3C Trace Context, section 3.2.2.5)?
+/// Returns true if a `traceparent` is sampled (its last field holds flags, W3C Trace Context, section 3.2.2.5).
 #[must_use]
 pub fn is_traced(traceparent: &[u8]) -> bool {
     let flags = traceparent.splitn(4, |byte| *byte == b'-').nth(3);
@@ -89,25 +89,25 @@ pub fn is_traced(traceparent: &[u8]) -> bool {
     flags.and_then(|flags| u8::from_str_radix(flags, 16).ok()).is_some_and(|flags| flags & 1 == 1)
 }
 
-/// Makes a span part of the trace that a request came with, if it came with one.
-pub fn begun_by(span: &Span, headers: &HeaderMap) {
-    // Setting it fails for a span that nobody records.
+/// Makes a span part of the trace in a request's headers, if there is one.
+pub fn set_parent_from_headers(span: &Span, headers: &HeaderMap) {
+    // Fails for a span that is not recorded.
     let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(headers)));
 }
 
-/// The trace that we are in, as somebody else can follow it; none if nobody records it.
+/// Returns the context of the current trace to pass on; `None` if it is not recorded.
 #[must_use]
-pub fn carried() -> Option<Carried> {
+pub fn trace_context() -> Option<TraceContext> {
     let context = Span::current().context();
     if !context.span().span_context().is_sampled() {
         return None;
     }
-    let mut carried = Carried::default();
-    TraceContextPropagator::new().inject_context(&context, &mut carried);
-    Some(carried)
+    let mut trace_context = TraceContext::default();
+    TraceContextPropagator::new().inject_context(&context, &mut trace_context);
+    Some(trace_context)
 }
 
-/// The id of the trace that we are in; none if nobody records it.
+/// Returns the id of the current trace; `None` if it is not recorded.
 #[must_use]
 pub fn trace_id() -> Option<String> {
     let context = Span::current().context();
@@ -115,9 +115,9 @@ pub fn trace_id() -> Option<String> {
     span.is_sampled().then(|| span.trace_id().to_string())
 }
 
-/// Makes a span part of a trace that was carried here.
-pub fn follow(span: &Span, carried: &Carried) {
-    let _ = span.set_parent(TraceContextPropagator::new().extract(carried));
+/// Makes a span part of a trace that another process passed on.
+pub fn set_parent(span: &Span, trace_context: &TraceContext) {
+    let _ = span.set_parent(TraceContextPropagator::new().extract(trace_context));
 }
 
 #[cfg(test)]
@@ -125,21 +125,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_one_line_and_back() {
+    fn trace_contexts_round_trip_through_a_line() {
         for (parent, state) in [("", ""), ("00-1-2-01", ""), ("00-1-2-01", "a=1,b=2 3")] {
-            let carried = Carried { parent: parent.into(), state: state.into() };
-            assert_eq!(Carried::of(&carried.line()), carried);
-            assert_eq!(carried.headers().count(), [parent, state].iter().filter(|part| !part.is_empty()).count());
+            let trace_context = TraceContext { parent: parent.into(), state: state.into() };
+            assert_eq!(TraceContext::from_line(&trace_context.to_line()), trace_context);
+            assert_eq!(trace_context.headers().count(), [parent, state].iter().filter(|part| !part.is_empty()).count());
         }
-        let mut carried = Carried::default();
-        carried.set(TRACESTATE, "a".repeat(MOST_STATE_BYTES + 1));
-        assert_eq!(carried, Carried::default());
+        let mut trace_context = TraceContext::default();
+        trace_context.set(TRACESTATE, "a".repeat(MAX_STATE_BYTES + 1));
+        assert_eq!(trace_context, TraceContext::default());
     }
 
     #[test]
-    fn the_flag_of_a_traceparent_is_read() {
+    fn the_sampled_flag_of_a_traceparent_is_read() {
         let ids = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
-        for (text, is) in [
+        for (text, is_sampled) in [
             (format!("{ids}-01"), true),
             (format!("{ids}-03"), true),
             (format!("{ids}-00"), false),
@@ -149,7 +149,7 @@ mod tests {
             (String::new(), false),
             ("1".into(), false),
         ] {
-            assert_eq!(is_traced(text.as_bytes()), is, "{text}");
+            assert_eq!(is_traced(text.as_bytes()), is_sampled, "{text}");
         }
     }
 }

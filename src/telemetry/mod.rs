@@ -1,11 +1,11 @@
-//! What operators see from outside: logs, traces and metrics. Everybody may use it; it uses nothing of ours.
+//! Logs, traces and metrics. Every module may import it; it imports no other module.
 
 mod context;
 mod logs;
 mod metrics;
 mod otlp;
 
-pub use context::{Carried, begun_by, carried, follow, is_traced, trace_id};
-pub use logs::{LogShape, Telling, start_logs};
-pub use metrics::{Metrics, PollRoute, PollTally, Reading, Scope, Timed};
+pub use context::{TraceContext, is_traced, set_parent, set_parent_from_headers, trace_context, trace_id};
+pub use logs::{LogShape, TelemetryGuard, start_logs};
+pub use metrics::{GaugeSample, Metrics, PollRoute, PollTally, Scope, Timed};
 pub use otlp::{Otlp, OtlpError};

@@ -1,4 +1,4 @@
-//! Sending all of it to a collector: OTLP over HTTP, in protobuf.
+//! Export to a collector: OTLP over HTTP, in protobuf.
 
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{
@@ -10,39 +10,40 @@ use opentelemetry_sdk::{
     metrics::PeriodicReader,
     trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
+use reqwest::redirect::Policy;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Where to, and how much.
+/// The collector, and how much to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Otlp {
     /// The collector's base URL, such as `http://127.0.0.1:4318`.
     pub endpoint: String,
-    /// The share of the requests, 0 to 1, that are traced though their caller said nothing about it.
+    /// The share of requests without a `traceparent` header that are traced, 0 to 1.
     pub trace_share: f64,
     /// How often metrics are sent.
     pub metrics_interval: Duration,
 }
 
-/// Why nothing can be sent.
+/// Errors of the export.
 #[derive(Debug, Error)]
 pub enum OtlpError {
-    /// The client that sends cannot be made.
-    #[error("a client for telemetry.otlp_endpoint cannot be made")]
+    /// The HTTP client cannot be created.
+    #[error("cannot create the HTTP client for telemetry.otlp_endpoint")]
     Client(#[from] reqwest::Error),
-    /// Nobody answers.
-    #[error("the collector of telemetry.otlp_endpoint does not answer")]
-    Silent(#[source] reqwest::Error),
-    /// It does not know what to do.
-    #[error("telemetry.otlp_endpoint cannot be used")]
+    /// The collector does not respond.
+    #[error("the collector at telemetry.otlp_endpoint does not respond")]
+    NoResponse(#[source] reqwest::Error),
+    /// The exporter cannot be created.
+    #[error("cannot create the exporter for telemetry.otlp_endpoint")]
     Exporter(#[from] ExporterBuildError),
 }
 
-/// How long a collector may take, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
-const MOST_TIME: Duration = Duration::from_secs(10);
+/// How long a collector may take to respond, unless `OTEL_EXPORTER_OTLP_TIMEOUT` is set.
+const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// How long the end waits for a collector to take what is still to be sent: of metrics, of traces, and of logs.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long shutdown waits for the collector to accept pending metrics, traces and logs, each.
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Otlp {
     pub(super) fn tracers(&self) -> Result<(SdkTracerProvider, SdkTracer), OtlpError> {
@@ -82,16 +83,16 @@ impl Otlp {
         Ok(PeriodicReader::builder(exporter).with_interval(self.metrics_interval).build())
     }
 
-    /// Sends nothing at all, to see with what that is answered.
+    /// Sends an empty request and returns the status of the response.
     ///
     /// # Errors
-    /// Nobody answers.
+    /// The collector does not respond.
     pub async fn probe(&self) -> Result<u16, OtlpError> {
-        // A provider chosen before stays; it is the same one.
+        // Fails if a provider is installed already, which is then the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(MOST_TIME).build()?;
+        let client = reqwest::Client::builder().timeout(MAX_TIME).redirect(Policy::none()).build()?;
         let request = client.post(self.signal("metrics")).header("content-type", "application/x-protobuf");
-        Ok(request.send().await.map_err(OtlpError::Silent)?.status().as_u16())
+        Ok(request.send().await.map_err(OtlpError::NoResponse)?.status().as_u16())
     }
 
     fn signal(&self, name: &str) -> String {
@@ -99,41 +100,44 @@ impl Otlp {
     }
 }
 
-/// Who we are. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say more, or otherwise.
+/// Returns the attributes of this process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` add to and override them.
 pub(super) fn resource() -> Resource {
-    let ours = Resource::builder_empty()
+    let defaults = Resource::builder_empty()
         .with_attributes([
             KeyValue::new("service.name", "lockkeeper"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("service.instance.id", instance()),
         ])
         .build();
-    let given = Resource::builder_empty()
+    let configured = Resource::builder_empty()
         .with_detector(Box::new(opentelemetry_sdk::resource::EnvResourceDetector::new()))
         .with_attributes(std::env::var("OTEL_SERVICE_NAME").ok().map(|name| KeyValue::new("service.name", name)))
         .build();
     Resource::builder_empty()
-        .with_attributes(ours.iter().chain(given.iter()).map(|(key, value)| KeyValue::new(key.clone(), value.clone())))
+        .with_attributes(
+            defaults.iter().chain(configured.iter()).map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
+        )
         .build()
 }
 
-/// The same for all that one process sends.
+/// Returns an id that is the same for the whole life of the process.
 fn instance() -> String {
     static INSTANCE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| uuid::Uuid::new_v4().to_string());
     INSTANCE.clone()
 }
 
-/// It is made on a thread of its own, as what blocks may not be made where others are waited for.
+/// Creates the client on a separate thread, since a blocking client cannot be created in an async context.
 fn client() -> Result<reqwest::blocking::Client, reqwest::Error> {
-    let make = || {
-        // A provider chosen before stays; it is the same one.
+    let build = || {
+        // Fails if a provider is installed already, which is then the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         reqwest::blocking::Client::builder()
             .user_agent(concat!("lockkeeper/", env!("CARGO_PKG_VERSION")))
-            .timeout(MOST_TIME)
+            .timeout(MAX_TIME)
+            .redirect(Policy::none())
             .build()
     };
-    std::thread::scope(|scope| match scope.spawn(make).join() {
+    std::thread::scope(|scope| match scope.spawn(build).join() {
         Ok(client) => client,
         Err(panic) => std::panic::resume_unwind(panic),
     })

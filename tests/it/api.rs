@@ -1,7 +1,8 @@
-//! What release managers do all day, over HTTP.
+//! The daily work of release managers, over HTTP.
 
 use crate::support::{
-    manager::{Desk, Manager, STABLE, Told, document, with_reason},
+    ids,
+    manager::{ApiResponse, Desk, Manager, STABLE, document, with_reason},
     postgres::Database,
     server::Server,
 };
@@ -16,19 +17,19 @@ fn at(hours: i64) -> String {
     Timestamp::from_second(NOW + hours * HOUR).unwrap().to_string()
 }
 
-struct House {
+struct Setup {
     server: Server,
     database: Database,
 }
 
-impl House {
+impl Setup {
     async fn new() -> Self {
         let database = Database::new().await;
         Self { server: Server::start(&database).await, database }
     }
 
     fn desk(&self) -> Desk<'_> {
-        Desk::of(&self.server, &self.database)
+        Desk::new(&self.server, &self.database)
     }
 
     fn hours(&self, hours: i64) {
@@ -44,11 +45,11 @@ async fn open_share(manager: &Manager<'_>, rollout: &str) -> Value {
     manager.get(&below(rollout)).await.ok().body["open_share"].clone()
 }
 
-/// A stream of two releases without payload troubles, and a draft to be opened.
+/// Creates a stream of two published releases and a draft, without lint findings.
 async fn small(admin: &Manager<'_>) {
-    let payload = |n: usize| json!([{"arch": "x86_64", "scheme": "oci", "id": format!("quay.io/small/os@sha256:{n}")}]);
+    let payload = |n: usize| json!([{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/small/os", n)}]);
     admin
-        .makes(&json!({"format": 1, "product": "os", "stream": "stable", "arches": ["x86_64"], "origin": "local", "releases": [
+        .creates_stream(&json!({"format": 1, "product": "os", "stream": "stable", "arches": ["x86_64"], "origin": "local", "releases": [
             {"version": "1", "payloads": payload(1)},
             {"version": "2", "payloads": payload(2), "rollouts": [{"start_share": 1.0}]},
             {"version": "3", "state": "draft", "payloads": payload(3)},
@@ -57,9 +58,9 @@ async fn small(admin: &Manager<'_>) {
 }
 
 #[tokio::test]
-async fn a_release_is_drafted_opened_slowly_watched_paused_and_taken_back() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn a_release_is_drafted_rolled_out_paused_resumed_and_withdrawn() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let (pipeline, manager) = (desk.manager("publisher", "os/stable").await, desk.manager("manager", "os/*").await);
     let admin = desk.manager("admin", "*").await;
     let made = admin
@@ -67,74 +68,88 @@ async fn a_release_is_drafted_opened_slowly_watched_paused_and_taken_back() {
         .await;
     assert_eq!((made.status, made.header("etag"), made.header("location")), (201, "\"1\"", STABLE));
     for (version, id) in [("1", "a"), ("2", "b")] {
-        let payload = json!([{"arch": "x86_64", "scheme": "checksum", "id": id}]);
+        let payload = json!([{"arch": "x86_64", "scheme": "checksum", "id": ids::commit(id)}]);
         let drafted = pipeline.post(&below("releases"), &json!({"version": version, "payloads": payload})).await;
         assert_eq!((drafted.status, drafted.header("location")), (201, below(&format!("releases/{version}")).as_str()));
         if version == "2" {
             manager.post(&below("releases/2/rollouts"), &json!({"preset": "linear-48h", "start": at(10)})).await;
         }
-        pipeline.does(&below(&format!("releases/{version}/publish"))).await;
+        pipeline.post_empty(&below(&format!("releases/{version}/publish"))).await;
     }
     let rollout = below("releases/2/rollouts/1");
     let show = async |name: &str| manager.get(&rollout).await.ok().body[name].clone();
     assert_eq!((show("state").await, show("open_share").await), (json!("scheduled"), json!(0.0)));
-    manager.does(&format!("{rollout}/start")).await;
-    house.hours(12);
+    manager.post_empty(&format!("{rollout}/start")).await;
+    setup.hours(12);
     assert_eq!((show("state").await, show("open_share").await), (json!("running"), json!(0.25)));
-    let paused = pipeline.does(&format!("{rollout}/pause")).await;
-    let reach = &paused.body["reach"][0];
-    assert_eq!((reach["share_affected_now"].as_f64(), reach["share_affected_ever"].as_f64()), (Some(0.0), Some(0.75)));
-    house.hours(100);
+    let looked = pipeline.post_empty(&format!("{rollout}/pause?dry_run=true")).await;
+    let paused = pipeline.post_empty(&format!("{rollout}/pause")).await;
+    let impact = &looked.body["impact"][0];
+    assert_eq!(
+        (impact["share_affected_now"].as_f64(), impact["share_affected_eventually"].as_f64()),
+        (Some(0.0), Some(0.75))
+    );
+    assert_eq!(paused.body["impact"], Value::Null, "a pause does not wait for an impact report");
+    setup.hours(100);
     assert_eq!((show("state").await, show("open_share").await), (json!("paused"), json!(0.25)));
-    // What was left of its time is left.
-    manager.does(&format!("{rollout}/resume")).await;
-    house.hours(118);
+    // The remaining time of the ramp is kept.
+    manager.post_empty(&format!("{rollout}/resume")).await;
+    setup.hours(118);
     assert_eq!(show("open_share").await, json!(0.625));
     manager.post(&format!("{rollout}/hold"), &json!({"share": 0.75})).await;
-    house.hours(200);
+    setup.hours(200);
     assert_eq!(show("open_share").await, json!(0.75));
-    manager.does(&format!("{rollout}/complete")).await;
+    manager.post_empty(&format!("{rollout}/complete")).await;
     assert_eq!(show("open_share").await, json!(1.0));
     let wrong = manager.change(Method::POST, &format!("{rollout}/pause"), None).await;
     wrong.is_problem(409);
     assert_eq!(wrong.body["detail"], "a rollout that is completed cannot be paused");
-    // What only closes is not held up by warnings.
-    let withdrawn = pipeline.does(&below("releases/2/withdraw")).await;
-    assert_eq!(withdrawn.body["reach"][0]["lost"], 1);
-    let nodes = house.server.get("/os/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0").await;
+    // Restrictive changes are not held up by warnings.
+    let withdrawn = pipeline.post_empty(&below("releases/2/withdraw")).await;
+    assert_eq!(withdrawn.body["impact"], Value::Null);
+    let nodes = setup.server.get("/os/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0").await;
     assert_eq!(nodes.0, 200);
 
     let history = manager.get(&below("revisions?limit=2")).await.ok().body;
-    assert_eq!(history["items"][0]["actor"], "token:publisher on os/stable");
+    assert!(history["items"][0]["actor"].as_str().unwrap().starts_with("token:"));
+    assert_eq!(history["items"][0]["actor_name"], "publisher on os/stable");
     assert_eq!(history["items"][0]["reason"], "the test says so");
     let more = manager.get(&below(&format!("revisions?limit=100&cursor={}", history["next"].as_str().unwrap()))).await;
     assert_eq!(more.ok().body["items"].as_array().unwrap().len() + 2, withdrawn_revision(&withdrawn));
-    let acts = manager.get("/api/v1/audit?product=os&stream=stable").await.ok().body;
-    assert_eq!(acts["items"][0]["action"], "release.withdraw");
-    assert_eq!(acts["items"][0]["subject"], "releases/2/withdraw");
-    assert_eq!(acts["items"][0]["revision"], withdrawn.body["revision"]);
-    house.server.stop().await;
+    let entries = manager.get("/api/v1/audit?product=os&stream=stable").await.ok().body;
+    assert_eq!(entries["items"][0]["action"], "release.withdraw");
+    assert_eq!(entries["items"][0]["subject"], "releases/2/withdraw");
+    assert_eq!(entries["items"][0]["revision"], withdrawn.body["revision"]);
+    setup.server.stop().await;
 }
 
-fn withdrawn_revision(told: &Told) -> usize {
-    usize::try_from(told.body["revision"].as_u64().unwrap()).unwrap()
+fn withdrawn_revision(response: &ApiResponse) -> usize {
+    usize::try_from(response.body["revision"].as_u64().unwrap()).unwrap()
 }
 
 #[tokio::test]
-async fn an_emergency_stop_holds_everything_until_it_is_lifted() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn an_emergency_stop_blocks_increases_until_it_is_lifted() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let (admin, pipeline) = (desk.manager("admin", "*").await, desk.manager("publisher", "os/*").await);
     for stream in ["stable", "next"] {
-        admin.makes(&document("os", stream)).await;
+        admin.creates_stream(&document("os", stream)).await;
     }
     let before = open_share(&admin, "releases/1.3/rollouts/1").await;
-    let stopped = pipeline.does("/api/v1/products/os/emergency-stop").await.body;
-    assert_eq!(stopped["items"].as_array().unwrap().len(), 2);
-    house.hours(20);
-    assert_eq!(open_share(&admin, "releases/1.3/rollouts/1").await, before, "the share stays where it is");
+    let stopped = pipeline.post_empty("/api/v1/products/os/emergency-stop").await.body;
+    assert_eq!((&stopped["changed"], &stopped["emergency_stop"]["reason"]), (&json!(true), &json!("the test says so")));
+    let again = pipeline.post_empty("/api/v1/products/os/emergency-stop").await.body;
+    assert_eq!((&again["changed"], &again["emergency_stop"]), (&json!(false), &stopped["emergency_stop"]));
+    setup.hours(20);
+    let rollout = admin.get(&below("releases/1.3/rollouts/1")).await.ok().body;
+    let shares = (&rollout["open_share"], &rollout["open_share_if_lifted"], &rollout["fully_open_at"]);
+    assert_eq!(shares, (&json!(0.0), &before, &Value::Null), "plan time is frozen");
     let state = admin.get(&below("emergency-stop")).await.ok().body;
-    assert_eq!(state["emergency_stop"]["reason"], "the test says so");
+    assert_eq!(state["product_emergency_stop"]["reason"], "the test says so");
+    assert_eq!(
+        admin.get("/api/v1/products/os/emergency-stop").await.ok().body["emergency_stop"],
+        stopped["emergency_stop"]
+    );
     for (path, body) in [
         ("releases/1.3/rollouts/1/resume", None),
         ("releases/1.4/publish", None),
@@ -142,37 +157,36 @@ async fn an_emergency_stop_holds_everything_until_it_is_lifted() {
         ("releases/1.3/rollouts", Some(json!({"preset": "week"}))),
         ("releases/1.2/rollouts", Some(json!({"preset": "emergency-3h", "before": 1}))),
     ] {
-        let told = admin.change(Method::POST, &below(&format!("{path}?acknowledge=true")), body.as_ref()).await;
-        told.is_problem(409);
-        assert!(told.body["detail"].as_str().unwrap().contains("lift the stop first"), "{path}: {told:?}");
+        let refused = admin.change(Method::POST, &below(&format!("{path}?acknowledge=true")), body.as_ref()).await;
+        refused.is_problem(409);
+        assert!(refused.body["detail"].as_str().unwrap().contains("lift the stop first"), "{path}: {refused:?}");
     }
-    // Nor by the back door.
+    // A document cannot lift the stop or open a release either.
     let mut opened = admin.get(&below("document")).await.ok().body;
     opened.as_object_mut().unwrap().remove("emergency_stop");
     opened["releases"][3]["rollouts"] = json!([{"start_share": 1.0}]);
     let put = admin.change(Method::PUT, &below("document?acknowledge=true"), Some(&opened)).await;
     put.is_problem(409);
-    // What closes goes on.
-    pipeline.does(&below("releases/1.3/rollouts/2/abort")).await;
-    // Taking back a barrier strands those before it: that wants to be seen, and can be done all the same.
+    // Restrictive changes are allowed.
+    pipeline.post_empty(&below("releases/1.3/rollouts/2/abort")).await;
+    // Withdrawing a barrier strands older nodes: an error that is reported and does not refuse a restrictive change.
     let barrier = json!({"reason": "keys"});
     admin.change(Method::PUT, &below("releases/1.2/barrier?acknowledge=true"), Some(&barrier)).await.ok();
-    let stranding = pipeline.change(Method::POST, &below("releases/1.2/withdraw"), None).await;
-    stranding.is_problem(409);
-    assert_eq!(stranding.body["findings"][0]["severity"], "error");
-    pipeline.does(&below("releases/1.2/withdraw?acknowledge=true")).await;
-    pipeline.change(Method::DELETE, &below("emergency-stop"), None).await.is_problem(403);
-    admin.change(Method::DELETE, "/api/v1/products/os/emergency-stop", None).await.ok();
+    let stranding = pipeline.post_empty(&below("releases/1.2/withdraw")).await.body;
+    assert_eq!(stranding["findings"][0]["severity"], "error", "errors of restrictive changes are reported");
+    pipeline.change(Method::DELETE, "/api/v1/products/os/emergency-stop", None).await.is_problem(403);
+    let lifted = admin.change(Method::DELETE, "/api/v1/products/os/emergency-stop", None).await.ok().body;
+    assert_eq!(lifted["streams"].as_array().unwrap().len(), 2, "rollouts of both streams are paused: {lifted}");
     let share = open_share(&admin, "releases/1.3/rollouts/1").await;
-    assert_eq!(share, before, "nothing is resumed by lifting");
-    admin.does(&below("releases/1.3/rollouts/1/resume?acknowledge=true")).await;
-    house.server.stop().await;
+    assert_eq!(share, before, "lifting resumes no rollout");
+    admin.post_empty(&below("releases/1.3/rollouts/1/resume?acknowledge=true")).await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
-async fn freeze_windows_and_the_shortest_rollout_are_kept() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn freeze_windows_and_the_shortest_rollout_are_enforced() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let admin = desk.manager("admin", "*").await;
     small(&admin).await;
     let protection = json!({"shortest_rollout": "PT24H", "freeze_windows": [{"from": at(1), "until": at(3), "reason": "a holiday"}]});
@@ -181,45 +195,49 @@ async fn freeze_windows_and_the_shortest_rollout_are_kept() {
     assert_eq!(admin.get(STABLE).await.ok().body["settings"]["protection"], protection);
 
     admin.post(&below("releases/3/rollouts"), &json!({"preset": "emergency-3h"})).await;
-    let hasty = admin.change(Method::POST, &below("releases/3/publish?acknowledge=true"), None).await;
-    hasty.is_problem(409);
+    let too_fast = admin.change(Method::POST, &below("releases/3/publish?acknowledge=true"), None).await;
+    too_fast.is_problem(409);
     assert!(
-        hasty.body["findings"][0]["message"].as_str().unwrap().contains("the shortest rollout of this stream is PT24H")
+        too_fast.body["findings"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("the shortest rollout of this stream is PT24H")
     );
     admin.change(Method::PUT, &below("releases/3/rollouts/1"), Some(&json!({"preset": "linear-48h"}))).await.ok();
-    house.hours(2);
+    setup.hours(2);
     let frozen = admin.change(Method::POST, &below("releases/3/publish"), None).await;
     frozen.is_problem(409);
     let detail = frozen.body["detail"].as_str().unwrap();
     assert!(detail.contains("a holiday") && detail.contains(&at(3)), "{detail}");
-    house.hours(3);
-    admin.does(&below("releases/3/publish")).await;
+    setup.hours(3);
+    admin.post_empty(&below("releases/3/publish")).await;
     let rollout = below("releases/3/rollouts/1");
     let fast = admin.change(Method::POST, &format!("{rollout}/accelerate"), Some(&json!({"within": "PT1H"}))).await;
     fast.is_problem(409);
     admin.change(Method::POST, &format!("{rollout}/complete"), None).await.is_problem(409);
     admin.post(&format!("{rollout}/accelerate"), &json!({"within": "PT24H"})).await;
-    house.server.stop().await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_everything_and_changes_nothing() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn a_dry_run_reports_everything_and_changes_nothing() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let admin = desk.manager("admin", "*").await;
     small(&admin).await;
     admin.post(&below("releases/3/rollouts"), &json!({"start_share": 0.3})).await;
     let before = admin.get(&below("document")).await.ok();
-    let looked = admin.does(&below("releases/3/publish?dry_run=true")).await;
+    let looked = admin.post_empty(&below("releases/3/publish?dry_run=true")).await;
     assert_eq!((looked.status, looked.header("etag")), (200, before.header("etag")));
     assert_eq!((&looked.body["dry_run"], &looked.body["changed"]), (&json!(true), &json!(true)));
-    let reach = &looked.body["reach"][0];
-    assert_eq!((reach["gained"].as_u64(), reach["share_affected_now"].as_f64()), (Some(2), Some(0.3)));
-    assert_eq!(reach["gained_updates"][0], json!({"from": "1", "to": "3"}));
-    // Dangers are told by a dry run, and refused otherwise; warnings want to be seen.
+    let impact = &looked.body["impact"][0];
+    assert_eq!((impact["gained"].as_u64(), impact["share_affected_now"].as_f64()), (Some(2), Some(0.3)));
+    assert_eq!(impact["gained_updates"][0], json!({"from": "1", "to": "3"}));
+    // A dry run reports errors; otherwise they refuse the change. Warnings must be acknowledged.
     let barrier = json!({"reason": "keys"});
-    let settings = json!({"arches": ["x86_64", "s390x"]});
-    admin.change(Method::PUT, &format!("{STABLE}?acknowledge=true"), Some(&settings)).await.ok();
+    let payload = json!({"id": ids::image("quay.io/small/os", "s390x")});
+    let older = below("releases/1/payloads/s390x/oci?acknowledge=true");
+    admin.change(Method::PUT, &older, Some(&payload)).await.ok();
     let danger = admin.change(Method::PUT, &below("releases/2/barrier?dry_run=true"), Some(&barrier)).await.ok();
     assert_eq!(danger.body["findings"][0]["severity"], "error");
     admin.change(Method::PUT, &below("releases/2/barrier?acknowledge=true"), Some(&barrier)).await.is_problem(409);
@@ -229,25 +247,25 @@ async fn a_dry_run_tells_everything_and_changes_nothing() {
     assert_eq!(admin.get(&below("releases/3")).await.ok().body["state"], "draft");
     let lint = admin.get(&below("lint")).await.ok().body;
     assert_eq!(lint["items"][0]["severity"], "warning");
-    admin.does(&below("releases/3/publish?acknowledge=true")).await;
-    house.server.stop().await;
+    admin.post_empty(&below("releases/3/publish?acknowledge=true")).await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_that_names_itself_is_done_once() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn a_request_with_an_idempotency_key_is_carried_out_once() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let admin = desk.manager("admin", "*").await;
     small(&admin).await;
-    let other = Server::start(&house.database).await;
+    let other = Server::start(&setup.database).await;
     let elsewhere = Manager::with(&other, admin.token.as_deref());
     let path = with_reason(&below("releases"));
-    let ask = async |who: &Manager<'_>, key: &str, version: &str| {
-        who.ask(Method::POST, &path, &[("idempotency-key", key)], Some(&json!({"version": version}))).await
+    let ask = async |caller: &Manager<'_>, key: &str, version: &str| {
+        caller.ask(Method::POST, &path, &[("idempotency-key", key)], Some(&json!({"version": version}))).await
     };
     let first = ask(&admin, "once", "4").await.ok();
-    for who in [&admin, &elsewhere] {
-        let again = ask(who, "once", "4").await;
+    for caller in [&admin, &elsewhere] {
+        let again = ask(caller, "once", "4").await;
         assert_eq!((again.status, &again.body, again.header("etag")), (201, &first.body, first.header("etag")));
         assert_eq!(again.header("location"), first.header("location"));
     }
@@ -255,46 +273,45 @@ async fn a_request_that_names_itself_is_done_once() {
     misused.is_problem(422);
     assert!(misused.body["detail"].as_str().unwrap().contains("Idempotency-Key"));
     ask(&admin, "another", "4").await.is_problem(409);
-    // Names are one's own.
-    let somebody = desk.manager("publisher", "os/*").await;
-    ask(&somebody, "once", "6").await.ok();
+    // Keys are separate per caller.
+    let other_caller = desk.manager("publisher", "os/*").await;
+    ask(&other_caller, "once", "6").await.ok();
     // At the same time, on two processes.
     let both = tokio::join!(ask(&admin, "twice", "7"), ask(&elsewhere, "twice", "7"));
     assert_eq!((both.0.status, &both.0.body), (201, &both.1.body));
     // After a restart.
     other.stop().await;
-    let third = Server::start(&house.database).await;
+    let third = Server::start(&setup.database).await;
     let there = Manager::with(&third, admin.token.as_deref());
     assert_eq!(ask(&there, "once", "4").await.body, first.body);
-    // A refusal is not kept: what was refused may be done later.
+    // A refusal is not stored: the same key may succeed later.
     let publish = with_reason(&below("releases/4/publish"));
     let headers = [("idempotency-key", "later"), ("if-match", "*")];
     admin.ask(Method::POST, &publish, &headers, None).await.is_problem(409);
-    let payload = json!({"id": "x"});
+    let payload = json!({"id": ids::image("quay.io/small/os", "x")});
     admin.change(Method::PUT, &below("releases/4/payloads/x86_64/oci"), Some(&payload)).await.ok();
     admin.ask(Method::POST, &format!("{publish}&acknowledge=true"), &headers, None).await.ok();
-    // Tokens too: the very same one.
-    let wanted = json!({"name": "ci", "role": "viewer", "on": "os/*", "for": "P1D"});
-    let give = async || {
-        let told =
-            admin.ask(Method::POST, &with_reason("/api/v1/tokens"), &[("idempotency-key", "t")], Some(&wanted)).await;
-        told.ok().body
+    // A repeated request for a token gets the same token.
+    let wanted = json!({"name": "ci", "role": "viewer", "streams": "os/*", "expires_in": "P1D"});
+    let issue = async || {
+        let path = with_reason("/api/v1/tokens");
+        admin.ask(Method::POST, &path, &[("idempotency-key", "t")], Some(&wanted)).await.ok().body
     };
-    let given = give().await;
-    assert_eq!(give().await, given);
-    let ci = Manager::with(&house.server, given["token"].as_str());
+    let issued = issue().await;
+    assert_eq!(issue().await, issued);
+    let ci = Manager::with(&setup.server, issued["token"].as_str());
     ci.get(STABLE).await.ok();
-    let token = format!("/api/v1/tokens/{}", given["about"]["id"].as_str().unwrap());
+    let token = format!("/api/v1/tokens/{}", issued["metadata"]["id"].as_str().unwrap());
     admin.change(Method::DELETE, &token, None).await.ok();
     ci.get(STABLE).await.is_problem(401);
     third.stop().await;
-    house.server.stop().await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
-async fn nobody_overwrites_what_they_have_not_seen() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn a_write_from_a_stale_revision_is_refused() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let admin = desk.manager("admin", "*").await;
     small(&admin).await;
     let release = below("releases/2");
@@ -315,28 +332,28 @@ async fn nobody_overwrites_what_they_have_not_seen() {
     assert_eq!((same.header("etag"), &same.body["changed"]), ("\"2\"", &json!(false)));
     let held = admin.ask(Method::GET, &below("document"), &[("if-none-match", "\"2\"")], None).await;
     assert_eq!((held.status, held.header("etag"), &held.body), (304, "\"2\"", &Value::Null));
-    // What only closes waits for nobody.
+    // Restrictive changes need no precondition.
     admin.ask(Method::POST, &with_reason(&below("releases/2/rollouts/1/abort")), &[], None).await.ok();
-    // What opens has to be seen.
+    // A change that increases offers needs one.
     admin.ask(Method::POST, &with_reason(&below("releases/3/publish")), &[], None).await.is_problem(428);
-    house.server.stop().await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_field_by_field() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn invalid_fields_are_reported_by_path() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let admin = desk.manager("admin", "*").await;
     small(&admin).await;
     let errors = async |method: Method, path: &str, body: Value| {
-        let told = admin.change(method, &below(path), Some(&body)).await;
-        told.is_problem(422);
-        let errors = told.body["errors"].as_array().unwrap();
+        let response = admin.change(method, &below(path), Some(&body)).await;
+        response.is_problem(422);
+        let errors = response.body["errors"].as_array().unwrap();
         let error =
             |error: &Value| format!("{}: {}", error["path"].as_str().unwrap(), error["message"].as_str().unwrap());
         errors.iter().map(error).collect::<Vec<_>>().join("\n")
     };
-    let told = [
+    let lines = [
         errors(Method::POST, "releases", json!({"version": "", "payloads": [{"arch": "X", "scheme": "oci", "id": ""}]})).await,
         errors(Method::POST, "releases", json!({"version": "9", "payload": []})).await,
         errors(Method::POST, "releases", json!({"version": "9", "payloads": [{"arch": 1}]})).await,
@@ -352,7 +369,7 @@ async fn what_is_wrong_is_said_field_by_field() {
         errors(Method::PUT, "", json!({"arches": ["a", "a"], "protection": {"freeze_windows": [{"from": "x", "until": "y", "reason": "z"}]}})).await,
         errors(Method::PUT, "document", json!({"format": 1, "product": "os", "stream": "next"})).await,
     ];
-    insta::assert_snapshot!(told.join("\n--\n"));
+    insta::assert_snapshot!(lines.join("\n--\n"));
     let big = json!({"notes": "x".repeat(70_000)});
     admin.change(Method::PATCH, &below("releases/2"), Some(&big)).await.is_problem(413);
     let headers = [("if-match", "*"), ("content-type", "text/plain")];
@@ -376,49 +393,48 @@ async fn what_is_wrong_is_said_field_by_field() {
         ("releases/1/rollouts/1", 404),
         ("nothing", 404),
     ] {
-        let told = admin.get(&below(path)).await;
-        assert_eq!(told.status, status, "{path}: {told:?}");
-        told.is_problem(status);
+        let response = admin.get(&below(path)).await;
+        assert_eq!(response.status, status, "{path}: {response:?}");
+        response.is_problem(status);
     }
-    house.server.stop().await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
-async fn what_was_done_can_be_taken_back() {
-    let house = House::new().await;
-    let desk = house.desk();
+async fn a_revert_restores_a_revision() {
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let admin = desk.manager("admin", "*").await;
     small(&admin).await;
     let then = admin.get(&below("document")).await.ok().body;
     admin.post(&below("releases/3/rollouts"), &json!({"preset": "week"})).await;
-    admin.does(&below("releases/3/publish")).await;
+    admin.post_empty(&below("releases/3/publish")).await;
     admin.change(Method::PUT, &below("releases/2/dead-end?acknowledge=true"), Some(&json!({"reason": "x"}))).await.ok();
-    let reverted = admin.does(&below("revisions/1/revert?acknowledge=true")).await;
+    let reverted = admin.post_empty(&below("revisions/1/revert?acknowledge=true")).await;
     assert_eq!(reverted.body["revision"], 5);
     let now = admin.get(&below("document")).await.ok().body;
     let mut wanted = then.clone();
     wanted["releases"][2]["state"] = json!("withdrawn");
     wanted["releases"][2]["rollouts"] = now["releases"][2]["rollouts"].clone();
-    wanted["releases"][1]["cleared"] = json!(["dead_end"]);
-    assert_eq!(now, wanted, "what was published is known, and offered no more");
+    assert_eq!(now, wanted, "a published release is withdrawn, not removed");
     let diff = admin.get(&below("revisions/5/diff?from=1")).await.ok().body;
     let subjects: Vec<&str> =
         diff.as_array().unwrap().iter().map(|change| change["subject"].as_str().unwrap()).collect();
-    assert_eq!(subjects, ["release 2, dead_end of upstream", "release 3", "release 3, rollout 1"]);
+    assert_eq!(subjects, ["release 3", "release 3, rollout 1"]);
     assert_eq!(admin.get(&below("revisions/1/diff")).await.ok().body[0]["before"], Value::Null);
-    // The past is seen as it was.
+    // Earlier revisions are unchanged.
     assert_eq!(admin.get(&below("document?revision=1")).await.ok().body, then);
     let graph = admin.get(&below("graph?arch=x86_64&scheme=oci&wariness=1&revision=3")).await.ok().body;
     assert_eq!(graph["releases"].as_array().unwrap().len(), 3);
-    house.server.stop().await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
 async fn a_release_is_promoted_into_another_stream() {
-    let house = House::new().await;
-    let desk = house.desk();
+    let setup = Setup::new().await;
+    let desk = setup.desk();
     let admin = desk.manager("admin", "*").await;
-    admin.makes(&document("os", "testing")).await;
+    admin.creates_stream(&document("os", "testing")).await;
     small(&admin).await;
     let promoted = admin
         .post(&below("promotions"), &json!({"from": {"stream": "testing", "version": "1.3"}, "version": "4"}))
@@ -435,41 +451,41 @@ async fn a_release_is_promoted_into_another_stream() {
         list["items"],
         json!([{"version": "4", "state": "draft", "from": {"stream": "testing", "version": "1.3"}}])
     );
-    // Its payload may stand in one release of a stream alone.
+    // A payload is unique in its stream.
     let again = json!({"from": {"stream": "testing", "version": "1.3"}, "version": "5"});
     admin.change(Method::POST, &below("promotions"), Some(&again)).await.is_problem(422);
     let own = json!({"from": {"stream": "testing", "version": "1.3"}, "version": "5",
-        "payloads": [{"arch": "x86_64", "scheme": "oci", "id": "own"}]});
+        "payloads": [{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/small/os", "own")}]});
     admin.post(&below("promotions"), &own).await;
-    // Who may not read there, may not copy from there.
+    // Promotion requires read access to the source stream.
     let narrow = desk.manager("manager", "os/stable").await;
     narrow.change(Method::POST, &below("promotions"), Some(&own)).await.is_problem(403);
-    house.server.stop().await;
+    setup.server.stop().await;
 }
 
 #[tokio::test]
-async fn reading_may_be_open_to_all_and_writing_never_is() {
+async fn anonymous_callers_may_be_allowed_to_read_but_never_to_write() {
     let database = Database::new().await;
     let server = Server::start_with(&database, |settings| {
         settings.api.anonymous_role = Some(lockkeeper::config::AnonymousRole::Viewer);
     })
     .await;
-    let desk = Desk::of(&server, &database);
+    let desk = Desk::new(&server, &database);
     small(&desk.manager("admin", "*").await).await;
-    let nobody = Manager::with(&server, None);
-    assert_eq!(nobody.get(&below("releases")).await.ok().body["items"].as_array().unwrap().len(), 3);
-    nobody.change(Method::POST, &below("releases/2/withdraw"), None).await.is_problem(401);
-    nobody.get("/api/v1/tokens").await.is_problem(403);
+    let anonymous = Manager::with(&server, None);
+    assert_eq!(anonymous.get(&below("releases")).await.ok().body["items"].as_array().unwrap().len(), 3);
+    anonymous.change(Method::POST, &below("releases/2/withdraw"), None).await.is_problem(401);
+    anonymous.get("/api/v1/tokens").await.is_problem(401);
     Manager::with(&server, Some("x")).get(STABLE).await.is_problem(401);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn without_its_database_it_says_when_to_come_back() {
+async fn without_a_database_the_response_has_retry_after() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_alone(folder.path(), NOW, |_| {});
-    let told = Manager::with(&server, Some("x")).get(STABLE).await;
-    told.is_problem(503);
-    assert_eq!(told.header("retry-after"), "10");
+    let server = Server::start_without_database(folder.path(), NOW, |_| {});
+    let response = Manager::with(&server, Some("x")).get(STABLE).await;
+    response.is_problem(503);
+    assert_eq!(response.header("retry-after"), "10");
     server.stop().await;
 }

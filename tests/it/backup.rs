@@ -1,6 +1,7 @@
-//! A whole store in one file, and back: to the byte, on every scope; and nothing that is damaged is ever put in.
+//! Backups restore every scope byte for byte, and a damaged backup is never restored.
 
 use crate::support::{
+    ids,
     manager::{Desk, document},
     postgres::Database,
     program::{lockkeeper, text},
@@ -9,14 +10,14 @@ use crate::support::{
 use jiff::Timestamp;
 use lockkeeper::{
     operate::backup::{self, BackupError},
-    store::dump::{RestoreError, made_by},
+    store::dump::{RestoreError, tables_of_migrations},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, process::Output};
 
 const NOW: i64 = 1_790_000_000;
 
-/// The whole backups' own instant: two of one state are the same then.
+/// A fixed time, so that two backups of one state are equal.
 fn made_at() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
@@ -25,7 +26,7 @@ fn run(database: &Database, arguments: &[&str], file: &Path) -> Output {
     lockkeeper().args(arguments).arg(file).env("DATABASE_URL", &database.url).output().unwrap()
 }
 
-/// The answers of every scope: to whoever says nothing, to some who stand here and there, and to one node of each release.
+/// Returns the responses of every scope: without a payload, with several values of wariness, and for one node of each release.
 async fn answers(server: &Server) -> BTreeMap<String, (u16, String)> {
     let mut answers = BTreeMap::new();
     for stream in ["fedora-coreos/stable", "fedora-coreos/testing", "fedora-coreos/next", "os/stable"] {
@@ -33,8 +34,8 @@ async fn answers(server: &Server) -> BTreeMap<String, (u16, String)> {
         for arch in ["x86_64", "aarch64", "ppc64le", "s390x"] {
             for scheme in ["false", "true"] {
                 let scope = format!("/{product}/v1/graph?stream={stream}&basearch={arch}&oci={scheme}");
-                let whole = server.get(&scope).await;
-                let graph: Value = serde_json::from_str(&whole.1).unwrap();
+                let full = server.get(&scope).await;
+                let graph: Value = serde_json::from_str(&full.1).unwrap();
                 for wariness in ["0.0", "0.3", "0.7", "1.0"] {
                     let path = format!("{scope}&rollout_wariness={wariness}");
                     answers.insert(path.clone(), server.get(&path).await);
@@ -44,25 +45,25 @@ async fn answers(server: &Server) -> BTreeMap<String, (u16, String)> {
                     let path = format!("{scope}&rollout_wariness=0.5&os_checksum={}", payload.replace('+', "%2B"));
                     answers.insert(path.clone(), server.get(&path).await);
                 }
-                answers.insert(scope, whole);
+                answers.insert(scope, full);
             }
         }
     }
     answers
 }
 
-/// A store with upstream's real history, a stream with something of everything, tokens, and changes by hand.
-async fn full() -> (Database, BTreeMap<String, (u16, String)>) {
+/// Creates a database with the sample streams, a stream with all kinds of policies, tokens, and local changes.
+async fn filled_database() -> (Database, BTreeMap<String, (u16, String)>) {
     let database = Database::new().await;
     let server = Server::start_with(&database, |settings| {
         settings.streams_dir = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/streams").into());
     })
     .await;
-    let admin = Desk::of(&server, &database).manager("admin", "*").await;
-    admin.makes(&document("os", "stable")).await;
-    admin.does("/api/v1/products/os/streams/stable/emergency-stop").await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    admin.creates_stream(&document("os", "stable")).await;
+    admin.post_empty("/api/v1/products/os/streams/stable/emergency-stop").await;
     let draft = json!({"version": "9.9", "notes": "one\ntwo\t\\. \u{1F512}",
-        "payloads": [{"arch": "x86_64", "scheme": "oci", "id": "quay.io/os/os@sha256:999"}]});
+        "payloads": [{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/os/os", 999)}]});
     admin.post("/api/v1/products/os/streams/stable/releases", &draft).await;
     let all = answers(&server).await;
     assert!(all.len() > 200, "{}", all.len());
@@ -71,12 +72,12 @@ async fn full() -> (Database, BTreeMap<String, (u16, String)>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_store_answers_every_scope_to_the_byte() {
-    let (database, before) = full().await;
+async fn a_restored_database_answers_every_scope_byte_for_byte() {
+    let (database, before) = filled_database().await;
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    let kept = backup::write(&database.store().await, &first, made_at()).await.unwrap();
-    assert_eq!(backup::check(&first).unwrap(), kept);
+    let written = backup::write(&database.store().await, &first, made_at()).await.unwrap();
+    assert_eq!(backup::check(&first).unwrap(), written);
 
     let other = Database::new().await;
     let restored = run(&other, &["restore", "--from"], &first);
@@ -86,13 +87,13 @@ async fn a_restored_store_answers_every_scope_to_the_byte() {
     for (path, answer) in &before {
         assert_eq!(Some(answer), after.get(path), "{path}");
     }
-    // Nothing else got lost either: a backup of the backup is the same.
+    // Nothing else was lost: a backup of the restored database is equal.
     let again = backup::write(&other.store().await, &second, made_at()).await.unwrap();
-    assert_eq!(again, kept);
+    assert_eq!(again, written);
     let checked = lockkeeper().args(["database", "check"]).env("DATABASE_URL", &other.url).output().unwrap();
     assert!(checked.status.success(), "{}", text(&checked.stdout));
-    // And it goes on from there.
-    let admin = Desk::of(&server, &other).manager("admin", "*").await;
+    // The restored database accepts changes.
+    let admin = Desk::new(&server, &other).manager("admin", "*").await;
     let token = admin.get("/api/v1/products/os/streams/stable").await.ok();
     let revision = token.body["revision"].as_i64().unwrap();
     admin
@@ -109,33 +110,33 @@ async fn a_restored_store_answers_every_scope_to_the_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_damaged_is_refused_and_nothing_is_changed() {
+async fn a_damaged_backup_is_rejected_and_changes_nothing() {
     let (database, other) = (Database::new().await, Database::new().await);
     let folder = tempfile::tempdir().unwrap();
     let (file, broken) = (folder.path().join("backup"), folder.path().join("broken"));
     backup::write(&database.store().await, &file, made_at()).await.unwrap();
     let store = other.store().await;
-    let whole = std::fs::read(&file).unwrap();
-    for at in (0..whole.len()).step_by(7) {
-        let mut bytes = whole.clone();
+    let content = std::fs::read(&file).unwrap();
+    for at in (0..content.len()).step_by(7) {
+        let mut bytes = content.clone();
         bytes[at] ^= 0x20;
         std::fs::write(&broken, &bytes).unwrap();
-        // Not every bit of a compressed file says something.
+        // Some bits of a compressed file have no effect.
         if backup::check(&broken).is_err() {
             backup::restore(&store, &broken).await.unwrap_err();
         } else {
             assert_eq!(backup::check(&broken).unwrap(), backup::check(&file).unwrap(), "{at}");
         }
-        std::fs::write(&broken, &whole[..at]).unwrap();
+        std::fs::write(&broken, &content[..at]).unwrap();
         backup::check(&broken).unwrap_err();
     }
-    // Lines that are left out, doubled, or put behind the end.
-    let lines = String::from_utf8(zstd::decode_all(whole.as_slice()).unwrap()).unwrap();
+    // Lines that are missing, duplicated, or added after the end.
+    let lines = String::from_utf8(zstd::decode_all(content.as_slice()).unwrap()).unwrap();
     let lines: Vec<&str> = lines.lines().collect();
-    let without = [&lines[..1], &lines[2..]].concat();
-    let doubled = [&lines[..2], &lines[1..]].concat();
-    let behind = [&lines[..], &lines[..1]].concat();
-    for lines in [without, doubled, behind] {
+    let missing = [&lines[..1], &lines[2..]].concat();
+    let duplicated = [&lines[..2], &lines[1..]].concat();
+    let added = [&lines[..], &lines[..1]].concat();
+    for lines in [missing, duplicated, added] {
         std::fs::write(&broken, zstd::encode_all((lines.join("\n") + "\n").as_bytes(), 3).unwrap()).unwrap();
         assert!(matches!(backup::restore(&store, &broken).await, Err(BackupError::Damaged)));
     }
@@ -145,7 +146,7 @@ async fn what_is_damaged_is_refused_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_beside_ours_are_left_out_and_told_of() {
+async fn tables_of_other_programs_are_skipped_and_reported() {
     let (database, other) = (Database::new().await, Database::new().await);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup");
@@ -154,50 +155,56 @@ async fn tables_beside_ours_are_left_out_and_told_of() {
         let mut transaction = store.begin_read("test").await.unwrap();
         (transaction.schema().await.unwrap(), transaction.tables().await.unwrap())
     };
-    // Ours are those that the migrations make, to the last.
-    let made: Vec<String> = made_by(&schema).unwrap().into_iter().collect();
+    // The migrations create all tables.
+    let created: Vec<String> = tables_of_migrations(&schema).unwrap().into_iter().collect();
     let mut named: Vec<String> = tables.into_iter().map(|table| table.table).collect();
     named.sort();
-    assert_eq!(made, named);
+    assert_eq!(created, named);
     for statement in
         ["create table theirs (n int)", "insert into theirs values (1)", "create extension pg_stat_statements"]
     {
-        // Whether an extension is there depends on the machine.
-        let made = sqlx::query(statement).execute(&mut database.connection().await).await;
-        assert!(made.is_ok() || statement.starts_with("create extension"), "{made:?}");
+        // The extension may not be installed on this machine.
+        let result = sqlx::query(statement).execute(&mut database.connection().await).await;
+        assert!(result.is_ok() || statement.starts_with("create extension"), "{result:?}");
     }
     let kept = run(&database, &["backup", "--to"], &file);
-    assert!(kept.status.success() && text(&kept.stdout).contains("left out, as no tables of ours: theirs"), "{kept:?}");
+    assert!(
+        kept.status.success() && text(&kept.stdout).contains("skipped, not tables of Lockkeeper: theirs"),
+        "{kept:?}"
+    );
     let back = run(&other, &["restore", "--from"], &file);
     assert!(back.status.success(), "{}", text(&back.stderr));
-    // One that was made where that could not be told holds them, and is good all the same.
+    // A backup by a version that could not tell them apart contains them, and can be restored, too.
     let text_of =
         |file: &Path| String::from_utf8(zstd::decode_all(std::fs::read(file).unwrap().as_slice()).unwrap()).unwrap();
-    let whole = text_of(&file);
-    let (rows, _) = whole.rsplit_once("{\"sha256\"").unwrap();
+    let content = text_of(&file);
+    let (rows, _) = content.rsplit_once("{\"sha256\"").unwrap();
     let rows = format!("{rows}{{\"table\":\"theirs\",\"columns\":[\"n\"]}}\n1\n\\.\n");
-    let seal = format!("{{\"sha256\":\"{}\"}}\n", lockkeeper::domain::hash::ContentHash::of(rows.as_bytes()));
+    let seal = format!("{{\"sha256\":\"{}\"}}\n", lockkeeper::domain::hash::ContentHash::from_content(rows.as_bytes()));
     let all = folder.path().join("all");
     std::fs::write(&all, zstd::encode_all((rows + &seal).as_bytes(), 3).unwrap()).unwrap();
     let third = Database::new().await;
     let back = run(&third, &["restore", "--from"], &all);
-    assert!(back.status.success() && text(&back.stdout).contains("left out, as no tables of ours: theirs"), "{back:?}");
+    assert!(
+        back.status.success() && text(&back.stdout).contains("skipped, not tables of Lockkeeper: theirs"),
+        "{back:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_a_store_nor_a_file_is_written_over() {
-    let (database, _) = full().await;
+async fn existing_data_and_files_are_not_overwritten() {
+    let (database, _) = filled_database().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup");
     assert!(run(&database, &["backup", "--to"], &file).status.success());
     let again = run(&database, &["backup", "--to"], &file);
-    assert!(!again.status.success() && text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
+    assert!(!again.status.success() && text(&again.stderr).contains("already exists"), "{}", text(&again.stderr));
     let onto = run(&database, &["restore", "--from"], &file);
     assert!(!onto.status.success() && text(&onto.stderr).contains("not empty"), "{}", text(&onto.stderr));
     assert!(run(&database, &["restore", "--check", "--from"], &file).status.success());
     let listed: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(listed, ["backup"]);
-    // Somebody else's tables are no empty store.
+    // A database with tables of another program is not empty.
     let other = Database::new().await;
     sqlx::query("create table theirs ()").execute(&mut other.connection().await).await.unwrap();
     let onto = run(&other, &["restore", "--from"], &file);
@@ -207,14 +214,14 @@ async fn neither_a_store_nor_a_file_is_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_of_an_older_version_is_brought_up_to_date_and_one_of_a_newer_is_refused() {
+async fn an_older_backup_is_migrated_and_a_newer_one_is_rejected() {
     let (old, new) = (Database::new().await, Database::new().await);
     let folder = tempfile::tempdir().unwrap();
     let (file, newer) = (folder.path().join("old"), folder.path().join("newer"));
-    // The schema of before revisions had an audit beside them.
+    // The schema before the audit log was added.
     let all = { new.store().await.begin_read("test").await.unwrap().schema().await.unwrap() };
     let (before, _) = all.split_at(7);
-    let old_store = old.store_as_it_is();
+    let old_store = old.store_without_migration();
     old_store.prepare_restore(before).await.unwrap();
     let mut connection = old.connection().await;
     for statement in [
@@ -226,7 +233,7 @@ async fn a_backup_of_an_older_version_is_brought_up_to_date_and_one_of_a_newer_i
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
     backup::write(&old_store, &file, made_at()).await.unwrap();
-    // It goes into a database that a newer program has made ready, too.
+    // It can also be restored into a database that a newer version has migrated.
     let store = new.store().await;
     backup::restore(&store, &file).await.unwrap();
     assert!(store.is_up_to_date().await.unwrap());
@@ -242,6 +249,6 @@ async fn a_backup_of_an_older_version_is_brought_up_to_date_and_one_of_a_newer_i
         .await
         .unwrap();
     backup::write(&store, &newer, made_at()).await.unwrap();
-    let refused = backup::restore(&Database::new().await.store_as_it_is(), &newer).await;
+    let refused = backup::restore(&Database::new().await.store_without_migration(), &newer).await;
     assert!(matches!(refused, Err(BackupError::Restore(RestoreError::Newer(99_990_101_000_000)))), "{refused:?}");
 }

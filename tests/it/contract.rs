@@ -1,26 +1,25 @@
-//! For any documents of upstream's and any question, the answer is the contract's: from documents alone, and through import,
-//! store and HTTP.
+//! Answers match the contract for any documents of upstream and any poll: computed from the documents directly, and through import,
+//! database and HTTP.
 
 use crate::support::{
     contract,
     postgres::Database,
     server::Server,
-    upstream::{self, Documents, Question},
+    upstream::{self, Documents, Poll},
 };
 use lockkeeper::{
     catalog::Catalog,
     clock::SystemClock,
     domain::{
         epoch::Epoch,
-        product::ProductName,
-        stream::{StreamId, StreamName},
+        ids::{ProductName, StreamId, StreamName},
     },
     exchange::fcos::{
         import::{fetch, import},
         model::model,
         source::Location,
     },
-    manage::{Author, Manage},
+    manage::{Author, Manage, change::Outcome},
     protocol::fcos::{self, GraphJson, Query, Settings, UnknownPayload, View, wire},
     store::State,
 };
@@ -32,31 +31,20 @@ fn id(stream: &str) -> StreamId {
     StreamId { product: ProductName::parse("fedora-coreos").unwrap(), stream: StreamName::parse(stream).unwrap() }
 }
 
-fn query_string(question: &Question, stream: &str) -> String {
-    let mut query = format!("basearch={}&stream={stream}&oci={}", question.arch, question.oci);
-    if let Some(wariness) = question.wariness {
-        query += &format!("&rollout_wariness={wariness}");
-    }
-    if let Some(node) = &question.node {
-        query += &format!("&node_uuid={node}");
-    }
-    query
-}
-
-fn answer(documents: &Documents, question: &Question) -> Value {
+fn answer(documents: &Documents, poll: &Poll) -> Value {
     let releases: wire::Releases = wire::from_json(documents.releases.to_string().as_bytes()).unwrap();
     let updates: wire::Updates = wire::from_json(documents.updates.to_string().as_bytes()).unwrap();
     let mut catalog = Catalog::default();
     catalog.insert(State::unstored(model(&id("stable"), &releases, &updates).unwrap().stream), &GraphJson);
     let settings = Settings {
         default_product: id("stable").product,
-        unknown_payload: UnknownPayload::Whole,
+        unknown_payload: UnknownPayload::Full,
         view: View::Node,
         offer_synthetic: false,
     };
-    let text = query_string(question, "stable");
+    let text = poll.query("stable");
     let query = Query::parse(&text).unwrap();
-    let answer = fcos::answer(&catalog, &settings, "fedora-coreos", &query, Epoch(question.now)).unwrap();
+    let answer = fcos::answer(&catalog, &settings, "fedora-coreos", &query, Epoch(poll.now)).unwrap();
     serde_json::from_slice(&answer.body()).unwrap()
 }
 
@@ -64,35 +52,50 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn answers_from_documents_are_the_contracts(documents in upstream::documents(), question in upstream::question()) {
-        prop_assert_eq!(answer(&documents, &question), contract::answer(&documents, &question));
+    fn answers_from_documents_match_the_contract(documents in upstream::documents(), poll in upstream::poll()) {
+        prop_assert_eq!(answer(&documents, &poll), contract::answer(&documents, &poll));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_through_import_store_and_http_are_the_contracts() {
+async fn answers_through_import_database_and_http_match_the_contract() {
     let database = Database::new().await;
     let server = Server::start(&database).await;
     let manage = Manage::new(database.store().await, Arc::new(SystemClock));
-    let author = Author { actor: "test".into(), reason: "any documents".into(), request_id: None };
+    let author = Author {
+        actor: lockkeeper::domain::actor::Actor::from_id("test"),
+        reason: "any documents".into(),
+        request_id: None,
+    };
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Folder(folder.path().into());
     let mut runner = TestRunner::default();
-    // Each stream is imported twice, so that the second state is laid over the first.
+    // Each stream is imported twice: the second state is merged into the first. It lists the same releases, and random ones after them.
+    let mut listed = Value::Null;
     for round in 0..40 {
         let stream = format!("any-{}", round / 2);
-        let documents = upstream::documents().new_tree(&mut runner).unwrap().current();
+        let mut documents = upstream::documents().new_tree(&mut runner).unwrap().current();
+        if round % 2 == 0 {
+            listed.clone_from(&documents.releases);
+        } else {
+            let mut releases = listed.clone();
+            let added = documents.releases["releases"].as_array().unwrap().iter().cloned();
+            releases["releases"].as_array_mut().unwrap().extend(added);
+            documents.releases = releases;
+        }
         documents.write(folder.path(), &stream);
         let fetched = fetch(&location, &id(&stream)).await.unwrap();
-        import(&manage, &id(&stream), &author, &fetched).await.unwrap();
-        server.shows(&id(&stream).to_string(), round % 2 + 1).await;
+        let report = import(&manage, &id(&stream), &author, &fetched, false).await.unwrap();
+        // The second import may change nothing.
+        let (Outcome::Unchanged { revision } | Outcome::Changed { revision, .. }) = report.outcome;
+        server.shows(&id(&stream).to_string(), revision.0).await;
         for _ in 0..20 {
-            let question = upstream::question().new_tree(&mut runner).unwrap().current();
-            server.at(question.now);
-            let (status, text) = server.get(&format!("/v1/graph?{}", query_string(&question, &stream))).await;
+            let poll = upstream::poll().new_tree(&mut runner).unwrap().current();
+            server.at(poll.now);
+            let (status, text) = server.get(&format!("/v1/graph?{}", poll.query(&stream))).await;
             assert_eq!(status, 200, "{text}");
-            let expected = contract::answer(&documents, &question);
-            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected, "{documents:?} {question:?}");
+            let expected = contract::answer(&documents, &poll);
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected, "{documents:?} {poll:?}");
         }
     }
     server.stop().await;

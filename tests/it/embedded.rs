@@ -1,13 +1,17 @@
-//! The private PostgreSQL: shared while it is needed, stopped by the last, found again after a kill.
+//! The private PostgreSQL is shared by processes, stopped by the last one, and restarted after a kill.
 
-use crate::support::{postgres::kill_9, program::lockkeeper, program::text};
+use crate::support::{
+    program::{lockkeeper, text},
+    signals::{kill, kill_child, postmaster, terminate},
+};
+use rustix::process::Pid;
 use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
 };
 
-/// A process that uses the private database until its input is closed.
+/// Starts a process that uses the private database until its input is closed.
 fn user(data_dir: &Path) -> (Child, String) {
     let mut child = lockkeeper()
         .args(["database", "exec", "--data-dir"])
@@ -27,18 +31,13 @@ fn leave(mut child: Child) {
     assert!(child.wait().unwrap().success());
 }
 
-fn postmaster(data_dir: &Path) -> Option<i32> {
-    let file = std::fs::read_to_string(data_dir.join("postgres/cluster/postmaster.pid")).ok()?;
-    file.lines().next()?.parse().ok()
-}
-
 fn folder() -> tempfile::TempDir {
     let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     tempfile::Builder::new().permissions(open_to_all).tempdir().unwrap()
 }
 
 #[test]
-fn it_is_shared_and_the_last_one_stops_it() {
+fn the_last_user_stops_it() {
     let folder = folder();
     let (first, url) = user(folder.path());
     let (second, same) = user(folder.path());
@@ -48,7 +47,7 @@ fn it_is_shared_and_the_last_one_stops_it() {
     assert_eq!(postmaster(folder.path()), Some(pid));
     leave(second);
     assert_eq!(postmaster(folder.path()), None);
-    // And again, on the same files.
+    // It starts again on the same files.
     let (third, _) = user(folder.path());
     leave(third);
     assert_eq!(postmaster(folder.path()), None);
@@ -59,7 +58,7 @@ fn users_that_were_killed_do_not_count() {
     let folder = folder();
     let (mut killed, _) = user(folder.path());
     let (last, _) = user(folder.path());
-    kill_9(i32::try_from(killed.id()).unwrap());
+    kill_child(&killed);
     killed.wait().unwrap();
     leave(last);
     assert_eq!(postmaster(folder.path()), None);
@@ -70,7 +69,7 @@ fn a_killed_postgres_is_started_again() {
     let folder = folder();
     let (first, _) = user(folder.path());
     let pid = postmaster(folder.path()).unwrap();
-    kill_9(pid);
+    kill(pid);
     let (second, _) = user(folder.path());
     assert!(postmaster(folder.path()).is_some_and(|new| new != pid));
     leave(first);
@@ -79,17 +78,17 @@ fn a_killed_postgres_is_started_again() {
 }
 
 #[test]
-fn a_pid_file_that_names_another_program_is_no_obstacle() {
+fn a_stale_pid_file_does_not_prevent_a_start() {
     let folder = folder();
     let (first, _) = user(folder.path());
     let file = folder.path().join("postgres/cluster/postmaster.pid");
-    let kept = std::fs::read_to_string(&file).unwrap();
+    let content = std::fs::read_to_string(&file).unwrap();
     leave(first);
-    // As after a kill and a restart of the machine, when the number is somebody else's: here, this test's.
-    let (_, rest) = kept.split_once('\n').unwrap();
+    // As after a kill and a restart of the machine, when another process has the pid: here, this test.
+    let (_, rest) = content.split_once('\n').unwrap();
     std::fs::write(&file, format!("{}\n{rest}", std::process::id())).unwrap();
     let (second, _) = user(folder.path());
-    assert!(postmaster(folder.path()).is_some_and(|pid| u32::try_from(pid).unwrap() != std::process::id()));
+    assert!(postmaster(folder.path()).is_some_and(|pid| pid != rustix::process::getpid()));
     leave(second);
 }
 
@@ -107,7 +106,7 @@ fn it_listens_on_no_network_and_its_socket_is_closed_to_others() {
 }
 
 #[test]
-fn missing_programs_are_told_in_one_line() {
+fn missing_programs_are_reported_in_one_line() {
     let folder = folder();
     let output = lockkeeper()
         .args(["database", "check", "--data-dir"])
@@ -115,9 +114,9 @@ fn missing_programs_are_told_in_one_line() {
         .env("LOCKKEEPER_DATABASE__POSTGRES_BIN", folder.path())
         .output()
         .unwrap();
-    let told = text(&output.stderr);
+    let error = text(&output.stderr);
     assert!(!output.status.success());
-    assert!(told.lines().count() == 1 && told.contains("apt-get install postgresql"), "{told}");
+    assert!(error.lines().count() == 1 && error.contains("apt-get install postgresql"), "{error}");
 }
 
 #[test]
@@ -133,23 +132,23 @@ fn the_exit_code_of_a_command_is_passed_on() {
 }
 
 #[test]
-fn a_command_that_is_not_there_or_is_told_to_stop_leaves_nothing_running() {
+fn a_missing_or_terminated_command_leaves_nothing_running() {
     let folder = folder();
     let mut missing = lockkeeper();
     missing.args(["database", "exec", "--data-dir"]).arg(folder.path()).args(["--", "/nowhere"]);
     assert!(!missing.status().unwrap().success());
     assert_eq!(postmaster(folder.path()), None);
-    let (mut told, _) = user(folder.path());
-    // Waiting would close it, and the command would end by itself.
-    let _open = told.stdin.take();
+    let (mut terminated, _) = user(folder.path());
+    // `wait` would close the input, and the command would end on its own.
+    let _open = terminated.stdin.take();
     assert!(postmaster(folder.path()).is_some());
-    rustix::process::kill_process(rustix::process::Pid::from_child(&told), rustix::process::Signal::TERM).unwrap();
-    assert_eq!(told.wait().unwrap().code(), Some(143));
+    terminate(&terminated);
+    assert_eq!(terminated.wait().unwrap().code(), Some(143));
     assert_eq!(postmaster(folder.path()), None);
 }
 
 #[test]
-fn what_the_environment_says_of_other_databases_does_not_matter() {
+fn environment_variables_of_other_databases_are_ignored() {
     let folder = folder();
     let output = lockkeeper()
         .args(["database", "check", "--data-dir"])
@@ -182,21 +181,25 @@ fn sessions_of_one_account_share_it() {
 }
 
 #[test]
-fn files_that_are_in_use_out_of_reach_are_left_alone() {
+fn files_of_an_unreachable_server_are_not_used() {
     let folder = folder();
     let (first, url) = user(folder.path());
-    // As seen from another container: the socket is not there, and process numbers mean something else.
+    // As seen from another container: the socket does not exist, and pids differ.
     let socket = Path::new(url.split("host=").nth(1).unwrap().split('&').next().unwrap()).join(".s.PGSQL.5432");
     let hidden = socket.with_extension("hidden");
     std::fs::rename(&socket, &hidden).unwrap();
     let check = || {
         let output = lockkeeper().args(["database", "check", "--data-dir"]).arg(folder.path()).output().unwrap();
-        assert!(text(&output.stderr).contains("is in use out of reach"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("is in use by a server that cannot be reached"),
+            "{}",
+            text(&output.stderr)
+        );
     };
     check();
-    // Nor once its users there are gone, and it runs on.
+    // Also after its users have ended, while the server still runs.
     let mut first = first;
-    kill_9(i32::try_from(first.id()).unwrap());
+    kill_child(&first);
     first.wait().unwrap();
     check();
     std::fs::rename(&hidden, &socket).unwrap();
@@ -205,7 +208,7 @@ fn files_that_are_in_use_out_of_reach_are_left_alone() {
     assert_eq!(postmaster(folder.path()), None);
 }
 
-/// Says what it is asked, and then stands still for a while, as initdb and a long recovery do.
+/// Creates programs that answer `--version`, and otherwise block, as initdb and a long recovery do.
 fn slow_programs(folder: &Path) -> std::path::PathBuf {
     let slow = folder.join("slow");
     std::fs::create_dir(&slow).unwrap();
@@ -220,7 +223,7 @@ fn slow_programs(folder: &Path) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn who_is_told_to_stop_while_it_starts_stops() {
+async fn a_stop_signal_during_the_start_ends_the_process() {
     let folder = folder();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let mut service = lockkeeper()
@@ -231,9 +234,9 @@ async fn who_is_told_to_stop_while_it_starts_stops() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let pid = || std::fs::read_to_string(folder.path().join("started")).ok()?.trim().parse().ok();
+    let pid = || Pid::from_raw(std::fs::read_to_string(folder.path().join("started")).ok()?.trim().parse().ok()?);
     crate::support::eventually("it starts", async || pid().is_some()).await;
-    rustix::process::kill_process(rustix::process::Pid::from_child(&service), rustix::process::Signal::TERM).unwrap();
+    terminate(&service);
     assert!(service.wait().unwrap().success());
-    kill_9(pid().unwrap());
+    kill(pid().unwrap());
 }

@@ -1,4 +1,4 @@
-//! What upstream publishes is taken over whole or not at all, and only when something changed.
+//! Imports of upstream's documents are applied completely or not at all, and only if something changed.
 
 use crate::support::{
     fixtures,
@@ -10,9 +10,9 @@ use lockkeeper::{
     clock::SystemClock,
     domain::{
         finding::Severity,
+        ids::{ProductName, StreamId, StreamName},
         origin::Origin,
-        product::ProductName,
-        stream::{Revision, Stream, StreamId, StreamName},
+        stream::{Revision, Stream},
     },
     exchange::fcos::{
         import::{Report, fetch, import as import_fetched},
@@ -29,7 +29,7 @@ fn stable() -> StreamId {
 }
 
 fn author() -> Author {
-    Author { actor: "test".into(), reason: "a test".into(), request_id: None }
+    Author { actor: lockkeeper::domain::actor::Actor::from_id("test"), reason: "a test".into(), request_id: None }
 }
 
 fn manage(store: Store) -> Manage {
@@ -38,7 +38,7 @@ fn manage(store: Store) -> Manage {
 
 async fn run(manage: &Manage, folder: &Path) -> Report {
     let fetched = fetch(&Location::Folder(folder.into()), &stable()).await.unwrap();
-    import_fetched(manage, &stable(), &author(), &fetched).await.unwrap()
+    import_fetched(manage, &stable(), &author(), &fetched, false).await.unwrap()
 }
 
 async fn present(store: &Store) -> (Revision, Stream) {
@@ -47,18 +47,18 @@ async fn present(store: &Store) -> (Revision, Stream) {
     (head.revision, transaction.load_stream(&head).await.unwrap())
 }
 
-/// Something that somebody here does to a stream.
+/// Changes a stream as a local edit does.
 async fn change(manage: &Manage, change: impl Fn(&mut Stream)) {
     let decide = |present: Option<&Stream>| {
         let mut stream = present.unwrap().clone();
         change(&mut stream);
         Ok::<_, Infallible>(Decision { stream, value: () })
     };
-    manage.change_stream(Change::of(&stable(), &author()), decide).await.unwrap();
+    manage.change_stream(Change::new(&stable(), &author()), decide).await.unwrap();
 }
 
 #[tokio::test]
-async fn importing_twice_changes_nothing_and_a_changed_upstream_gives_one_revision() {
+async fn importing_twice_changes_nothing_and_a_changed_upstream_creates_one_revision() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(3).write(folder.path(), "stable");
@@ -67,11 +67,11 @@ async fn importing_twice_changes_nothing_and_a_changed_upstream_gives_one_revisi
     assert!(text(&first.stdout).starts_with("fedora-coreos/stable: revision 1\n"), "{}", text(&first.stdout));
 
     let again = import(&database.url, folder.path());
-    assert_eq!(text(&again.stdout), "fedora-coreos/stable: nothing new, revision 1 stays\n");
+    assert_eq!(text(&again.stdout), "fedora-coreos/stable: no changes, still revision 1\n");
 
     let mut documents = upstream::plain(4);
     documents.updates["releases"][3]["metadata"] =
-        json!({"rollout": {"start_epoch": 1_784_728_800, "start_percentage": 0.0, "duration_minutes": 2880}});
+        json!({"rollout": {"start_epoch": 4_102_444_800_i64, "start_percentage": 0.0, "duration_minutes": 2880}});
     documents.updates["releases"][2]["metadata"]["barrier"] = json!({"reason": "https://example.org/1"});
     documents.write(folder.path(), "stable");
     let changed = import(&database.url, folder.path());
@@ -81,8 +81,8 @@ async fn importing_twice_changes_nothing_and_a_changed_upstream_gives_one_revisi
         ~ upstream document releases: [hash] -> [hash]
         ~ upstream document updates: [hash] -> [hash]
         + release 44.2.0, barrier: https://example.org/1 (upstream)
-        + release 44.3.0: published at age 3 (upstream)
-        + release 44.3.0, rollout 1: from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (upstream)
+        + release 44.3.0: published, age index 3 (upstream)
+        + release 44.3.0, rollout 1: from share 0 at 2100-01-01T00:00:00Z to 1 in PT48H (upstream)
         ");
     });
     let (revision, _) = present(&database.store().await).await;
@@ -90,7 +90,7 @@ async fn importing_twice_changes_nothing_and_a_changed_upstream_gives_one_revisi
 }
 
 #[tokio::test]
-async fn oddities_are_taken_and_told() {
+async fn unusual_documents_are_imported_with_warnings() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     let mut documents = upstream::plain(3);
@@ -113,90 +113,86 @@ async fn oddities_are_taken_and_told() {
     let findings: Vec<String> =
         text(&output.stdout).lines().filter(|line| line.contains("warning")).map(Into::into).collect();
     insta::assert_snapshot!(findings.join("\n"), @r#"
-    fedora-coreos/stable: warning: updates.json: releases[2]: 44.1.0 stands there before; the entries are merged
-    fedora-coreos/stable: warning: updates.json: releases[0].metadata.barrier.reason: is empty; agents are told "generic"
-    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means everybody
-    fedora-coreos/stable: warning: releases.json: releases[2].commits[1]: the architecture holds 'X', which is not allowed: 1 to 32 of a-z, 0-9 and '_'; the payload is left out
-    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means everybody
-    fedora-coreos/stable: warning: releases.json: releases[1]: has the payload of releases[0] on x86_64 checksum; nodes find themselves at the older
-    fedora-coreos/stable: warning: releases.json: releases[2]: 44.1.0 is listed at 1 too; both are served
+    fedora-coreos/stable: warning: updates.json: releases[2]: repeats 44.1.0; the entries are merged
+    fedora-coreos/stable: warning: updates.json: releases[0].metadata.barrier.reason: is empty; agents see "generic"
+    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means all nodes
+    fedora-coreos/stable: warning: releases.json: releases[2].commits[1]: the architecture contains 'X', expected 1 to 32 of a-z, 0-9 and '_'; the payload is ignored
+    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means all nodes
+    fedora-coreos/stable: warning: releases.json: releases[1]: has the payload of releases[0] on x86_64 checksum; nodes with it count as the older release
+    fedora-coreos/stable: warning: releases.json: releases[2]: 44.1.0 is also listed as releases[1]; both are served
     fedora-coreos/stable: warning: updates.json: releases[3]: 9 is not in releases.json; its policies have no effect
     "#);
 }
 
 #[test]
-fn a_document_that_cannot_be_read_names_the_place_and_changes_nothing() {
+fn invalid_documents_are_rejected_with_the_position_of_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let good = upstream::plain(3);
-    let broken = |what: &str, releases: String, updates: String| {
+    let import_error = |what: &str, releases: String, updates: String| {
         upstream::write(folder.path(), "prod/streams/stable/releases.json", &releases);
         upstream::write(folder.path(), "updates/stable.json", &updates);
-        // No database is there to be changed: the documents are judged first.
+        // There is no database at this address: the documents are checked first.
         let output = import("postgres://127.0.0.1:1/none", folder.path());
         assert!(!output.status.success(), "{what}");
         let folder_name = folder.path().display().to_string();
         format!("{what}: {}", text(&output.stderr).replace(&folder_name, "DIR").trim())
     };
     let (releases, updates) = (good.releases.to_string(), good.updates.to_string());
-    let spoilt = |change: fn(&mut Documents)| {
+    let modified = |change: fn(&mut Documents)| {
         let mut documents = good.clone();
         change(&mut documents);
         (documents.releases.to_string(), documents.updates.to_string())
     };
-    let told = [
-        broken("truncated", releases[..releases.len() - 9].into(), updates.clone()),
-        broken("10 MB of brackets", "[".repeat(10 * 1024 * 1024), updates.clone()),
-        broken("brackets deep inside", releases.clone(), format!("{{\"releases\": [{}", "[".repeat(1024))),
-        broken("something behind it", format!("{releases} x"), updates.clone()),
+    let errors = [
+        import_error("truncated", releases[..releases.len() - 9].into(), updates.clone()),
+        import_error("10 MB of brackets", "[".repeat(10 * 1024 * 1024), updates.clone()),
+        import_error("brackets deep inside", releases.clone(), format!("{{\"releases\": [{}", "[".repeat(1024))),
+        import_error("text after the document", format!("{releases} x"), updates.clone()),
         {
-            let (releases, updates) = spoilt(|documents| documents.releases["releases"][1]["version"] = json!(7));
-            broken("a number for a version", releases, updates)
+            let (releases, updates) = modified(|documents| documents.releases["releases"][1]["version"] = json!(7));
+            import_error("a number for a version", releases, updates)
         },
         {
-            let (releases, updates) = spoilt(|documents| documents.releases["releases"][1]["version"] = json!(""));
-            broken("an empty version", releases, updates)
+            let (releases, updates) = modified(|documents| documents.releases["releases"][1]["version"] = json!(""));
+            import_error("an empty version", releases, updates)
         },
         {
-            let (releases, updates) = spoilt(|documents| {
+            let (releases, updates) = modified(|documents| {
                 documents.updates["releases"][2]["metadata"]["rollout"]["start_epoch"] = json!("soon");
             });
-            broken("a word for an epoch", releases, updates)
+            import_error("a word for an epoch", releases, updates)
         },
         {
-            let (releases, updates) = spoilt(|documents| documents.updates["stream"] = json!("next"));
-            broken("another stream", releases, updates)
+            let (releases, updates) = modified(|documents| documents.updates["stream"] = json!("next"));
+            import_error("another stream", releases, updates)
         },
     ];
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    insta::assert_snapshot!(errors.join("\n"), @r#"
     truncated: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: releases[2].commits[0].checksum: EOF while parsing a string at line 1 column 548
     10 MB of brackets: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: [0]: invalid type: sequence, expected a string at line 1 column 1
     brackets deep inside: lockkeeper: fedora-coreos/stable was not imported: DIR/updates/stable.json: releases[0][0]: invalid type: sequence, expected a string at line 1 column 15
-    something behind it: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: .: trailing characters at line 1 column 559
+    text after the document: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: the document: trailing characters at line 1 column 559
     a number for a version: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: releases[1].version: invalid type: integer `7`, expected a string at line 1 column 248
-    an empty version: lockkeeper: fedora-coreos/stable was not imported: releases.json: releases[1].version: must not be empty
+    an empty version: lockkeeper: fedora-coreos/stable was not imported: DIR/prod/streams/stable/releases.json: releases[1].version: must not be empty at line 1 column 248
     a word for an epoch: lockkeeper: fedora-coreos/stable was not imported: DIR/updates/stable.json: releases[2].metadata.rollout.start_epoch: invalid type: string "soon", expected i64 at line 1 column 289
-    another stream: lockkeeper: fedora-coreos/stable was not imported: updates.json: stream: is "next", the document was to be of "stable"
+    another stream: lockkeeper: fedora-coreos/stable was not imported: DIR/updates/stable.json: stream: is "next", expected "stable" at line 1 column 283
     "#);
 }
 
 #[test]
-fn a_missing_document_and_a_missing_folder_are_named() {
+fn errors_name_a_missing_document_or_folder() {
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(3).write(folder.path(), "stable");
     std::fs::remove_file(folder.path().join("updates/stable.json")).unwrap();
     let output = import("postgres://127.0.0.1:1/none", folder.path());
-    assert!(
-        text(&output.stderr).contains("updates/stable.json: there is no such document"),
-        "{}",
-        text(&output.stderr)
-    );
+    assert!(text(&output.stderr).contains("updates/stable.json: document not found"), "{}", text(&output.stderr));
     let output = import("postgres://127.0.0.1:1/none", &folder.path().join("nowhere"));
     assert!(text(&output.stderr).contains("nowhere/prod/streams"), "{}", text(&output.stderr));
     assert!(!output.status.success());
 }
 
 #[tokio::test]
-async fn what_was_set_here_survives_the_next_import() {
+async fn local_edits_survive_the_next_import() {
     let database = Database::new().await;
     let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
     let manage = manage(store.clone());
@@ -209,7 +205,7 @@ async fn what_was_set_here_survives_the_next_import() {
         release.rollouts[0] = release.rollouts[0].abort().unwrap();
         release.rollouts[0].origin = Origin::Local;
         let barrier = stream.releases[1].barrier.as_mut().unwrap();
-        (barrier.reason, barrier.origin) = (lockkeeper::domain::reason::Reason::given("ours").unwrap(), Origin::Local);
+        (barrier.reason, barrier.origin) = (lockkeeper::domain::reason::Reason::new("ours").unwrap(), Origin::Local);
     })
     .await;
     let (_, before) = present(&store).await;
@@ -221,53 +217,54 @@ async fn what_was_set_here_survives_the_next_import() {
     assert_eq!(revision, Revision(3));
     assert_eq!(after.releases[1..], before.releases[1..]);
     assert!(after.releases[0].dead_end.is_some());
-    let told: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @"
-    drift: release 44.1.0: its barrier as set here is not upstream's; ours stays
-    drift: release 44.2.0: its rollouts as set here is not upstream's; ours stays
+    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(findings.join("\n"), @"
+    drift: release 44.1.0: local barrier kept, upstream has a different value
+    drift: release 44.2.0: local rollouts kept, upstream has a different value
     ");
 }
 
 #[tokio::test]
-async fn upstream_does_not_move_a_release_that_was_published_here() {
+async fn imports_do_not_move_locally_published_releases() {
     let database = Database::new().await;
     let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
     let manage = manage(store.clone());
     upstream::plain(2).write(folder.path(), "stable");
     run(&manage, folder.path()).await;
     change(&manage, |stream| {
-        let mut ours = stream.releases[1].clone();
-        (ours.version, ours.origin) =
-            (lockkeeper::domain::version::Version::parse("44.hotfix").unwrap(), Origin::Local);
-        ours.payloads.clear();
-        ours.rollouts.iter_mut().for_each(|rollout| rollout.origin = Origin::Local);
-        stream.releases.push(ours);
+        let mut local = stream.releases[1].clone();
+        (local.version, local.origin) = (lockkeeper::domain::ids::Version::parse("44.hotfix").unwrap(), Origin::Local);
+        local.payloads.clear();
+        local.rollouts.iter_mut().for_each(|rollout| rollout.origin = Origin::Local);
+        stream.releases.push(local);
     })
     .await;
 
-    // Newer ones come behind it.
+    // Newer releases come after it.
     upstream::plain(3).write(folder.path(), "stable");
     run(&manage, folder.path()).await;
     let versions = |stream: &Stream| stream.releases.iter().map(|r| r.version.to_string()).collect::<Vec<_>>();
     let (_, stream) = present(&store).await;
     assert_eq!(versions(&stream), ["44.0.0", "44.1.0", "44.hotfix", "44.2.0"]);
 
-    // One inserted below it, or removed, is refused.
-    for spoil in [(|list| list.insert(1, json!({"version": "44.0.5"}))) as fn(&mut Vec<serde_json::Value>), |list| {
-        drop(list.remove(0));
-    }] {
+    // Inserting or removing an older release is rejected.
+    let inserted = "before a local published release";
+    for (modify, message) in [
+        ((|list| list.insert(1, json!({"version": "44.0.5"}))) as fn(&mut Vec<serde_json::Value>), inserted),
+        (|list| drop(list.remove(0)), "upstream no longer lists 1 release (44.0.0)"),
+    ] {
         let mut documents = upstream::plain(3);
-        spoil(documents.releases["releases"].as_array_mut().unwrap());
+        modify(documents.releases["releases"].as_array_mut().unwrap());
         documents.write(folder.path(), "stable");
         let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-        let error = import_fetched(&manage, &stable(), &author(), &fetched).await.unwrap_err();
-        assert!(error.to_string().contains("below a release that was published here"), "{error}");
+        let error = import_fetched(&manage, &stable(), &author(), &fetched, false).await.unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
         assert_eq!(present(&store).await.1, stream);
     }
 }
 
 #[tokio::test]
-async fn upstream_may_take_over_an_alias_but_opens_no_draft() {
+async fn imports_take_over_aliases_but_do_not_publish_drafts() {
     let database = Database::new().await;
     let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
     let manage = manage(store.clone());
@@ -276,9 +273,9 @@ async fn upstream_may_take_over_an_alias_but_opens_no_draft() {
     change(&manage, |stream| {
         let key = stream.releases[1].payloads.keys().next().unwrap().clone();
         let alias = lockkeeper::domain::payload::PayloadId::parse("c0ffee").unwrap();
-        stream.releases[1].aliases.insert(key, [alias].into());
+        stream.releases[1].aliases.insert(key, [(alias, Origin::Local)].into());
         let mut draft = stream.releases[1].clone();
-        (draft.version, draft.origin) = (lockkeeper::domain::version::Version::parse("44.2.0").unwrap(), Origin::Local);
+        (draft.version, draft.origin) = (lockkeeper::domain::ids::Version::parse("44.2.0").unwrap(), Origin::Local);
         draft.state = lockkeeper::domain::release::ReleaseState::Draft;
         (draft.payloads, draft.aliases) = Default::default();
         stream.releases.push(draft);
@@ -288,39 +285,42 @@ async fn upstream_may_take_over_an_alias_but_opens_no_draft() {
     documents.releases["releases"][1]["commits"][0]["checksum"] = "c0ffee".into();
     documents.write(folder.path(), "stable");
     let report = run(&manage, folder.path()).await;
-    let told: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @"
-    drift: release 44.2.0: upstream has published what is a draft here; it stays closed, as withdrawn, until it is published here
-    warning: release 44.1.0: its alias on x86_64 checksum is upstream's payload now and is dropped
+    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(findings.join("\n"), @"
+    drift: release 44.2.0: upstream published this local draft; it is withdrawn here until it is published here
+    warning: release 44.1.0: upstream changed its payload on x86_64 checksum from 0000000000000000000000000000000000000000000000000000000000000001 to c0ffee; the old one is kept as an alias
+    warning: release 44.1.0: its alias on x86_64 checksum is now its payload upstream and was removed
     ");
     let (_, stream) = present(&store).await;
-    assert!(stream.releases[1].aliases.is_empty());
+    let aliases: Vec<String> =
+        stream.releases[1].aliases.values().flat_map(|ids| ids.keys()).map(ToString::to_string).collect();
+    assert_eq!(aliases, [format!("{:064x}", 1)], "the payload that upstream had before");
     assert_eq!(stream.aged().count(), 4);
     assert_eq!(stream.releases[2].state, lockkeeper::domain::release::ReleaseState::Withdrawn);
     run(&manage, folder.path()).await;
     assert_eq!(present(&store).await.1, stream);
 
-    // An alias that becomes another release's payload is a conflict, and is told by name.
+    // A local alias that becomes another release's payload is a conflict; the error names both releases.
     change(&manage, |stream| {
         let key = stream.releases[1].payloads.keys().next().unwrap().clone();
         let alias = lockkeeper::domain::payload::PayloadId::parse("decaf").unwrap();
-        stream.releases[1].aliases.insert(key, [alias].into());
+        stream.releases[1].aliases.insert(key, [(alias, Origin::Local)].into());
     })
     .await;
     documents.releases["releases"][2]["commits"][0]["checksum"] = "decaf".into();
     documents.write(folder.path(), "stable");
     let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-    let error = import_fetched(&manage, &stable(), &author(), &fetched).await.unwrap_err();
-    assert_eq!(error.to_string(), "releases.json: upstream gives decaf to 44.2.0, here it is an alias of 44.1.0");
+    let error = import_fetched(&manage, &stable(), &author(), &fetched, false).await.unwrap_err();
+    assert_eq!(error.to_string(), "releases.json: decaf is the payload of 44.2.0 upstream and a local alias of 44.1.0");
 }
 
 #[tokio::test]
-async fn what_upstream_takes_away_does_not_take_our_stop_with_it() {
+async fn withdrawals_and_aborts_survive_removals_by_upstream() {
     let database = Database::new().await;
     let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
     let manage = manage(store.clone());
     let mut documents = upstream::plain(3);
-    // A share out of range, and a version listed twice: what went wrong can be stopped here.
+    // A share out of range, and a version listed twice: local edits can stop such releases.
     documents.updates["releases"][2]["metadata"]["rollout"]["start_percentage"] = json!(100.0);
     documents.releases["releases"][1]["version"] = "44.2.0".into();
     documents.write(folder.path(), "stable");
@@ -338,23 +338,23 @@ async fn what_upstream_takes_away_does_not_take_our_stop_with_it() {
     let report = run(&manage, folder.path()).await;
     assert_eq!(present(&store).await.1, stopped);
     assert_eq!(report.findings.iter().filter(|finding| finding.severity == Severity::Drift).count(), 3);
-    for left in [2, 1] {
-        documents.releases["releases"].as_array_mut().unwrap().truncate(left);
+    for remaining in [2, 1] {
+        documents.releases["releases"].as_array_mut().unwrap().truncate(remaining);
         documents.write(folder.path(), "stable");
         let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-        let result = import_fetched(&manage, &stable(), &author(), &fetched).await;
-        // The withdrawn one stays as ours; without the other, it would lose its place.
-        assert_eq!(result.is_ok(), left == 2);
+        let result = import_fetched(&manage, &stable(), &author(), &fetched, false).await;
+        // The withdrawn release is local and stays; the other one is published, and its removal is rejected.
+        assert_eq!(result.is_ok(), remaining == 2);
         assert_eq!(present(&store).await.1.releases, stopped.releases);
     }
     change(&manage, |stream| drop(stream.releases.pop())).await;
     let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-    let error = import_fetched(&manage, &stable(), &author(), &fetched).await.unwrap_err();
-    assert_eq!(error.to_string(), "releases.json: upstream removed 44.2.0, on which something was set here");
+    let error = import_fetched(&manage, &stable(), &author(), &fetched, false).await.unwrap_err();
+    assert!(error.to_string().contains("upstream no longer lists 1 release (44.2.0)"), "{error}");
 }
 
 #[tokio::test]
-async fn upstream_moves_no_release_out_of_a_blocked_range() {
+async fn imports_move_no_release_out_of_a_blocked_range() {
     let database = Database::new().await;
     let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
     let manage = manage(store.clone());
@@ -363,33 +363,33 @@ async fn upstream_moves_no_release_out_of_a_blocked_range() {
     run(&manage, folder.path()).await;
     change(&manage, |stream| {
         let version = |age: usize| stream.releases[age].version.clone();
-        stream.blocked_updates.push(lockkeeper::domain::blocked::BlockedUpdate {
+        stream.blocked_updates.push(lockkeeper::domain::policy::blocked_update::BlockedUpdate {
             first: version(0),
             last: version(1),
             target: version(3),
-            reason: lockkeeper::domain::reason::Reason::given("it burns").unwrap(),
+            reason: lockkeeper::domain::reason::Reason::new("it burns").unwrap(),
             arches: None,
             origin: Origin::Local,
         });
     })
     .await;
     let (_, blocked) = present(&store).await;
-    for (at, to, taken) in [(0, 1, false), (0, 3, false), (2, 3, true)] {
+    for (at, to, is_accepted) in [(0, 1, false), (0, 3, false), (2, 3, true)] {
         let mut reordered = documents.clone();
         reordered.releases["releases"].as_array_mut().unwrap().swap(at, to);
         reordered.write(folder.path(), "stable");
         let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-        let result = import_fetched(&manage, &stable(), &author(), &fetched).await;
-        assert_eq!(result.is_ok(), taken, "{at} with {to}: {result:?}");
-        if !taken {
-            assert!(result.unwrap_err().to_string().contains("from where the update to 44.3.0 is blocked here"));
+        let result = import_fetched(&manage, &stable(), &author(), &fetched, false).await;
+        assert_eq!(result.is_ok(), is_accepted, "{at} with {to}: {result:?}");
+        if !is_accepted {
+            assert!(result.unwrap_err().to_string().contains("from which the update to 44.3.0 is blocked"));
             assert_eq!(present(&store).await.1, blocked);
         }
     }
 }
 
 #[tokio::test]
-async fn who_stops_listening_does_not_stop_an_import() {
+async fn closing_standard_output_does_not_stop_an_import() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     for stream in ["next", "stable", "testing"] {
         upstream::plain(300).write(folder.path(), stream);
@@ -404,7 +404,7 @@ async fn who_stops_listening_does_not_stop_an_import() {
 }
 
 #[tokio::test]
-async fn documents_come_from_a_web_site_too() {
+async fn documents_are_imported_over_http() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     for stream in ["next", "stable", "testing"] {
         upstream::plain(3).write(folder.path(), stream);
@@ -427,12 +427,13 @@ async fn documents_come_from_a_web_site_too() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout).matches(": revision 1").count(), 3);
     let output = run("/elsewhere", database.url.clone()).await.unwrap();
-    assert!(text(&output.stderr).contains("there is no such document"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("document not found"), "{}", text(&output.stderr));
 }
 
 #[test]
-fn every_fixture_is_taken() {
-    let Some(fixtures) = fixtures::fcos() else { return };
+#[ignore = "needs real metadata in ../shared/fixtures"]
+fn every_state_of_real_metadata_is_accepted() {
+    let fixtures = fixtures::fcos();
     let id = |stream: &str| StreamId { stream: StreamName::parse(stream).unwrap(), ..stable() };
     let read = |releases: &Path, updates: &Path, stream: &str| {
         let files = lockkeeper::exchange::fcos::source::GraphFiles {
@@ -457,5 +458,61 @@ fn every_fixture_is_taken() {
     for genuine in ["releases-stable-2021-11.json", "releases-with-oci.json"] {
         let modelled = read(&fixtures.join("genuine").join(genuine), &fixtures.join("updates/stable.json"), "stable");
         assert!(modelled.stream.releases.len() > 20);
+    }
+}
+
+/// Upstream changed payloads of six versions, which silently stranded the nodes that ran the old ones.
+#[tokio::test]
+async fn nodes_stay_known_when_upstream_changes_their_payload() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    let store = database.store().await;
+    let manage = manage(store.clone());
+    let mut documents = upstream::plain(4);
+    documents.write(folder.path(), "stable");
+    run(&manage, folder.path()).await;
+    let (old, new) = (format!("{:064x}", 1), format!("{:064x}", 77));
+    documents.releases["releases"][1]["commits"][0]["checksum"] = new.clone().into();
+    documents.write(folder.path(), "stable");
+    let report = run(&manage, folder.path()).await;
+    let found: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    assert!(found.iter().any(|finding| finding.contains("kept as an alias")), "{found:?}");
+    let stream = present(&store).await.1;
+    let graph = lockkeeper::domain::graph::Graph::new(
+        &stream,
+        &lockkeeper::domain::ids::Arch::parse("x86_64").unwrap(),
+        &lockkeeper::domain::payload::Scheme::checksum(),
+    );
+    assert_eq!(graph.recognise(&old).unwrap().node, graph.recognise(&new).unwrap().node);
+    // Swapped payloads are reported.
+    let [first, second] = [2, 3].map(|n| documents.releases["releases"][n]["commits"].clone());
+    (documents.releases["releases"][2]["commits"], documents.releases["releases"][3]["commits"]) = (second, first);
+    documents.write(folder.path(), "stable");
+    let found: Vec<String> = run(&manage, folder.path()).await.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(found.iter().filter(|finding| finding.contains("to another release")).count(), 2, "{found:?}");
+}
+
+/// The protection of a stream applies to upstream too: a rollout that is too fast is imported as paused.
+#[tokio::test]
+async fn upstream_rollouts_that_are_too_fast_are_paused() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    let store = database.store().await;
+    let manage = manage(store.clone());
+    let mut documents = upstream::plain(3);
+    documents.write(folder.path(), "stable");
+    run(&manage, folder.path()).await;
+    change(&manage, |stream| {
+        stream.protection.shortest_rollout = Some(lockkeeper::domain::duration::Minutes(48 * 60));
+    })
+    .await;
+    documents.releases["releases"].as_array_mut().unwrap().push(upstream::plain(4).releases["releases"][3].clone());
+    documents.updates["releases"].as_array_mut().unwrap().push(upstream::plain(4).updates["releases"][3].clone());
+    documents.write(folder.path(), "stable");
+    for _ in 0..2 {
+        let report = run(&manage, folder.path()).await;
+        assert!(report.findings.iter().any(|finding| finding.severity == Severity::Drift), "{:?}", report.findings);
+        let rollout = present(&store).await.1.releases[3].rollouts[0].clone();
+        assert_eq!((rollout.origin, rollout.state.as_str()), (Origin::Upstream, "paused"));
+        let share = rollout.open_share(lockkeeper::domain::epoch::Epoch(i64::MAX / 4));
+        assert_eq!(share, lockkeeper::domain::rollout::share::OpenShare::Open(0.0));
     }
 }

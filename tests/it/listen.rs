@@ -1,6 +1,8 @@
-//! Connections: every way of asking gives the same answer, and nobody takes more than there is.
+//! Listeners: a poll gets the same answer over every kind of connection, and limits apply.
 
-use crate::support::{client, eventually, postgres::Database, program::import, server::Server, upstream};
+use crate::support::{
+    client, eventually, postgres::Database, program::import, server::Server, upstream, wire::unless_closed,
+};
 use jiff::SignedDuration;
 use reqwest::Method;
 use std::{
@@ -11,33 +13,43 @@ use std::{
 
 const POLL: &str = "/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=0.5";
 
-fn stream(database: &Database) {
+fn import_stream(database: &Database) {
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(4).write(folder.path(), "stable");
     assert!(import(&database.url, folder.path()).status.success());
 }
 
-/// Sends these pieces, each on its own, and reads what comes until the other side closes.
+/// Sends each piece separately, and reads until the server closes the connection.
 fn exchange(address: SocketAddr, pieces: &[&str]) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.set_nodelay(true).unwrap();
     for piece in pieces {
-        // A server that had enough may close meanwhile.
-        let _ = connection.write_all(piece.as_bytes());
+        // The server may have closed the connection already.
+        unless_closed(connection.write_all(piece.as_bytes()));
     }
     let mut answer = String::new();
-    let _ = connection.read_to_string(&mut answer);
+    unless_closed(connection.read_to_string(&mut answer));
     answer
 }
 
-async fn ask(address: SocketAddr, pieces: &[&str]) -> String {
-    let pieces: Vec<String> = pieces.iter().map(ToString::to_string).collect();
-    let asking = move || exchange(address, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
-    tokio::task::spawn_blocking(asking).await.unwrap()
+/// Returns an open connection whose first poll was answered.
+fn answered(address: SocketAddr) -> TcpStream {
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(format!("GET {POLL} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+    let mut status = [0; 12];
+    connection.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    connection
 }
 
-/// Status, body, and the names of the headers: their order and spelling are the server's.
-fn taken_apart(answer: &str) -> (String, Vec<String>, String) {
+async fn send(address: SocketAddr, pieces: &[&str]) -> String {
+    let pieces: Vec<String> = pieces.iter().map(ToString::to_string).collect();
+    let work = move || exchange(address, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+/// Splits an answer into its status, its headers without the date, sorted and in lower case, and its body.
+fn split(answer: &str) -> (String, Vec<String>, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
@@ -48,9 +60,9 @@ fn taken_apart(answer: &str) -> (String, Vec<String>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_a_poll_comes_it_gets_the_same_answer() {
+async fn polls_get_the_same_answer_over_every_kind_of_connection() {
     let database = Database::new().await;
-    stream(&database);
+    import_stream(&database);
     let server = Server::start(&database).await;
     for target in [
         POLL.to_owned(),
@@ -60,16 +72,16 @@ async fn however_a_poll_comes_it_gets_the_same_answer() {
         "/v1/graph".into(),
     ] {
         let close = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        // At once: answered as soon as it is accepted. In two pieces: by the whole HTTP server.
+        // In one piece: answered by the accept loop. In two pieces: answered by the full HTTP server.
         let (at_once, in_pieces) =
-            (ask(server.agents, &[&close]).await, ask(server.agents, &[&close[..9], &close[9..]]).await);
-        let first = taken_apart(&at_once);
-        assert_eq!(taken_apart(&in_pieces), first, "{target}");
+            (send(server.agents, &[&close]).await, send(server.agents, &[&close[..9], &close[9..]]).await);
+        let first = split(&at_once);
+        assert_eq!(split(&in_pieces), first, "{target}");
         assert!(at_once.contains("\r\nconnection: close\r\n"), "{at_once}");
-        // Kept open: one after the other on one connection, and two at once.
+        // On a kept connection: one request after the other, and two at once.
         let keep = format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n");
         for pieces in [&[&*keep, &close][..], &[&format!("{keep}{close}")]] {
-            let both = ask(server.agents, pieces).await;
+            let both = send(server.agents, pieces).await;
             assert_eq!(both.matches("HTTP/1.1 ").count(), 2, "{both}");
             assert_eq!(both.matches(&first.2).count(), 2, "{both}");
         }
@@ -77,20 +89,20 @@ async fn however_a_poll_comes_it_gets_the_same_answer() {
         let response = http2.get(format!("http://{}{target}", server.agents)).send().await.unwrap();
         assert_eq!(response.version(), http::Version::HTTP_2);
         assert_eq!((response.status().as_str(), response.text().await.unwrap()), (&*first.0, first.2.clone()));
-        let old = ask(server.agents, &[&format!("GET {target} HTTP/1.0\r\n\r\n")]).await;
-        assert_eq!((taken_apart(&old).0, taken_apart(&old).2), (first.0.clone(), first.2.clone()));
+        let old = send(server.agents, &[&format!("GET {target} HTTP/1.0\r\n\r\n")]).await;
+        assert_eq!((split(&old).0, split(&old).2), (first.0.clone(), first.2.clone()));
     }
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn encodings_are_representations_of_their_own() {
+async fn every_encoding_has_its_own_etag() {
     let database = Database::new().await;
-    stream(&database);
+    import_stream(&database);
     let server = Server::start(&database).await;
-    let get = async |encoding: &str, held: Option<&str>| {
-        let held = held.map(|tag| format!("if-none-match: {tag}\r\n")).unwrap_or_default();
-        let request = format!("GET {POLL} HTTP/1.1\r\nhost: x\r\naccept-encoding: {encoding}\r\n{held}\r\n");
+    let get = async |encoding: &str, etag: Option<&str>| {
+        let condition = etag.map(|tag| format!("if-none-match: {tag}\r\n")).unwrap_or_default();
+        let request = format!("GET {POLL} HTTP/1.1\r\nhost: x\r\naccept-encoding: {encoding}\r\n{condition}\r\n");
         let (address, request) = (server.agents, request);
         tokio::task::spawn_blocking(move || {
             let mut connection = TcpStream::connect(address).unwrap();
@@ -114,6 +126,14 @@ async fn encodings_are_representations_of_their_own() {
     );
     let mut tags = vec![header(&plain_head, "etag").unwrap()];
     for encoding in ["gzip", "zstd"] {
+        // No client waits for an encoder: until it is done, the answer is sent unencoded.
+        let (head, body) = get(encoding, None).await;
+        assert_eq!((header(&head, "content-encoding"), header(&head, "etag").as_ref()), (None, tags.first()));
+        assert_eq!((header(&head, "vary").as_deref(), &body), (Some("accept-encoding"), &plain));
+        eventually("the encoding is ready", async || {
+            header(&get(encoding, None).await.0, "content-encoding").is_some()
+        })
+        .await;
         let (head, body) = get(encoding, None).await;
         assert_eq!(header(&head, "content-encoding").as_deref(), Some(encoding));
         let decoded = match encoding {
@@ -128,15 +148,60 @@ async fn encodings_are_representations_of_their_own() {
         tags.push(header(&head, "etag").unwrap());
     }
     assert!(tags.iter().all(|tag| tag.starts_with('"')) && tags[0] != tags[1] && tags[1] != tags[2], "{tags:?}");
-    for tag in &tags {
-        let (head, body) = get("gzip", Some(tag)).await;
+    for (tag, accepted) in [(&tags[0], "gzip"), (&tags[1], "gzip"), (&tags[2], "zstd"), (&tags[1], "gzip, zstd")] {
+        let (head, body) = get(accepted, Some(tag)).await;
         assert!(head.starts_with("HTTP/1.1 304 ") && body.is_empty(), "{head}");
+        assert_eq!(header(&head, "etag").as_ref(), Some(tag), "a cache has to know which of its answers is confirmed");
     }
+    // A cache with an answer in a coding that this client does not accept must not send it.
+    assert!(get("gzip", Some(&tags[2])).await.0.starts_with("HTTP/1.1 200 "));
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_taken_once() {
+async fn polls_of_a_new_revision_do_not_wait_for_full_graphs_in_use() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    import_stream(&database);
+    let server = Server::start(&database).await;
+    let poll = async || {
+        let response = server.request(Method::GET, POLL).header("accept-encoding", "gzip").send().await.unwrap();
+        (response.headers().contains_key("content-encoding"), response.bytes().await.unwrap())
+    };
+    let rendered = async || {
+        let labels = "{product=\"fedora-coreos\",stream=\"stable\"}";
+        server.metric(&format!("lockkeeper_catalog_graphs_rendered_total{labels}")).await
+    };
+    let size = async || server.metric("lockkeeper_encodings_size_bytes").await;
+    eventually("the encoding is ready", async || poll().await.0).await;
+    let before = (poll().await.1, size().await);
+    upstream::plain(20).write(folder.path(), "stable");
+    assert!(import(&database.url, folder.path()).status.success());
+    server.shows("fedora-coreos/stable", 2).await;
+    eventually("the new graph is encoded", async || {
+        let now = size().await;
+        now != "0" && now != before.1
+    })
+    .await;
+    let (is_encoded, body) = poll().await;
+    assert!(is_encoded && body.len() > before.0.len());
+    assert_eq!(rendered().await, "1", "no poll of the new revision had to wait for a graph");
+    server.stop().await;
+}
+
+/// A poll whose graph is not rendered yet takes another path through the service. It counts once there too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_waits_for_its_graph_counts_once_against_its_address() {
+    let database = Database::new().await;
+    import_stream(&database);
+    let server = Server::start_with(&database, |settings| settings.limits.polls_per_address = NonZeroU32::new(1)).await;
+    let (status, _) = server.get(POLL).await;
+    assert_eq!(status, 200);
+    eventually("the next one is too many", async || server.get(POLL).await.0 == 429).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_bound_only_once() {
     let database = Database::new().await;
     let server = Server::start(&database).await;
     let settings =
@@ -148,15 +213,15 @@ async fn an_address_is_taken_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_let_in_before_the_end_is_answered() {
+async fn requests_sent_before_the_stop_are_answered() {
     let database = Database::new().await;
-    stream(&database);
+    import_stream(&database);
     let server = Server::start(&database).await;
     let address = server.agents;
     let connections = tokio::task::spawn_blocking(move || {
         let connect = |n: usize| {
             let mut connection = TcpStream::connect(address).unwrap();
-            // Some have asked, some have only come; those are closed without a word.
+            // Half of the connections send a request; the others are closed without an answer.
             if n.is_multiple_of(2) {
                 let request = format!("GET {POLL} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
                 connection.write_all(request.as_bytes()).unwrap();
@@ -175,51 +240,53 @@ async fn who_was_let_in_before_the_end_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_finds_no_place_is_told_to_come_back() {
+async fn connections_above_the_limit_get_503_with_retry_after() {
     let database = Database::new().await;
-    stream(&database);
+    import_stream(&database);
     let server = Server::start_with(&database, |settings| {
         settings.limits.max_connections = 2;
+        settings.limits.connections_per_address = NonZeroU32::new(2);
         settings.listeners.status = Some("127.0.0.3:0".into());
         settings.listeners.agents = Some("127.0.0.2:0".into());
     })
     .await;
-    let held: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(server.agents).unwrap()).collect();
+    // A connection counts once it is accepted, which its first answer shows.
+    let held: Vec<TcpStream> = (0..2).map(|_| answered(server.agents)).collect();
     let poll = format!("GET {POLL} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    eventually("both are let in", async || ask(server.agents, &[&poll]).await.starts_with("HTTP/1.1 503 ")).await;
-    let refused = ask(server.agents, &[&poll]).await;
+    let refused = send(server.agents, &[&poll]).await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
     assert!(refused.contains("retry-after: 10\r\n"), "{refused}");
-    assert_ne!(server.metric("lockkeeper_connections_refused_total").await, "0");
+    assert_ne!(server.metric("lockkeeper_connections_refused_total{reason=\"full\"}").await, "0");
     drop(held);
-    eventually("there is room again", async || ask(server.agents, &[&poll]).await.starts_with("HTTP/1.1 200 ")).await;
+    eventually("permits are released", async || send(server.agents, &[&poll]).await.starts_with("HTTP/1.1 200 ")).await;
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_too_much_or_too_slowly_is_refused() {
+async fn requests_that_are_too_large_or_too_slow_are_refused() {
     let database = Database::new().await;
-    stream(&database);
+    import_stream(&database);
     let server = Server::start_with(&database, |settings| {
         settings.limits.head_bytes = 8192;
         settings.limits.head_timeout = SignedDuration::from_millis(300);
     })
     .await;
     let long = format!("GET {POLL}&x={} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(9000));
-    assert!(ask(server.agents, &[&long]).await.starts_with("HTTP/1.1 4"), "a head that is too long");
+    assert!(send(server.agents, &[&long]).await.starts_with("HTTP/1.1 4"), "a head that is too long");
     let many = format!("GET {POLL} HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(70));
-    assert!(ask(server.agents, &[&many]).await.starts_with("HTTP/1.1 431 "), "too many headers");
-    // Neither who never ends, nor who never begins, nor who lies idle keeps a connection.
-    assert_eq!(ask(server.agents, &["GET /v1/gr"]).await, "");
-    assert_eq!(ask(server.agents, &[""]).await, "");
-    let kept = ask(server.agents, &[&format!("GET {POLL} HTTP/1.1\r\nhost: x\r\n\r\n")]).await;
+    assert!(send(server.agents, &[&many]).await.starts_with("HTTP/1.1 431 "), "too many headers");
+    // Incomplete requests, missing requests and idle connections are closed.
+    assert_eq!(send(server.agents, &["GET /v1/gr"]).await, "");
+    assert_eq!(send(server.agents, &[""]).await, "");
+    let kept = send(server.agents, &[&format!("GET {POLL} HTTP/1.1\r\nhost: x\r\n\r\n")]).await;
     assert!(kept.starts_with("HTTP/1.1 200 ") && kept.matches("HTTP/1.1").count() == 1, "{kept}");
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_polls_as_often_as_it_may() {
+async fn polls_per_address_are_limited() {
     let database = Database::new().await;
-    stream(&database);
+    import_stream(&database);
     let server = Server::start_with(&database, |settings| {
         settings.limits.polls_per_address = NonZeroU32::new(3);
         settings.limits.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -235,28 +302,34 @@ async fn one_address_polls_as_often_as_it_may() {
     }
     assert!(answers[..3].iter().all(|answer| *answer == (200, false)), "{answers:?}");
     assert!(answers.contains(&(429, true)), "{answers:?}");
-    assert_eq!(poll("192.0.2.2").await, (200, false), "another one");
-    // In another guise it is a poll all the same.
+    assert_eq!(poll("192.0.2.2").await, (200, false), "another address");
+    // Other methods and paths of polls count too.
     let other = POLL.replace("/v1/graph", "/fedora%2Dcoreos/v1/graph");
     for (method, path) in [(Method::HEAD, POLL), (Method::GET, other.as_str())] {
         let answer = server.request(method, path).header("x-forwarded-for", "192.0.2.1").send().await.unwrap();
         assert_eq!(answer.status(), 429, "{path}");
     }
-    // Of IPv6 everybody has a whole network.
+    // Documents and images are limited too.
+    for path in ["/updates/stable.json", "/fedora-coreos/prod/streams/stable/releases.json", "/images?stream=stable"] {
+        let answer = server.request(Method::GET, path).header("x-forwarded-for", "192.0.2.1").send().await.unwrap();
+        assert_eq!(answer.status(), 429, "{path}");
+        assert!(answer.headers().contains_key("retry-after"), "{path}");
+    }
+    // The addresses of an IPv6 network count as one client.
     let mut networked = Vec::new();
     for host in 0..20 {
         networked.push(poll(&format!("2001:db8::{host}")).await);
     }
     assert!(networked.contains(&(429, true)), "{networked:?}");
-    // What the client wrote itself does not count.
+    // An address that the client itself put into the header does not count.
     assert_eq!(poll("192.0.2.9, 192.0.2.3").await, (200, false));
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn https_is_spoken_and_certificates_are_checked_at_the_start() {
+async fn https_works_and_certificates_are_checked_at_the_start() {
     let database = Database::new().await;
-    stream(&database);
+    import_stream(&database);
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
@@ -280,7 +353,7 @@ async fn https_is_spoken_and_certificates_are_checked_at_the_start() {
     let url = format!("https://localhost:{}{POLL}", server.agents.port());
     let response = https.get(&url).send().await.unwrap();
     assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
-    // Probes speak plain HTTP to a listener of their own.
+    // The separate status listener uses plain HTTP.
     assert_eq!(server.readiness().await["ready"], true);
     server.stop().await;
 

@@ -1,4 +1,4 @@
-//! One integration binary: the real code against a real PostgreSQL, a database a test.
+//! The integration tests, in one binary: they run the real code with a real PostgreSQL, and one database for each test.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,35 +8,61 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_wrap,
     clippy::print_stderr,
-    reason = "a test that cannot go on fails; it says what it does, and counts little"
+    reason = "tests panic to fail, print what they skip or measure, and convert only small numbers"
 )]
 
+mod aliases;
 mod api;
 mod api_guards;
 mod architecture;
+mod authentication;
 mod backup;
+mod bodies;
+mod connections;
 mod contract;
 mod crash;
+mod decompression_bombs;
 mod doctor;
 mod documents;
 mod embedded;
 mod exchange;
 mod explain;
 mod export;
+mod exposure;
+mod files;
+mod fuzz_corpora;
+#[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, clippy::expect_used, reason = "it is a crate of its own, whose targets panic on failures")]
+mod fuzz_targets;
 mod golden;
+mod hosts;
+mod idempotency;
+mod impact;
 mod import;
+mod import_circles;
 mod issuers;
 mod lifecycle;
+mod links;
 mod listen;
 mod metrics;
 mod operations;
 mod options;
 mod outage;
 mod privacy;
+mod publishers;
 mod races;
+mod redirects;
+mod removals;
 mod replica;
+mod scripts;
+mod security_model;
 mod service;
+mod stops;
 mod store;
+mod stream_metadata;
 mod support;
 mod telemetry;
+mod terminal;
 mod tokens;
+mod unknown_payloads;
+mod validation;

@@ -1,4 +1,4 @@
-//! What metrics say, held against what was asked and what was done.
+//! Metrics match the requests and changes that were made.
 
 use crate::support::{
     eventually,
@@ -16,14 +16,14 @@ const SCOPE: &str = "product=\"fedora-coreos\",scheme=\"checksum\",stream=\"stab
 const STREAM: &str = "product=\"fedora-coreos\",stream=\"stable\"";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polls_are_counted_by_what_they_got_and_where_they_stand() {
+async fn polls_are_counted_by_answer_and_wariness() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     let mut documents = upstream::plain(3);
     documents.updates["releases"][2]["metadata"] = json!({"rollout": {"start_percentage": 0.4}});
     documents.write(folder.path(), "stable");
     assert!(import(&database.url, folder.path()).status.success());
     let server = Server::start(&database).await;
-    let ask = async |query: &str| {
+    let poll = async |query: &str| {
         let path = format!("/v1/graph?stream=stable&basearch=x86_64{query}");
         assert_eq!(server.get(&path).await.0, 200, "{path}");
     };
@@ -35,24 +35,28 @@ async fn polls_are_counted_by_what_they_got_and_where_they_stand() {
         (4, "&os_checksum=ffff&rollout_wariness=0.05".into()),
     ] {
         for _ in 0..times {
-            ask(&query).await;
+            poll(&query).await;
         }
     }
-    // An arch that agents know and the stream does not.
+    // An arch that agents know, but the stream does not have.
     assert_eq!(server.get("/v1/graph?stream=stable&basearch=s390x").await.0, 200);
     assert_eq!(server.get("/v1/graph?stream=none&basearch=x86_64").await.0, 404);
     assert_eq!(server.get("/fedora-coreos/v1/graph?stream=none&basearch=x86_64").await.0, 404);
     let polls = async |answer: &str, labels: &str| {
         server.metric(&format!("lockkeeper_polls_total{{answer=\"{answer}\",{labels}}}")).await
     };
-    let ours = format!("arch=\"x86_64\",{SCOPE}");
-    for (answer, count) in [("node_view", "5"), ("whole", "1"), ("unknown_payload", "4"), ("empty", "0")] {
-        assert_eq!(polls(answer, &ours).await, count, "{answer}");
+    let labels = format!("arch=\"x86_64\",{SCOPE}");
+    for (answer, count) in [("node_view", "5"), ("full_graph", "1"), ("empty", "0")] {
+        assert_eq!(polls(answer, &labels).await, count, "{answer}");
+    }
+    for (payload, count) in [("unknown", "4"), ("known_elsewhere", "0")] {
+        let labels = format!("arch=\"x86_64\",payload=\"{payload}\",{SCOPE}");
+        assert_eq!(polls("unknown_payload", &labels).await, count, "{payload}");
     }
     assert_eq!(polls("empty", &format!("arch=\"s390x\",{SCOPE}")).await, "1");
     let none = "arch=\"none\",product=\"none\",scheme=\"none\",stream=\"none\"";
     assert_eq!(polls("unknown_stream", none).await, "2");
-    // Two of a node that waits, and the whole graph; those with a wariness of 0.05 see all of it.
+    // Two polls of a node that waits, and one for the full graph. Nodes with a wariness of 0.05 see all releases.
     assert_eq!(server.metric(&format!("lockkeeper_polls_held_back_total{{{STREAM}}}")).await, "3");
     for (le, count) in [("0.1", "4"), ("0.4", "8"), ("0.7", "8"), ("0.8", "10"), ("1", "11")] {
         let bucket = format!("lockkeeper_poll_wariness_bucket{{{STREAM},le=\"{le}\"}}");
@@ -70,11 +74,11 @@ async fn polls_are_counted_by_what_they_got_and_where_they_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rollouts_that_are_over_hold_nobody_back_and_are_not_shown() {
+async fn rollouts_of_withdrawn_releases_are_not_counted_or_shown() {
     let database = Database::new().await;
     let server = Server::start(&database).await;
-    let admin = Desk::of(&server, &database).manager("admin", "*").await;
-    admin.makes(&document("os", "stable")).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    admin.creates_stream(&document("os", "stable")).await;
     let stream = "/api/v1/products/os/streams/stable";
     let rollouts = async || {
         let text = server.metrics().await;
@@ -87,32 +91,33 @@ async fn rollouts_that_are_over_hold_nobody_back_and_are_not_shown() {
         server.metric("lockkeeper_polls_held_back_total{product=\"os\",stream=\"stable\"}").await
     };
     assert_eq!(held().await, "1");
-    admin.does(&format!("{stream}/releases/1.3/withdraw")).await;
+    admin.post_empty(&format!("{stream}/releases/1.3/withdraw")).await;
     eventually("no rollout of a withdrawn release is shown", async || rollouts().await == 0).await;
     assert_eq!(held().await, "1");
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_shown_as_broken_until_it_can_be_read_again() {
+async fn a_broken_stream_is_shown_until_it_is_readable() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     upstream::plain(2).write(folder.path(), "stable");
     assert!(import(&database.url, folder.path()).status.success());
     let name = format!("lockkeeper_catalog_broken{{{STREAM}}}");
     let mut connection = database.connection().await;
-    for statement in ["alter table releases drop constraint releases_state_known", "update releases set state = 'odd'"]
+    for statement in
+        ["alter table releases drop constraint releases_state_known", "update releases set state = 'unknown'"]
     {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
     let server = Server::start(&database).await;
     eventually("it is broken", async || server.metric(&name).await == "1").await;
     sqlx::query("update releases set state = 'published'").execute(&mut connection).await.unwrap();
-    eventually("it is well again", async || server.metric(&name).await == "0").await;
+    eventually("it is readable again", async || server.metric(&name).await == "0").await;
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuer_that_was_never_reached_is_shown_where_managers_are_answered() {
+async fn the_age_of_issuer_keys_is_shown_only_with_a_managers_listener() {
     let database = Database::new().await;
     let issuer = Issuer::start(&[&Key::new("a", Algorithm::EdDSA)]).await;
     issuer.show_set(json!("no keys"));
@@ -120,19 +125,19 @@ async fn an_issuer_that_was_never_reached_is_shown_where_managers_are_answered()
     let name = format!("lockkeeper_issuer_keys_age_seconds{{issuer=\"{}\"}}", issuer.url);
     let shown = async |server: &Server| server.metrics().await.contains(&name);
     eventually("its age is shown", async || shown(&server).await).await;
-    eventually("it is asked", async || issuer.asked() > 0).await;
+    eventually("its keys are requested", async || issuer.request_count() > 0).await;
     server.stop().await;
-    let asked = issuer.asked();
+    let requests = issuer.request_count();
     let agents = Server::start_with(&database, |settings| {
         settings.auth.issuers = vec![issuer.settings()];
         settings.listeners.managers = Some("off".into());
     })
     .await;
-    eventually("it looks at the database", async || {
+    eventually("it reads the database", async || {
         agents.metrics().await.contains("lockkeeper_database_clock_difference_seconds")
     })
     .await;
     assert!(!shown(&agents).await);
-    assert_eq!(issuer.asked(), asked);
+    assert_eq!(issuer.request_count(), requests);
     agents.stop().await;
 }

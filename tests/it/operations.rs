@@ -1,9 +1,10 @@
-//! Every operation of the API, one by one: refused to whom it has to be, and done for whoever may. What is asked comes from the
-//! description of the API itself, so that none is forgotten.
+//! Every operation of the API: refused without authentication or role, and carried out with it. The operations come from the OpenAPI
+//! description, so that none is forgotten.
 
 use crate::support::{
+    ids,
     issuer::{Issuer, Key, rsa_public_pem},
-    manager::{Desk, Manager, document, with_reason},
+    manager::{ApiResponse, Desk, Manager, document, with_reason},
     postgres::Database,
     server::Server,
 };
@@ -17,20 +18,20 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How an operation is asked for, and whom it takes.
+/// A request for an operation, and the role that it requires.
 struct Case {
     role: Role,
-    /// Below the stream where it begins with no slash, else below `/api/v1`.
+    /// The path below `/api/v1` if it begins with a slash, else below the stream.
     path: &'static str,
     body: Value,
-    /// What is different about the stream that it is done to.
+    /// Changes the stream before the request.
     prepare: fn(&mut Value),
 }
 
-const fn as_it_is(_: &mut Value) {}
+const fn unchanged(_: &mut Value) {}
 
 fn case(role: Role, path: &'static str) -> Case {
-    Case { role, path, body: Value::Null, prepare: as_it_is }
+    Case { role, path, body: Value::Null, prepare: unchanged }
 }
 
 fn with(role: Role, path: &'static str, body: Value) -> Case {
@@ -41,57 +42,73 @@ fn stopped(document: &mut Value) {
     document["emergency_stop"] = json!({"since": "2026-09-21T00:00:00Z", "reason": "fire"});
 }
 
+/// Removes the rollouts of the draft: publishers may change its payloads then.
+fn plain_draft(document: &mut Value) {
+    document["releases"][4]["rollouts"] = json!([]);
+}
+
+fn image(name: &str) -> String {
+    ids::image("quay.io/os/os", name)
+}
+
 fn cases() -> BTreeMap<&'static str, Case> {
     use Role::{Admin, Manager, Publisher, Viewer};
     let policy = json!({"reason": "because"});
+    let token = json!({"name": "ci", "role": "viewer", "streams": "PRODUCT/STREAM", "expires_in": "P1D"});
     BTreeMap::from([
         ("list_products", case(Viewer, "/products")),
-        ("show_product", case(Viewer, "/products/PRODUCT")),
+        ("get_product", case(Viewer, "/products/PRODUCT")),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
-        ("show_stream", case(Viewer, "")),
-        ("put_stream", with(Admin, "", json!({"arches": ["x86_64"], "mirrors": ["other.example/os"]}))),
+        ("get_stream", case(Viewer, "")),
+        ("set_stream", with(Admin, "", json!({"arches": ["x86_64"], "mirrors": ["other.example/os"]}))),
         ("list_releases", case(Viewer, "releases")),
         ("create_release", with(Publisher, "releases", json!({"version": "1.5"}))),
-        ("show_release", case(Viewer, "releases/1.3")),
-        ("change_release", with(Publisher, "releases/1.3", json!({"notes": "other"}))),
-        ("remove_release", case(Publisher, "releases/1.4")),
+        ("get_release", case(Viewer, "releases/1.3")),
+        ("update_release", with(Publisher, "releases/1.3", json!({"notes": "other"}))),
+        ("delete_release", case(Publisher, "releases/1.4")),
         ("publish_release", case(Publisher, "releases/1.4/publish")),
         ("withdraw_release", case(Publisher, "releases/1.3/withdraw")),
         ("list_payloads", case(Viewer, "releases/1.3/payloads")),
-        ("put_payload", with(Publisher, "releases/1.4/payloads/x86_64/checksum", json!({"id": "abc"}))),
-        ("remove_payload", case(Publisher, "releases/1.4/payloads/x86_64/oci")),
+        (
+            "set_payload",
+            Case {
+                prepare: plain_draft,
+                ..with(Publisher, "releases/1.4/payloads/x86_64/checksum", json!({"id": ids::commit("abc")}))
+            },
+        ),
+        ("delete_payload", Case { prepare: plain_draft, ..case(Publisher, "releases/1.4/payloads/x86_64/oci") }),
         ("list_aliases", case(Viewer, "releases/1.3/aliases")),
         (
             "create_alias",
-            with(Manager, "releases/1.3/aliases", json!({"arch": "x86_64", "scheme": "oci", "id": "other"})),
+            with(Manager, "releases/1.3/aliases", json!({"arch": "x86_64", "scheme": "oci", "id": image("other")})),
         ),
-        ("remove_alias", case(Manager, "releases/1.3/aliases/x86_64/oci?id=alias")),
+        ("delete_alias", case(Manager, format!("releases/1.3/aliases/x86_64/oci?id={}", image("alias")).leak())),
         ("list_artifacts", case(Viewer, "releases/1.3/artifacts")),
         (
-            "put_artifact",
+            "set_artifact",
             with(Publisher, "releases/1.3/artifacts/x86_64/live.iso", json!({"url": "https://builds.example/x"})),
         ),
-        ("remove_artifact", case(Publisher, "releases/1.3/artifacts/x86_64/metal.raw")),
-        ("show_barrier", case(Viewer, "releases/1.1/barrier")),
-        ("put_barrier", with(Manager, "releases/1.2/barrier", policy.clone())),
-        ("remove_barrier", case(Manager, "releases/1.1/barrier")),
-        ("show_dead_end", case(Viewer, "releases/1.1/dead-end")),
-        ("put_dead_end", with(Manager, "releases/1.2/dead-end", policy)),
-        ("remove_dead_end", case(Manager, "releases/1.1/dead-end")),
+        ("delete_artifact", case(Publisher, "releases/1.3/artifacts/x86_64/metal.raw")),
+        ("get_barrier", case(Viewer, "releases/1.1/barrier")),
+        ("set_barrier", with(Manager, "releases/1.2/barrier", policy.clone())),
+        ("delete_barrier", case(Manager, "releases/1.1/barrier")),
+        ("get_dead_end", case(Viewer, "releases/1.1/dead-end")),
+        ("set_dead_end", with(Manager, "releases/1.2/dead-end", policy)),
+        ("delete_dead_end", case(Manager, "releases/1.1/dead-end")),
         ("list_blocked_updates", case(Viewer, "releases/1.3/blocked-updates")),
         (
             "create_blocked_update",
             with(Manager, "releases/1.3/blocked-updates", json!({"first": "1.1", "last": "1.1", "reason": "no"})),
         ),
-        ("remove_blocked_update", case(Manager, "releases/1.3/blocked-updates/1")),
+        ("delete_blocked_update", case(Manager, "releases/1.3/blocked-updates/1")),
         ("list_rollouts", case(Viewer, "releases/1.3/rollouts")),
         ("create_rollout", with(Manager, "releases/1.4/rollouts", json!({"preset": "week"}))),
-        ("show_rollout", case(Viewer, "releases/1.3/rollouts/1")),
+        ("get_rollout", case(Viewer, "releases/1.3/rollouts/1")),
         (
-            "put_rollout",
+            "replace_rollout",
             with(Manager, "releases/1.3/rollouts/3", json!({"preset": "linear-48h", "start": "2026-10-01T00:00:00Z"})),
         ),
-        ("remove_rollout", case(Manager, "releases/1.4/rollouts/1")),
+        ("delete_rollout", case(Manager, "releases/1.4/rollouts/1")),
         ("start_rollout", case(Manager, "releases/1.3/rollouts/3/start")),
         ("pause_rollout", case(Publisher, "releases/1.3/rollouts/1/pause")),
         ("resume_rollout", case(Manager, "releases/1.3/rollouts/2/resume")),
@@ -109,32 +126,30 @@ fn cases() -> BTreeMap<&'static str, Case> {
                 json!({"from": {"stream": "STREAM", "version": "1.3"}, "version": "2.0", "payloads": []}),
             ),
         ),
-        ("show_stop", case(Viewer, "emergency-stop")),
+        ("get_emergency_stop", case(Viewer, "emergency-stop")),
         ("stop_stream", case(Publisher, "emergency-stop")),
-        ("lift_stop", Case { prepare: stopped, ..case(Manager, "emergency-stop") }),
+        ("lift_emergency_stop", Case { prepare: stopped, ..case(Manager, "emergency-stop") }),
+        ("get_product_emergency_stop", case(Viewer, "/products/PRODUCT/emergency-stop")),
         ("stop_product", case(Publisher, "/products/PRODUCT/emergency-stop")),
-        ("lift_product_stop", Case { prepare: stopped, ..case(Manager, "/products/PRODUCT/emergency-stop") }),
+        ("lift_product_emergency_stop", case(Manager, "/products/PRODUCT/emergency-stop")),
         ("list_revisions", case(Viewer, "revisions")),
-        ("show_revision", case(Viewer, "revisions/1")),
+        ("get_revision", case(Viewer, "revisions/1")),
         ("diff_revision", case(Viewer, "revisions/1/diff")),
-        ("revert_revision", case(Manager, "revisions/1/revert")),
-        ("show_document", case(Viewer, "document")),
-        ("put_document", with(Manager, "document", json!("DOCUMENT"))),
-        ("show_graph", case(Viewer, "graph?arch=x86_64&scheme=oci")),
+        ("revert_stream", case(Manager, "revisions/1/revert")),
+        ("get_document", case(Viewer, "document")),
+        ("replace_document", with(Manager, "document", json!("DOCUMENT"))),
+        ("get_graph", case(Viewer, "graph?arch=x86_64&scheme=oci")),
         ("explain_node", case(Viewer, "explain?arch=x86_64&scheme=oci&release=1.2&wariness=0.9")),
         ("lint_stream", case(Viewer, "lint")),
         ("list_tokens", case(Admin, "/tokens")),
-        (
-            "create_token",
-            with(Admin, "/tokens", json!({"name": "ci", "role": "viewer", "on": "PRODUCT/STREAM", "for": "P1D"})),
-        ),
-        ("show_token", case(Admin, "/tokens/TOKEN")),
+        ("create_token", with(Admin, "/tokens", token)),
+        ("get_token", case(Admin, "/tokens/TOKEN")),
         ("revoke_token", case(Admin, "/tokens/TOKEN")),
-        ("list_acts", case(Viewer, "/audit?product=PRODUCT&stream=STREAM")),
+        ("list_audit_entries", case(Viewer, "/audit?product=PRODUCT&stream=STREAM")),
     ])
 }
 
-/// What the API describes: the operation's name, method and path.
+/// Returns the operations of the description: id, method and path.
 fn described() -> Vec<(String, Method, String)> {
     let description = serde_json::to_value(openapi::description()).unwrap();
     let mut operations = Vec::new();
@@ -151,13 +166,13 @@ fn described() -> Vec<(String, Method, String)> {
 fn every_operation_has_a_case() {
     let described: BTreeSet<String> = described().into_iter().map(|(name, ..)| name).collect();
     let mut tested: BTreeSet<String> = cases().keys().map(ToString::to_string).collect();
-    // It needs no token, and is asked below.
-    tested.insert("describe_service".into());
+    // This operation needs no token and has its own test.
+    tested.insert("get_service".into());
     assert_eq!(described, tested);
 }
 
 #[test]
-fn every_operation_says_what_it_takes_and_how_it_fails() {
+fn every_operation_describes_its_request_and_its_errors() {
     let description = serde_json::to_value(openapi::description()).unwrap();
     let schemas = &description["components"]["schemas"];
     let has_example = |schema: &Value| {
@@ -167,7 +182,7 @@ fn every_operation_says_what_it_takes_and_how_it_fails() {
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let name = &operation["operationId"];
-            assert!(operation["summary"].as_str().is_some_and(|summary| summary.len() > 5), "{name} says what it is");
+            assert!(operation["summary"].as_str().is_some_and(|summary| summary.len() > 5), "{name} has a summary");
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.keys().any(|status| status.starts_with('2')), "{name} can succeed");
             let problems = if path == "/api/v1" { vec!["503"] } else { vec!["400", "401", "403", "404", "422", "503"] };
@@ -184,24 +199,28 @@ fn every_operation_says_what_it_takes_and_how_it_fails() {
     }
 }
 
-struct House {
+struct Setup {
     server: Server,
     database: Database,
     issuer: Issuer,
     key: Key,
 }
 
-impl House {
+impl Setup {
     async fn new() -> Self {
         let key = Key::new("first", Algorithm::RS256);
         let (issuer, database) = (Issuer::start(&[&key]).await, Database::new().await);
         let settings = issuer.settings();
-        let server = Server::start_with(&database, |all| all.auth.issuers = vec![settings]).await;
+        let server = Server::start_with(&database, |all| {
+            all.auth.issuers = vec![settings];
+            all.limits.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .await;
         Self { server, database, issuer, key }
     }
 
-    /// Tokens that are good for nothing, each by what is wrong with it.
-    async fn worthless(&self, desk: &Desk<'_>) -> Vec<(&'static str, Option<String>)> {
+    /// Returns invalid tokens, with the reason why each is invalid.
+    async fn invalid_tokens(&self, desk: &Desk<'_>) -> Vec<(&'static str, Option<String>)> {
         let now = 1_790_000_000;
         let claims = json!({"iss": self.issuer.url, "aud": "lockkeeper", "sub": "x", "exp": now + 600, "groups": ["release-managers"]});
         let with = |field: &str, value: Value| {
@@ -209,7 +228,7 @@ impl House {
             claims[field] = value;
             claims
         };
-        // What is right about them is taken.
+        // The unaltered claims are accepted.
         let good = Manager::with(&self.server, Some(&self.key.sign(&claims)));
         assert_eq!(good.get("/api/v1/presets").await.status, 200);
         let part = |value: &Value| base64(value.to_string().as_bytes());
@@ -217,20 +236,17 @@ impl House {
         let hs256 = Header { kid: Some("first".into()), ..Header::new(Algorithm::HS256) };
         let confused = encode(&hs256, &claims, &EncodingKey::from_secret(rsa_public_pem().as_bytes())).unwrap();
         let admin = Grant { role: Role::Admin, on: "*".parse().unwrap() };
-        let ours = desk.tokens(now).await;
         let hour = SignedDuration::from_hours(1);
-        let revoked = ours.give(&desk.key(), "gone", &admin, hour, "local:test").await.unwrap();
-        let row = ours.list().await.unwrap().into_iter().find(|row| row.name == "gone").unwrap();
-        assert!(ours.revoke(&row.id, "local:test").await.unwrap());
-        let earlier = desk.tokens(now - 7200).await;
-        let expired = earlier.give(&desk.key(), "old", &admin, hour, "local:test").await.unwrap();
+        let (row, revoked) = desk.issue(now, "gone", &admin, hour).await;
+        desk.revoke(&row.id).await;
+        let (_, expired) = desk.issue(now - 7200, "old", &admin, hour).await;
         vec![
             ("no token", None),
             ("nonsense", Some("x".into())),
             ("wrong issuer", Some(self.key.sign(&with("iss", json!("http://127.0.0.1:1"))))),
             ("expired", Some(self.key.sign(&with("exp", json!(now - 600))))),
-            ("expired, ours", Some(expired)),
-            ("wrong audience", Some(self.key.sign(&with("aud", json!("somebody else"))))),
+            ("expired, of this service", Some(expired)),
+            ("wrong audience", Some(self.key.sign(&with("aud", json!("other"))))),
             ("no algorithm", Some(none)),
             ("a shared secret that is the public key", Some(confused)),
             ("revoked", Some(revoked)),
@@ -248,21 +264,24 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_operation_is_refused_to_whom_it_has_to_be_and_done_for_whoever_may() {
-    let house = House::new().await;
-    let desk = Desk::of(&house.server, &house.database);
-    let (admin, worthless) = (desk.manager("admin", "*").await, house.worthless(&desk).await);
-    let (cases, mut done) = (cases(), 0);
-    for (name, method, described) in described().into_iter().filter(|(name, ..)| name != "describe_service") {
+async fn every_operation_checks_authentication_and_role() {
+    let setup = Setup::new().await;
+    let desk = Desk::new(&setup.server, &setup.database);
+    let (admin, invalid_tokens) = (desk.manager("admin", "*").await, setup.invalid_tokens(&desk).await);
+    let (cases, mut tested) = (cases(), 0);
+    let mut wrong_requests = 0;
+    for (name, method, described) in described().into_iter().filter(|(name, ..)| name != "get_service") {
         let case = &cases[name.as_str()];
         let product = name.replace('_', "-");
         let mut stream = document(&product, "stable");
         (case.prepare)(&mut stream);
-        admin.makes(&stream).await;
-        let given = desk.tokens(1_790_000_000).await;
+        admin.creates_stream(&stream).await;
+        if name == "lift_product_emergency_stop" {
+            admin.post_empty(&format!("/api/v1/products/{product}/emergency-stop")).await;
+        }
         let grant = Grant { role: Role::Viewer, on: "*".parse().unwrap() };
-        given.give(&desk.key(), &product, &grant, SignedDuration::from_hours(1), "local:test").await.unwrap();
-        let token = given.list().await.unwrap().into_iter().find(|row| row.name == product).unwrap().id;
+        let (row, _) = desk.issue(1_790_000_000, &product, &grant, SignedDuration::from_hours(1)).await;
+        let token = row.id;
 
         let fill = |text: &str| text.replace("PRODUCT", &product).replace("STREAM", "stable").replace("TOKEN", &token);
         let below = fill(case.path);
@@ -277,67 +296,120 @@ async fn every_operation_is_refused_to_whom_it_has_to_be_and_done_for_whoever_ma
                 .filter(|body: &Value| !body.is_null()),
         };
         let path = if method == Method::GET { path } else { format!("{}&acknowledge=true", with_reason(&path)) };
-        let ask = async |who: &Manager<'_>| who.ask(method.clone(), &path, &[("if-match", "*")], body.as_ref()).await;
+        let ask =
+            async |caller: &Manager<'_>| caller.ask(method.clone(), &path, &[("if-match", "*")], body.as_ref()).await;
 
-        for (what, token) in &worthless {
-            let told = ask(&Manager::with(&house.server, token.as_deref())).await;
-            told.is_problem(401);
-            assert!(told.header("www-authenticate").starts_with("Bearer"), "{name}, {what}");
+        for (number, (what, token)) in invalid_tokens.iter().enumerate() {
+            // Each from its own address: failures are limited per address.
+            let from = format!("10.{tested}.{number}.1");
+            let headers = [("if-match", "*"), ("x-forwarded-for", from.as_str())];
+            let caller = Manager::with(&setup.server, token.as_deref());
+            let response = caller.ask(method.clone(), &path, &headers, body.as_ref()).await;
+            response.is_problem(401);
+            assert!(response.header("www-authenticate").starts_with("Bearer"), "{name}, {what}");
         }
         let stranger = desk.manager("admin", "elsewhere/*").await;
         match name.as_str() {
-            // They show what whoever asks may see.
+            // These return what the caller may see.
             "list_presets" => {}
             "list_products" => assert_eq!(ask(&stranger).await.ok().body["items"], json!([])),
             "list_tokens" => assert!(!ask(&stranger).await.ok().body.to_string().contains(&product)),
-            "show_token" | "revoke_token" => ask(&stranger).await.is_problem(404),
+            "get_token" | "revoke_token" => ask(&stranger).await.is_problem(404),
             _ => ask(&stranger).await.is_problem(403),
         }
-        if let Some(below) = Role::ALL.into_iter().rfind(|role| *role < case.role) {
-            ask(&desk.manager(below.as_str(), "*").await).await.is_problem(403);
+        let below = match Role::ALL.into_iter().rfind(|role| *role < case.role) {
+            Some(below) => Some(desk.manager(below.as_str(), "*").await),
+            None => None,
+        };
+        if let Some(below) = &below {
+            ask(below).await.is_problem(403);
+        }
+        // A caller without the role learns nothing about other errors of the request.
+        let shows_what_the_caller_may_see = [
+            "list_presets",
+            "list_products",
+            "list_tokens",
+            "get_token",
+            "revoke_token",
+            "create_token",
+            "list_audit_entries",
+        ];
+        let strangers = [Some(stranger).filter(|_| !shows_what_the_caller_may_see.contains(&name.as_str())), below];
+        for caller in strangers.iter().flatten() {
+            for response in wrong(caller, &method, &path).await {
+                assert_eq!(response.status, 403, "{name}: {response:?}");
+                wrong_requests += 1;
+            }
         }
         let on = if case.role == Role::Admin && name.contains("token") { "*".into() } else { format!("{product}/*") };
-        let told = ask(&desk.manager(case.role.as_str(), &on).await).await;
-        assert!((200..300).contains(&told.status), "{name}: {told:?}");
-        done += 1;
+        let response = ask(&desk.manager(case.role.as_str(), &on).await).await;
+        assert!((200..300).contains(&response.status), "{name}: {response:?}");
+        tested += 1;
     }
-    assert_eq!(done, cases.len());
-    house.server.stop().await;
+    assert_eq!(tested, cases.len());
+    assert!(wrong_requests > 500, "{wrong_requests}");
+    setup.server.stop().await;
 }
 
-/// Is this path one of those that a pattern with `{parts}` describes?
+/// Sends an operation in every invalid form, and returns the responses.
+async fn wrong(caller: &Manager<'_>, method: &Method, path: &str) -> Vec<ApiResponse> {
+    let bare = path.split('?').next().unwrap();
+    let mut responses = Vec::new();
+    for query in ["", "?nonsense=1", "?limit=x&at=never&arch=%00&revision=-1&dry_run=perhaps", "?reason="] {
+        responses.push(caller.ask(method.clone(), &format!("{bare}{query}"), &[], None).await);
+    }
+    if *method == Method::GET {
+        return responses;
+    }
+    for headers in
+        [&[("if-match", "nonsense")][..], &[("if-match", "*"), ("if-none-match", "*")], &[("idempotency-key", " ")]]
+    {
+        responses.push(caller.ask(method.clone(), path, headers, None).await);
+    }
+    for body in [json!(null), json!("nonsense"), json!({"unknown": true}), json!([vec![0; 100_000]])] {
+        responses.push(caller.ask(method.clone(), path, &[("if-match", "*")], Some(&body)).await);
+    }
+    for (kind, body) in [("text/plain", "nonsense"), ("application/json", "{"), ("application/json", "")] {
+        let request = caller.request(method.clone(), path).header("content-type", kind).body(body);
+        responses.push(ApiResponse::from(request.send().await.unwrap()).await);
+    }
+    assert!(caller.announce_body(method, path).await.starts_with("HTTP/1.1 403 "), "{path}");
+    responses
+}
+
+/// Returns true if a path matches a pattern with `{parameters}`.
 fn matches(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
     pattern.len() == path.len() && pattern.iter().zip(&path).all(|(part, text)| part.starts_with('{') || part == text)
 }
 
-/// The description that is committed is the one that is served. `UPDATE_OPENAPI=1` writes it anew.
+/// The committed description is the one that is served. `UPDATE_OPENAPI=1` renews it.
 #[test]
-fn the_committed_description_is_what_the_code_says() {
+fn the_committed_description_matches_the_code() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/lockkeeper.v1.json");
-    let said = serde_json::to_string_pretty(&openapi::description()).unwrap() + "\n";
+    let generated = serde_json::to_string_pretty(&openapi::description()).unwrap() + "\n";
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
-        std::fs::write(&path, &said).unwrap();
+        std::fs::write(&path, &generated).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == said, "openapi/lockkeeper.v1.json is not what the code says; make openapi renews it");
+    assert!(committed == generated, "openapi/lockkeeper.v1.json differs from the code: renew it with `make openapi`");
 }
 
 #[tokio::test]
-async fn the_description_and_its_page_are_served_to_anybody() {
+async fn the_description_and_its_page_need_no_token() {
     let database = Database::new().await;
     let server = Server::start(&database).await;
-    let nobody = Manager::with(&server, None);
-    let told = nobody.get("/api/v1/openapi.json").await.ok();
-    assert_eq!(told.body, serde_json::to_value(openapi::description()).unwrap());
-    let service = nobody.get("/api/v1").await.ok().body;
+    let anonymous = Manager::with(&server, None);
+    let response = anonymous.get("/api/v1/openapi.json").await.ok();
+    assert_eq!(response.body, serde_json::to_value(openapi::description()).unwrap());
+    let service = anonymous.get("/api/v1").await.ok().body;
     assert_eq!(service["links"]["openapi"], "/api/v1/openapi.json");
-    let page = nobody.get("/api/v1/docs/").await.ok().body;
+    let page = anonymous.get("/api/v1/docs/").await.ok().body;
     assert!(page.as_str().unwrap().contains("swagger-ui"), "{page}");
-    let settings = nobody.get("/api/v1/docs/swagger-initializer.js").await.ok().body;
+    let settings = anonymous.get("/api/v1/docs/swagger-initializer.js").await.ok().body;
     assert!(settings.as_str().unwrap().contains("/api/v1/openapi.json"), "{settings}");
-    nobody.get("/api/v1/products").await.is_problem(401);
-    nobody.get("/api/v1/nothing").await.is_problem(404);
-    nobody.ask(Method::POST, "/api/v1/products", &[], None).await.is_problem(405);
+    anonymous.get("/api/v1/products").await.is_problem(401);
+    anonymous.get("/api/v1/nothing").await.is_problem(404);
+    anonymous.ask(Method::POST, "/api/v1/products", &[], None).await.is_problem(405);
     server.stop().await;
 }

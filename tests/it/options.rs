@@ -1,20 +1,20 @@
-//! Settings: layered, documented, and refused by name.
+//! Settings: layers, documentation, and errors that name the setting.
 
 use crate::support::program::{lockkeeper, text};
 use lockkeeper::config::{Flags, Settings, Sources, load};
 use std::{collections::BTreeSet, path::PathBuf};
 
-fn sample() -> String {
+fn example() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/lockkeeper.example.toml")).unwrap()
 }
 
-/// The sample with its options live: lines such as `#listen = ...`, but not prose, which has a space behind the `#`.
+/// Returns the example with its options uncommented: lines such as `#listen = ...`, but not prose, which has a space after the `#`.
 fn uncommented() -> String {
-    let live = |line: &str| match line.strip_prefix('#') {
+    let uncomment = |line: &str| match line.strip_prefix('#') {
         Some(option) if !option.is_empty() && !option.starts_with(' ') => option.to_owned(),
         _ => line.to_owned(),
     };
-    sample().lines().map(live).collect::<Vec<_>>().join("\n")
+    example().lines().map(uncomment).collect::<Vec<_>>().join("\n")
 }
 
 fn names(prefix: &str, value: &toml::Value, names: &mut BTreeSet<String>) {
@@ -24,7 +24,7 @@ fn names(prefix: &str, value: &toml::Value, names: &mut BTreeSet<String>) {
                 self::names(&format!("{prefix}{key}."), value, names);
             }
         }
-        // Tables of which there may be many: what any of them has.
+        // Arrays of tables: the union of their keys.
         toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
             for item in items {
                 self::names(prefix, item, names);
@@ -35,13 +35,13 @@ fn names(prefix: &str, value: &toml::Value, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_sample_documents_every_option_and_shows_the_defaults() {
+fn the_example_documents_every_option_with_its_default() {
     let mut documented = BTreeSet::new();
     let text = uncommented();
     names("", &toml::Value::Table(text.parse().unwrap()), &mut documented);
     let settings: Settings = toml::from_str(&text).unwrap();
     settings.validate().unwrap();
-    // Options without a default have an example value in the sample.
+    // Options without a default have an example value.
     let mut full = Settings {
         streams_dir: settings.streams_dir.clone(),
         listeners: settings.listeners.clone(),
@@ -53,15 +53,17 @@ fn the_sample_documents_every_option_and_shows_the_defaults() {
     full.database.url.clone_from(&settings.database.url);
     full.database.postgres_bin.clone_from(&settings.database.postgres_bin);
     full.telemetry.otlp_endpoint.clone_from(&settings.telemetry.otlp_endpoint);
+    full.limits.connections_per_address = settings.limits.connections_per_address;
     full.limits.polls_per_address = settings.limits.polls_per_address;
-    let mut there = BTreeSet::new();
-    names("", &toml::Value::try_from(&full).unwrap(), &mut there);
-    assert_eq!(documented, there);
+    full.catalog.close_after = settings.catalog.close_after;
+    let mut existing = BTreeSet::new();
+    names("", &toml::Value::try_from(&full).unwrap(), &mut existing);
+    assert_eq!(documented, existing);
     assert_eq!(toml::to_string(&settings).unwrap(), toml::to_string(&full).unwrap());
 }
 
 #[test]
-fn as_it_stands_the_sample_changes_nothing() {
+fn the_unchanged_example_sets_the_defaults() {
     let show = |settings: &Settings| toml::to_string(settings).unwrap();
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lockkeeper.example.toml");
     let settings = load(&Sources { file: Some(file), flags: Flags::default() }).unwrap();
@@ -70,10 +72,10 @@ fn as_it_stands_the_sample_changes_nothing() {
 }
 
 #[test]
-fn wrong_settings_are_refused_by_name_and_layer() {
+fn invalid_settings_are_rejected_by_name_and_layer() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lockkeeper.toml");
-    let mut told = String::new();
+    let mut errors = String::new();
     for text in [
         "listn = \"127.0.0.1:1\"",
         "[fcos]\nunknown = 1",
@@ -83,34 +85,40 @@ fn wrong_settings_are_refused_by_name_and_layer() {
         "[catalog]\npoll_interval = \"soon\"",
         "[catalog]\npoll_interval = \"0s\"",
         "[fcos]\ndefault_product = \"A/B\"",
+        "[limits]\nmanager_connections = 0",
+        "[limits]\nconnections_per_address = 0",
         "[log]\nfilter = \"lockkeeper=loud\"",
         "[log]\nformat = \"xml\"",
         "listen = [",
     ] {
         std::fs::write(&file, text).unwrap();
         let error = load(&Sources { file: Some(file.clone()), flags: Flags::default() }).unwrap_err();
-        told += &format!("{text:?}\n    {error}\n");
+        errors += &format!("{text:?}\n    {error}\n");
     }
     let missing = load(&Sources { file: Some(PathBuf::from("/nowhere.toml")), flags: Flags::default() }).unwrap_err();
-    told += &format!("{missing}\n");
-    told = told.replace(&folder.path().display().to_string(), "DIR");
-    insta::assert_snapshot!(told, @r#"
+    errors += &format!("{missing}\n");
+    errors = errors.replace(&folder.path().display().to_string(), "DIR");
+    insta::assert_snapshot!(errors, @r#"
     "listn = \"127.0.0.1:1\""
         setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `drain_delay`, `database`, `catalog`, `fcos`, `limits`, `tls`, `auth`, `api`, `log`, `telemetry`` (DIR/lockkeeper.toml)
     "[fcos]\nunknown = 1"
         setting fcos.unknown: unknown field: found `unknown`, expected `one of `default_product`, `unknown_payload`, `view`` (DIR/lockkeeper.toml)
     "listen = \"nowhere\""
-        setting listen is "nowhere", not an address such as 127.0.0.1:8080
+        setting listen is "nowhere", expected an address such as 127.0.0.1:8080
     "[database]\nmax_connections = \"many\""
         setting database.max_connections: invalid type: found string "many", expected u32 (DIR/lockkeeper.toml)
     "[database]\nmax_connections = 1"
-        setting database.max_connections has to be at least 2: one is for notifications
+        setting database.max_connections must be at least 2: one connection receives notifications
     "[catalog]\npoll_interval = \"soon\""
         setting catalog.poll_interval: failed to parse input in the "friendly" duration format: expected duration to start with a unit value (a decimal integer) after an optional sign, but no integer was found (DIR/lockkeeper.toml)
     "[catalog]\npoll_interval = \"0s\""
-        setting catalog.poll_interval has to be longer than nothing
+        setting catalog.poll_interval must be longer than 0s
     "[fcos]\ndefault_product = \"A/B\""
-        setting fcos.default_product holds 'A', which is not allowed: 1 to 64 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit
+        setting fcos.default_product contains 'A', expected 1 to 64 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit
+    "[limits]\nmanager_connections = 0"
+        setting limits.manager_connections must be at least 1
+    "[limits]\nconnections_per_address = 0"
+        setting limits.connections_per_address: invalid value signed int `0`, expected a nonzero u32 (DIR/lockkeeper.toml)
     "[log]\nfilter = \"lockkeeper=loud\""
         setting log.filter error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     "[log]\nformat = \"xml\""
@@ -122,16 +130,16 @@ fn wrong_settings_are_refused_by_name_and_layer() {
       |           ^
     unclosed array, expected `]`
      (DIR/lockkeeper.toml)
-    the configuration file /nowhere.toml cannot be read
+    cannot read the configuration file /nowhere.toml
     "#);
 }
 
 #[test]
-fn layers_come_in_their_order() {
+fn later_layers_override_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lockkeeper.toml");
     std::fs::write(&file, "listen = \"of the file\"").unwrap();
-    // An address that is none is told by what it is, and so by the layer that won.
+    // The error about an invalid address quotes it, which shows the layer that it came from.
     let serve = |environment: &[(&str, &str)], flags: &[&str]| {
         let mut command = lockkeeper();
         command.arg("serve").arg("--config").arg(&file).args(flags).envs(environment.iter().copied());
@@ -143,11 +151,11 @@ fn layers_come_in_their_order() {
     assert!(serve(&environment, &["--listen", "of a flag"]).contains("setting listen is \"of a flag\""));
     let unknown = serve(&[("LOCKKEEPER_LISTN", "127.0.0.1:1")], &[]);
     assert!(unknown.contains("listn"), "{unknown}");
-    // The file may be named by the environment, too.
+    // The environment can name the file, too.
     let mut command = lockkeeper();
     command.arg("serve").env("LOCKKEEPER_CONFIG", &file);
     assert!(text(&command.output().unwrap().stderr).contains("setting listen is \"of the file\""));
-    // Kubernetes puts such variables into every container beside a service of that name.
+    // Kubernetes sets such variables in every container when a service has that name.
     let cluster = [("LOCKKEEPER_SERVICE_HOST", "10.0.0.1"), ("LOCKKEEPER_PORT_8080_TCP", "tcp://10.0.0.1:8080")];
     assert!(serve(&cluster, &[]).contains("setting listen is \"of the file\""));
 }

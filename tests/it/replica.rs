@@ -1,4 +1,4 @@
-//! Behind a server that only follows another one: nothing can be written or listened to there, and changes show all the same.
+//! A service on a PostgreSQL standby, which allows no writes and no notifications, still serves changes.
 
 use crate::support::{postgres::Database, program::import, server::Server, upstream};
 use sqlx::{Connection, PgConnection};
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-/// A hot standby of the server that the tests run on, which ends with the test.
+/// A hot standby of the tests' PostgreSQL server. It is stopped when this is dropped.
 struct Standby {
     folder: tempfile::TempDir,
     programs: PathBuf,
@@ -16,7 +16,7 @@ struct Standby {
 }
 
 impl Standby {
-    async fn of(database: &Database) -> Self {
+    async fn start(database: &Database) -> Self {
         let mut connection = database.connection().await;
         let programs: String = sqlx::query_scalar("select setting from pg_config() where name = 'BINDIR'")
             .fetch_one(&mut connection)
@@ -29,7 +29,7 @@ impl Standby {
         let folder = tempfile::tempdir().unwrap();
         let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open_to_all).unwrap();
-        // The server's own account: its programs refuse to run as root.
+        // Uses the account of the server: PostgreSQL's programs refuse to run as root.
         let owner = std::fs::metadata(&sockets).unwrap();
         let owner = (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
         let account = Some(owner).filter(|_| rustix::process::geteuid().is_root());
@@ -61,7 +61,7 @@ impl Standby {
         command
     }
 
-    /// The URL there of a database of the first server.
+    /// Returns the URL of a database on the standby.
     fn url(&self, database: &Database) -> String {
         let name = database.url.split("postgresql:///").nth(1).unwrap().split('?').next().unwrap().to_owned();
         format!("postgresql:///{name}?host={}&port=5432&user=lockkeeper&sslmode=disable", path(self.folder.path()))
@@ -79,19 +79,21 @@ fn path(folder: &Path) -> String {
 
 impl Drop for Standby {
     fn drop(&mut self) {
-        // A test that failed has told its story.
-        let _ = self.program("pg_ctl").arg("-D").arg(self.data()).args(["stop", "-m", "immediate", "-s"]).status();
+        let stopped =
+            self.program("pg_ctl").arg("-D").arg(self.data()).args(["stop", "-m", "immediate", "-s"]).status();
+        // A panic during a panic would hide the first one.
+        assert!(stopped.is_ok_and(|status| status.success()) || std::thread::panicking(), "the standby did not stop");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_replica_is_followed_by_asking() {
+async fn a_read_replica_is_followed_by_polling() {
     let database = Database::new().await;
     drop(database.store().await);
     let upstreams = tempfile::tempdir().unwrap();
     upstream::plain(1).write(upstreams.path(), "stable");
     assert!(import(&database.url, upstreams.path()).status.success());
-    let standby = Standby::of(&database).await;
+    let standby = Standby::start(&database).await;
     let url = standby.url(&database);
     let is_replica: bool = sqlx::query_scalar("select pg_is_in_recovery()")
         .fetch_one(&mut PgConnection::connect(&url).await.unwrap())

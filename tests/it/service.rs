@@ -2,9 +2,10 @@
 
 use crate::support::{
     client, eventually,
-    postgres::{Database, kill_9},
+    postgres::Database,
     program::{self, import, lockkeeper},
     server::Server,
+    signals::{kill, postmaster},
     upstream,
 };
 use reqwest::Method;
@@ -16,15 +17,15 @@ use std::{
 const POLL: &str = "/v1/graph?stream=stable&basearch=x86_64";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_refusal_is_one_that_the_agent_can_read() {
+async fn agents_can_read_every_error() {
     let database = Database::new().await;
     let server = Server::start(&database).await;
-    assert_eq!(server.get(POLL).await.0, 404, "an empty store that was read");
+    assert_eq!(server.get(POLL).await.0, 404, "the catalog is loaded and empty");
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
     import(&database.url, folder.path());
     server.shows("fedora-coreos/stable", 1).await;
-    let mut told = String::new();
+    let mut answers = String::new();
     for query in [
         "",
         "?basearch=x86_64",
@@ -37,19 +38,19 @@ async fn every_refusal_is_one_that_the_agent_can_read() {
         "?stream=%ff%00&basearch=x86_64",
     ] {
         let (status, body) = server.get(&format!("/v1/graph{query}")).await;
-        told += &format!("{query} -> {status} {body}\n");
+        answers += &format!("{query} -> {status} {body}\n");
     }
-    told += &format!("another product -> {:?}\n", server.get("/nope/v1/graph?stream=stable&basearch=x86_64").await);
-    told += &format!("no text -> {:?}\n", server.get("/%ff/v1/graph?stream=stable&basearch=x86_64").await);
-    told +=
+    answers += &format!("another product -> {:?}\n", server.get("/nope/v1/graph?stream=stable&basearch=x86_64").await);
+    answers += &format!("no text -> {:?}\n", server.get("/%ff/v1/graph?stream=stable&basearch=x86_64").await);
+    answers +=
         &format!("known arch without releases -> {:?}\n", server.get("/v1/graph?stream=stable&basearch=s390x").await);
-    told += &format!("unknown keys -> {}\n", server.get(&format!("{POLL}&x=1&x=2")).await.0);
-    told += &format!(
+    answers += &format!("unknown keys -> {}\n", server.get(&format!("{POLL}&x=1&x=2")).await.0);
+    answers += &format!(
         "by its product's name -> {}\n",
         server.get("/fedora-coreos/v1/graph?stream=stable&basearch=x86_64").await.0
     );
-    told += &format!("POST -> {}\n", server.request(Method::POST, POLL).send().await.unwrap().status());
-    insta::assert_snapshot!(told, @r#"
+    answers += &format!("POST -> {}\n", server.request(Method::POST, POLL).send().await.unwrap().status());
+    insta::assert_snapshot!(answers, @r#"
      -> 400 {"kind":"missing_parameter","value":"parameter basearch is missing or empty"}
     ?basearch=x86_64 -> 400 {"kind":"missing_parameter","value":"parameter stream is missing or empty"}
     ?stream=stable -> 400 {"kind":"missing_parameter","value":"parameter basearch is missing or empty"}
@@ -70,7 +71,7 @@ async fn every_refusal_is_one_that_the_agent_can_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_are_as_the_contract_says() {
+async fn headers_follow_the_wire_contract() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
@@ -93,9 +94,9 @@ async fn headers_are_as_the_contract_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_shows_without_a_restart() {
+async fn changes_are_served_without_a_restart() {
     let database = Database::new().await;
-    // Only word of the change can bring it: nobody asks for hours.
+    // Only a notification can bring the change: the poll interval is hours long.
     let server = Server::start_with(&database, |settings| {
         settings.catalog.poll_interval = jiff::SignedDuration::from_hours(5);
     })
@@ -112,19 +113,19 @@ async fn a_change_shows_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_node_view_is_the_node_and_where_it_may_go() {
+async fn the_node_view_has_the_node_and_its_targets() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(5).write(folder.path(), "stable");
     import(&database.url, folder.path());
     let server = Server::start(&database).await;
-    let whole: serde_json::Value = serde_json::from_str(&server.get(POLL).await.1).unwrap();
+    let full: serde_json::Value = serde_json::from_str(&server.get(POLL).await.1).unwrap();
     let view = server.get(&format!("{POLL}&os_checksum={:064x}", 2)).await.1;
     let view: serde_json::Value = serde_json::from_str(&view).unwrap();
-    assert_eq!(view["nodes"].as_array().unwrap(), &whole["nodes"].as_array().unwrap()[2..]);
+    assert_eq!(view["nodes"].as_array().unwrap(), &full["nodes"].as_array().unwrap()[2..]);
     assert_eq!(view["edges"], serde_json::json!([[0, 2], [0, 1]]));
     let unknown = server.get(&format!("{POLL}&os_checksum=ffff")).await.1;
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&unknown).unwrap(), whole);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&unknown).unwrap(), full);
     server.stop().await;
     let server = Server::start_with(&database, |settings| {
         settings.fcos.unknown_payload = lockkeeper::config::UnknownPayload::Empty;
@@ -135,7 +136,7 @@ async fn the_node_view_is_the_node_and_where_it_may_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sample_payloads_are_offered_on_loopback_alone() {
+async fn sample_payloads_are_offered_only_on_loopback() {
     let database = Database::new().await;
     let samples = |settings: &mut lockkeeper::config::Settings| settings.streams_dir = Some("streams".into());
     let server = Server::start_with(&database, samples).await;
@@ -156,7 +157,7 @@ async fn sample_payloads_are_offered_on_loopback_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn listeners_of_their_own_serve_their_own_alone() {
+async fn separate_listeners_serve_only_their_own_routes() {
     let database = Database::new().await;
     let server = Server::start_with(&database, |settings| {
         settings.listeners.status = Some("127.0.0.2:0".into());
@@ -173,21 +174,21 @@ async fn listeners_of_their_own_serve_their_own_alone() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+fn the_error_names_an_address_that_is_in_use() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
     let output = lockkeeper()
         .args(["serve", "--listen", &address])
         .env("DATABASE_URL", "postgres://127.0.0.1:1/none")
         .output()
         .unwrap();
     assert!(!output.status.success());
-    let told = program::text(&output.stderr);
-    assert!(told.contains(&format!("cannot listen on {address}: ")), "{told}");
+    let error = program::text(&output.stderr);
+    assert!(error.contains(&format!("cannot listen on {address}: ")), "{error}");
 }
 
 #[test]
-fn without_its_database_the_service_is_alive_but_not_ready() {
+fn without_a_database_the_service_is_alive_but_not_ready() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = lockkeeper()
         .args(["serve", "--listen", "127.0.0.1:0"])
@@ -197,7 +198,7 @@ fn without_its_database_the_service_is_alive_but_not_ready() {
         .spawn()
         .unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
-    let address = listening(&mut log);
+    let address = read_address(&mut log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let status = |path: &str| {
@@ -213,8 +214,8 @@ fn without_its_database_the_service_is_alive_but_not_ready() {
     child.wait().unwrap();
 }
 
-/// The address on the log's line about it.
-fn listening(log: &mut impl BufRead) -> String {
+/// Reads the log until it names the address that the service listens on.
+fn read_address(log: &mut impl BufRead) -> String {
     let mut line = String::new();
     while !line.contains("listening address=") {
         line.clear();
@@ -224,14 +225,14 @@ fn listening(log: &mut impl BufRead) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_shows_where_word_of_it_does_not_come_through() {
+async fn changes_are_served_without_their_notification() {
     let database = Database::new().await;
     let server = Server::start(&database).await;
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(1).write(folder.path(), "stable");
     import(&database.url, folder.path());
     server.shows("fedora-coreos/stable", 1).await;
-    // As behind a pooler: a revision without its notification.
+    // A revision without its notification, as behind a connection pooler.
     let mut connection = database.connection().await;
     for statement in [
         "insert into revisions select stream_id, 2, made_at + interval '1 s', actor, reason, request_id, document from revisions",
@@ -245,7 +246,7 @@ async fn a_change_shows_where_word_of_it_does_not_come_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_cannot_be_read_holds_up_no_other() {
+async fn a_stream_that_cannot_be_read_does_not_block_others() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     for stream in ["next", "stable"] {
@@ -256,7 +257,7 @@ async fn a_stream_that_cannot_be_read_holds_up_no_other() {
     let mut connection = database.connection().await;
     for statement in [
         "alter table releases drop constraint releases_state_known",
-        "update releases set state = 'odd' from streams where streams.id = stream_id and streams.name = 'next'",
+        "update releases set state = 'unknown' from streams where streams.id = stream_id and streams.name = 'next'",
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
@@ -264,7 +265,7 @@ async fn a_stream_that_cannot_be_read_holds_up_no_other() {
     import(&database.url, folder.path());
     server.shows("fedora-coreos/stable", 2).await;
     server.stop().await;
-    // A process that starts now serves what it can.
+    // A process that starts now serves the other stream.
     let server = Server::start(&database).await;
     assert_eq!(
         (server.revision("fedora-coreos/stable").await, server.revision("fedora-coreos/next").await),
@@ -274,7 +275,7 @@ async fn a_stream_that_cannot_be_read_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_was_restored_is_followed() {
+async fn a_restored_backup_is_served() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     for count in 1..=3 {
@@ -298,12 +299,12 @@ async fn a_backup_that_was_restored_is_followed() {
         let graph: serde_json::Value = serde_json::from_str(&server.get(POLL).await.1).unwrap();
         graph["nodes"].as_array().unwrap().len()
     };
-    eventually("the new history shows", async || nodes().await == 2).await;
+    eventually("the restored history is served", async || nodes().await == 2).await;
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polls_are_answered_while_the_database_is_away_and_it_is_followed_when_it_is_back() {
+async fn polls_are_answered_during_a_database_outage_and_changes_served_after_it() {
     let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     let folder = tempfile::Builder::new().permissions(open_to_all).tempdir().unwrap();
     let (data_dir, from) = (folder.path().join("data"), folder.path().join("upstream"));
@@ -327,12 +328,11 @@ async fn polls_are_answered_while_the_database_is_away_and_it_is_followed_when_i
     };
     import(1);
     server.shows("fedora-coreos/stable", 1).await;
-    let pid = std::fs::read_to_string(data_dir.join("postgres/cluster/postmaster.pid")).unwrap();
-    kill_9(pid.lines().next().unwrap().parse().unwrap());
+    kill(postmaster(&data_dir).unwrap());
     for _ in 0..50 {
         assert_eq!(server.get(POLL).await.0, 200);
     }
-    // The service starts it again by itself, or the import does; either way the change shows.
+    // The service or the import restarts PostgreSQL; the change is served in either case.
     import(2);
     server.shows("fedora-coreos/stable", 2).await;
     server.stop().await;

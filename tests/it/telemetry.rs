@@ -1,4 +1,4 @@
-//! What operators see: traces, metrics and logs, at a collector and at `/metrics`.
+//! Traces, metrics and logs, at a collector and at `/metrics`.
 
 use crate::support::{
     client,
@@ -15,7 +15,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// A trace that somebody else began, and the span that they are in.
+/// The ids of a caller's trace and span.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
@@ -30,7 +30,7 @@ fn sent_to(collector: &Collector) -> [(&str, &str); 5] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_trace_leads_from_a_write_through_the_database_to_the_swap_on_another_replica() {
+async fn a_trace_spans_a_write_and_the_swap_on_another_replica() {
     let (database, collector) = (Database::new().await, Collector::start().await);
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
@@ -56,10 +56,10 @@ async fn one_trace_leads_from_a_write_through_the_database_to_the_swap_on_anothe
         let seen = collector.seen.lock().unwrap();
         seen.spans.iter().filter(|span| span.name.starts_with(name)).cloned().collect()
     };
-    eventually("both have told of their swap", async || spans("swap the catalog").len() >= 2).await;
-    eventually("the request was told of", async || !spans("PUT /api/v1/").is_empty()).await;
+    eventually("both have exported their swap", async || spans("swap the catalog").len() >= 2).await;
+    eventually("the request was exported", async || !spans("PUT /api/v1/").is_empty()).await;
 
-    // What was asked not to be traced is not.
+    // The request without the sampled flag is not traced.
     let [request] = spans("PUT /api/v1/").try_into().unwrap();
     assert_eq!((request.trace.as_str(), request.parent.as_str()), (TRACE, CALLER));
     let seen = collector.seen.lock().unwrap().spans.clone();
@@ -67,11 +67,11 @@ async fn one_trace_leads_from_a_write_through_the_database_to_the_swap_on_anothe
     let by_id: BTreeMap<&str, &Span> = seen.iter().map(|span| (span.id.as_str(), span)).collect();
     let mut swapped: Vec<&str> = Vec::new();
     for swap in seen.iter().filter(|span| span.name == "swap the catalog") {
-        // Up from the swap: the transaction that announced it, and the request that it was part of.
-        let mut above = by_id[swap.parent.as_str()];
-        assert_eq!(above.instance, request.instance);
-        while above.id != request.id {
-            above = by_id[above.parent.as_str()];
+        // The ancestors of the swap: the transaction that announced it, and its request.
+        let mut ancestor = by_id[swap.parent.as_str()];
+        assert_eq!(ancestor.instance, request.instance);
+        while ancestor.id != request.id {
+            ancestor = by_id[ancestor.parent.as_str()];
         }
         swapped.push(&swap.instance);
     }
@@ -85,7 +85,7 @@ async fn one_trace_leads_from_a_write_through_the_database_to_the_swap_on_anothe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_and_logs_reach_a_collector_and_what_is_left_is_sent_at_the_end() {
+async fn metrics_and_logs_reach_a_collector_and_are_flushed_at_the_end() {
     let (database, collector) = (Database::new().await, Collector::start().await);
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
@@ -94,7 +94,7 @@ async fn metrics_and_logs_reach_a_collector_and_what_is_left_is_sent_at_the_end(
     let poll = format!("http://{}/v1/graph?stream=stable&basearch=x86_64", serving.address);
     let answer = client().get(poll).header("traceparent", format!("00-{TRACE}-{CALLER}-01")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    eventually("polls are told of", async || {
+    eventually("polls are exported", async || {
         collector.seen.lock().unwrap().metrics.contains(&("lockkeeper.polls".into(), "{poll}".into()))
     })
     .await;
@@ -102,20 +102,20 @@ async fn metrics_and_logs_reach_a_collector_and_what_is_left_is_sent_at_the_end(
     let seen = collector.seen.lock().unwrap();
     assert_eq!(seen.services.iter().map(String::as_str).collect::<Vec<_>>(), ["lockkeeper-test"]);
     assert!(seen.metrics.contains(&("http.server.request.duration".into(), "s".into())), "{:#?}", seen.metrics);
-    for told in ["ready", "stopping: requests in flight are finished"] {
-        assert!(seen.logs.iter().any(|log| log == told), "{told} is not in {:#?}", seen.logs);
+    for message in ["ready", "stopping, finishing requests in flight"] {
+        assert!(seen.logs.iter().any(|log| log == message), "{message} is not in {:#?}", seen.logs);
     }
-    // A poll is traced where its caller wants it.
+    // A poll is traced if its caller's traceparent is sampled.
     assert!(seen.spans.iter().any(|span| span.name == "GET /v1/graph" && span.trace == TRACE), "{:#?}", seen.spans);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_away_holds_nothing_up() {
+async fn an_unavailable_collector_delays_nothing() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
     import(&database.url, folder.path());
-    // One refuses, and one takes what it is sent and says nothing.
+    // One endpoint refuses connections, and one accepts them and never responds.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for endpoint in ["http://127.0.0.1:1".to_owned(), format!("http://{}", silent.local_addr().unwrap())] {
         let serving = Serving::ready(
@@ -139,16 +139,16 @@ async fn a_collector_that_is_away_holds_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_traced_does_not_hang_on_what_is_logged() {
+async fn the_log_filter_does_not_affect_traces() {
     let (database, collector) = (Database::new().await, Collector::start().await);
     let mut settings = sent_to(&collector).to_vec();
-    // Where it listens has to be known.
+    // The test reads the address from the log.
     settings.push(("LOCKKEEPER_LOG__FILTER", "warn,lockkeeper::server::listen=info"));
     let serving = Serving::start(&database, &settings);
     let poll = format!("http://{}/v1/graph?stream=stable&basearch=x86_64", serving.address);
     let traced = || client().get(&poll).header("traceparent", format!("00-{TRACE}-{CALLER}-01")).send();
     eventually("it answers", async || traced().await.is_ok_and(|answer| answer.status() == 404)).await;
-    eventually("the poll was told of", async || {
+    eventually("the poll was exported", async || {
         let seen = collector.seen.lock().unwrap();
         seen.spans.iter().any(|span| span.name == "GET /v1/graph" && span.trace == TRACE)
     })
@@ -157,9 +157,9 @@ async fn what_is_traced_does_not_hang_on_what_is_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_collector_a_traced_poll_is_answered_as_any_other() {
+async fn a_traced_poll_is_answered_without_a_collector() {
     let database = Database::new().await;
-    // There is no place for anything but polls.
+    // No request other than polls is allowed.
     let server = Server::start_with(&database, |settings| settings.limits.max_requests = 0).await;
     let poll = server.request(reqwest::Method::GET, "/v1/graph?stream=stable&basearch=x86_64");
     let traced = poll.header("traceparent", format!("00-{TRACE}-{CALLER}-01")).send().await.unwrap();
@@ -168,8 +168,22 @@ async fn without_a_collector_a_traced_poll_is_answered_as_any_other() {
     server.stop().await;
 }
 
+/// Agents parse the error of an overloaded service like any other.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_metrics_there_are_none_and_all_else_goes_on() {
+async fn a_poll_whose_graph_cannot_be_rendered_gets_an_error_of_the_protocol() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    upstream::plain(2).write(folder.path(), "stable");
+    import(&database.url, folder.path());
+    let server = Server::start_with(&database, |settings| settings.limits.max_requests = 0).await;
+    let poll = server.request(reqwest::Method::GET, "/v1/graph?stream=stable&basearch=x86_64").send().await.unwrap();
+    assert_eq!((poll.status().as_u16(), poll.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    let error: serde_json::Value = serde_json::from_slice(&poll.bytes().await.unwrap()).unwrap();
+    assert_eq!(error["kind"], "unavailable");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_works_without_metrics() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(2).write(folder.path(), "stable");
@@ -181,12 +195,12 @@ async fn without_metrics_there_are_none_and_all_else_goes_on() {
     server.stop().await;
 }
 
-/// What `docker/prometheus/metrics.txt` lists: a metric and its labels a line.
-fn listed() -> PathBuf {
+/// Returns the path of the list of metrics, which has one metric with its labels per line.
+fn list_path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docker/prometheus/metrics.txt")
 }
 
-/// The metrics in a text of Prometheus's, and the labels that any of their lines have.
+/// Returns the metrics in Prometheus' text format, each with all labels of its lines.
 fn exported(text: &str) -> BTreeMap<String, Vec<String>> {
     let kinds: BTreeMap<&str, &str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
@@ -212,17 +226,17 @@ fn exported(text: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_dashboard_and_the_alerts_read_is_what_is_exported() {
+async fn the_list_of_metrics_matches_the_export() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     for stream in ["next", "stable"] {
         upstream::ramping(3).write(folder.path(), stream);
     }
     import(&database.url, folder.path());
-    // A stream that cannot be read.
+    // An unreadable stream.
     let mut connection = database.connection().await;
     for statement in [
         "alter table releases drop constraint releases_state_known",
-        "update releases set state = 'odd' from streams where streams.id = stream_id and streams.name = 'next'",
+        "update releases set state = 'unknown' from streams where streams.id = stream_id and streams.name = 'next'",
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
@@ -232,7 +246,7 @@ async fn what_the_dashboard_and_the_alerts_read_is_what_is_exported() {
     let (certificate, private) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
     std::fs::write(&certificate, certified.cert.pem()).unwrap();
     std::fs::write(&private, certified.signing_key.serialize_pem()).unwrap();
-    // Somebody whose token expires.
+    // A token that expires.
     token(&database.url, folder.path());
     let server = Server::start_with(&database, |settings| {
         settings.auth.issuers = vec![issuer.settings()];
@@ -246,24 +260,24 @@ async fn what_the_dashboard_and_the_alerts_read_is_what_is_exported() {
     for path in ["/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=1.0", "/v1/graph?stream=stable"] {
         secure.get(url(path)).send().await.unwrap();
     }
-    // Somebody of the issuer's, whose keys are fetched.
+    // A token of the issuer, whose keys are then fetched.
     let claims = json!({"iss": issuer.url, "aud": "lockkeeper", "sub": "x", "exp": 4_000_000_000_i64});
-    let asked = secure.get(url("/api/v1/products")).bearer_auth(key.sign(&claims)).send().await.unwrap();
-    assert_eq!(asked.status(), 200);
+    let response = secure.get(url("/api/v1/products")).bearer_auth(key.sign(&claims)).send().await.unwrap();
+    assert_eq!(response.status(), 200);
     let read = async || secure.get(url("/metrics")).send().await.unwrap().text().await.unwrap();
-    eventually("all of it was counted", async || {
+    eventually("all metrics are exported", async || {
         let text = read().await;
         ["catalog_broken{", "token_next_expiry", "keys_age"].iter().all(|name| text.contains(name))
     })
     .await;
     let exported = exported(&read().await);
-    let known = std::fs::read_to_string(listed()).unwrap();
-    let told = known.lines().filter(|line| line.starts_with('#')).map(str::to_owned);
+    let known = std::fs::read_to_string(list_path()).unwrap();
+    let header = known.lines().filter(|line| line.starts_with('#')).map(str::to_owned);
     let lines = exported.iter().map(|(name, labels)| format!("{name}{{{}}}", labels.join(",")));
-    let lines = told.chain(lines).map(|line| line + "\n").collect::<String>();
+    let lines = header.chain(lines).map(|line| line + "\n").collect::<String>();
     if std::env::var_os("UPDATE_METRICS").is_some() {
-        std::fs::write(listed(), &lines).unwrap();
+        std::fs::write(list_path(), &lines).unwrap();
     }
-    assert_eq!(known, lines, "UPDATE_METRICS=1 writes it anew");
+    assert_eq!(known, lines, "UPDATE_METRICS=1 rewrites it");
     server.stop().await;
 }

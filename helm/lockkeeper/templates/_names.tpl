@@ -1,18 +1,18 @@
 {{/* Names and labels. */}}
 
-{{/* Short enough for the longest thing that is put behind it, within the 63 bytes of a Service's name. */}}
+{{/* The prefix of names. It leaves room for the longest suffix within the 63 bytes of a Service's name. */}}
 {{- define "lockkeeper.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- $whole := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $whole .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
+{{- $fullname := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $fullname .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
 {{- end }}
 
-{{/* The Cluster's name, which the operator wants to be of 50 bytes at most. Takes the root. */}}
+{{/* The Cluster's name, at most 50 bytes long, as the operator requires. Takes the root. */}}
 {{- define "lockkeeper.cluster" -}}
 {{- printf "%s-postgres" (include "lockkeeper.fullname" . | trunc 41 | trimSuffix "-") -}}
 {{- end }}
 
-{{/* What Services and Deployments find pods by; never changes. Takes {root, component}. */}}
+{{/* The labels by which Services and Deployments select pods. They must not change. Takes {root, component}. */}}
 {{- define "lockkeeper.selector" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -33,12 +33,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end }}
 
-{{/* Where a side listens, as in the image. Takes the component. */}}
+{{/* The port that a component listens on, as in the image. Takes the component. */}}
 {{- define "lockkeeper.listenPort" -}}
 {{- get (dict "agents" "8080" "managers" "8081") . -}}
 {{- end }}
 
-{{/* The port of a side's Service. Takes {root, component}. */}}
+{{/* The port of a component's Service. Takes {root, component}. */}}
 {{- define "lockkeeper.port" -}}
 {{- (index .root.Values .component).service.port | default (ternary 443 80 (ne .root.Values.tls.existingSecret "")) -}}
 {{- end }}

@@ -1,9 +1,9 @@
-{{/* What all pods have in common, the migrating one too. */}}
+{{/* Fields of all pods, including the migration Job's. */}}
 
-{{/* Keeps to the restricted Pod Security Standard. Takes the root. */}}
+{{/* Complies with the restricted Pod Security Standard. Takes the root. */}}
 {{- define "lockkeeper.pod" -}}
 automountServiceAccountToken: false
-# Variables named after Services (LOCKKEEPER_AGENTS_PORT) would be taken for settings, and refused.
+# Variables for Services (LOCKKEEPER_AGENTS_PORT) would be rejected as unknown settings.
 enableServiceLinks: false
 {{- with .Values.serviceAccountName }}
 serviceAccountName: {{ . }}
@@ -35,7 +35,7 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{/* The database, as variables. Takes {root, component}. */}}
+{{/* Environment variables for the database. Takes {root, component}. */}}
 {{- define "lockkeeper.databaseEnv" -}}
 - name: DATABASE_URL
   valueFrom:

@@ -1,94 +1,103 @@
-//! Revisions and the record of acts.
+//! Revisions and audit entries.
 
 use crate::{
     domain::stream::Revision,
-    manage::kept::{Act, Record},
+    manage::records::{AuditEntry, RevisionMeta},
 };
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Who made a revision of a stream, when and why.
+/// A revision of a stream: its actor, time and reason.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "revision": 41, "made_at": "2026-07-22T14:00:00Z", "actor": "token:ci", "reason": "release 44.20260722.3.0" }))]
+#[schema(example = json!({ "revision": 41, "created_at": "2026-07-22T14:00:00Z", "actor": "token:6f1c0f6e-6c1f-4f2e-9b5e-2f4a52a1f6d1",
+    "actor_name": "ci", "reason": "release 44.20260722.3.0" }))]
 pub struct RevisionModel {
-    /// Its number, from 1.
+    /// The number of the revision, from 1.
     pub revision: i64,
-    /// When it was made.
+    /// When the revision was created.
     #[schema(value_type = String, format = DateTime)]
-    pub made_at: Timestamp,
-    /// By whom: `token:ci`, `https://issuer.example:somebody`, `local:core`.
+    pub created_at: Timestamp,
+    /// The id of the actor: `token:<token id>`, `https://issuer.example:<subject>` or `local:<user>`.
     pub actor: String,
-    /// Why.
+    /// The actor's display name. Several actors may have the same name; ids are unique.
+    pub actor_name: String,
+    /// The reason that the actor gave.
     pub reason: String,
-    /// The request by which it was made.
+    /// The id of the request (`X-Request-Id`); absent if it had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
 impl RevisionModel {
-    /// Of its record.
+    /// Describes a revision.
     #[must_use]
-    pub fn of((revision, record): (Revision, Record)) -> Self {
+    pub fn new((revision, record): (Revision, RevisionMeta)) -> Self {
         Self {
             revision: revision.0,
-            made_at: record.made_at,
-            actor: record.actor,
+            created_at: record.made_at,
+            actor: record.actor.id,
+            actor_name: record.actor.name,
             reason: record.reason,
             request_id: record.request_id,
         }
     }
 }
 
-/// Something that was done.
+/// An entry of the audit log: one action.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "id": 1207, "at": "2026-07-23T02:00:00Z", "actor": "token:desk", "action": "rollout.pause",
+#[schema(example = json!({ "id": 1207, "at": "2026-07-23T02:00:00Z", "actor": "token:6f1c0f6e-6c1f-4f2e-9b5e-2f4a52a1f6d1",
+    "actor_name": "desk", "action": "rollout.pause",
     "product": "fedora-coreos", "stream": "stable", "revision": 42, "subject": "releases/44.20260722.3.0/rollouts/1/pause",
     "reason": "nodes do not come up again" }))]
-pub struct ActModel {
-    /// Its number; later ones are higher.
+pub struct AuditEntryModel {
+    /// The number of the entry; later entries have higher numbers.
     pub id: i64,
-    /// When.
+    /// When the action happened.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// Who.
+    /// The id of the actor: `token:<token id>`, `https://issuer.example:<subject>` or `local:<user>`.
     pub actor: String,
-    /// What was done.
+    /// The actor's display name. Several actors may have the same name; ids are unique.
+    pub actor_name: String,
+    /// The action, such as `rollout.pause`.
     pub action: String,
-    /// The product that it is about.
+    /// The product; absent if the action concerns no product.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product: Option<String>,
-    /// The stream that it is about.
+    /// The stream; absent if the action concerns no single stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
-    /// The revision that came of it.
+    /// The revision that the action created; absent if it created none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
-    /// What it was done to.
+    /// The target of the action: the path below the stream, or a token or signing key. The `place` of a finding is something
+    /// else: where a problem is, as text for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Why.
+    /// The reason that the actor gave.
     pub reason: String,
-    /// The request by which it was done.
+    /// The id of the request (`X-Request-Id`); absent if it had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
-impl ActModel {
-    /// Of its row.
+impl AuditEntryModel {
+    /// Describes an entry.
     #[must_use]
-    pub fn of((id, act): (i64, Act)) -> Self {
+    pub fn new((id, entry): (i64, AuditEntry)) -> Self {
         Self {
             id,
-            at: act.at,
-            actor: act.actor,
-            action: act.action,
-            product: act.product,
-            stream: act.stream,
-            revision: act.revision,
-            subject: act.subject,
-            reason: act.reason,
-            request_id: act.request_id,
+            at: entry.at,
+            actor: entry.actor.id,
+            actor_name: entry.actor.name,
+            action: entry.action,
+            product: entry.product,
+            stream: entry.stream,
+            revision: entry.revision,
+            subject: entry.subject,
+            reason: entry.reason,
+            request_id: entry.request_id,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The shapes of what is asked and answered. Parts of streams are those of stream documents; these are the others.
+//! The request and response bodies of the API, except for parts of streams, whose shapes are those of stream documents.
 
 mod answers;
 mod history;
@@ -8,11 +8,11 @@ mod stream;
 mod token;
 
 pub use answers::{ExplainModel, GraphModel};
-pub use history::{ActModel, RevisionModel};
+pub use history::{AuditEntryModel, RevisionModel};
 pub use release::{
     ArtifactModel, BlockedModel, NewBlocked, NewPromotion, NewRelease, NotesModel, PayloadModel, PromotionModel,
     ReleaseModel,
 };
 pub use rollout::{AccelerateModel, HoldModel, NewRollout, PresetModel, RolloutModel};
-pub use stream::{ProductModel, StopModel, StreamModel, StreamSettings, StreamSummary};
-pub use token::{GivenToken, NewToken, TokenModel};
+pub use stream::{ProductModel, ProductStopModel, StopModel, StreamModel, StreamSettings, StreamSummary};
+pub use token::{IssuedTokenModel, NewToken, RevokedTokenModel, TokenModel};

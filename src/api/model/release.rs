@@ -1,4 +1,4 @@
-//! Releases and what hangs on them.
+//! Releases and their parts.
 
 use super::RolloutModel;
 use crate::domain::{
@@ -19,50 +19,50 @@ use utoipa::ToSchema;
 /// A release.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReleaseModel {
-    /// Its version, unique in the stream (upstream may list one twice: then the older counts here).
+    /// The version, unique in the stream. Upstream's documents may list a version twice: paths then name the older release.
     pub version: String,
     /// `draft`, `published` or `withdrawn`.
     pub state: &'static str,
     /// Who set the state: `upstream`, `git` or `local`.
     pub origin: &'static str,
-    /// Its place in the stream, 0 for the oldest; absent for a draft.
+    /// The age index: 0 is the oldest release of the stream. Absent for a draft.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age: Option<usize>,
-    /// Makes it one that nobody may skip.
+    /// The barrier; absent if the release is not one. Older nodes must update to a barrier before they go further.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub barrier: Option<PolicyDocument>,
-    /// Ends all updates at it.
+    /// The dead end; absent if the release is not one. No update leaves a dead end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_end: Option<PolicyDocument>,
-    /// How it is opened, in the order in which they are tried on a node.
+    /// The rollouts. For each node, the first one whose selector matches applies.
     pub rollouts: Vec<RolloutModel>,
-    /// One per arch and scheme.
+    /// The payloads, at most one per arch and scheme.
     pub payloads: Vec<PayloadDocument>,
-    /// Other payloads by which nodes may name it.
+    /// Other payloads under which nodes may report this release.
     pub aliases: Vec<AliasDocument>,
-    /// What it brings, for people, in Markdown.
+    /// The release notes, in Markdown; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
-    /// Where its files are.
+    /// The locations of the release's files.
     pub artifacts: Vec<ArtifactDocument>,
-    /// The release of another stream that it is a promotion of.
+    /// The release of another stream that this one was copied from; absent if it was not promoted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted_from: Option<PromotionDocument>,
 }
 
 impl ReleaseModel {
-    /// One of a stream's releases by its place, at a time.
+    /// Describes the release at a position of a stream, at a time.
     #[must_use]
-    pub fn of(place: usize, release: &Release, now: Epoch) -> Self {
+    pub fn new(stream: &Stream, position: usize, release: &Release, now: Epoch) -> Self {
         let document = document_of(release);
         Self {
             version: document.version,
             state: release.state.as_str(),
             origin: release.origin.as_str(),
-            age: (release.state != ReleaseState::Draft).then_some(place),
+            age: (release.state != ReleaseState::Draft).then_some(position),
             barrier: document.barrier,
             dead_end: document.dead_end,
-            rollouts: RolloutModel::all(release, now),
+            rollouts: RolloutModel::all(stream, release, now),
             payloads: document.payloads,
             aliases: document.aliases,
             notes: document.notes,
@@ -72,7 +72,7 @@ impl ReleaseModel {
     }
 }
 
-/// A release to be made: a draft until it is published.
+/// A release to create, as a draft.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -82,24 +82,24 @@ impl ReleaseModel {
     "notes": "- kernel 7.1\n- fixes for the network at boot"
 }))]
 pub struct NewRelease {
-    /// Its version, unique in the stream.
+    /// The version, unique in the stream.
     pub version: String,
-    /// One per arch and scheme.
+    /// The payloads, at most one per arch and scheme. Default: none; a release needs one to be published.
     #[serde(default)]
     pub payloads: Vec<PayloadDocument>,
-    /// Other payloads by which nodes may name it.
+    /// Other payloads under which nodes may report this release. Default: none. Aliases require the role `manager`.
     #[serde(default)]
     pub aliases: Vec<AliasDocument>,
-    /// What it brings, for people, in Markdown.
+    /// The release notes, in Markdown, at most 32768 bytes. Default: none.
     #[serde(default)]
     pub notes: Option<String>,
-    /// Where its files are.
+    /// The locations of the release's files. Default: none.
     #[serde(default)]
     pub artifacts: Vec<ArtifactDocument>,
 }
 
 impl NewRelease {
-    /// As documents have it.
+    /// Converts to the shape of stream documents.
     #[must_use]
     pub fn to_document(&self) -> ReleaseDocument {
         ReleaseDocument {
@@ -109,7 +109,7 @@ impl NewRelease {
             barrier: None,
             dead_end: None,
             rollouts: Vec::new(),
-            cleared: Vec::new(),
+            suppressed_upstream: Vec::new(),
             payloads: self.payloads.clone(),
             aliases: self.aliases.clone(),
             notes: self.notes.clone(),
@@ -119,31 +119,32 @@ impl NewRelease {
     }
 }
 
-/// What a release brings.
+/// The notes of a release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "notes": "- kernel 7.1\n- fixes for the network at boot" }))]
 pub struct NotesModel {
-    /// For people, in Markdown, at most 32768 bytes; nothing takes them away.
+    /// The release notes, in Markdown, at most 32768 bytes; null removes them.
     #[schema(required)]
     pub notes: Option<String>,
 }
 
-/// A payload to be set.
+/// A payload to set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "id": "quay.io/fedora/fedora-coreos@sha256:9b2f0a51d2a6c7f1f6b4f1f3a0e5b7c9d1e3f5a7b9c1d3e5f7a9b1c3d5e7f9a1"
 }))]
 pub struct PayloadModel {
-    /// The commit, or the pull spec by digest; unique in the stream on its arch and scheme.
+    /// The payload: an ostree commit (`checksum`, 64 hexadecimal digits) or a pull spec by digest (`oci`,
+    /// `host/path@sha256:...`). Unique in the stream on its arch and scheme.
     pub id: String,
-    /// A placeholder: no such content exists.
+    /// True for a placeholder (synthetic) payload: no such content exists. Default: false.
     #[serde(default)]
     pub synthetic: bool,
 }
 
-/// Where a file of a release is.
+/// The location of a file of a release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -153,32 +154,32 @@ pub struct PayloadModel {
 pub struct ArtifactModel {
     /// An absolute http or https URL.
     pub url: String,
-    /// The SHA-256 of its content, in lower-case hexadecimal.
+    /// The SHA-256 of the file, 64 lower-case hexadecimal digits. Default: unknown.
     #[serde(default)]
     pub sha256: Option<String>,
-    /// How many bytes it has.
+    /// The size of the file in bytes. Default: unknown.
     #[serde(default)]
     pub size: Option<u64>,
 }
 
-/// A range of releases from which updates to a release are to be blocked.
+/// A range of releases that must not update directly to a release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "first": "43.20260101.3.0", "last": "43.20260401.3.0", "reason": "the boot loader is too old for it" }))]
 pub struct NewBlocked {
-    /// The oldest release of the range.
+    /// The version of the oldest release of the range.
     pub first: String,
-    /// The newest release of the range, itself included.
+    /// The version of the newest release of the range; it is part of the range.
     pub last: String,
-    /// Why; not blank.
+    /// The reason; must not be blank.
     pub reason: String,
-    /// On which arches; all if absent.
+    /// The arches to which the block applies. Default: all.
     #[serde(default)]
     pub arches: Option<Vec<String>>,
 }
 
 impl NewBlocked {
-    /// As documents have it.
+    /// Converts to the shape of stream documents.
     #[must_use]
     pub fn to_document(&self, target: String) -> BlockedUpdateDocument {
         BlockedUpdateDocument {
@@ -192,17 +193,17 @@ impl NewBlocked {
     }
 }
 
-/// A block of updates to a release.
+/// A blocked update to a release.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BlockedModel {
-    /// Its number among those to that release, from 1.
+    /// The number among the blocked updates to the same release, from 1.
     pub id: usize,
-    /// The block.
+    /// The blocked update.
     pub blocked_update: BlockedUpdateDocument,
 }
 
 impl BlockedModel {
-    /// Those to a release.
+    /// Lists the blocked updates to a release.
     #[must_use]
     pub fn all(stream: &Stream, target: &str) -> Vec<Self> {
         let all = stream.to_document().blocked_updates.into_iter();
@@ -211,17 +212,17 @@ impl BlockedModel {
     }
 }
 
-/// A release of another stream to be copied into this one, as a draft.
+/// A release of another stream to copy into this one, as a draft.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "from": { "stream": "testing", "version": "44.20260708.2.0" } }))]
 pub struct NewPromotion {
-    /// The release there.
+    /// The source release.
     pub from: PromotionDocument,
-    /// Its version here; the same if absent.
+    /// The version of the copy. Default: the version of the source.
     #[serde(default)]
     pub version: Option<String>,
-    /// Its payloads here; the same if absent.
+    /// The payloads of the copy; aliases and artifacts are not copied then. Default: the payloads of the source.
     #[serde(default)]
     pub payloads: Option<Vec<PayloadDocument>>,
 }
@@ -230,10 +231,10 @@ pub struct NewPromotion {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "version": "44.20260722.3.0", "state": "published", "from": { "stream": "testing", "version": "44.20260708.2.0" } }))]
 pub struct PromotionModel {
-    /// Its version here.
+    /// The version of the copy.
     pub version: String,
-    /// `draft`, `published` or `withdrawn`.
+    /// The state of the copy: `draft`, `published` or `withdrawn`.
     pub state: &'static str,
-    /// The release there.
+    /// The source release.
     pub from: PromotionDocument,
 }

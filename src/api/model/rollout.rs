@@ -7,11 +7,9 @@ use crate::domain::{
     },
     duration::Minutes,
     epoch::Epoch,
-    preset::Preset,
     release::Release,
-    rollout::{Rollout, RolloutState},
-    share::OpenShare,
-    wariness::Wariness,
+    rollout::{Rollout, RolloutState, preset::Preset, share::OpenShare, wariness::Wariness},
+    stream::Stream,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,63 +21,77 @@ use utoipa::ToSchema;
     "start": "2026-07-22T14:00:00Z", "start_share": 0.0, "duration": "PT48H", "end_share": 1.0, "origin": "local"
 }))]
 pub struct RolloutModel {
-    /// Its number, from 1, in the order in which the release's rollouts are tried on a node.
+    /// The number, from 1. Rollouts of a release are tried on a node in this order; the first one whose selector matches applies.
     pub id: usize,
     /// `scheduled`, `running`, `paused`, `completed` or `aborted`.
     pub state: &'static str,
-    /// The share of the nodes that it is for that it lets in now; absent where it is closed to all, wariness 0 too.
+    /// The share of the matching nodes, 0 to 1, that the rollout admits now. During an emergency stop: 0. Absent if the rollout
+    /// is closed to all nodes, as an aborted one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_share: Option<f64>,
-    /// When it lets in everybody, if nobody touches it; absent if never, or if it does already.
+    /// During an emergency stop: the share, 0 to 1, that the rollout admits once the stop is lifted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_share_if_lifted: Option<f64>,
+    /// When the rollout will admit all matching nodes, if it is not changed. Absent if it never will, if it does already, or
+    /// during an emergency stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub fully_open_at: Option<String>,
-    /// Which nodes it is for; all if absent.
+    /// The nodes that the rollout applies to; absent: all nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<SelectorDocument>,
-    /// When it starts; absent counts as 1970.
+    /// When the rollout starts; absent: 1970-01-01.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub start: Option<String>,
-    /// The share at its start; absent counts as 0.
+    /// The share at the start, 0 to 1; absent: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_share: Option<f64>,
-    /// How long it takes from there to the end share, ISO 8601.
+    /// The time from the start share to the end share of a linear ramp, as an ISO 8601 duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// Where the line ends.
+    /// The share at the end of a linear ramp, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_share: Option<f64>,
-    /// Shares from given times on.
+    /// The steps of a stepped ramp: shares, and the times after the start at which they begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<StepDocument>>,
-    /// The instant whose share it keeps, where it is paused.
+    /// Of a paused rollout: the instant whose share it keeps.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub paused_at: Option<String>,
-    /// Who set it: `upstream`, `git` or `local`.
+    /// The total length of past pauses, in seconds. The start and everything after it are later by this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stood_still_seconds: Option<u64>,
+    /// When the rollout first opened, as recorded at the last change of the stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub first_opened: Option<String>,
+    /// Who set the plan: `upstream`, `git` or `local`.
     pub origin: &'static str,
 }
 
 impl RolloutModel {
-    /// Those of a release, at a time.
+    /// Describes the rollouts of a release of a stream, at a time.
     #[must_use]
-    pub fn all(release: &Release, now: Epoch) -> Vec<Self> {
+    pub fn all(stream: &Stream, release: &Release, now: Epoch) -> Vec<Self> {
         let documents = document_of(release).rollouts;
         let rollouts = release.rollouts.iter().zip(documents).zip(1..);
-        rollouts.map(|((rollout, document), id)| Self::of(id, rollout, document, now)).collect()
+        rollouts.map(|((rollout, document), id)| Self::new(id, (rollout, document), stream, now)).collect()
     }
 
-    fn of(id: usize, rollout: &Rollout, document: RolloutDocument, now: Epoch) -> Self {
-        let open_share = match rollout.open_share(now) {
+    fn new(id: usize, (rollout, document): (&Rollout, RolloutDocument), stream: &Stream, now: Epoch) -> Self {
+        let share = match rollout.open_share(stream.plan_time(now)) {
             OpenShare::Open(share) => Some(share),
             OpenShare::Closed => None,
         };
-        let fully_open_at = rollout.opens_at(Wariness::given(1.0), now).filter(|at| *at > now);
+        let is_stopped = stream.active_stop().is_some();
+        let fully_open_at = rollout.opens_at(Wariness::new(1.0), now).filter(|at| *at > now && !is_stopped);
         Self {
             id,
             state: state(rollout, now),
-            open_share,
+            open_share: share.map(|share| if is_stopped { 0.0 } else { share }),
+            open_share_if_lifted: share.filter(|_| is_stopped),
             fully_open_at: fully_open_at.map(|at| at.to_string()),
             end_share: document.duration.as_ref().map(|_| document.end_share.unwrap_or(1.0)),
             selector: document.selector,
@@ -88,6 +100,8 @@ impl RolloutModel {
             duration: document.duration,
             steps: document.steps,
             paused_at: document.paused_at,
+            stood_still_seconds: document.stood_still_seconds,
+            first_opened: document.first_opened,
             origin: rollout.origin.as_str(),
         }
     }
@@ -95,45 +109,52 @@ impl RolloutModel {
 
 pub(super) fn state(rollout: &Rollout, now: Epoch) -> &'static str {
     match rollout.state {
-        RolloutState::Active if now < rollout.ramp.start() => "scheduled",
+        RolloutState::Active if now < rollout.begins_at() => "scheduled",
         RolloutState::Active => "running",
         state => state.as_str(),
     }
 }
 
-/// A rollout to be made: by a preset, or a start share alone, or with `duration` a line to `end_share`, or `steps`.
+/// A rollout to create. The ramp is either a `preset`; or linear, with `duration`; or stepped, with `steps`; or, with none of
+/// these, constant at `start_share`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "preset": "linear-48h", "start": "2026-07-22T14:00:00Z" }))]
 pub struct NewRollout {
-    /// A ramp that people use: `linear-48h`, `week`, `emergency-3h`; then nothing else is said of the ramp but its start.
+    /// The name of a preset ramp: `linear-48h`, `week` or `emergency-3h`. Excludes `start_share`, `duration`, `end_share` and
+    /// `steps`.
     #[serde(default)]
     pub preset: Option<String>,
-    /// Which nodes it is for; all if absent.
+    /// The nodes that the rollout applies to. Default: all nodes.
     #[serde(default)]
     pub selector: Option<SelectorDocument>,
-    /// When it starts, RFC 3339 in whole seconds; now if absent.
+    /// When the rollout starts, RFC 3339 in whole seconds. Default: now.
     #[serde(default)]
     pub start: Option<String>,
-    /// The share at its start, 0 to 1; 0 if absent. Nodes of wariness 0 are let in before.
+    /// The share at the start, 0 to 1. Default: 0. Nodes of wariness 0 are admitted before the start, too.
     #[serde(default)]
     pub start_share: Option<f64>,
-    /// How long it takes from there to the end share, ISO 8601 in whole minutes (`PT48H`).
+    /// The time from the start share to the end share, an ISO 8601 duration in whole minutes (`PT48H`).
     #[serde(default)]
     pub duration: Option<String>,
-    /// Where the line ends, 0 to 1; 1 if absent.
+    /// The share at the end of the duration, 0 to 1. Default: 1.
     #[serde(default)]
     pub end_share: Option<f64>,
-    /// Shares from given times after the start on, in their order.
+    /// The steps, in the order of their times.
     #[serde(default)]
     pub steps: Option<Vec<StepDocument>>,
-    /// The number that it gets, before those that have it or a higher one; the last if absent.
+    /// What happens if the start or a step would fall into a freeze window: `refuse` rejects the rollout, `wait` moves the start
+    /// or step, and everything after it, to the end of the window. A linear ramp that has started continues through windows.
+    /// Default: `refuse`.
+    #[serde(default)]
+    pub freeze: Option<String>,
+    /// The number of the existing rollout before which the new one is inserted. Default: after all others.
     #[serde(default)]
     pub before: Option<usize>,
 }
 
 impl NewRollout {
-    /// As documents have it, started now unless another time is given.
+    /// Converts to the shape of stream documents. The default start is `now`.
     #[must_use]
     pub fn to_document(&self, now: Epoch) -> RolloutDocument {
         RolloutDocument {
@@ -145,73 +166,75 @@ impl NewRollout {
             steps: self.steps.clone(),
             state: None,
             paused_at: None,
+            stood_still_seconds: None,
+            first_opened: None,
             origin: None,
         }
     }
 
-    /// Is anything said of the ramp but its start?
+    /// Returns true if the body describes a ramp in addition to its start.
     #[must_use]
-    pub fn says_a_ramp(&self) -> bool {
+    pub fn has_ramp(&self) -> bool {
         self.start_share.is_some() || self.duration.is_some() || self.end_share.is_some() || self.steps.is_some()
     }
 }
 
-/// Come to the end sooner.
+/// How much faster a ramp ends.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "within": "PT6H" }))]
 pub struct AccelerateModel {
-    /// The time to the end of the ramp from now, ISO 8601 in whole minutes; less than what is left.
+    /// The time from now to the end of the ramp, an ISO 8601 duration in whole minutes (`PT6H`); shorter than the remaining time.
     pub within: String,
 }
 
 impl AccelerateModel {
-    /// The time.
+    /// Parses the time.
     ///
     /// # Errors
-    /// It is none.
+    /// The text is not a duration.
     pub fn within(&self) -> Result<Minutes, crate::domain::duration::DurationError> {
         Minutes::parse(&self.within)
     }
 }
 
-/// Go no further than a share.
+/// The share at which a ramp ends.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "share": 0.5 }))]
 pub struct HoldModel {
-    /// The share, 0 to 1: ahead of what is open, and before the end.
+    /// The share, 0 to 1: between the present share and the share at the end of the ramp.
     #[schema(minimum = 0, maximum = 1)]
     pub share: f64,
 }
 
-/// A ramp that people use.
+/// A preset: a named ramp.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "name": "linear-48h", "description": "from nobody to everybody in 48 hours, in a straight line",
+#[schema(example = json!({ "name": "linear-48h", "description": "from no nodes to all nodes in 48 hours, linear",
     "start_share": 0.0, "duration": "PT48H" }))]
 pub struct PresetModel {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What it does.
+    /// What the ramp does.
     pub description: &'static str,
-    /// The share at its start.
+    /// The share at the start, 0 to 1.
     pub start_share: f64,
-    /// How long it takes, where it is a line.
+    /// The duration of a linear ramp, ISO 8601.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// Its steps, where it has some.
+    /// The steps of a stepped ramp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<StepDocument>>,
 }
 
 impl PresetModel {
-    /// Every preset.
+    /// Lists every preset.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        Preset::ALL.into_iter().map(Self::of).collect()
+        Preset::ALL.into_iter().map(Self::new).collect()
     }
 
-    fn of(preset: Preset) -> Self {
+    fn new(preset: Preset) -> Self {
         let document = crate::domain::document::rollout(&preset.rollout(Epoch(0)));
         Self {
             name: preset.as_str(),

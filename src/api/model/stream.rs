@@ -2,11 +2,11 @@
 
 use crate::{
     domain::{
+        admission::protection::Protection,
         document::shape::{ProtectionDocument, StopDocument},
-        protection::Protection,
         stream::Stream,
     },
-    manage::{Snapshot, kept::Head},
+    manage::{StreamAtRevision, records::Head},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,13 +16,13 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "product": "fedora-coreos", "streams": ["next", "stable", "testing"] }))]
 pub struct ProductModel {
-    /// Its name.
+    /// The name of the product.
     pub product: String,
-    /// Its streams, those that whoever asks may read.
+    /// The names of its streams that the caller may read.
     pub streams: Vec<String>,
 }
 
-/// Where a stream stands.
+/// A stream and its newest revision.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "product": "fedora-coreos", "stream": "stable", "revision": 42, "changed_at": "2026-07-22T14:00:00Z" }))]
 pub struct StreamSummary {
@@ -30,17 +30,17 @@ pub struct StreamSummary {
     pub product: String,
     /// The stream.
     pub stream: String,
-    /// Its newest revision.
+    /// The newest revision.
     pub revision: i64,
-    /// When that was made.
+    /// When the newest revision was created.
     #[schema(value_type = String, format = DateTime)]
     pub changed_at: Timestamp,
 }
 
 impl StreamSummary {
-    /// Of a stream's row.
+    /// Describes a stream by its newest revision.
     #[must_use]
-    pub fn of(head: &Head) -> Self {
+    pub fn new(head: &Head) -> Self {
         Self {
             product: head.id.product.to_string(),
             stream: head.id.stream.to_string(),
@@ -50,23 +50,23 @@ impl StreamSummary {
     }
 }
 
-/// What is set on a stream as a whole.
+/// The settings of a stream.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "arches": ["aarch64", "x86_64"], "mirrors": ["registry.example/os"],
     "protection": { "shortest_rollout": "PT24H", "freeze_windows": [
-        { "from": "friday 16:00", "until": "monday 08:00", "zone": "Europe/Berlin", "reason": "nobody is at work" }
+        { "from": "friday 16:00", "until": "monday 08:00", "zone": "Europe/Berlin", "reason": "weekend" }
     ] }
 }))]
 pub struct StreamSettings {
-    /// The arches that the stream serves, also those without a release yet.
+    /// The arches that the stream serves, including those without a release yet. Default: none.
     #[serde(default)]
     pub arches: Vec<String>,
-    /// Repositories that hold the same images under the same digests.
+    /// OCI repositories that mirror the stream's images under the same digests. Default: none.
     #[serde(default)]
     pub mirrors: Vec<String>,
-    /// What keeps it from being opened in haste.
+    /// Limits on how fast and when rollouts may open. Default: none.
     #[serde(default)]
     pub protection: ProtectionDocument,
 }
@@ -78,23 +78,26 @@ pub struct StreamModel {
     pub product: String,
     /// The stream.
     pub stream: String,
-    /// Its newest revision.
+    /// The newest revision.
     pub revision: i64,
-    /// How many releases it has, drafts not counted.
+    /// The number of releases, without drafts.
     pub releases: usize,
-    /// The youngest release that is published.
+    /// The version of the newest published release; null if the stream has no published release.
     pub newest: Option<String>,
-    /// What is set on it.
+    /// The settings.
     pub settings: StreamSettings,
-    /// The emergency stop, while it stands.
+    /// The emergency stop of the stream; null if none is in force.
     pub emergency_stop: Option<StopDocument>,
+    /// The emergency stop of the product; null if none is in force.
+    pub product_emergency_stop: Option<StopDocument>,
 }
 
 impl StreamModel {
-    /// Of a stream as it is.
+    /// Describes the present state of a stream.
     #[must_use]
-    pub fn of(snapshot: &Snapshot) -> Self {
+    pub fn new(snapshot: &StreamAtRevision) -> Self {
         let stream = &snapshot.stream;
+        let StopModel { emergency_stop, product_emergency_stop } = StopModel::new(stream);
         let newest =
             stream.aged().rfind(|(_, release)| release.state == crate::domain::release::ReleaseState::Published);
         Self {
@@ -108,7 +111,8 @@ impl StreamModel {
                 mirrors: stream.mirrors.iter().map(ToString::to_string).collect(),
                 protection: protection(&stream.protection),
             },
-            emergency_stop: StopModel::of(stream).emergency_stop,
+            emergency_stop,
+            product_emergency_stop,
         }
     }
 }
@@ -117,21 +121,31 @@ fn protection(protection: &Protection) -> ProtectionDocument {
     crate::domain::document::protection(protection).unwrap_or_default()
 }
 
-/// Is a stream stopped?
+/// The emergency stops of a stream.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "emergency_stop": { "since": "2026-07-22T14:00:00Z", "reason": "nodes do not come up again" } }))]
+#[schema(example = json!({ "emergency_stop": { "since": "2026-07-22T14:00:00Z", "reason": "nodes do not come up again" },
+    "product_emergency_stop": null }))]
 pub struct StopModel {
-    /// The stop, while it stands.
+    /// The stream's own stop; null if none is in force.
     pub emergency_stop: Option<StopDocument>,
+    /// The stop of the product, which stops all its streams; null if none is in force.
+    pub product_emergency_stop: Option<StopDocument>,
 }
 
 impl StopModel {
-    /// Of a stream as it is.
+    /// Describes the stops of a stream.
     #[must_use]
-    pub fn of(stream: &Stream) -> Self {
-        let stop = stream.stop.as_ref();
-        let document =
-            stop.map(|stop| StopDocument { since: stop.since.to_string(), reason: stop.reason.as_str().into() });
-        Self { emergency_stop: document }
+    pub fn new(stream: &Stream) -> Self {
+        let [emergency_stop, product_emergency_stop] =
+            [&stream.stop, &stream.product_stop].map(|stop| stop.as_ref().map(crate::domain::document::stop));
+        Self { emergency_stop, product_emergency_stop }
     }
+}
+
+/// The emergency stop of a product.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "emergency_stop": { "since": "2026-07-22T14:00:00Z", "reason": "nodes do not come up again" } }))]
+pub struct ProductStopModel {
+    /// The stop; null if none is in force.
+    pub emergency_stop: Option<StopDocument>,
 }

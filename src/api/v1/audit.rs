@@ -1,21 +1,17 @@
-//! Who did what, when and why, across streams.
+//! The audit log, across streams.
 
 use crate::{
     api::{
-        ask::{Asked, Read},
-        model::ActModel,
+        model::AuditEntryModel,
         page::{Page, PageQuery},
-        refuse::field,
+        refuse::{field, forbidden},
+        request::{LazyQuery, ReadRequest},
         respond::Answer,
         state::{Api, may_read},
     },
     auth::{Pattern, Role},
-    domain::{
-        product::ProductName,
-        stream::{StreamId, StreamName},
-    },
-    http::problem::ProblemKind,
-    manage::kept::Wanted,
+    domain::ids::{ProductName, StreamId, StreamName},
+    manage::records::AuditFilter,
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -23,49 +19,57 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_acts))
+    OpenApiRouter::new().routes(routes!(list_audit_entries))
 }
 
-/// Which acts.
+/// The filter for audit entries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct ActQuery {
-    /// Those about this product; all if absent.
+struct AuditQuery {
+    /// Only entries of this product. Default: all.
     product: Option<String>,
-    /// Those about this stream of it; needs `product`.
+    /// Only entries of this stream; requires `product`. Default: all.
     stream: Option<String>,
 }
 
-/// Lists what was done, the newest first; whoever asks needs to be able to read all of what they ask for
-#[utoipa::path(get, path = "/audit", tag = "history", params(ActQuery, PageQuery),
-    responses((status = 200, description = "a page of it", body = Page<ActModel>)))]
-async fn list_acts(
+/// List audit entries, newest first
+///
+/// Requires the role `viewer` on everything that the filter selects: on the stream, on all streams of the product, or on all
+/// streams.
+#[utoipa::path(get, path = "/audit", tag = "history", params(AuditQuery, PageQuery),
+    responses((status = 200, description = "A page of entries", body = Page<AuditEntryModel>)))]
+async fn list_audit_entries(
     State(api): State<Api>,
-    read: Read,
-    Asked(query): Asked<ActQuery>,
-    Asked(page): Asked<PageQuery>,
+    read: ReadRequest,
+    query: LazyQuery<AuditQuery>,
+    page: LazyQuery<PageQuery>,
 ) -> Answer {
+    // The required role depends on the query. Callers without any role learn nothing about errors in it.
+    if !read.caller.has_anywhere(Role::Viewer) {
+        return Err(forbidden(&read.caller, "requires role `viewer` on at least one stream".into()));
+    }
+    let (query, page) = (query.parse()?, page.parse()?);
     let product = query.product.as_ref().map(|name| ProductName::parse(name).map_err(|error| field("product", error)));
     let stream = query.stream.as_ref().map(|name| StreamName::parse(name).map_err(|error| field("stream", error)));
     let (product, stream) = (product.transpose()?, stream.transpose()?);
     match (&product, &stream) {
         (Some(product), Some(stream)) => {
-            may_read(&read.who, &StreamId { product: product.clone(), stream: stream.clone() })?;
+            may_read(&read.caller, &StreamId { product: product.clone(), stream: stream.clone() })?;
         }
-        (None, Some(_)) => return Err(field("stream", "needs product")),
+        (None, Some(_)) => return Err(field("stream", "requires `product`")),
         (product, None) => {
-            let on = product.clone().map_or(Pattern::ALL, Pattern::of_product);
-            if !read.who.may_on_all(Role::Viewer, &on) {
-                return Err(ProblemKind::Forbidden.because(format!("this takes the role viewer on {on}")));
+            let on = product.clone().map_or(Pattern::ALL, Pattern::for_product);
+            if !read.caller.may_on_all(Role::Viewer, &on) {
+                return Err(forbidden(&read.caller, format!("requires role `viewer` on `{on}`")));
             }
         }
     }
-    let wanted = Wanted {
+    let filter = AuditFilter {
         product: product.as_ref().map(ProductName::as_str),
         stream: stream.as_ref().map(StreamName::as_str),
         before: page.number()?,
-        most: i64::try_from(page.limit()? + 1).unwrap_or(i64::MAX),
+        limit: i64::try_from(page.limit() + 1).unwrap_or(i64::MAX),
     };
-    let acts = api.manage()?.acts(wanted).await?.into_iter().map(ActModel::of).collect();
-    read.tell(&page.falling(acts, |act: &ActModel| act.id)?)
+    let entries = api.manage()?.audit_entries(filter).await?.into_iter().map(AuditEntryModel::new).collect();
+    read.with_tag(&page.descending(entries, |entry: &AuditEntryModel| entry.id))
 }

@@ -1,18 +1,17 @@
-//! Updates that must not be taken.
+//! Blocked updates: ranges of releases that must not update directly to a release.
 
 use super::releases::read_release;
 use crate::{
     api::{
-        ask::{Read, Write},
-        body::Json,
         model::{BlockedModel, NewBlocked},
         page::Page,
-        paths::{At, NumberPath, ReleasePath, path_of_release},
+        paths::{NumberPath, PathParams, ReleasePath, path_of_release},
+        request::{ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created},
         state::Api,
     },
     domain::{document::parts, stream::Stream},
-    manage::Report,
+    manage::{Action, Report},
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -20,39 +19,59 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_blocked_updates, create_blocked_update))
-        .routes(routes!(remove_blocked_update))
+        .routes(routes!(delete_blocked_update))
 }
 
-/// Lists from where updates to a release are blocked
+/// List the blocked updates to a release
 #[utoipa::path(get, path = "/releases/{version}/blocked-updates", tag = "policies", params(ReleasePath),
-    responses((status = 200, description = "all of them", body = Page<BlockedModel>)))]
-async fn list_blocked_updates(State(api): State<Api>, At(path): At<ReleasePath>, read: Read) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.place()?).await?;
+    responses((status = 200, description = "All blocked updates", body = Page<BlockedModel>)))]
+async fn list_blocked_updates(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    read: ReadRequest,
+) -> Answer {
+    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
     let items = BlockedModel::all(&snapshot.stream, version.as_str());
     read.show(snapshot.revision, &Page { items, next: None })
 }
 
-/// Blocks updates to a release from a range of releases
+/// Block updates to a release from a range of releases
+///
+/// Blocking the same range again changes the reason.
 #[utoipa::path(post, path = "/releases/{version}/blocked-updates", tag = "policies", params(ReleasePath),
-    request_body = NewBlocked, responses((status = 201, description = "they are blocked", body = Report)))]
+    request_body = NewBlocked, responses(
+        (status = 200, description = "The range was blocked already, or this is a dry run", body = Report),
+        (status = 201, description = "The range is blocked", body = Report),
+    ))]
 async fn create_blocked_update(
     State(api): State<Api>,
-    At(path): At<ReleasePath>,
-    write: Write<Json<NewBlocked>>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
 ) -> Answer {
-    let ((id, version), request) = (path.place()?, write.request()?);
-    let document = write.body.0.to_document(version.to_string());
+    let id = path.id()?;
+    let write = write.authorize(Action::BLOCK_UPDATE, &id)?.json::<NewBlocked>().await?;
+    let (version, request) = (path.version()?, write.request()?);
+    let document = write.body.to_document(version.to_string());
     let read = |stream: &Stream| parts::blocked(&document, stream);
     let done = api.manage()?.block_update((&id, &version), read, &request).await;
-    let within = format!("{}/blocked-updates", path_of_release(&id, &version));
-    created(&done.map_err(|error| write.refused(error))?, &within)
+    let report = done.map_err(|error| write.refused(error))?;
+    if !report.changed {
+        return changed(&report);
+    }
+    created(&report, &format!("{}/blocked-updates", path_of_release(&id, &version)))
 }
 
-/// Takes a block away
+/// Delete a blocked update
 #[utoipa::path(delete, path = "/releases/{version}/blocked-updates/{id}", tag = "policies", params(NumberPath),
-    responses((status = 200, description = "it is gone", body = Report)))]
-async fn remove_blocked_update(State(api): State<Api>, At(path): At<NumberPath>, write: Write) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
-    let done = api.manage()?.unblock_update((&id, &version), path.id, &request).await;
+    responses((status = 200, description = "The blocked update is deleted", body = Report)))]
+async fn delete_blocked_update(
+    State(api): State<Api>,
+    PathParams(path): PathParams<NumberPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::UNBLOCK_UPDATE, &id)?.without_body()?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
+    let done = api.manage()?.unblock_update((&id, &version), path.number()?, &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }

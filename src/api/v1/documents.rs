@@ -1,19 +1,19 @@
-//! A stream as one document.
+//! Stream documents: a stream as one document.
 
 use crate::{
     api::{
-        ask::{Asked, Read, Write},
-        body::Json,
-        paths::{At, StreamPath},
+        number,
+        paths::{PathParams, StreamPath},
         refuse::{field, fields},
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed},
-        state::Api,
+        state::{Api, may_read},
     },
     domain::{
         document::{StreamDocument, Strictness},
         stream::Stream,
     },
-    manage::Report,
+    manage::{Action, Report},
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -21,45 +21,60 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show_document, put_document))
+    OpenApiRouter::new().routes(routes!(get_document, replace_document))
 }
 
-/// Which revision.
+/// The revision to read.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RevisionQuery {
-    /// The revision; the newest if absent.
+    /// The revision, from 1. Default: the newest.
     #[param(minimum = 1)]
+    #[serde(default, deserialize_with = "number::between::<1, { i64::MAX }, _>")]
     pub(super) revision: Option<i64>,
 }
 
-/// Shows a stream as one document, as it is or was
+/// Get a stream as one document
+///
+/// The document is that of the newest revision, or of the revision in the query.
 #[utoipa::path(get, path = "/document", tag = "documents", params(StreamPath, RevisionQuery),
-    responses((status = 200, description = "the document", body = StreamDocument)))]
-async fn show_document(
+    responses((status = 200, description = "The document", body = StreamDocument)))]
+async fn get_document(
     State(api): State<Api>,
-    At(path): At<StreamPath>,
-    read: Read,
-    Asked(query): Asked<RevisionQuery>,
+    PathParams(path): PathParams<StreamPath>,
+    read: ReadRequest,
+    query: LazyQuery<RevisionQuery>,
 ) -> Answer {
-    let snapshot = api.stream_at(&read.who, &path.id()?, query.revision).await?;
+    let id = path.id()?;
+    may_read(&read.caller, &id)?;
+    let snapshot = api.stream_at(&read.caller, &id, query.parse()?.revision).await?;
     read.show(snapshot.revision, &snapshot.stream.to_document())
 }
 
-/// Makes a stream what a document says. What differs counts as set here: later imports leave it alone
+/// Replace a stream by a document
+///
+/// Values that the document changes count as local: later imports do not overwrite them. Creating a stream (`If-None-Match: *`)
+/// and changing its settings require the role `admin`.
 #[utoipa::path(put, path = "/document", tag = "documents", params(StreamPath), request_body = StreamDocument,
-    responses((status = 200, description = "it is so", body = Report)))]
-async fn put_document(State(api): State<Api>, At(path): At<StreamPath>, write: Write<Json<StreamDocument>>) -> Answer {
-    let (id, request) = (path.id()?, write.conditional_request()?);
-    let document = &write.body.0;
-    for (name, said, is) in
+    responses((status = 200, description = "The stream is as the document describes it", body = Report)))]
+async fn replace_document(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::PUT_DOCUMENT, &id)?.json::<StreamDocument>().await?;
+    let request = write.conditional_request()?;
+    let document = &write.body;
+    for (name, actual, expected) in
         [("product", &document.product, id.product.as_str()), ("stream", &document.stream, id.stream.as_str())]
     {
-        if said != is {
-            return Err(field(name, format!("is {said:?}, and the path says {is:?}")));
+        if actual != expected {
+            return Err(field(name, format!("must be {expected:?} as in the path, is {actual:?}")));
         }
     }
-    let written = Stream::from_document(document, Strictness::Ours).map_err(fields)?;
+    let parsed = api.manage()?.compute(|| Stream::from_document(document, Strictness::Strict)).await;
+    let written = parsed.map_err(fields)?;
     let done = api.manage()?.write_document(&written, &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }

@@ -1,4 +1,4 @@
-//! `/api/v1`, one file a resource.
+//! `/api/v1`: one file per resource.
 
 mod answers;
 mod artifacts;
@@ -20,15 +20,17 @@ mod tokens;
 use super::{PREFIX, state::Api};
 use utoipa_axum::router::OpenApiRouter;
 
-/// Where everything of a stream lies.
+/// The path prefix of a stream.
 const STREAM: &str = "/api/v1/products/{product}/streams/{stream}";
+/// The route of stream documents.
+pub(super) const DOCUMENT: &str = "/api/v1/products/{product}/streams/{stream}/document";
 
-/// What anybody may ask, with its description.
+/// Returns the operations that need no token, with their description.
 pub(super) fn open_operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new().nest(PREFIX, service::operations())
 }
 
-/// Every other operation, with its description.
+/// Returns all other operations, with their description.
 pub(super) fn operations() -> OpenApiRouter<Api> {
     let of_stream = OpenApiRouter::new()
         .merge(streams::of_one())

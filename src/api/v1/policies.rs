@@ -3,89 +3,115 @@
 use super::releases::{find, read_release};
 use crate::{
     api::{
-        ask::{Read, Write},
-        body::Json,
-        paths::{At, ReleasePath},
+        paths::{PathParams, ReleasePath},
         refuse::fields,
+        request::{ReadRequest, UncheckedWrite},
         respond::{Answer, changed},
         state::Api,
     },
     domain::{
-        barrier::Barrier,
-        dead_end::DeadEnd,
         document::{self, parts, shape::PolicyDocument},
         origin::Origin,
+        policy::{barrier::Barrier, dead_end::DeadEnd},
     },
     http::problem::ProblemKind,
-    manage::Report,
+    manage::{Action, Report},
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show_barrier, put_barrier, remove_barrier)).routes(routes!(
-        show_dead_end,
-        put_dead_end,
-        remove_dead_end
+    OpenApiRouter::new().routes(routes!(get_barrier, set_barrier, delete_barrier)).routes(routes!(
+        get_dead_end,
+        set_dead_end,
+        delete_dead_end
     ))
 }
 
-/// Shows why a release is a barrier, and on which arches
+/// Get the barrier of a release: its reason and arches
 #[utoipa::path(get, path = "/releases/{version}/barrier", tag = "policies", params(ReleasePath),
-    responses((status = 200, description = "the barrier", body = PolicyDocument)))]
-async fn show_barrier(State(api): State<Api>, At(path): At<ReleasePath>, read: Read) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.place()?).await?;
+    responses((status = 200, description = "The barrier", body = PolicyDocument)))]
+async fn get_barrier(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
+    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
     let (_, release) = find(&snapshot, &version)?;
-    let none = || ProblemKind::NotFound.because(format!("release {version} is no barrier"));
+    let none = || ProblemKind::NotFound.because(format!("release {version} is not a barrier"));
     read.show(snapshot.revision, &document::release(release).barrier.ok_or_else(none)?)
 }
 
-/// Makes a release a barrier: nodes before it must reach it first
+/// Mark a release as a barrier
+///
+/// Older nodes must update to a barrier before they go further.
 #[utoipa::path(put, path = "/releases/{version}/barrier", tag = "policies", params(ReleasePath),
-    request_body = PolicyDocument, responses((status = 200, description = "it is one", body = Report)))]
-async fn put_barrier(State(api): State<Api>, At(path): At<ReleasePath>, write: Write<Json<PolicyDocument>>) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
-    let (reason, arches) = parts::policy(&write.body.0).map_err(fields)?;
+    request_body = PolicyDocument, responses((status = 200, description = "The release is a barrier", body = Report)))]
+async fn set_barrier(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::SET_BARRIER, &id)?.json::<PolicyDocument>().await?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (reason, arches) = parts::policy(&write.body).map_err(fields)?;
     let barrier = Barrier { reason, arches, origin: Origin::Local };
     let done = api.manage()?.set_barrier((&id, &version), Some(&barrier), &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }
 
-/// Makes a release no barrier any more
+/// Remove the barrier of a release
 #[utoipa::path(delete, path = "/releases/{version}/barrier", tag = "policies", params(ReleasePath),
-    responses((status = 200, description = "it is none", body = Report)))]
-async fn remove_barrier(State(api): State<Api>, At(path): At<ReleasePath>, write: Write) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
+    responses((status = 200, description = "The release is not a barrier", body = Report)))]
+async fn delete_barrier(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::REMOVE_BARRIER, &id)?.without_body()?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
     let done = api.manage()?.set_barrier((&id, &version), None, &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }
 
-/// Shows why a release is a dead end, and on which arches
+/// Get the dead end of a release: its reason and arches
 #[utoipa::path(get, path = "/releases/{version}/dead-end", tag = "policies", params(ReleasePath),
-    responses((status = 200, description = "the dead end", body = PolicyDocument)))]
-async fn show_dead_end(State(api): State<Api>, At(path): At<ReleasePath>, read: Read) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.place()?).await?;
+    responses((status = 200, description = "The dead end", body = PolicyDocument)))]
+async fn get_dead_end(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
+    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
     let (_, release) = find(&snapshot, &version)?;
-    let none = || ProblemKind::NotFound.because(format!("release {version} is no dead end"));
+    let none = || ProblemKind::NotFound.because(format!("release {version} is not a dead end"));
     read.show(snapshot.revision, &document::release(release).dead_end.ok_or_else(none)?)
 }
 
-/// Makes a release a dead end: no update leads on from it, and agents show the reason
+/// Mark a release as a dead end
+///
+/// No update leaves a dead end. Agents show the reason on the node.
 #[utoipa::path(put, path = "/releases/{version}/dead-end", tag = "policies", params(ReleasePath),
-    request_body = PolicyDocument, responses((status = 200, description = "it is one", body = Report)))]
-async fn put_dead_end(State(api): State<Api>, At(path): At<ReleasePath>, write: Write<Json<PolicyDocument>>) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
-    let (reason, arches) = parts::policy(&write.body.0).map_err(fields)?;
+    request_body = PolicyDocument, responses((status = 200, description = "The release is a dead end", body = Report)))]
+async fn set_dead_end(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::SET_DEAD_END, &id)?.json::<PolicyDocument>().await?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (reason, arches) = parts::policy(&write.body).map_err(fields)?;
     let dead_end = DeadEnd { reason, arches, origin: Origin::Local };
     let done = api.manage()?.set_dead_end((&id, &version), Some(&dead_end), &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }
 
-/// Makes a release no dead end any more
+/// Remove the dead end of a release
 #[utoipa::path(delete, path = "/releases/{version}/dead-end", tag = "policies", params(ReleasePath),
-    responses((status = 200, description = "it is none", body = Report)))]
-async fn remove_dead_end(State(api): State<Api>, At(path): At<ReleasePath>, write: Write) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
+    responses((status = 200, description = "The release is not a dead end", body = Report)))]
+async fn delete_dead_end(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::REMOVE_DEAD_END, &id)?.without_body()?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
     let done = api.manage()?.set_dead_end((&id, &version), None, &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }

@@ -1,26 +1,27 @@
-//! Releases copied from one stream of a product into another.
+//! Promotions: releases copied from one stream of a product into another.
 
 use crate::{
     api::{
-        ask::{Asked, Read, Write},
-        body::Json,
         model::{NewPromotion, PromotionModel},
         page::{Page, PageQuery},
-        paths::{At, StreamPath, path_of},
+        paths::{PathParams, StreamPath, path_of},
         refuse::field,
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, created},
         state::Api,
     },
     domain::{
         artifact::Promotion,
-        document::{parts, shape::PayloadDocument, shape::PromotionDocument},
+        document::{
+            parts,
+            shape::{PayloadDocument, PromotionDocument},
+        },
+        ids::{StreamName, Version},
         payload::Payload,
         release::PayloadKey,
-        stream::StreamName,
-        version::Version,
     },
     http::problem::{FieldError, Problem, ProblemKind},
-    manage::{Promoted, Report},
+    manage::{Action, Promoted, Report},
 };
 use axum::extract::State;
 use std::collections::BTreeMap;
@@ -30,19 +31,20 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list_promotions, create_promotion))
 }
 
-/// Lists the releases of a stream that were promoted into it, the oldest first
+/// List the releases that were promoted into a stream, oldest first
 #[utoipa::path(get, path = "/promotions", tag = "promotions", params(StreamPath, PageQuery),
-    responses((status = 200, description = "a page of them", body = Page<PromotionModel>)))]
+    responses((status = 200, description = "A page of promotions", body = Page<PromotionModel>)))]
 async fn list_promotions(
     State(api): State<Api>,
-    At(path): At<StreamPath>,
-    read: Read,
-    Asked(page): Asked<PageQuery>,
+    PathParams(path): PathParams<StreamPath>,
+    read: ReadRequest,
+    page: LazyQuery<PageQuery>,
 ) -> Answer {
-    let snapshot = api.stream(&read.who, &path.id()?).await?;
+    let snapshot = api.stream(&read.caller, &path.id()?).await?;
     let releases = snapshot.stream.releases.iter().enumerate();
-    let promoted = releases.filter_map(|(place, release)| Some((place, release, release.promoted_from.as_ref()?)));
-    let page = page.of(promoted, |(place, ..)| format!("{place:08}"))?;
+    let promoted =
+        releases.filter_map(|(position, release)| Some((position, release, release.promoted_from.as_ref()?)));
+    let page = page.parse()?.by_position(promoted, |(position, ..)| *position)?;
     let model = |(_, release, from): (usize, &crate::domain::release::Release, &Promotion)| PromotionModel {
         version: release.version.to_string(),
         state: release.state.as_str(),
@@ -51,17 +53,21 @@ async fn list_promotions(
     read.show(snapshot.revision, &Page { items: page.items.into_iter().map(model).collect(), next: page.next })
 }
 
-/// Copies a release of another stream of the product into this one, as a draft without rollouts: as it is, or under another
-/// version and with other payloads
+/// Copy a release of another stream of the product into this one
+///
+/// The copy is a draft without rollouts. Its version and payloads may differ from the source. Requires the role `viewer` on the
+/// source stream, too.
 #[utoipa::path(post, path = "/promotions", tag = "promotions", params(StreamPath), request_body = NewPromotion,
-    responses((status = 201, description = "the draft was made", body = Report)))]
+    responses((status = 201, description = "The draft is created", body = Report)))]
 async fn create_promotion(
     State(api): State<Api>,
-    At(path): At<StreamPath>,
-    write: Write<Json<NewPromotion>>,
+    PathParams(path): PathParams<StreamPath>,
+    write: UncheckedWrite,
 ) -> Answer {
-    let (id, request) = (path.id()?, write.request()?);
-    let promoted = promoted(&write.body.0)?;
+    let id = path.id()?;
+    let write = write.authorize(Action::PROMOTE, &id)?.json::<NewPromotion>().await?;
+    let request = write.request()?;
+    let promoted = promoted(&write.body)?;
     let report = api.manage()?.promote(&id, &promoted, &request).await.map_err(|error| write.refused(error))?;
     created(&report, &format!("{}/releases", path_of(&id)))
 }
@@ -69,9 +75,10 @@ async fn create_promotion(
 fn promoted(new: &NewPromotion) -> Result<Promoted, Problem> {
     let stream = StreamName::parse(&new.from.stream).map_err(|error| field("from.stream", error))?;
     let version = Version::parse(&new.from.version).map_err(|error| field("from.version", error))?;
-    let own = new.version.as_ref().map(|version| Version::parse(version).map_err(|error| field("version", error)));
+    let own_version =
+        new.version.as_ref().map(|version| Version::parse(version).map_err(|error| field("version", error)));
     let payloads = new.payloads.as_deref().map(payloads).transpose()?;
-    Ok(Promoted { from: Promotion { stream, version }, version: own.transpose()?, payloads })
+    Ok(Promoted { from: Promotion { stream, version }, version: own_version.transpose()?, payloads })
 }
 
 fn payloads(documents: &[PayloadDocument]) -> Result<BTreeMap<PayloadKey, Payload>, Problem> {
@@ -85,7 +92,7 @@ fn payloads(documents: &[PayloadDocument]) -> Result<BTreeMap<PayloadKey, Payloa
             Problem::from(ProblemKind::Invalid).at(problems.into_iter().map(at))
         })?;
         if payloads.insert(key, payload).is_some() {
-            return Err(field(&format!("payloads[{index}]"), "is the second for its arch and scheme"));
+            return Err(field(&format!("payloads[{index}]"), "is the second payload for its arch and scheme"));
         }
     }
     Ok(payloads)

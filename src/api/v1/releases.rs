@@ -1,19 +1,23 @@
-//! Releases: listed, shown, drafted, published, withdrawn.
+//! Releases.
 
 use crate::{
     api::{
-        ask::{Asked, Read, Write},
-        body::Json,
         model::{NewRelease, NotesModel, ReleaseModel},
         page::{Page, PageQuery},
-        paths::{At, ReleasePath, StreamPath, path_of},
+        paths::{PathParams, ReleasePath, StreamPath, path_of},
         refuse::{field, fields},
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created},
         state::Api,
     },
-    domain::{artifact::Notes, document::parts, release::Release, stream::StreamId, version::Version},
+    domain::{
+        artifact::Notes,
+        document::parts,
+        ids::{StreamId, Version},
+        release::Release,
+    },
     http::problem::{Problem, ProblemKind},
-    manage::{Report, Snapshot},
+    manage::{Action, Report, StreamAtRevision},
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -21,100 +25,142 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_releases, create_release))
-        .routes(routes!(show_release, change_release, remove_release))
+        .routes(routes!(get_release, update_release, delete_release))
         .routes(routes!(publish_release))
         .routes(routes!(withdraw_release))
 }
 
-/// A release of a stream, and its place.
-pub(super) fn find<'a>(snapshot: &'a Snapshot, version: &Version) -> Result<(usize, &'a Release), Problem> {
-    let place = snapshot.stream.position_of(version);
-    let found = place.and_then(|place| Some((place, snapshot.stream.releases.get(place)?)));
+/// Finds a release of a stream, and its position.
+pub(super) fn find<'a>(snapshot: &'a StreamAtRevision, version: &Version) -> Result<(usize, &'a Release), Problem> {
+    let position = snapshot.stream.position_of(version);
+    let found = position.and_then(|position| Some((position, snapshot.stream.releases.get(position)?)));
     found.ok_or_else(|| {
         ProblemKind::NotFound.because(format!("there is no release {version} of {}", snapshot.stream.id))
     })
 }
 
-/// A release that somebody may read, of its stream as it is.
+/// Reads a stream and checks that it has the release, for a caller who may read the stream.
 pub(super) async fn read_release(
     api: &Api,
-    read: &Read,
-    (id, version): (StreamId, Version),
-) -> Result<(Snapshot, Version), Problem> {
-    let snapshot = api.stream(&read.who, &id).await?;
+    read: &ReadRequest,
+    id: StreamId,
+    version: Result<Version, Problem>,
+) -> Result<(StreamAtRevision, Version), Problem> {
+    let snapshot = api.stream(&read.caller, &id).await?;
+    let version = version?;
     find(&snapshot, &version)?;
     Ok((snapshot, version))
 }
 
-/// Lists the releases of a stream, the oldest first, drafts last
+/// List the releases of a stream, oldest first, drafts last
 #[utoipa::path(get, path = "/releases", tag = "releases", params(StreamPath, PageQuery),
-    responses((status = 200, description = "a page of them", body = Page<ReleaseModel>)))]
+    responses((status = 200, description = "A page of releases", body = Page<ReleaseModel>)))]
 async fn list_releases(
     State(api): State<Api>,
-    At(path): At<StreamPath>,
-    read: Read,
-    Asked(page): Asked<PageQuery>,
+    PathParams(path): PathParams<StreamPath>,
+    read: ReadRequest,
+    page: LazyQuery<PageQuery>,
 ) -> Answer {
-    let snapshot = api.stream(&read.who, &path.id()?).await?;
+    let snapshot = api.stream(&read.caller, &path.id()?).await?;
     let now = api.now()?;
     let releases = snapshot.stream.releases.iter().enumerate();
-    // By their places, which only drafts change.
-    let page = page.of(releases, |(place, _)| format!("{place:08}"))?;
-    let items = page.items.into_iter().map(|(place, release)| ReleaseModel::of(place, release, now)).collect();
-    Read::show_now(snapshot.revision, &Page { items, next: page.next })
+    // Positions are stable cursors: only drafts change theirs.
+    let page = page.parse()?.by_position(releases, |(position, _)| *position)?;
+    let items = page
+        .items
+        .into_iter()
+        .map(|(position, release)| ReleaseModel::new(&snapshot.stream, position, release, now))
+        .collect();
+    ReadRequest::show_now(snapshot.revision, &Page { items, next: page.next })
 }
 
-/// Drafts a release
+/// Create a release, as a draft
 #[utoipa::path(post, path = "/releases", tag = "releases", params(StreamPath), request_body = NewRelease,
-    responses((status = 201, description = "it was made", body = Report)))]
-async fn create_release(State(api): State<Api>, At(path): At<StreamPath>, write: Write<Json<NewRelease>>) -> Answer {
-    let (id, request) = (path.id()?, write.request()?);
-    let Json(new) = &write.body;
-    let draft = parts::release(&new.to_document()).map_err(fields)?;
+    responses((status = 201, description = "The draft is created", body = Report)))]
+async fn create_release(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::CREATE_RELEASE, &id)?.json::<NewRelease>().await?;
+    let request = write.request()?;
+    let draft = parts::release(&write.body.to_document()).map_err(fields)?;
     let report = api.manage()?.create_release(&id, &draft, &request).await.map_err(|error| write.refused(error))?;
     created(&report, &format!("{}/releases", path_of(&id)))
 }
 
-/// Shows a release
+/// Get a release
 #[utoipa::path(get, path = "/releases/{version}", tag = "releases", params(ReleasePath),
-    responses((status = 200, description = "the release", body = ReleaseModel)))]
-async fn show_release(State(api): State<Api>, At(path): At<ReleasePath>, read: Read) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.place()?).await?;
-    let (place, release) = find(&snapshot, &version)?;
-    Read::show_now(snapshot.revision, &ReleaseModel::of(place, release, api.now()?))
+    responses((status = 200, description = "The release", body = ReleaseModel)))]
+async fn get_release(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
+    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
+    let (position, release) = find(&snapshot, &version)?;
+    ReadRequest::show_now(snapshot.revision, &ReleaseModel::new(&snapshot.stream, position, release, api.now()?))
 }
 
-/// Sets the notes of a release
+/// Set or remove the notes of a release
 #[utoipa::path(patch, path = "/releases/{version}", tag = "releases", params(ReleasePath), request_body = NotesModel,
-    responses((status = 200, description = "they are set", body = Report)))]
-async fn change_release(State(api): State<Api>, At(path): At<ReleasePath>, write: Write<Json<NotesModel>>) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
-    let Json(NotesModel { notes }) = &write.body;
+    responses((status = 200, description = "The notes are set", body = Report)))]
+async fn update_release(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::CHANGE_RELEASE, &id)?.json::<NotesModel>().await?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
+    let NotesModel { notes } = &write.body;
     let notes = notes.as_ref().map(|notes| Notes::parse(notes).map_err(|error| field("notes", error))).transpose()?;
     let done = api.manage()?.set_notes((&id, &version), notes.as_ref(), &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }
 
-/// Takes a draft away
+/// Delete a draft
+///
+/// A published release cannot be deleted: withdraw it instead.
 #[utoipa::path(delete, path = "/releases/{version}", tag = "releases", params(ReleasePath),
-    responses((status = 200, description = "it is gone", body = Report)))]
-async fn remove_release(State(api): State<Api>, At(path): At<ReleasePath>, write: Write) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
+    responses((status = 200, description = "The draft is deleted", body = Report)))]
+async fn delete_release(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::REMOVE_RELEASE, &id)?.without_body()?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
     changed(&api.manage()?.remove_release(&id, &version, &request).await.map_err(|error| write.refused(error))?)
 }
 
-/// Publishes a draft as the youngest release of the stream, or again what was withdrawn. Nodes are sent to it as its rollouts say
+/// Publish a draft as the newest release of the stream, or a withdrawn release again
+///
+/// The release is offered to nodes as its rollouts admit them. Rollouts that were planned to start earlier start now.
 #[utoipa::path(post, path = "/releases/{version}/publish", tag = "releases", params(ReleasePath),
-    responses((status = 200, description = "it is published", body = Report)))]
-async fn publish_release(State(api): State<Api>, At(path): At<ReleasePath>, write: Write) -> Answer {
-    let ((id, version), request) = (path.place()?, write.conditional_request()?);
+    responses((status = 200, description = "The release is published", body = Report)))]
+async fn publish_release(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::PUBLISH, &id)?.without_body()?;
+    let (version, request) = (path.version()?, write.conditional_request()?);
     changed(&api.manage()?.publish(&id, &version, &request).await.map_err(|error| write.refused(error))?)
 }
 
-/// Withdraws a release: offers of it are taken back, and nobody is sent to it any more; nodes on it are sent on
+/// Withdraw a release
+///
+/// Offers of the release are withdrawn, and no node is offered it any more. Nodes that run it are still offered updates to other
+/// releases.
 #[utoipa::path(post, path = "/releases/{version}/withdraw", tag = "releases", params(ReleasePath),
-    responses((status = 200, description = "it is withdrawn", body = Report)))]
-async fn withdraw_release(State(api): State<Api>, At(path): At<ReleasePath>, write: Write) -> Answer {
-    let ((id, version), request) = (path.place()?, write.request()?);
+    responses((status = 200, description = "The release is withdrawn", body = Report)))]
+async fn withdraw_release(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ReleasePath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::WITHDRAW, &id)?.without_body()?;
+    let (version, request) = (path.version()?, write.request()?);
     changed(&api.manage()?.withdraw(&id, &version, &request).await.map_err(|error| write.refused(error))?)
 }

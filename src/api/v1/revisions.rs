@@ -1,11 +1,12 @@
-//! History: every state that a stream was in, and the way back.
+//! Revisions: the history of a stream, and reverting to it.
 
 use crate::{
     api::{
-        ask::{Asked, Read, Write},
         model::RevisionModel,
+        number,
         page::{Page, PageQuery},
-        paths::{At, RevisionPath, StreamPath},
+        paths::{PathParams, RevisionPath, StreamPath},
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed},
         state::{Api, may_read, no_stream},
     },
@@ -14,7 +15,7 @@ use crate::{
         stream::{Revision, Stream},
     },
     http::problem::ProblemKind,
-    manage::Report,
+    manage::{Action, Report},
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -24,77 +25,90 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_revisions))
-        .routes(routes!(show_revision))
+        .routes(routes!(get_revision))
         .routes(routes!(diff_revision))
-        .routes(routes!(revert_revision))
+        .routes(routes!(revert_stream))
 }
 
-/// Lists who made the revisions of a stream, when and why, the newest first
+/// List the revisions of a stream, newest first
 #[utoipa::path(get, path = "/revisions", tag = "history", params(StreamPath, PageQuery),
-    responses((status = 200, description = "a page of them", body = Page<RevisionModel>)))]
+    responses((status = 200, description = "A page of revisions", body = Page<RevisionModel>)))]
 async fn list_revisions(
     State(api): State<Api>,
-    At(path): At<StreamPath>,
-    read: Read,
-    Asked(page): Asked<PageQuery>,
+    PathParams(path): PathParams<StreamPath>,
+    read: ReadRequest,
+    page: LazyQuery<PageQuery>,
 ) -> Answer {
     let id = path.id()?;
-    may_read(&read.who, &id)?;
-    let most = i64::try_from(page.limit()? + 1).unwrap_or(i64::MAX);
+    may_read(&read.caller, &id)?;
+    let page = page.parse()?;
+    let most = i64::try_from(page.limit() + 1).unwrap_or(i64::MAX);
     let records = api.manage()?.records(&id, page.number()?.map(Revision), most).await?;
     let (head, records) = records.ok_or_else(|| no_stream(&id))?;
     let page =
-        page.falling(records.into_iter().map(RevisionModel::of).collect(), |model: &RevisionModel| model.revision)?;
+        page.descending(records.into_iter().map(RevisionModel::new).collect(), |model: &RevisionModel| model.revision);
     read.show(head.revision, &page)
 }
 
-/// Shows who made a revision, when and why
+/// Get a revision: its actor, time and reason
 #[utoipa::path(get, path = "/revisions/{revision}", tag = "history", params(RevisionPath),
-    responses((status = 200, description = "its record", body = RevisionModel)))]
-async fn show_revision(State(api): State<Api>, At(path): At<RevisionPath>, read: Read) -> Answer {
+    responses((status = 200, description = "The revision", body = RevisionModel)))]
+async fn get_revision(State(api): State<Api>, PathParams(path): PathParams<RevisionPath>, read: ReadRequest) -> Answer {
     let id = path.id()?;
-    may_read(&read.who, &id)?;
-    let before = Revision(path.revision.saturating_add(1));
+    may_read(&read.caller, &id)?;
+    let number = path.revision()?;
+    let before = Revision(number.saturating_add(1));
     let records = api.manage()?.records(&id, Some(before), 1).await?;
     let (_, records) = records.ok_or_else(|| no_stream(&id))?;
-    let record = records.into_iter().find(|(revision, _)| revision.0 == path.revision);
-    let none = || ProblemKind::NotFound.because(format!("there is no revision {} of {id}", path.revision));
-    read.tell(&RevisionModel::of(record.ok_or_else(none)?))
+    let record = records.into_iter().find(|(revision, _)| revision.0 == number);
+    let none = || ProblemKind::NotFound.because(format!("there is no revision {number} of {id}"));
+    read.with_tag(&RevisionModel::new(record.ok_or_else(none)?))
 }
 
-/// From which revision.
+/// The revision to compare with.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FromQuery {
-    /// The revision that it is compared with; the one before it if absent, and 0 for nothing at all.
+    /// The revision to compare with; 0 is an empty stream. Default: the revision before.
     #[param(minimum = 0)]
+    #[serde(default, deserialize_with = "number::between::<0, { i64::MAX }, _>")]
     from: Option<i64>,
 }
 
-/// Shows what changed from one revision to another
+/// Compare two revisions
 #[utoipa::path(get, path = "/revisions/{revision}/diff", tag = "history", params(RevisionPath, FromQuery),
-    responses((status = 200, description = "the changes, in the order of the releases", body = Vec<Change>)))]
+    responses((status = 200, description = "The changes, in the order of the releases", body = Vec<Change>)))]
 async fn diff_revision(
     State(api): State<Api>,
-    At(path): At<RevisionPath>,
-    read: Read,
-    Asked(query): Asked<FromQuery>,
+    PathParams(path): PathParams<RevisionPath>,
+    read: ReadRequest,
+    query: LazyQuery<FromQuery>,
 ) -> Answer {
     let id = path.id()?;
-    let after = api.stream_at(&read.who, &id, Some(path.revision)).await?;
-    let before = match query.from.unwrap_or(path.revision - 1) {
+    may_read(&read.caller, &id)?;
+    let (number, query) = (path.revision()?, query.parse()?);
+    let after = api.stream_at(&read.caller, &id, Some(number)).await?;
+    let before = match query.from.unwrap_or_else(|| number.saturating_sub(1)) {
         0 => Stream::empty(id),
-        from => api.stream_at(&read.who, &id, Some(from)).await?.stream,
+        from => api.stream_at(&read.caller, &id, Some(from)).await?.stream,
     };
-    read.tell(&Diff::between(&before, &after.stream))
+    api.manage()?.compute(|| read.with_tag(&Diff::between(&before, &after.stream))).await
 }
 
-/// Makes a stream again what it was at a revision, as a new revision. What was published since is withdrawn; settings, payloads of
-/// what is out, and an emergency stop stay
+/// Revert a stream to a revision, by a new revision
+///
+/// Releases that were published since are withdrawn. Settings, payloads of published releases and an emergency stop stay as they
+/// are.
 #[utoipa::path(post, path = "/revisions/{revision}/revert", tag = "history", params(RevisionPath),
-    responses((status = 200, description = "it is so again", body = Report)))]
-async fn revert_revision(State(api): State<Api>, At(path): At<RevisionPath>, write: Write) -> Answer {
-    let (id, request) = (path.id()?, write.conditional_request()?);
-    let done = api.manage()?.revert(&id, Revision(path.revision), &request).await;
+    responses((status = 200, description = "The stream is reverted", body = Report)))]
+async fn revert_stream(
+    State(api): State<Api>,
+    PathParams(path): PathParams<RevisionPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::REVERT, &id)?.without_body()?;
+    let request = write.conditional_request()?;
+    let done = api.manage()?.revert(&id, Revision(path.revision()?), &request).await;
     changed(&done.map_err(|error| write.refused(error))?)
 }

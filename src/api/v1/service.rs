@@ -1,4 +1,4 @@
-//! What this service is, for whoever finds it: the one resource that needs no token.
+//! The description of this service, the only resource that needs no token.
 
 use crate::api::state::Api;
 use axum::Json;
@@ -7,43 +7,46 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(describe_service))
+    OpenApiRouter::new().routes(routes!(get_service))
 }
 
-/// What this service is.
+/// The service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "name": "lockkeeper", "version": "0.1.0",
     "links": { "products": "/api/v1/products", "openapi": "/api/v1/openapi.json", "docs": "/api/v1/docs", "graph": "/v1/graph" } }))]
-struct Description {
-    /// `lockkeeper`
+struct Service {
+    /// The name, `lockkeeper`.
     name: &'static str,
-    /// Its version.
+    /// The version of the program.
     version: &'static str,
-    /// Where to go on.
+    /// Links to other resources.
     links: Links,
 }
 
-/// Where to go on.
+/// Links to other resources, as paths.
 #[derive(Debug, Serialize, ToSchema)]
 struct Links {
-    /// The products and their streams.
+    /// The products.
     products: &'static str,
-    /// The description of this API.
+    /// The OpenAPI description of this API.
     openapi: &'static str,
-    /// The same, to be read and tried in a browser.
+    /// The documentation of this API, to read and try in a browser.
     docs: &'static str,
-    /// What agents poll.
+    /// The update graph that agents poll.
     graph: &'static str,
 }
 
-/// What this service is, and where to go on; it needs no token
-#[utoipa::path(get, path = "/", tag = "service", security(()), responses((status = 200, description = "its description", body = Description)))]
-async fn describe_service() -> Json<Description> {
+/// Get the name, version and links of this service
+///
+/// Requires no token.
+#[utoipa::path(get, path = "/", tag = "service", security(()),
+    responses((status = 200, description = "The service", body = Service)))]
+async fn get_service() -> Json<Service> {
     let links = Links {
         products: "/api/v1/products",
         openapi: "/api/v1/openapi.json",
         docs: "/api/v1/docs",
         graph: "/v1/graph",
     };
-    Json(Description { name: "lockkeeper", version: env!("CARGO_PKG_VERSION"), links })
+    Json(Service { name: "lockkeeper", version: env!("CARGO_PKG_VERSION"), links })
 }

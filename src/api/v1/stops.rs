@@ -1,71 +1,121 @@
-//! Emergency stops, of a stream or of a whole product.
+//! Emergency stops of streams and products.
 
 use crate::{
     api::{
-        ask::{Read, Write},
-        model::StopModel,
-        page::Page,
-        paths::{At, ProductPath, StreamPath},
-        respond::{Answer, changed},
+        model::{ProductStopModel, StopModel},
+        paths::{PathParams, ProductPath, StreamPath},
+        refuse::forbidden,
+        request::{ReadRequest, UncheckedWrite},
+        respond::{Answer, changed, json},
         state::Api,
     },
-    manage::{Report, Target},
+    auth::{Pattern, Role},
+    domain::document::stop as stop_document,
+    manage::{Action, ProductStopReport, Report},
 };
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn of_stream() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show_stop, stop_stream, lift_stop))
+    OpenApiRouter::new().routes(routes!(get_emergency_stop, stop_stream, lift_emergency_stop))
 }
 
 pub(super) fn of_product() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(stop_product, lift_product_stop))
+    OpenApiRouter::new().routes(routes!(get_product_emergency_stop, stop_product, lift_product_emergency_stop))
 }
 
-/// Shows whether a stream is stopped
+/// Get the emergency stops of a stream: its own and its product's
 #[utoipa::path(get, path = "/emergency-stop", tag = "emergency stop", params(StreamPath),
-    responses((status = 200, description = "the stop, or none", body = StopModel)))]
-async fn show_stop(State(api): State<Api>, At(path): At<StreamPath>, read: Read) -> Answer {
-    let snapshot = api.stream(&read.who, &path.id()?).await?;
-    read.show(snapshot.revision, &StopModel::of(&snapshot.stream))
+    responses((status = 200, description = "The stops; null if none is in force", body = StopModel)))]
+async fn get_emergency_stop(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    read: ReadRequest,
+) -> Answer {
+    let snapshot = api.stream(&read.caller, &path.id()?).await?;
+    read.show(snapshot.revision, &StopModel::new(&snapshot.stream))
 }
 
-/// Stops a stream at once: every rollout is paused, and nothing opens any further until the stop is lifted
+/// Stop a stream at once
+///
+/// The stream offers no updates to any node until the stop is lifted. If it is stopped already, the first stop stays in force.
 #[utoipa::path(post, path = "/emergency-stop", tag = "emergency stop", params(StreamPath),
-    responses((status = 200, description = "it is stopped", body = Report)))]
-async fn stop_stream(State(api): State<Api>, At(path): At<StreamPath>, write: Write) -> Answer {
-    let (target, request) = (Target::Stream(path.id()?), write.request()?);
-    let reports = api.manage()?.stop(&target, &request).await.map_err(|error| write.refused(error))?;
-    one(&reports)
+    responses((status = 200, description = "The stream is stopped", body = Report)))]
+async fn stop_stream(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::STOP, &id)?.without_body()?;
+    let report = api.manage()?.stop(&id, &write.request()?).await.map_err(|error| write.refused(error))?;
+    changed(&report)
 }
 
-/// Lifts a stream's stop. Its rollouts stay paused until somebody resumes them
+/// Lift the emergency stop of a stream
+///
+/// The offers from before the stop are restored. Rollouts that would open further are paused as of the beginning of the stop;
+/// resume them one by one.
 #[utoipa::path(delete, path = "/emergency-stop", tag = "emergency stop", params(StreamPath),
-    responses((status = 200, description = "it is lifted", body = Report)))]
-async fn lift_stop(State(api): State<Api>, At(path): At<StreamPath>, write: Write) -> Answer {
-    let (target, request) = (Target::Stream(path.id()?), write.conditional_request()?);
-    let reports = api.manage()?.lift_stop(&target, &request).await.map_err(|error| write.refused(error))?;
-    one(&reports)
+    responses((status = 200, description = "The stop is lifted", body = Report)))]
+async fn lift_emergency_stop(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::LIFT_STOP, &id)?.without_body()?;
+    let request = write.conditional_request()?;
+    let report = api.manage()?.lift_stop(&id, &request).await.map_err(|error| write.refused(error))?;
+    changed(&report)
 }
 
-fn one(reports: &[Report]) -> Answer {
-    reports.first().map_or_else(|| Err(crate::http::problem::ProblemKind::Internal.into()), changed)
+/// Get the emergency stop of a product
+#[utoipa::path(get, path = "/products/{product}/emergency-stop", tag = "emergency stop", params(ProductPath),
+    responses((status = 200, description = "The stop; null if none is in force", body = ProductStopModel)))]
+async fn get_product_emergency_stop(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ProductPath>,
+    read: ReadRequest,
+) -> Answer {
+    let product = path.product()?;
+    if !read.caller.may_on_some(Role::Viewer, &product) {
+        return Err(forbidden(&read.caller, format!("requires role `viewer` on a stream of `{product}`")));
+    }
+    let stop = api.manage()?.product_stop(&product).await?;
+    read.with_tag(&ProductStopModel { emergency_stop: stop.as_ref().map(stop_document) })
 }
 
-/// Stops all streams of a product at once
+/// Stop a product at once, with all its streams
+///
+/// The stop includes streams that are created or imported later. If the product is stopped already, the first stop stays in force.
 #[utoipa::path(post, path = "/products/{product}/emergency-stop", tag = "emergency stop", params(ProductPath),
-    responses((status = 200, description = "they are stopped", body = Page<Report>)))]
-async fn stop_product(State(api): State<Api>, At(path): At<ProductPath>, write: Write) -> Answer {
-    let (target, request) = (Target::Product(path.product()?), write.request()?);
-    let items = api.manage()?.stop(&target, &request).await.map_err(|error| write.refused(error))?;
-    Ok(Json(Page { items, next: None }).into_response())
+    responses((status = 200, description = "The product is stopped", body = ProductStopReport)))]
+async fn stop_product(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ProductPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let product = path.product()?;
+    let write = write.authorize_on_all(Action::STOP, &Pattern::for_product(product.clone()))?.without_body()?;
+    let report = api.manage()?.stop_product(&product, &write.request()?).await.map_err(|error| write.refused(error))?;
+    json(report.to_json())
 }
 
-/// Lifts the stops of all streams of a product. Rollouts stay paused until somebody resumes them
+/// Lift the emergency stop of a product
+///
+/// The offers from before the stop are restored. In each stream, rollouts that would open further are paused as of the beginning
+/// of the stop; resume them one by one.
 #[utoipa::path(delete, path = "/products/{product}/emergency-stop", tag = "emergency stop", params(ProductPath),
-    responses((status = 200, description = "they are lifted", body = Page<Report>)))]
-async fn lift_product_stop(State(api): State<Api>, At(path): At<ProductPath>, write: Write) -> Answer {
-    let (target, request) = (Target::Product(path.product()?), write.request()?);
-    let items = api.manage()?.lift_stop(&target, &request).await.map_err(|error| write.refused(error))?;
-    Ok(Json(Page { items, next: None }).into_response())
+    responses((status = 200, description = "The stop is lifted", body = ProductStopReport)))]
+async fn lift_product_emergency_stop(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ProductPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let product = path.product()?;
+    let write = write.authorize_on_all(Action::LIFT_STOP, &Pattern::for_product(product.clone()))?.without_body()?;
+    let request = write.request()?;
+    let report = api.manage()?.lift_product_stop(&product, &request).await.map_err(|error| write.refused(error))?;
+    json(report.to_json())
 }

@@ -1,19 +1,18 @@
-//! Streams: listed, shown, made, set.
+//! Streams and their settings.
 
 use crate::{
     api::{
-        ask::{Asked, Read, Write},
-        body::Json,
         model::{StreamModel, StreamSettings, StreamSummary},
         page::{Page, PageQuery},
-        paths::{At, ProductPath, StreamPath, path_of},
-        respond::{Answer, changed, created},
+        paths::{PathParams, ProductPath, StreamPath, path_of},
+        refuse::forbidden,
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
+        respond::{Answer, changed, created_at},
         state::Api,
     },
     auth::Role,
     domain::{document::parts, stream::Stream},
-    http::problem::ProblemKind,
-    manage::Report,
+    manage::{Action, Report},
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -23,53 +22,58 @@ pub(super) fn all() -> OpenApiRouter<Api> {
 }
 
 pub(super) fn of_one() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(show_stream, put_stream))
+    OpenApiRouter::new().routes(routes!(get_stream, set_stream))
 }
 
-/// Lists the streams of a product, by name
+/// List the streams of a product, by name
+///
+/// The list has the streams that the caller may read.
 #[utoipa::path(get, path = "/products/{product}/streams", tag = "streams", params(ProductPath, PageQuery),
-    responses((status = 200, description = "a page of them", body = Page<StreamSummary>)))]
+    responses((status = 200, description = "A page of streams", body = Page<StreamSummary>)))]
 async fn list_streams(
     State(api): State<Api>,
-    At(path): At<ProductPath>,
-    read: Read,
-    Asked(page): Asked<PageQuery>,
+    PathParams(path): PathParams<ProductPath>,
+    read: ReadRequest,
+    page: LazyQuery<PageQuery>,
 ) -> Answer {
     let product = path.product()?;
-    if !read.who.may_on_some(Role::Viewer, &product) {
-        return Err(ProblemKind::Forbidden.because(format!("this takes the role viewer on a stream of {product}")));
+    if !read.caller.may_on_some(Role::Viewer, &product) {
+        return Err(forbidden(&read.caller, format!("requires role `viewer` on a stream of `{product}`")));
     }
+    let page = page.parse()?;
     let heads = api.manage()?.heads().await?;
-    let seen = heads.iter().filter(|head| head.id.product == product && read.who.may(Role::Viewer, &head.id));
-    read.tell(&page.of(seen.map(StreamSummary::of), |stream| stream.stream.clone())?)
+    let visible = heads.iter().filter(|head| head.id.product == product && read.caller.may(Role::Viewer, &head.id));
+    read.with_tag(&page.by_name(visible.map(StreamSummary::new), |stream| stream.stream.clone())?)
 }
 
-/// Shows a stream
+/// Get a stream
 #[utoipa::path(get, path = "/", tag = "streams", params(StreamPath),
-    responses((status = 200, description = "the stream", body = StreamModel)))]
-async fn show_stream(State(api): State<Api>, At(path): At<StreamPath>, read: Read) -> Answer {
-    let snapshot = api.stream(&read.who, &path.id()?).await?;
-    read.show(snapshot.revision, &StreamModel::of(&snapshot))
+    responses((status = 200, description = "The stream", body = StreamModel)))]
+async fn get_stream(State(api): State<Api>, PathParams(path): PathParams<StreamPath>, read: ReadRequest) -> Answer {
+    let snapshot = api.stream(&read.caller, &path.id()?).await?;
+    read.show(snapshot.revision, &StreamModel::new(&snapshot))
 }
 
-/// Makes a stream (with If-None-Match: *), or sets what is set on it as a whole (with If-Match)
+/// Create a stream, or change its settings
+///
+/// Create a stream with `If-None-Match: *`. Change the settings of a stream with `If-Match`.
 #[utoipa::path(put, path = "/", tag = "streams", params(StreamPath), request_body = StreamSettings,
     responses(
-        (status = 200, description = "it is set", body = Report),
-        (status = 201, description = "it was made", body = Report),
+        (status = 200, description = "The settings are changed, or this is a dry run", body = Report),
+        (status = 201, description = "The stream is created", body = Report),
     ))]
-async fn put_stream(State(api): State<Api>, At(path): At<StreamPath>, write: Write<Json<StreamSettings>>) -> Answer {
-    let (id, request) = (path.id()?, write.conditional_request()?);
-    let Json(settings) = &write.body;
+async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamPath>, write: UncheckedWrite) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::SET_STREAM, &id)?.json::<StreamSettings>().await?;
+    let request = write.conditional_request()?;
+    let settings = &write.body;
     let set = |present: &Stream| {
-        let read = parts::settings(settings.arches.clone(), settings.mirrors.clone(), present)?;
-        Ok(Stream { protection: parts::protection(&settings.protection)?, ..read })
+        let parsed = parts::settings(settings.arches.clone(), settings.mirrors.clone(), present)?;
+        Ok(Stream { protection: parts::protection(&settings.protection)?, ..parsed })
     };
     let report = api.manage()?.set_stream(&id, set, &request).await.map_err(|error| write.refused(error))?;
     if report.revision == 1 && report.changed {
-        let named = Report { created: Some(id.stream.to_string()), ..report };
-        let path = path_of(&id);
-        return created(&named, path.rsplit_once('/').map_or("", |(within, _)| within));
+        return created_at(&report, &path_of(&id));
     }
     changed(&report)
 }

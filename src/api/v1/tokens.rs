@@ -1,87 +1,84 @@
-//! Tokens of our own, for installs without an identity provider.
+//! Tokens of this service, for installations without an identity provider.
 
 use crate::{
     api::{
-        ask::{Asked, Read, Write},
-        body::Json,
-        model::{GivenToken, NewToken, TokenModel},
+        model::{IssuedTokenModel, NewToken, RevokedTokenModel, TokenModel},
         page::{Page, PageQuery},
-        paths::{At, TokenPath},
-        refuse::field,
+        paths::{PathParams, TokenPath},
+        refuse::{field, forbidden},
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::Answer,
         state::Api,
     },
     auth::{Grant, Identity, Pattern, Role, SigningKey},
     domain::duration::Minutes,
     http::problem::{Problem, ProblemKind},
-    manage::{TokenRequest, kept::TokenRow},
+    manage::{Action, TokenRequest, records::TokenRow},
 };
 use axum::{Json as JsonBody, extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
 use jiff::SignedDuration;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(show_token, revoke_token))
+    OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(get_token, revoke_token))
 }
 
-fn may_give(who: &Identity, on: &Pattern) -> Result<(), Problem> {
-    if who.may_on_all(Role::Admin, on) {
-        return Ok(());
-    }
-    Err(ProblemKind::Forbidden.because(format!("this takes the role admin on {on}")))
-}
-
-/// Those on streams of which the caller is an admin.
-async fn tokens(api: &Api, who: &Identity) -> Result<Vec<TokenRow>, Problem> {
-    if !who.grants.iter().any(|grant| grant.role == Role::Admin) {
-        return Err(ProblemKind::Forbidden.because("this takes the role admin"));
+/// Lists the tokens on streams of which the caller is an admin.
+async fn tokens(api: &Api, caller: &Identity) -> Result<Vec<TokenRow>, Problem> {
+    if !caller.has_anywhere(Role::Admin) {
+        return Err(forbidden(caller, "requires role `admin` on at least one stream".into()));
     }
     let all = api.manage()?.tokens().await?;
-    let is_theirs = |token: &TokenRow| token.pattern.parse().is_ok_and(|on| who.may_on_all(Role::Admin, &on));
-    Ok(all.into_iter().filter(is_theirs).collect())
+    let is_visible = |token: &TokenRow| token.pattern.parse().is_ok_and(|on| caller.may_on_all(Role::Admin, &on));
+    Ok(all.into_iter().filter(is_visible).collect())
 }
 
-async fn token(api: &Api, who: &Identity, id: &str) -> Result<TokenRow, Problem> {
-    let found = tokens(api, who).await?.into_iter().find(|token| token.id == id);
-    found.ok_or_else(|| ProblemKind::NotFound.because("there is no such token among those that you may see"))
-}
-
-/// Lists the tokens that were given on the streams of which the caller is an admin, by their ids
+/// List issued tokens, by id
+///
+/// A token is listed if the caller is an admin of all its streams. Expired and revoked tokens are included.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", params(PageQuery),
-    responses((status = 200, description = "a page of them", body = Page<TokenModel>)))]
-async fn list_tokens(State(api): State<Api>, read: Read, Asked(page): Asked<PageQuery>) -> Answer {
-    let mut tokens = tokens(&api, &read.who).await?;
+    responses((status = 200, description = "A page of tokens", body = Page<TokenModel>)))]
+async fn list_tokens(State(api): State<Api>, read: ReadRequest, page: LazyQuery<PageQuery>) -> Answer {
+    let mut tokens = tokens(&api, &read.caller).await?;
+    let page = page.parse()?;
     tokens.sort_by(|a, b| a.id.cmp(&b.id));
-    read.tell(&page.of(tokens.into_iter().map(TokenModel::of), |token| token.id.clone())?)
+    read.with_tag(&page.by_name(tokens.into_iter().map(TokenModel::new), |token| token.id.clone())?)
 }
 
-/// Gives somebody a token. It is shown this once: by the same Idempotency-Key it is shown again
+/// Issue a token
+///
+/// The token itself is not stored: it is in this response only. Repeating the request with the same `Idempotency-Key` returns the
+/// same token.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewToken,
-    responses((status = 201, description = "the token", body = GivenToken)))]
-async fn create_token(State(api): State<Api>, write: Write<Json<NewToken>>) -> Answer {
-    let request = write.request()?;
-    let Json(new) = &write.body;
-    let role: Role = new.role.parse().map_err(|error| field("role", error))?;
-    let on: Pattern = new.on.parse().map_err(|error| field("on", error))?;
-    may_give(&write.who, &on)?;
-    let lifetime = Minutes::parse(&new.r#for).map_err(|error| field("for", error))?;
-    if new.name.trim().is_empty() || new.name.len() > 255 || new.name.chars().any(char::is_control) {
-        return Err(field("name", "has to be 1 to 255 bytes without control characters, and not blank"));
+    responses((status = 201, description = "The token", body = IssuedTokenModel)))]
+async fn create_token(State(api): State<Api>, write: UncheckedWrite) -> Answer {
+    let write = write.authorize_anywhere(Action::ISSUE_TOKEN)?.json::<NewToken>().await?;
+    let new = &write.body;
+    // The required role depends on the streams: a caller without it learns nothing about other fields.
+    let on: Pattern = new.streams.parse().map_err(|error| field("streams", error))?;
+    if !write.caller.may_on_all(Role::Admin, &on) {
+        return Err(forbidden(&write.caller, format!("requires role `admin` on `{on}`")));
     }
+    let request = write.request()?;
+    let role: Role = new.role.parse().map_err(|error| field("role", error))?;
+    let lifetime = Minutes::parse(&new.expires_in).map_err(|error| field("expires_in", error))?;
     let key = SigningKey::open(api.signing_key()).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "no token can be signed here");
-        ProblemKind::Conflict.because("this process has no usable signing key; ask the operator")
+        tracing::error!(error = &error as &dyn std::error::Error, "signing key unusable");
+        ProblemKind::Conflict.because("this process has no usable signing key: its log has the cause")
     })?;
     let wanted = TokenRequest {
         name: &new.name,
         grant: Grant { role, on },
         lifetime: SignedDuration::from_secs(lifetime.seconds()),
+        max_lifetime: api.max_token_lifetime(),
     };
-    let given = api.manage()?.give_token(&key, &wanted, &request).await;
-    let (row, token) = given.map_err(|error| write.refused(error))?;
+    let issued = api.manage()?.create_token(&key, &wanted, &request).await;
+    let (row, token) = issued.map_err(|error| write.refused(error))?;
     let location = format!("/api/v1/tokens/{}", row.id);
-    let body = GivenToken { token: Some(token).filter(|_| !write.is_dry_run()), about: TokenModel::of(row) };
+    let body = IssuedTokenModel { token: Some(token).filter(|_| !write.is_dry_run()), metadata: TokenModel::new(row) };
     let mut response = JsonBody(body).into_response();
     if !write.is_dry_run() {
         *response.status_mut() = StatusCode::CREATED;
@@ -92,19 +89,38 @@ async fn create_token(State(api): State<Api>, write: Write<Json<NewToken>>) -> A
     Ok(response)
 }
 
-/// Shows what is known of a token
+/// Get the metadata of a token
 #[utoipa::path(get, path = "/tokens/{id}", tag = "tokens", params(TokenPath),
-    responses((status = 200, description = "the token, but for itself", body = TokenModel)))]
-async fn show_token(State(api): State<Api>, At(path): At<TokenPath>, read: Read) -> Answer {
-    read.tell(&TokenModel::of(token(&api, &read.who, &path.id).await?))
+    responses((status = 200, description = "The metadata of the token", body = TokenModel)))]
+async fn get_token(State(api): State<Api>, PathParams(path): PathParams<TokenPath>, read: ReadRequest) -> Answer {
+    let found = tokens(&api, &read.caller).await?.into_iter().find(|token| token.id == path.id);
+    let none = || ProblemKind::NotFound.because(format!("token {} does not exist, or you may not read it", path.id));
+    read.with_tag(&TokenModel::new(found.ok_or_else(none)?))
 }
 
-/// Takes a token back, for good
-#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(TokenPath),
-    responses((status = 200, description = "it is not good any more", body = TokenModel)))]
-async fn revoke_token(State(api): State<Api>, At(path): At<TokenPath>, write: Write) -> Answer {
-    let request = write.request()?;
-    token(&api, &write.who, &path.id).await?;
-    let row = api.manage()?.revoke_token(&path.id, &request).await.map_err(|error| write.refused(error))?;
-    Ok(JsonBody(TokenModel::of(row)).into_response())
+/// The options of a revocation.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RevokeQuery {
+    /// If true, also revoke the valid tokens that this token issued, directly or through other tokens. Default: false.
+    #[serde(default)]
+    with_issued: bool,
+}
+
+/// Revoke a token
+///
+/// The response lists the valid tokens that this token issued; `with_issued=true` revokes these, too.
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(TokenPath, RevokeQuery),
+    responses((status = 200, description = "The token is revoked", body = RevokedTokenModel)))]
+async fn revoke_token(
+    State(api): State<Api>,
+    PathParams(path): PathParams<TokenPath>,
+    query: LazyQuery<RevokeQuery>,
+    write: UncheckedWrite,
+) -> Answer {
+    let write = write.authorize_anywhere(Action::REVOKE_TOKEN)?.with_parameters(&["with_issued"]).without_body()?;
+    let (query, request) = (query.parse()?, write.request()?);
+    let revoked = api.manage()?.revoke_token(&path.id, query.with_issued, &request).await;
+    let revoked = revoked.map_err(|error| write.refused(error))?;
+    Ok(JsonBody(RevokedTokenModel::new(revoked)).into_response())
 }

@@ -1,19 +1,23 @@
-//! A stream as one document: what revisions keep, and what people write by hand.
+//! A stream as one document, which revisions store and users write.
 //!
-//! [`shape`] is the format itself, the same in TOML and in JSON. [`Stream::from_document`](super::stream::Stream::from_document) checks it and names each field
-//! that is wrong; [`Stream::to_document`](super::stream::Stream::to_document) writes it, equal streams as equal documents.
+//! [`shape`] is the format, which is the same in TOML and JSON. [`Stream::from_document`](super::stream::Stream::from_document) checks a document
+//! and reports each invalid field. [`Stream::to_document`](super::stream::Stream::to_document) writes equal streams as equal documents.
 
+mod field_path;
 pub mod parts;
 mod read;
+mod read_blocked;
+mod read_payload;
 mod read_protection;
 mod read_release;
 mod read_rollout;
 pub mod shape;
 mod write;
 
-pub use read::{Problem, Strictness};
+pub use field_path::field_path;
+pub use read::{MAX_PROBLEMS, Problem, Strictness};
 pub use shape::StreamDocument;
-pub use write::{artifact, protection, release, rollout};
+pub use write::{artifact, protection, release, rollout, stop};
 
 /// The version of the format that this program reads and writes.
 pub const FORMAT: u32 = 1;

@@ -1,19 +1,19 @@
-//! Parts of a document on their own, as the API takes them: as strict as a whole one, with paths that begin at the part.
+//! Parts of a document as the API accepts them. They are checked as strictly as a complete document; paths are relative to the part.
 
 use super::{
     read::{Problem, Reader, Strictness},
     shape::{
         AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, ProtectionDocument,
-        ReleaseDocument, RolloutDocument, StreamDocument,
+        ReleaseDocument, RolloutDocument, StopDocument, StreamDocument,
     },
 };
 use crate::domain::{
-    arch::Arch,
+    admission::{emergency_stop::EmergencyStop, protection::Protection},
     artifact::{Artifact, ArtifactKey},
-    blocked::BlockedUpdate,
+    ids::Arch,
     origin::Origin,
     payload::{Payload, PayloadId},
-    protection::Protection,
+    policy::blocked_update::BlockedUpdate,
     reason::Reason,
     release::{PayloadKey, Release},
     rollout::Rollout,
@@ -21,101 +21,136 @@ use crate::domain::{
 };
 use std::collections::BTreeSet;
 
-/// What a part says, or what is wrong with it.
+/// A parsed part, or the problems in it.
 pub type Part<T> = Result<T, Vec<Problem>>;
 
 fn part<T>(read: impl FnOnce(&mut Reader) -> Option<T>) -> Part<T> {
-    let mut reader = Reader::of(Strictness::Ours, Origin::Local);
+    let mut reader = Reader::new(Strictness::Strict, Origin::Local);
     let value = read(&mut reader);
     match value {
         Some(value) if reader.problems().is_empty() => Ok(value),
-        _ => Err(reader.into_problems().into_iter().map(at_the_part).collect()),
+        _ => Err(reader.into_problems().into_iter().map(relative_to_part).collect()),
     }
 }
 
-fn at_the_part(problem: Problem) -> Problem {
+fn relative_to_part(problem: Problem) -> Problem {
     Problem { path: problem.path.trim_start_matches('.').into(), ..problem }
 }
 
-/// A release.
+/// Parses a release.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
 pub fn release(document: &ReleaseDocument) -> Part<Release> {
     part(|reader| reader.release("", document))
 }
 
-/// A rollout.
+/// Parses a rollout.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
 pub fn rollout(document: &RolloutDocument) -> Part<Rollout> {
     part(|reader| reader.rollout("", document))
 }
 
-/// A barrier or a dead end: why, and on which arches.
+/// Parses the reason and the arches of a barrier or a dead end.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
 pub fn policy(document: &PolicyDocument) -> Part<(Reason, Option<BTreeSet<Arch>>)> {
     part(|reader| reader.policy("", document)).map(|(reason, arches, _)| (reason, arches))
 }
 
-/// A payload, and where it belongs.
+/// Parses a payload with its arch and scheme.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
 pub fn payload(document: &PayloadDocument) -> Part<(PayloadKey, Payload)> {
-    let names = part(|reader| reader.payload_names("", &document.arch, &document.scheme, &document.id));
+    let names = part(|reader| {
+        let (key, id) = reader.payload_names("", &document.arch, &document.scheme, &document.id)?;
+        if !document.synthetic {
+            reader.check_form("", &key, &id);
+        }
+        Some((key, id))
+    });
     names.map(|(key, id)| (key, Payload { id, synthetic: document.synthetic }))
 }
 
-/// An alias, and where it belongs.
+/// Parses the arch and scheme of a payload.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
+pub fn payload_key(arch: &str, scheme: &str) -> Part<PayloadKey> {
+    // The id is not used; any valid one will do.
+    part(|reader| reader.payload_names("", arch, scheme, "-")).map(|(key, _)| key)
+}
+
+/// Parses a new alias with its arch and scheme.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
 pub fn alias(document: &AliasDocument) -> Part<(PayloadKey, PayloadId)> {
+    part(|reader| {
+        let (key, id) = reader.payload_names("", &document.arch, &document.scheme, &document.id)?;
+        reader.check_form("", &key, &id);
+        Some((key, id))
+    })
+}
+
+/// Parses an existing alias, which may have any form, with its arch and scheme.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
+pub fn known_alias(document: &AliasDocument) -> Part<(PayloadKey, PayloadId)> {
     part(|reader| reader.payload_names("", &document.arch, &document.scheme, &document.id))
 }
 
-/// A file of a release.
+/// Parses an artifact of a release.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
 pub fn artifact(document: &ArtifactDocument) -> Part<(ArtifactKey, Artifact)> {
     part(|reader| reader.artifact("", document))
 }
 
-/// What keeps a stream from being opened in haste.
+/// Parses the protection of a stream.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
 pub fn protection(document: &ProtectionDocument) -> Part<Protection> {
     part(|reader| Some(reader.protection("protection", document)))
 }
 
-/// A blocked update of a stream.
+/// Parses an emergency stop.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
+pub fn stop(document: &StopDocument) -> Part<EmergencyStop> {
+    part(|reader| reader.stop("", document))
+}
+
+/// Parses a blocked update of a stream.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
 pub fn blocked(document: &BlockedUpdateDocument, stream: &Stream) -> Part<BlockedUpdate> {
     part(|reader| reader.blocked("", document, &stream.releases))
 }
 
-/// The arches and mirrors of a stream.
+/// Returns `stream` with these arches and mirrors.
 ///
 /// # Errors
-/// Each field that is wrong.
+/// Returns a problem for each invalid field.
 pub fn settings(arches: Vec<String>, mirrors: Vec<String>, stream: &Stream) -> Part<Stream> {
     let empty = Stream::empty(stream.id.clone()).to_document();
-    let read = Stream::from_document(&StreamDocument { arches, mirrors, ..empty }, Strictness::Ours)?;
+    let read = Stream::from_document(&StreamDocument { arches, mirrors, ..empty }, Strictness::Strict)?;
     Ok(Stream { arches: read.arches, mirrors: read.mirrors, ..stream.clone() })
 }
 
-/// What cannot stand side by side in a stream of ours: a version, or a payload on one arch and scheme, in two releases.
+/// Returns a problem for each version, and for each payload or alias on one arch and scheme, that occurs in two releases.
 #[must_use]
-pub fn clashes(stream: &Stream) -> Vec<Problem> {
-    let mut reader = Reader::of(Strictness::Ours, Origin::Local);
-    reader.across(&stream.releases);
+pub fn find_duplicates(stream: &Stream) -> Vec<Problem> {
+    let mut reader = Reader::without_problem_limit(Strictness::Strict, Origin::Local);
+    reader.check_across(&stream.releases);
     reader.into_problems()
 }

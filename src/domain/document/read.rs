@@ -1,24 +1,21 @@
-//! Documents to streams: every field that is wrong is named.
+//! Parsing of documents. Every invalid field is reported.
 
 use super::{
     FORMAT,
-    shape::{BlockedUpdateDocument, PayloadDocument, PolicyDocument, ReleaseDocument, StreamDocument},
+    shape::{PolicyDocument, ReleaseDocument, StreamDocument},
 };
 use crate::domain::{
-    arch::Arch,
-    barrier::Barrier,
-    blocked::BlockedUpdate,
-    dead_end::DeadEnd,
     duration::Minutes,
     epoch::Epoch,
     hash::ContentHash,
+    ids::{Arch, StreamId},
     origin::Origin,
-    payload::{Payload, PayloadId},
+    payload::PayloadId,
+    policy::{barrier::Barrier, dead_end::DeadEnd, references::dangling},
     reason::Reason,
-    release::{Aspect, PayloadKey, Release, ReleaseState},
-    share::Share,
-    stream::{Stream, StreamId},
-    version::Version,
+    release::{Aliases, PayloadKey, PolicyKind, Release, ReleaseState},
+    rollout::share::Share,
+    stream::Stream,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,21 +23,21 @@ use std::{
     str::FromStr,
 };
 
-/// How much a document may hold that we would not write ourselves.
+/// How strictly a document is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
-    /// From a file or the API: everything has to be in order.
-    Ours,
-    /// From a revision: what upstream wrote and an import took is taken again.
+    /// For documents from files and the API: every value must be valid.
+    Strict,
+    /// For stored revisions: values that were imported from upstream are accepted.
     Recorded,
 }
 
-/// What is wrong with a document, and where.
+/// An invalid field of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The field, as in `releases[3].barrier.reason`.
+    /// The path of the field, such as `releases[3].barrier.reason`.
     pub path: String,
-    /// What is wrong with it.
+    /// What is wrong, and what is expected.
     pub message: String,
 }
 
@@ -51,12 +48,12 @@ impl fmt::Display for Problem {
 }
 
 impl Stream {
-    /// The stream that a document describes.
+    /// Parses the stream that a document describes.
     ///
     /// # Errors
-    /// All that is wrong with it, field by field.
+    /// Returns a problem for each invalid field, at most [`MAX_PROBLEMS`].
     pub fn from_document(document: &StreamDocument, strictness: Strictness) -> Result<Self, Vec<Problem>> {
-        let mut reader = Reader::of(strictness, Origin::Git);
+        let mut reader = Reader::new(strictness, Origin::Git);
         let stream = reader.stream(document);
         match stream {
             Some(stream) if reader.problems.is_empty() => Ok(stream),
@@ -65,15 +62,24 @@ impl Stream {
     }
 }
 
+/// The maximum number of problems that are reported for one document.
+pub const MAX_PROBLEMS: usize = 50;
+
 pub(super) struct Reader {
     pub(super) strictness: Strictness,
-    usual: Origin,
+    default_origin: Origin,
     problems: Vec<Problem>,
+    max_problems: usize,
 }
 
 impl Reader {
-    pub(super) fn of(strictness: Strictness, usual: Origin) -> Self {
-        Self { strictness, usual, problems: Vec::new() }
+    pub(super) fn new(strictness: Strictness, default_origin: Origin) -> Self {
+        Self { strictness, default_origin, problems: Vec::new(), max_problems: MAX_PROBLEMS }
+    }
+
+    /// Builds a reader that reports every problem. This is needed to compare the problems of two states.
+    pub(super) fn without_problem_limit(strictness: Strictness, default_origin: Origin) -> Self {
+        Self { max_problems: usize::MAX, ..Self::new(strictness, default_origin) }
     }
 
     pub(super) fn problems(&self) -> &[Problem] {
@@ -85,32 +91,34 @@ impl Reader {
     }
 
     pub(super) fn problem(&mut self, path: impl Into<String>, message: impl fmt::Display) {
-        self.problems.push(Problem { path: path.into(), message: message.to_string() });
+        if self.problems.len() < self.max_problems {
+            self.problems.push(Problem { path: path.into(), message: message.to_string() });
+        }
     }
 
-    /// The value, or a problem at this path.
-    pub(super) fn take<T, E: fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
+    /// Returns the value, or reports the error as a problem at this path.
+    pub(super) fn check<T, E: fmt::Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.problem(path, error)).ok()
     }
 
     pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&mut self, path: &str, text: &str) -> Option<T> {
-        self.take(path, text.parse())
+        self.check(path, text.parse())
     }
 
-    fn set<T: FromStr<Err: fmt::Display> + Ord>(&mut self, path: &str, texts: &[String]) -> BTreeSet<T> {
+    pub(super) fn set<T: FromStr<Err: fmt::Display> + Ord>(&mut self, path: &str, texts: &[String]) -> BTreeSet<T> {
         let mut set = BTreeSet::new();
         for (index, text) in texts.iter().enumerate() {
             let path = format!("{path}[{index}]");
             let Some(value) = self.parse(&path, text) else { continue };
             if !set.insert(value) {
-                self.problem(path, format!("{text:?} stands here twice"));
+                self.problem(path, format!("{text:?} is listed twice"));
             }
         }
         set
     }
 
-    /// Arches, schemes, ... that something is limited to: absent means all, and none at all would mean nothing.
-    pub(super) fn limit<T: FromStr<Err: fmt::Display> + Ord>(
+    /// Parses a list of arches, schemes or labels to which something is limited. An absent list means all; an empty list is a problem.
+    pub(super) fn optional_set<T: FromStr<Err: fmt::Display> + Ord>(
         &mut self,
         path: &str,
         texts: Option<&Vec<String>>,
@@ -123,51 +131,51 @@ impl Reader {
     }
 
     pub(super) fn origin(&mut self, path: &str, name: Option<&String>) -> Origin {
-        let Some(name) = name else { return self.usual };
-        Origin::named(name).unwrap_or_else(|| {
-            self.problem(path, format!("is {name:?}, an origin is upstream, git or local"));
-            self.usual
+        let Some(name) = name else { return self.default_origin };
+        Origin::from_name(name).unwrap_or_else(|| {
+            self.problem(path, format!("is {name:?}, expected upstream, git or local"));
+            self.default_origin
         })
     }
 
     pub(super) fn reason(&mut self, path: &str, text: &str) -> Option<Reason> {
         let reason = match self.strictness {
-            Strictness::Ours => Reason::given(text),
-            Strictness::Recorded => Reason::recorded(text),
+            Strictness::Strict => Reason::new(text),
+            Strictness::Recorded => Reason::from_record(text),
         };
-        self.take(path, reason)
+        self.check(path, reason)
     }
 
     pub(super) fn share(&mut self, path: &str, share: f64) -> Option<Share> {
         let share = match self.strictness {
-            Strictness::Ours => Share::given(share),
-            Strictness::Recorded => Share::recorded(share),
+            Strictness::Strict => Share::new(share),
+            Strictness::Recorded => Share::from_record(share),
         };
-        self.take(path, share)
+        self.check(path, share)
     }
 
     pub(super) fn epoch(&mut self, path: &str, text: &str) -> Option<Epoch> {
         let epoch = Epoch::parse(text);
         if epoch.is_none() {
-            self.problem(path, format!("is {text:?}, not a time in whole seconds such as 2026-07-22T14:00:00Z"));
+            self.problem(path, format!("is {text:?}, expected a time in whole seconds such as 2026-07-22T14:00:00Z"));
         }
         epoch
     }
 
     pub(super) fn minutes(&mut self, path: &str, text: &str) -> Option<Minutes> {
-        self.take(path, Minutes::parse(text).map_err(|error| format!("{text:?} {error}")))
+        self.check(path, Minutes::parse(text).map_err(|error| format!("{text:?} {error}")))
     }
 
     fn stream(&mut self, document: &StreamDocument) -> Option<Stream> {
         if document.format != FORMAT {
-            self.problem("format", format!("is {}, this program reads {FORMAT}", document.format));
+            self.problem("format", format!("is {}, expected {FORMAT}", document.format));
             return None;
         }
-        self.usual = self.origin("origin", document.origin.as_ref());
+        self.default_origin = self.origin("origin", document.origin.as_ref());
         let product = self.parse("product", &document.product);
         let name = self.parse("stream", &document.stream);
         let arches = self.set("arches", &document.arches);
-        let mirrors = self.set("mirrors", &document.mirrors);
+        let mirrors = self.mirrors(&document.mirrors);
         let protection = document.protection.as_ref().map(|protection| self.protection("protection", protection));
         let stop = document.emergency_stop.as_ref().and_then(|stop| self.stop("emergency_stop", stop));
         let sources = document
@@ -175,8 +183,8 @@ impl Reader {
             .iter()
             .filter_map(|(kind, hash)| {
                 let path = format!("sources.{kind}");
-                let hash = ContentHash::parse(hash).ok_or("is not a SHA-256 in lower-case hexadecimal");
-                Some((self.parse(&path, kind)?, self.take(&path, hash)?))
+                let hash = ContentHash::parse(hash).ok_or("must be a SHA-256 in lower-case hexadecimal");
+                Some((self.parse(&path, kind)?, self.check(&path, hash)?))
             })
             .collect();
         let releases: Vec<Release> = document
@@ -186,31 +194,32 @@ impl Reader {
             .filter_map(|(index, release)| self.release(&format!("releases[{index}]"), release))
             .collect();
         if releases.len() == document.releases.len() {
-            self.across(&releases);
+            self.check_across(&releases);
         }
-        let blocked_updates = document
-            .blocked_updates
-            .iter()
-            .enumerate()
-            .filter_map(|(index, blocked)| self.blocked(&format!("blocked_updates[{index}]"), blocked, &releases))
-            .collect();
+        let blocked_updates = self.blocked_updates(&document.blocked_updates, &releases);
         let id = StreamId { product: product?, stream: name? };
         let protection = protection.unwrap_or_default();
-        Some(Stream { id, arches, mirrors, protection, stop, releases, blocked_updates, sources })
+        let stream =
+            Stream { id, arches, mirrors, protection, stop, product_stop: None, releases, blocked_updates, sources };
+        if self.strictness == Strictness::Strict && self.problems.is_empty() {
+            self.problems
+                .extend(dangling(&stream).into_iter().map(|dangling| dangling.problem).take(self.max_problems));
+        }
+        Some(stream)
     }
 
-    /// What holds between releases.
-    pub(super) fn across(&mut self, releases: &[Release]) {
-        let mut drafts_began = false;
+    /// Checks conditions between releases: drafts come last, and versions, payloads and aliases are unique.
+    pub(super) fn check_across(&mut self, releases: &[Release]) {
+        let mut has_draft = false;
         for (index, release) in releases.iter().enumerate() {
-            let draft = release.state == ReleaseState::Draft;
-            if drafts_began && !draft {
+            let is_draft = release.state == ReleaseState::Draft;
+            if has_draft && !is_draft {
                 self.problem(
                     format!("releases[{index}].state"),
-                    "drafts come last, and this release stands behind one",
+                    "must be draft, because the release follows a draft and drafts come last",
                 );
             }
-            drafts_began |= draft;
+            has_draft |= is_draft;
         }
         if self.strictness == Strictness::Recorded {
             return;
@@ -219,14 +228,14 @@ impl Reader {
         let mut ids: HashMap<(&PayloadKey, &PayloadId), usize> = HashMap::new();
         for (index, release) in releases.iter().enumerate() {
             if let Some(first) = versions.insert(&release.version, index) {
-                let message = format!("{} stands in releases[{first}] already", release.version);
+                let message = format!("{} is already the version of releases[{first}]", release.version);
                 self.problem(format!("releases[{index}].version"), message);
             }
             let payloads = release.payloads.iter().map(|(key, payload)| (key, &payload.id));
-            let aliases = release.aliases.iter().flat_map(|(key, ids)| ids.iter().map(move |id| (key, id)));
+            let aliases = release.aliases.iter().flat_map(|(key, ids)| ids.keys().map(move |id| (key, id)));
             for (key, id) in payloads.chain(aliases) {
                 if let Some(first) = ids.insert((key, id), index) {
-                    let message = format!("{id} names releases[{first}] on {} {} already", key.arch, key.scheme);
+                    let message = format!("{id} already identifies releases[{first}] on {} {}", key.arch, key.scheme);
                     self.problem(format!("releases[{index}].payloads"), message);
                 }
             }
@@ -238,9 +247,9 @@ impl Reader {
         let state = match &document.state {
             None => ReleaseState::Published,
             Some(name) => {
-                let state = ReleaseState::named(name)
-                    .ok_or_else(|| format!("is {name:?}, a release is draft, published or withdrawn"));
-                self.take(&format!("{path}.state"), state)?
+                let state = ReleaseState::from_name(name)
+                    .ok_or_else(|| format!("is {name:?}, expected draft, published or withdrawn"));
+                self.check(&format!("{path}.state"), state)?
             }
         };
         let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
@@ -258,14 +267,21 @@ impl Reader {
             .enumerate()
             .filter_map(|(index, rollout)| self.rollout(&format!("{path}.rollouts[{index}]"), rollout))
             .collect();
-        let cleared = self.cleared(path, document);
-        let payloads = self.payloads(path, &document.payloads);
-        let mut aliases: BTreeMap<PayloadKey, BTreeSet<PayloadId>> = BTreeMap::new();
+        let suppressed_upstream = self.suppressed_upstream(path, document);
+        let payloads = self.payloads(path, &document.payloads, origin);
+        let mut aliases: BTreeMap<PayloadKey, Aliases> = BTreeMap::new();
         for (index, alias) in document.aliases.iter().enumerate() {
             let path = format!("{path}.aliases[{index}]");
             let Some((key, id)) = self.payload_names(&path, &alias.arch, &alias.scheme, &alias.id) else { continue };
-            if !aliases.entry(key).or_default().insert(id) {
-                self.problem(path, "stands here twice");
+            let alias_origin = match &alias.origin {
+                None => Origin::Local,
+                named => self.origin(&format!("{path}.origin"), named.as_ref()),
+            };
+            if origin != Origin::Upstream && alias_origin != Origin::Upstream {
+                self.check_form(&path, &key, &id);
+            }
+            if aliases.entry(key).or_default().insert(id, alias_origin).is_some() {
+                self.problem(path, "is listed twice");
             }
         }
         let notes = self.notes(path, document);
@@ -280,60 +296,33 @@ impl Reader {
             barrier,
             dead_end,
             rollouts,
-            cleared,
+            suppressed_upstream,
             notes,
             artifacts,
             promoted_from,
         })
     }
 
-    fn cleared(&mut self, path: &str, document: &ReleaseDocument) -> BTreeSet<Aspect> {
-        let mut cleared = BTreeSet::new();
-        for (index, name) in document.cleared.iter().enumerate() {
-            let path = format!("{path}.cleared[{index}]");
-            let stands = match Aspect::named(name) {
-                Some(Aspect::Barrier) => document.barrier.is_some(),
-                Some(Aspect::DeadEnd) => document.dead_end.is_some(),
-                Some(Aspect::Rollouts) => !document.rollouts.is_empty(),
+    fn suppressed_upstream(&mut self, path: &str, document: &ReleaseDocument) -> BTreeSet<PolicyKind> {
+        let mut suppressed_upstream = BTreeSet::new();
+        for (index, name) in document.suppressed_upstream.iter().enumerate() {
+            let path = format!("{path}.suppressed_upstream[{index}]");
+            let is_set = match PolicyKind::from_name(name) {
+                Some(PolicyKind::Barrier) => document.barrier.is_some(),
+                Some(PolicyKind::DeadEnd) => document.dead_end.is_some(),
+                Some(PolicyKind::Rollouts) => !document.rollouts.is_empty(),
                 None => {
-                    self.problem(path, format!("is {name:?}, what may be cleared is barrier, dead_end or rollouts"));
+                    self.problem(path, format!("is {name:?}, expected barrier, dead_end or rollouts"));
                     continue;
                 }
             };
-            if stands {
-                self.problem(path, format!("{name} is set on this release"));
-            } else if !Aspect::named(name).is_some_and(|aspect| cleared.insert(aspect)) {
-                self.problem(path, "stands here twice");
+            if is_set {
+                self.problem(path, format!("{name} is set on this release and cannot be suppressed as well"));
+            } else if !PolicyKind::from_name(name).is_some_and(|policy| suppressed_upstream.insert(policy)) {
+                self.problem(path, "is listed twice");
             }
         }
-        cleared
-    }
-
-    pub(super) fn payload_names(
-        &mut self,
-        path: &str,
-        arch: &str,
-        scheme: &str,
-        id: &str,
-    ) -> Option<(PayloadKey, PayloadId)> {
-        let arch = self.parse(&format!("{path}.arch"), arch);
-        let scheme = self.parse(&format!("{path}.scheme"), scheme);
-        let id = self.parse(&format!("{path}.id"), id);
-        Some((PayloadKey { arch: arch?, scheme: scheme? }, id?))
-    }
-
-    fn payloads(&mut self, path: &str, documents: &[PayloadDocument]) -> BTreeMap<PayloadKey, Payload> {
-        let mut payloads = BTreeMap::new();
-        for (index, document) in documents.iter().enumerate() {
-            let path = format!("{path}.payloads[{index}]");
-            let names = self.payload_names(&path, &document.arch, &document.scheme, &document.id);
-            let Some((key, id)) = names else { continue };
-            let second = format!("is the second payload for {} {}", key.arch, key.scheme);
-            if payloads.insert(key, Payload { id, synthetic: document.synthetic }).is_some() {
-                self.problem(path, second);
-            }
-        }
-        payloads
+        suppressed_upstream
     }
 
     pub(super) fn policy(
@@ -342,38 +331,8 @@ impl Reader {
         document: &PolicyDocument,
     ) -> Option<(Reason, Option<BTreeSet<Arch>>, Origin)> {
         let reason = self.reason(&format!("{path}.reason"), &document.reason);
-        let arches = self.limit(&format!("{path}.arches"), document.arches.as_ref());
+        let arches = self.optional_set(&format!("{path}.arches"), document.arches.as_ref());
         let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
         Some((reason?, arches, origin))
-    }
-
-    pub(super) fn blocked(
-        &mut self,
-        path: &str,
-        document: &BlockedUpdateDocument,
-        releases: &[Release],
-    ) -> Option<BlockedUpdate> {
-        let mut known = |field: &str, text: &str| -> Option<(usize, Version)> {
-            let path = format!("{path}.{field}");
-            let version: Version = self.parse(&path, text)?;
-            let age = releases
-                .iter()
-                .position(|release| release.version == version)
-                .ok_or_else(|| format!("{text} is no release of this stream"));
-            Some((self.take(&path, age)?, version))
-        };
-        let (first, last, target) =
-            (known("first", &document.first), known("last", &document.last), known("target", &document.target));
-        let reason = self.reason(&format!("{path}.reason"), &document.reason);
-        let arches = self.limit(&format!("{path}.arches"), document.arches.as_ref());
-        let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
-        let ((first_age, first), (last_age, last), (target_age, target)) = (first?, last?, target?);
-        if first_age > last_age {
-            self.problem(format!("{path}.last"), "is older than the first release of the range");
-        }
-        if target_age <= first_age {
-            self.problem(format!("{path}.target"), "is not newer than the first release of the range");
-        }
-        Some(BlockedUpdate { first, last, target, reason: reason?, arches, origin })
     }
 }

@@ -1,4 +1,4 @@
-//! What comes with a release of a document for people, and what it came from.
+//! Parsing of release notes, artifacts and promotions.
 
 use super::{
     read::{Reader, Strictness},
@@ -20,9 +20,9 @@ impl Reader {
         for (index, document) in documents.iter().enumerate() {
             let path = format!("{path}.artifacts[{index}]");
             let Some((key, artifact)) = self.artifact(&path, document) else { continue };
-            let second = format!("is the second {} for {}", key.name, key.arch);
+            let duplicate = format!("is the second {} for {}", key.name, key.arch);
             if artifacts.insert(key, artifact).is_some() {
-                self.problem(path, second);
+                self.problem(path, duplicate);
             }
         }
         artifacts
@@ -33,17 +33,17 @@ impl Reader {
         let name = self.parse(&format!("{path}.name"), &document.name);
         let url_path = format!("{path}.url");
         let location = self.parse::<Location>(&url_path, &document.url);
-        let is_ours = self.strictness == Strictness::Ours;
-        if location.as_ref().is_some_and(|location| is_ours && !location.is_web_address()) {
-            self.problem(url_path, "is no absolute http or https URL");
+        let is_strict = self.strictness == Strictness::Strict;
+        if location.as_ref().is_some_and(|location| is_strict && !location.is_http_url()) {
+            self.problem(url_path, "must be an absolute http or https URL");
         }
         let sha256 = document.sha256.as_ref().map(|hash| {
-            let hash = ContentHash::parse(hash).ok_or("is not a SHA-256 in lower-case hexadecimal");
-            self.take(&format!("{path}.sha256"), hash)
+            let hash = ContentHash::parse(hash).ok_or("must be a SHA-256 in lower-case hexadecimal");
+            self.check(&format!("{path}.sha256"), hash)
         });
         let size = document.size.filter(|size| i64::try_from(*size).is_ok());
         if size != document.size {
-            self.problem(format!("{path}.size"), "is more than 9223372036854775807 bytes");
+            self.problem(format!("{path}.size"), "must be at most 9223372036854775807 bytes");
         }
         let sha256 = match sha256 {
             Some(hash) => Some(hash?),

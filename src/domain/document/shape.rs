@@ -1,108 +1,112 @@
-//! The fields of a stream document. Unknown ones are refused; absent ones have the defaults told here.
+//! The fields of a stream document. Unknown fields are rejected; absent fields have the defaults stated here.
 
-use crate::domain::freeze::FreezeWindowDocument;
+use crate::domain::admission::freeze_window::FreezeWindowDocument;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// One stream.
+/// A stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "format": 1, "product": "fedora-coreos", "stream": "stable", "arches": ["x86_64"], "releases": [
-    { "version": "44.20260708.3.0", "payloads": [{ "arch": "x86_64", "scheme": "oci", "id": "quay.io/fedora/fedora-coreos@sha256:1f" }],
+    { "version": "44.20260708.3.0", "payloads": [{ "arch": "x86_64", "scheme": "oci", "id": "quay.io/fedora/fedora-coreos@sha256:1f3e5d7c9b8a706152433425160718293a4b5c6d7e8f90a1b2c3d4e5f6a7b8c9" }],
       "rollouts": [{ "start": "2026-07-08T14:00:00Z", "duration": "PT48H" }] }
 ] }))]
 pub struct StreamDocument {
     /// The version of this format: 1.
     pub format: u32,
-    /// The product's name.
+    /// The name of the product.
     pub product: String,
-    /// The stream's name.
+    /// The name of the stream.
     pub stream: String,
-    /// The revision that was looked at: what is made from another than the newest is not taken. Only in documents that are
-    /// shown and put back.
+    /// The revision that the document was read from. A write with an older revision is rejected. Absent in documents for new streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
-    /// Who set everything here that does not say otherwise: `upstream`, `git` (the default) or `local`.
+    /// The origin of every value without an `origin` of its own: `upstream`, `git` (the default) or `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// The arches that the stream serves, also those without a release yet.
+    /// The arches that the stream serves, including those without a release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arches: Vec<String>,
     /// Repositories that hold the same images under the same digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
-    /// What keeps it from being opened in haste.
+    /// Limits on how fast and when the stream may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionDocument>,
-    /// Nothing opens any further while it stands.
+    /// The emergency stop. Nothing is offered while it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency_stop: Option<StopDocument>,
-    /// The upstream documents that this state came from: kind to SHA-256.
+    /// The SHA-256 of each upstream document that this state was imported from, by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, String>,
-    /// Oldest first, drafts last.
+    /// The releases, oldest first, drafts last.
     #[serde(default)]
     pub releases: Vec<ReleaseDocument>,
-    /// Updates that must not be taken.
+    /// Updates that are never offered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked_updates: Vec<BlockedUpdateDocument>,
 }
 
-/// One release.
+/// A release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseDocument {
-    /// Unique in the stream.
+    /// The version, unique in the stream.
     pub version: String,
     /// `draft`, `published` (the default) or `withdrawn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Who set the state.
+    /// The origin of the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// Makes it one that nobody may skip.
+    /// Marks the release as a barrier, which no node may skip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub barrier: Option<PolicyDocument>,
-    /// Ends all updates at it.
+    /// Marks the release as a dead end, which no update leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_end: Option<PolicyDocument>,
-    /// How it is opened; the first whose selector picks a node counts for that node.
+    /// The rollouts. For each node the first one whose selector matches it decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<RolloutDocument>,
-    /// What was taken away here and is not taken back from upstream: `barrier`, `dead_end`, `rollouts`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cleared: Vec<String>,
-    /// One per arch and scheme.
+    /// Policies of upstream that were removed here and that imports do not set again: `barrier`, `dead_end`, `rollouts`.
+    // Stored documents may call it `cleared`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "cleared")]
+    pub suppressed_upstream: Vec<String>,
+    /// The payloads, one per arch and scheme.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payloads: Vec<PayloadDocument>,
-    /// Other payloads by which nodes may name it.
+    /// Other payloads under which nodes may report the release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<AliasDocument>,
-    /// What it brings, for people, in Markdown.
+    /// The release notes in Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
-    /// Where its files are, one per arch and name.
+    /// The artifacts, one per arch and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<ArtifactDocument>,
-    /// The release of another stream of the product that it is a promotion of.
+    /// The release of another stream of the product from which it was promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_from: Option<PromotionDocument>,
 }
 
-/// What keeps a stream from being opened in haste.
+/// Limits on how fast and when a stream may be opened.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProtectionDocument {
-    /// No rollout may go from nobody to everybody in less: ISO 8601, in whole minutes (`PT24H`).
+    /// A share `s` (0 to 1) may be open no sooner than `s` times this duration after a rollout first opened. Up to 0.05 is always allowed.
+    /// ISO 8601 in whole minutes (`PT24H`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortest_rollout: Option<String>,
-    /// Times in which nothing is started, resumed or published.
+    /// Groups whose rollouts are exempt from `shortest_rollout`: a rollout is exempt if all groups of its selector are among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<String>,
+    /// Times in which nothing is started, stepped, resumed or published.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze_windows: Vec<FreezeWindowDocument>,
 }
@@ -111,37 +115,37 @@ pub struct ProtectionDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopDocument {
-    /// Since when, RFC 3339.
+    /// The start, RFC 3339.
     pub since: String,
-    /// Why; not blank.
+    /// The reason; must not be blank.
     pub reason: String,
 }
 
-/// A file of a release.
+/// A downloadable file of a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactDocument {
-    /// The architecture that it is for.
+    /// The architecture that the artifact is for.
     pub arch: String,
-    /// What it is, such as `metal.raw.xz`.
+    /// The name, such as `metal.raw.xz`.
     pub name: String,
-    /// Where it is: an absolute http or https URL.
+    /// The absolute http or https URL.
     pub url: String,
     /// The SHA-256 of its content, in lower-case hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// How many bytes it has.
+    /// The size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }
 
-/// The release of another stream that a release is a promotion of.
+/// The release of another stream from which a release was promoted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromotionDocument {
     /// The stream, of the same product.
     pub stream: String,
-    /// The version there.
+    /// The version in that stream.
     pub version: String,
 }
 
@@ -155,12 +159,12 @@ pub struct PayloadDocument {
     pub scheme: String,
     /// The commit, or the pull spec by digest; unique in the stream on its arch and scheme.
     pub id: String,
-    /// A placeholder: no such content exists.
+    /// True for a placeholder (synthetic) payload, for which no content exists.
     #[serde(default, skip_serializing_if = "is_false")]
     pub synthetic: bool,
 }
 
-/// Another payload by which nodes may name a release.
+/// Another payload under which nodes may report a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "arch": "x86_64", "scheme": "oci",
@@ -170,8 +174,12 @@ pub struct AliasDocument {
     pub arch: String,
     /// `checksum` or `oci`.
     pub scheme: String,
-    /// What such nodes send.
+    /// The payload that such nodes report.
     pub id: String,
+    /// Who set it, `local` if absent. `upstream`: an import created the alias from a payload that upstream
+    /// replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// A barrier or a dead end.
@@ -179,50 +187,56 @@ pub struct AliasDocument {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "reason": "the keys of later releases come with this one", "arches": ["x86_64"] }))]
 pub struct PolicyDocument {
-    /// Why; not blank.
+    /// The reason; must not be blank.
     pub reason: String,
-    /// On which arches; all if absent.
+    /// The arches on which it applies; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arches: Option<Vec<String>>,
-    /// Who set it.
+    /// Its origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
 }
 
-/// A rollout: start share alone, or with `duration` a line to `end_share`, or `steps`.
+/// A rollout. Its share is constant, or with `duration` linear up to `end_share`, or follows `steps`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutDocument {
-    /// Which nodes it is for; all if absent.
+    /// The nodes that it is for; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<SelectorDocument>,
-    /// When it starts, RFC 3339 or seconds since 1970, as text; absent counts as 1970.
+    /// The start, RFC 3339 or seconds since 1970, as text; absent counts as 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// The share at its start, 0 to 1; absent counts as 0.
+    /// The share at the start, 0 to 1; absent counts as 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_share: Option<f64>,
-    /// How long it takes from there to the end share, ISO 8601 in whole minutes (`PT48H`).
+    /// The time from the start to the end share, ISO 8601 in whole minutes (`PT48H`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// Where the line ends, 0 to 1; absent counts as 1.
+    /// The final share of a linear rollout, 0 to 1; absent counts as 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_share: Option<f64>,
-    /// Shares from given times on, in their order.
+    /// The steps, sorted by time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<StepDocument>>,
     /// `active` (the default), `paused`, `completed` or `aborted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// With `paused`: the instant whose share it keeps.
+    /// The time at which a `paused` rollout was paused. It keeps the share of that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<String>,
-    /// Who set it.
+    /// The total length in seconds of past pauses since the start; absent counts as 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood_still_seconds: Option<u64>,
+    /// The time at which it first opened, if it had opened by the last change. Recorded by the service; the value in a document is ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_opened: Option<String>,
+    /// Its origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
 }
 
-/// Which nodes a rollout is for; each part that is absent picks any.
+/// The nodes that a rollout is for. An absent part matches all nodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectorDocument {
@@ -232,10 +246,10 @@ pub struct SelectorDocument {
     /// Schemes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schemes: Option<Vec<String>>,
-    /// Groups, as the nodes say them.
+    /// Groups, as nodes report them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
-    /// Platforms, as the nodes say them.
+    /// Platforms, as nodes report them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platforms: Option<Vec<String>>,
 }
@@ -244,28 +258,28 @@ pub struct SelectorDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepDocument {
-    /// How long after the start, ISO 8601 in whole minutes.
+    /// The time after the start, ISO 8601 in whole minutes.
     pub after: String,
     /// The share from then on, 0 to 1.
     pub share: f64,
 }
 
-/// A range of releases from which one may not go directly to a given one.
+/// A range of releases from which nodes must not update directly to a given release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockedUpdateDocument {
     /// The oldest release of the range.
     pub first: String,
-    /// The newest release of the range, itself included.
+    /// The newest release of the range, inclusive.
     pub last: String,
     /// The release that must not be the target.
     pub target: String,
-    /// Why; not blank.
+    /// The reason; must not be blank.
     pub reason: String,
-    /// On which arches; all if absent.
+    /// The arches on which it applies; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arches: Option<Vec<String>>,
-    /// Who set it.
+    /// Its origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
 }

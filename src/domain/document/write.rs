@@ -1,4 +1,4 @@
-//! Streams to documents: equal streams give equal documents.
+//! Writing of documents. Equal streams produce equal documents.
 
 use super::{
     FORMAT,
@@ -9,39 +9,32 @@ use super::{
     },
 };
 use crate::domain::{
+    admission::{emergency_stop::EmergencyStop, freeze_window::FreezeWindow, protection::Protection},
     artifact::{Artifact, ArtifactKey},
-    freeze::FreezeWindow,
     origin::Origin,
-    protection::Protection,
-    ramp::Course,
     reason::Reason,
     release::{Release, ReleaseState},
-    rollout::{Rollout, RolloutState},
-    selector::Selector,
-    share::Share,
+    rollout::{Rollout, RolloutState, ramp::Course, selector::Selector, share::Share},
     stream::Stream,
 };
 use std::{collections::BTreeSet, fmt::Display};
 
 impl Stream {
-    /// The whole stream as one document.
+    /// Returns the complete stream as one document.
     #[must_use]
     pub fn to_document(&self) -> StreamDocument {
-        let usual = self.usual_origin();
-        let writer = Writer { usual: Some(usual) };
+        let default_origin = self.most_common_origin();
+        let writer = Writer { default_origin: Some(default_origin) };
         StreamDocument {
             format: FORMAT,
             product: self.id.product.to_string(),
             stream: self.id.stream.to_string(),
             revision: None,
-            origin: Some(usual.as_str().into()),
+            origin: Some(default_origin.as_str().into()),
             arches: texts(&self.arches),
             mirrors: texts(&self.mirrors),
             protection: protection(&self.protection),
-            emergency_stop: self
-                .stop
-                .as_ref()
-                .map(|stop| StopDocument { since: stop.since.to_string(), reason: stop.reason.as_str().into() }),
+            emergency_stop: self.stop.as_ref().map(self::stop),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
             releases: self.releases.iter().map(|release| writer.release(release)).collect(),
             blocked_updates: self
@@ -53,27 +46,27 @@ impl Stream {
                     target: blocked.target.to_string(),
                     reason: blocked.reason.as_str().into(),
                     arches: blocked.arches.as_ref().map(texts),
-                    origin: writer.unusual(blocked.origin),
+                    origin: writer.explicit_origin(blocked.origin),
                 })
                 .collect(),
         }
     }
 
-    /// The origin of most releases, so that the document need not repeat it.
-    fn usual_origin(&self) -> Origin {
+    /// Returns the origin of most releases, which the document states only once.
+    fn most_common_origin(&self) -> Origin {
         let count = |origin: &Origin| self.releases.iter().filter(|release| release.origin == *origin).count();
         Origin::ALL.into_iter().max_by_key(count).unwrap_or(Origin::Git)
     }
 }
 
 struct Writer {
-    /// Goes without saying.
-    usual: Option<Origin>,
+    /// The origin that is not written on each value.
+    default_origin: Option<Origin>,
 }
 
 impl Writer {
-    fn unusual(&self, origin: Origin) -> Option<String> {
-        (Some(origin) != self.usual).then(|| origin.as_str().into())
+    fn explicit_origin(&self, origin: Origin) -> Option<String> {
+        (Some(origin) != self.default_origin).then(|| origin.as_str().into())
     }
 
     fn release(&self, release: &Release) -> ReleaseDocument {
@@ -85,16 +78,18 @@ impl Writer {
             synthetic: payload.synthetic,
         });
         let aliases = release.aliases.iter().flat_map(|(key, ids)| {
-            ids.iter().map(|id| AliasDocument {
+            ids.iter().map(|(id, origin)| AliasDocument {
                 arch: key.arch.to_string(),
                 scheme: key.scheme.to_string(),
                 id: id.to_string(),
+                // Documents of earlier versions have none: they were all set here.
+                origin: (*origin != Origin::Local).then(|| origin.as_str().into()),
             })
         });
         ReleaseDocument {
             version: release.version.to_string(),
             state,
-            origin: self.unusual(release.origin),
+            origin: self.explicit_origin(release.origin),
             barrier: release
                 .barrier
                 .as_ref()
@@ -104,7 +99,7 @@ impl Writer {
                 .as_ref()
                 .map(|dead_end| self.policy(&dead_end.reason, dead_end.arches.as_ref(), dead_end.origin)),
             rollouts: release.rollouts.iter().map(|rollout| self.rollout(rollout)).collect(),
-            cleared: release.cleared.iter().map(|aspect| aspect.as_str().into()).collect(),
+            suppressed_upstream: release.suppressed_upstream.iter().map(|policy| policy.as_str().into()).collect(),
             payloads: payloads.collect(),
             aliases: aliases.collect(),
             notes: release.notes.as_ref().map(ToString::to_string),
@@ -117,7 +112,11 @@ impl Writer {
     }
 
     fn policy(&self, reason: &Reason, arches: Option<&BTreeSet<impl Display>>, origin: Origin) -> PolicyDocument {
-        PolicyDocument { reason: reason.as_str().into(), arches: arches.map(texts), origin: self.unusual(origin) }
+        PolicyDocument {
+            reason: reason.as_str().into(),
+            arches: arches.map(texts),
+            origin: self.explicit_origin(origin),
+        }
     }
 
     fn rollout(&self, rollout: &Rollout) -> RolloutDocument {
@@ -145,24 +144,32 @@ impl Writer {
                 RolloutState::Paused { at } => Some(at.to_string()),
                 _ => None,
             },
-            origin: self.unusual(rollout.origin),
+            stood_still_seconds: u64::try_from(rollout.clock.stood_still).ok().filter(|seconds| *seconds > 0),
+            first_opened: rollout.clock.first_opened.map(|at| at.to_string()),
+            origin: self.explicit_origin(rollout.origin),
         }
     }
 }
 
-/// A release on its own, which says who set everything on it.
+/// Returns the document of an emergency stop.
+#[must_use]
+pub fn stop(stop: &EmergencyStop) -> StopDocument {
+    StopDocument { since: stop.since.to_string(), reason: stop.reason.as_str().into() }
+}
+
+/// Returns the document of a single release, with the origin of every value.
 #[must_use]
 pub fn release(release: &Release) -> ReleaseDocument {
-    Writer { usual: None }.release(release)
+    Writer { default_origin: None }.release(release)
 }
 
-/// A rollout on its own.
+/// Returns the document of a single rollout, with its origin.
 #[must_use]
 pub fn rollout(rollout: &Rollout) -> RolloutDocument {
-    Writer { usual: None }.rollout(rollout)
+    Writer { default_origin: None }.rollout(rollout)
 }
 
-/// A file of a release.
+/// Returns the document of an artifact.
 #[must_use]
 pub fn artifact(key: &ArtifactKey, artifact: &Artifact) -> ArtifactDocument {
     ArtifactDocument {
@@ -174,11 +181,12 @@ pub fn artifact(key: &ArtifactKey, artifact: &Artifact) -> ArtifactDocument {
     }
 }
 
-/// What keeps a stream from being opened in haste; none if nothing does.
+/// Returns the document of a protection, or `None` if nothing is protected.
 #[must_use]
 pub fn protection(protection: &Protection) -> Option<ProtectionDocument> {
     (*protection != Protection::default()).then(|| ProtectionDocument {
         shortest_rollout: protection.shortest_rollout.map(|shortest| shortest.to_string()),
+        canaries: texts(&protection.canaries),
         freeze_windows: protection.freeze_windows.iter().map(FreezeWindow::to_document).collect(),
     })
 }

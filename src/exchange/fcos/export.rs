@@ -1,24 +1,25 @@
-//! `export fcos`: the streams in upstream's format, laid out as upstream's.
+//! Export of streams in upstream's format and file layout, for `export fcos`.
 
 use crate::{
     domain::{epoch::Epoch, finding::Finding, stream::Stream},
-    protocol::fcos::documents::{Kind, Origin, document},
+    files,
+    protocol::fcos::documents::{DocumentInput, Kind, document},
 };
 use jiff::Timestamp;
-use std::{io, io::Write, path::Path};
+use std::{io, path::Path};
 
-/// A document to be written.
+/// A document to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
-    /// Where upstream keeps it.
+    /// The path of the document in upstream's layout.
     pub path: String,
-    /// Its text.
+    /// The text.
     pub body: Vec<u8>,
-    /// What the format could not say.
+    /// What the format cannot express.
     pub findings: Vec<Finding>,
 }
 
-/// The documents of a stream; `source` gives the ones that it came from.
+/// Builds the documents of a stream. `source` returns the imported documents that they are based on.
 pub fn export<'a>(
     stream: &Stream,
     changed_at: Timestamp,
@@ -26,26 +27,27 @@ pub fn export<'a>(
     source: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Vec<Exported> {
     let of_kind = |kind: Kind| {
-        let origin = Origin { stream, original: source(kind.as_str()), changed_at, now };
-        let document = document(kind, &origin)?;
+        let input = DocumentInput {
+            stream,
+            original: source(kind.as_str()),
+            changed_at,
+            now,
+            is_stopped: stream.active_stop().is_some(),
+        };
+        let document = document(kind, &input)?;
         Some(Exported { path: kind.path(&stream.id.stream), body: document.body, findings: document.findings })
     };
     Kind::ALL.into_iter().filter_map(of_kind).collect()
 }
 
-/// Writes a document below a folder, all of it or nothing.
+/// Writes a document below a folder, atomically.
 ///
 /// # Errors
-/// The folder cannot be written to.
+/// Returns an error if the folder cannot be written to.
 pub fn write(folder: &Path, exported: &Exported) -> io::Result<()> {
     let path = folder.join(&exported.path);
-    let parent = path.parent().unwrap_or(folder);
-    std::fs::create_dir_all(parent)?;
-    let unfinished = path.with_extension("unfinished");
-    let mut file = std::fs::File::create(&unfinished)?;
-    file.write_all(&exported.body)?;
-    file.sync_all()?;
-    std::fs::rename(unfinished, path)
+    std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+    files::replace(&path, 0o666, &exported.body)
 }
 
 #[cfg(test)]
@@ -53,11 +55,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            graph::{Graph, NodeIndex},
+            graph::{Graph, NodeIndex, visibility::NodeContext},
             release::PayloadKey,
+            rollout::wariness::Wariness,
             samples,
-            standing::Asker,
-            wariness::Wariness,
         },
         exchange::fcos::model::model,
         protocol::fcos::wire,
@@ -73,18 +74,18 @@ mod tests {
         model(&stream.id, &releases, &updates).unwrap().stream
     }
 
-    fn open(stream: &Stream, key: &PayloadKey, asker: &Asker<'_>, now: Epoch) -> BTreeSet<(usize, usize)> {
-        let graph = Graph::of(stream, &key.arch, &key.scheme);
-        let standing = graph.standing(asker, now);
+    fn open(stream: &Stream, key: &PayloadKey, node_context: &NodeContext<'_>, now: Epoch) -> BTreeSet<(usize, usize)> {
+        let graph = Graph::new(stream, &key.arch, &key.scheme);
+        let visibility = graph.visibility(node_context, now);
         let age = |index: NodeIndex| graph.node(index).unwrap().age;
-        graph.open_edges(&standing).map(|edge| (age(edge.from), age(edge.to))).collect()
+        graph.open_edges(&visibility).map(|edge| (age(edge.from), age(edge.to))).collect()
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_is_exported_is_never_more_open_than_what_is_served(
+        fn exported_rollouts_never_admit_more_nodes_than_served_ones(
             stream in samples::stream(),
             exported_at in 0i64..400_000,
             later in 0i64..400_000,
@@ -94,10 +95,10 @@ mod tests {
         ) {
             let exported = read_back(&stream, Epoch(exported_at));
             let now = Epoch(exported_at + later);
-            let asker = Asker { group, platform, wariness: Wariness::given(wariness) };
+            let node_context = NodeContext { group, platform, wariness: Wariness::new(wariness), is_stopped: false };
             for key in stream.payload_keys() {
-                let (told, served) = (open(&exported, key, &asker, now), open(&stream, key, &asker, now));
-                prop_assert!(told.is_subset(&served), "{key:?} told {told:?} served {served:?}");
+                let (exported, served) = (open(&exported, key, &node_context, now), open(&stream, key, &node_context, now));
+                prop_assert!(exported.is_subset(&served), "{key:?} exported {exported:?} served {served:?}");
             }
         }
     }

@@ -1,82 +1,79 @@
-//! `import fcos`: upstream's documents fetched, checked, merged and made a revision, all of a stream or nothing.
+//! `import fcos`: fetches, checks and merges upstream's documents, and writes the result as one revision per stream.
 
 use super::{
     merge::{Conflict, merge},
+    metadata,
     model::{Modelled, model},
-    source::{Location, SourceError, parsed},
+    removals::Removals,
+    source::{Location, SourceError},
+    texts::Texts,
 };
 use crate::{
     domain::{
-        finding::Finding,
-        stream::{SourceKind, StreamId},
+        admission::{bounds, lint::lint, pace::pause_violating_rollouts},
+        epoch::Epoch,
+        finding::{Finding, Severity},
+        hash::ContentHash,
+        ids::StreamId,
+        policy::{references, removed},
+        rollout::expired_schedule,
+        stream::{SourceKind, Stream},
     },
-    manage::{Author, Change, ChangeError, Decision, KeptDocument, Manage, Outcome},
+    manage::{Author, Change, ChangeError, Decision, Manage, Outcome, UpstreamDocument, records::StoreError},
     protocol::fcos::{
         documents::Kind,
-        wire::{self, ReleaseNotes, Releases, Updates},
+        wire::{self, Updates},
     },
 };
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-/// Why a stream was not imported. Nothing of it was changed then.
+/// Why a stream was not imported. Nothing of it was changed.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// A document could not be had.
+    /// A document could not be fetched or parsed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The change was not made.
+    /// The change was rejected or failed.
     #[error(transparent)]
     Change(#[from] ChangeError<Conflict>),
 }
 
-/// What an import of one stream did.
+/// The result of an import of one stream.
 #[derive(Debug)]
 pub struct Report {
-    /// A new revision, or none.
+    /// The new revision, or the present one if nothing changed.
     pub outcome: Outcome,
-    /// What is odd about upstream's documents, and what was set here and stays.
+    /// Warnings about upstream's documents, and local values that were kept.
     pub findings: Vec<Finding>,
 }
 
-/// A stream's documents, and the stream that they make.
+/// A stream's documents, and the stream that they describe.
 #[derive(Debug)]
 pub struct Fetched {
     modelled: Modelled,
-    documents: Vec<KeptDocument>,
+    documents: Vec<UpstreamDocument>,
 }
 
-/// Fetches a stream's documents and makes a stream of them.
+/// Fetches a stream's documents and converts them to a stream.
 ///
 /// # Errors
-/// One that is needed is missing, or one cannot be read.
+/// A required document is missing, or a document cannot be fetched or parsed.
 pub async fn fetch(location: &Location, id: &StreamId) -> Result<Fetched, SourceError> {
-    let mut contents = BTreeMap::new();
+    let mut texts = Texts::default();
     for kind in Kind::ALL {
         let path = kind.path(&id.stream);
         match location.fetch(&path).await? {
-            Some(content) => drop(contents.insert(kind, (location.place(&path), content))),
-            None if kind.is_needed() => return Err(SourceError::Missing { place: location.place(&path) }),
+            Some(content) => texts.insert(kind, location.resolve(&path), content),
+            None if kind.is_needed() => return Err(SourceError::Missing { location: location.resolve(&path) }),
             None => {}
         }
     }
-    let document =
-        |kind| contents.get(&kind).ok_or_else(|| SourceError::Missing { place: Kind::path(kind, &id.stream) });
-    let (place, text) = document(Kind::Releases)?;
-    let releases: Releases = parsed(place, text)?;
-    let (place, text) = document(Kind::Updates)?;
-    let updates: Updates = parsed(place, text)?;
-    let mut modelled = model(id, &releases, &updates)?;
-    if let Some((place, text)) = contents.get(&Kind::Stream) {
-        modelled.add_metadata(&parsed(place, text)?)?;
-    }
-    if let Some((place, text)) = contents.get(&Kind::ReleaseNotes) {
-        let read: Result<ReleaseNotes, _> = wire::from_yaml(text);
-        read.map_err(|source| SourceError::Wire { place: place.clone(), source })?;
-    }
+    let mut modelled = texts.model(id)?;
     let mut documents = Vec::new();
-    for (kind, (_, content)) in contents {
-        let document = KeptDocument::new(content);
+    for (kind, content) in texts.into_contents() {
+        let document = UpstreamDocument::new(content);
         if let Ok(kind) = SourceKind::parse(kind.as_str()) {
             modelled.stream.sources.insert(kind, document.hash);
         }
@@ -85,16 +82,86 @@ pub async fn fetch(location: &Location, id: &StreamId) -> Result<Fetched, Source
     Ok(Fetched { modelled, documents })
 }
 
-/// Makes what was fetched the state of the stream, as far as nobody here set something else.
+impl Fetched {
+    fn document(&self, kind: Kind) -> Option<&[u8]> {
+        let hash = self.modelled.stream.sources.get(kind.as_str())?;
+        self.documents.iter().find(|document| document.hash == *hash).map(|document| &*document.content)
+    }
+}
+
+/// The documents of the last import.
+struct Previous {
+    hashes: BTreeMap<SourceKind, ContentHash>,
+    documents: BTreeMap<SourceKind, Bytes>,
+    /// The stream that upstream listed.
+    listed: Option<Stream>,
+}
+
+impl Previous {
+    async fn read(manage: &Manage, id: &StreamId) -> Result<Option<Self>, StoreError> {
+        let Some(state) = manage.states(|other| other == id).await?.pop() else { return Ok(None) };
+        let listed = state.sources.get(Kind::Releases.as_str()).and_then(|text| {
+            let releases = wire::from_json(text).ok()?;
+            model(id, &releases, &Updates { stream: None, releases: Vec::new() }).ok()
+        });
+        let listed = listed.map(|modelled| modelled.stream);
+        Ok(Some(Self { hashes: state.stream.sources, documents: state.sources, listed }))
+    }
+
+    /// Returns true if a stream was imported from these documents. Another import may have changed it since they were read.
+    fn is_origin_of(&self, stream: &Stream) -> bool {
+        self.hashes == stream.sources
+    }
+}
+
+/// Returns lint errors that are new in the next state, as warnings: they do not reject an import.
+fn new_lint_errors(before: &Stream, after: &Stream, now: Epoch) -> Vec<Finding> {
+    let errors = |stream: &Stream| -> Vec<Finding> {
+        lint(stream, now).into_iter().filter(|finding| finding.severity == Severity::Error).collect()
+    };
+    let known = errors(before);
+    let new = errors(after).into_iter().filter(|finding| !known.contains(finding));
+    new.map(|finding| Finding { severity: Severity::Warning, ..finding }).collect()
+}
+
+/// Imports what was fetched into the stream. Local values are kept. With `allow_removals`, releases that upstream no longer lists are
+/// withdrawn.
 ///
 /// # Errors
-/// It conflicts with what was set here, or the store failed.
-pub async fn import(manage: &Manage, id: &StreamId, author: &Author, fetched: &Fetched) -> Result<Report, ImportError> {
-    let decide = |present: Option<&crate::domain::stream::Stream>| {
-        let Modelled { stream, findings } = merge(present, &fetched.modelled)?;
+/// It conflicts with local values, it lacks published releases and removals are not allowed, or the database is unavailable.
+pub async fn import(
+    manage: &Manage,
+    id: &StreamId,
+    author: &Author,
+    fetched: &Fetched,
+    allow_removals: bool,
+) -> Result<Report, ImportError> {
+    let now = manage.now();
+    let previous = Previous::read(manage, id).await.map_err(ChangeError::Store)?;
+    let decide = |present: Option<&Stream>| {
+        let previous = previous.as_ref().zip(present).filter(|(previous, present)| previous.is_origin_of(present));
+        let previous = previous.map(|(previous, _)| previous);
+        let listed = previous.and_then(|previous| previous.listed.as_ref());
+        let removals = Removals { listed, are_allowed: allow_removals };
+        let Modelled { mut stream, mut findings } = merge(present, &fetched.modelled, removals)?;
+        let empty = Stream::empty(id.clone());
+        let before = present.unwrap_or(&empty);
+        findings.extend(bounds::findings(before, &stream));
+        findings.extend(pause_violating_rollouts(before, &mut stream, now));
+        findings.extend(references::findings(before, &stream));
+        // Reported as drift, which sets the exit code: imports run as cron jobs.
+        let lost = removed::findings(before, &stream).into_iter();
+        findings.extend(lost.map(|finding| Finding { severity: Severity::Drift, ..finding }));
+        let known = previous.and_then(|previous| previous.documents.get(Kind::Stream.as_str()));
+        findings.extend(metadata::findings(known.map(|text| &**text), fetched.document(Kind::Stream), &stream));
+        findings.extend(new_lint_errors(before, &stream, now));
+        match present {
+            Some(present) => findings.extend(expired_schedule::findings(present, &stream, now)),
+            None => findings.extend(expired_schedule::summary(&stream, now)),
+        }
         Ok(Decision { stream, value: findings })
     };
     let (outcome, findings) =
-        manage.change_stream(Change::of(id, author).with_documents(&fetched.documents), decide).await?;
+        manage.change_stream(Change::new(id, author).with_documents(&fetched.documents), decide).await?;
     Ok(Report { outcome, findings })
 }

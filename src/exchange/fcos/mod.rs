@@ -1,8 +1,12 @@
-//! Fedora CoreOS's public metadata: fetched, made into streams, merged over what is there.
+//! Import, export and comparison of Fedora CoreOS's public metadata.
 
+mod error;
 pub mod export;
 pub mod import;
 pub mod merge;
+mod metadata;
 pub mod model;
+pub mod removals;
 pub mod shadow;
 pub mod source;
+mod texts;

@@ -1,25 +1,28 @@
-//! Upstream's documents made into a stream, and what is odd about them.
+//! Conversion of upstream's documents to a stream, with findings about unusual values.
 
 use crate::{
     domain::{
-        arch::Arch,
-        barrier::Barrier,
-        dead_end::DeadEnd,
         duration::Minutes,
         epoch::Epoch,
         finding::Finding,
+        ids::{Arch, StreamId, Version},
         origin::Origin,
         payload::{Payload, PayloadId, Scheme},
-        ramp::{Course, Ramp},
+        policy::{barrier::Barrier, dead_end::DeadEnd},
         reason::Reason,
         release::{PayloadKey, Release},
-        rollout::{Rollout, RolloutState},
-        selector::Selector,
-        share::Share,
-        stream::{Stream, StreamId},
-        version::Version,
+        rollout::{
+            Rollout, RolloutClock, RolloutState,
+            ramp::{Course, Ramp},
+            selector::Selector,
+            share::Share,
+        },
+        stream::Stream,
     },
-    protocol::fcos::wire::{self, Policies, Releases, StreamMetadata, Updates},
+    protocol::fcos::{
+        documents::Kind,
+        wire::{self, Policies, Releases, StreamMetadata, Updates},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,40 +30,43 @@ use std::{
 };
 use thiserror::Error;
 
-/// A value that cannot be taken, and where it stands.
+/// An invalid value, and its location.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{document}: {path}: {message}")]
+#[error("{path}: {message}")]
 pub struct ModelError {
-    /// Which document.
-    pub document: &'static str,
-    /// The field.
+    /// The document.
+    pub document: Kind,
+    /// The path of the field.
     pub path: String,
-    /// What is wrong with it.
+    /// What is wrong with the value.
     pub message: String,
 }
 
-/// A stream as upstream tells it, and what is odd about the telling.
+/// The plausible times, in seconds since 1970: up to the end of the year 9999.
+const CALENDAR: std::ops::RangeInclusive<i64> = 0..=253_402_300_799;
+
+/// A stream as upstream describes it, with findings about unusual values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Modelled {
     /// The stream.
     pub stream: Stream,
-    /// Oddities, evaluated as the contract says.
+    /// Unusual values. They are interpreted as the wire contract says.
     pub findings: Vec<Finding>,
 }
 
-/// Makes a stream of the release index and the policies.
+/// Builds a stream from the release index and the policies.
 ///
 /// # Errors
-/// A value is one that nobody could mean, such as an empty version, or the documents are of another stream.
+/// Returns an error if a value is invalid, such as an empty version, or if a document belongs to another stream.
 pub fn model(id: &StreamId, releases: &Releases, updates: &Updates) -> Result<Modelled, ModelError> {
-    same_stream("releases.json", id, releases.stream.as_deref())?;
-    same_stream("updates.json", id, updates.stream.as_deref())?;
+    check_stream(Kind::Releases, id, releases.stream.as_deref())?;
+    check_stream(Kind::Updates, id, updates.stream.as_deref())?;
     let mut findings = Vec::new();
     let mut stream = Stream::empty(id.clone());
     let policies = merged(updates, &mut findings);
     for (index, entry) in releases.releases.iter().enumerate() {
         let path = format!("releases[{index}]");
-        let version = parsed("releases.json", format!("{path}.version"), &entry.version, Version::parse)?;
+        let version = parsed(Kind::Releases, format!("{path}.version"), &entry.version, Version::parse)?;
         let mut release = Release::published(version, Origin::Upstream);
         release.payloads = payloads(&path, entry, &mut findings)?;
         if let Some((path, policies)) = policies.get(&*entry.version) {
@@ -79,32 +85,32 @@ pub fn model(id: &StreamId, releases: &Releases, updates: &Updates) -> Result<Mo
 }
 
 impl Modelled {
-    /// Adds what the stream metadata tells: arches, with or without a release yet.
+    /// Adds the architectures in the stream metadata, which may have no release yet.
     ///
     /// # Errors
-    /// It is of another stream.
+    /// Returns an error if the metadata belongs to another stream.
     pub fn add_metadata(&mut self, metadata: &StreamMetadata) -> Result<(), ModelError> {
-        same_stream("the stream metadata", &self.stream.id, Some(&metadata.stream))?;
-        let arches = metadata.architectures.keys().filter_map(|arch| Arch::parse(arch).ok());
+        check_stream(Kind::Stream, &self.stream.id, Some(&metadata.stream))?;
+        let arches = metadata.architectures.iter().filter_map(|arch| Arch::parse(arch).ok());
         self.stream.arches.extend(arches);
         Ok(())
     }
 }
 
-/// The stream named in a document must be the one that it is read for.
-fn same_stream(document: &'static str, id: &StreamId, named: Option<&str>) -> Result<(), ModelError> {
+/// Checks that a document belongs to the stream that it is read for.
+fn check_stream(document: Kind, id: &StreamId, named: Option<&str>) -> Result<(), ModelError> {
     match named {
         Some(named) if named != id.stream.as_str() => Err(ModelError {
             document,
             path: "stream".into(),
-            message: format!("is {named:?}, the document was to be of {:?}", id.stream),
+            message: format!("is {named:?}, expected {:?}", id.stream),
         }),
         _ => Ok(()),
     }
 }
 
 fn parsed<T, E: Display>(
-    document: &'static str,
+    document: Kind,
     path: String,
     text: &str,
     parse: impl Fn(&str) -> Result<T, E>,
@@ -112,7 +118,7 @@ fn parsed<T, E: Display>(
     parse(text).map_err(|error| ModelError { document, path, message: error.to_string() })
 }
 
-/// Entries repeated for one version merge, later keys win (rule 2 of the wire contract).
+/// Merges repeated entries for one version; later keys win (rule 2 of the wire contract).
 fn merged<'a>(updates: &'a Updates, findings: &mut Vec<Finding>) -> BTreeMap<&'a str, (String, Policies)> {
     let mut merged: BTreeMap<&str, (String, Policies)> = BTreeMap::new();
     for (index, entry) in updates.releases.iter().enumerate() {
@@ -121,7 +127,7 @@ fn merged<'a>(updates: &'a Updates, findings: &mut Vec<Finding>) -> BTreeMap<&'a
             merged.insert(&entry.version, (path, entry.metadata.clone()));
             continue;
         };
-        let message = format!("{} stands there before; the entries are merged", entry.version);
+        let message = format!("repeats {}; the entries are merged", entry.version);
         findings.push(Finding::warning(format!("updates.json: {path}"), message));
         let later = entry.metadata.clone();
         policies.barrier = later.barrier.or(policies.barrier.take());
@@ -138,7 +144,7 @@ fn merged<'a>(updates: &'a Updates, findings: &mut Vec<Finding>) -> BTreeMap<&'a
     merged
 }
 
-/// Of several payloads for one arch the last that is not empty counts (rule 1).
+/// Collects the payloads of a release. If an architecture has several, the last one that is not empty counts (rule 1).
 fn payloads(
     path: &str,
     entry: &wire::Release,
@@ -152,23 +158,23 @@ fn payloads(
     });
     let mut payloads = BTreeMap::new();
     for (path, scheme, arch, id) in commits.chain(images) {
-        let mut odd = |message: String| findings.push(Finding::warning(format!("releases.json: {path}"), message));
+        let mut warn = |message: String| findings.push(Finding::warning(format!("releases.json: {path}"), message));
         let arch = match Arch::parse(arch) {
             Ok(arch) => arch,
             Err(error) => {
-                odd(format!("the architecture {error}; the payload is left out"));
+                warn(format!("the architecture {error}; the payload is ignored"));
                 continue;
             }
         };
         if id.is_empty() {
-            odd("the payload is empty; it is left out".into());
+            warn("the payload is empty and ignored".into());
             continue;
         }
-        let id = parsed("releases.json", path.clone(), id, PayloadId::parse)?;
+        let id = parsed(Kind::Releases, path.clone(), id, PayloadId::parse)?;
         let key = PayloadKey { arch, scheme };
-        let told = format!("is not the first {} payload for {}; the last counts", key.scheme, key.arch);
+        let message = format!("repeats the {} payload for {}; the last one counts", key.scheme, key.arch);
         if payloads.insert(key, Payload { id, synthetic: false }).is_some() {
-            odd(told);
+            warn(message);
         }
     }
     Ok(payloads)
@@ -181,14 +187,14 @@ fn apply(
     findings: &mut Vec<Finding>,
 ) -> Result<(), ModelError> {
     let path = format!("{path}.metadata");
-    let mut odd = |place: &str, message: String| {
+    let mut warn = |place: &str, message: String| {
         findings.push(Finding::warning(format!("updates.json: {path}.{place}"), message));
     };
     let mut reason = |place: &str, given: &wire::Reason| {
         if given.reason.is_empty() {
-            odd(&format!("{place}.reason"), "is empty; agents are told \"generic\"".into());
+            warn(&format!("{place}.reason"), "is empty; agents see \"generic\"".into());
         }
-        parsed("updates.json", format!("{path}.{place}.reason"), &given.reason, Reason::recorded)
+        parsed(Kind::Updates, format!("{path}.{place}.reason"), &given.reason, Reason::from_record)
     };
     let origin = Origin::Upstream;
     if let Some(barrier) = &policies.barrier {
@@ -201,26 +207,42 @@ fn apply(
     let start_share = match rollout.start_percentage {
         None => None,
         Some(share) => {
-            let share = Share::recorded(share).map_err(|error| ModelError {
-                document: "updates.json",
+            let share = Share::from_record(share).map_err(|error| ModelError {
+                document: Kind::Updates,
                 path: format!("{path}.rollout.start_percentage"),
                 message: error.to_string(),
             })?;
             if !share.is_in_range() {
-                odd("rollout.start_percentage", format!("is {}, though 1 means everybody", share.get()));
+                warn("rollout.start_percentage", format!("is {}, though 1 means all nodes", share.get()));
             }
             Some(share)
         }
     };
+    if let Some(start) = rollout.start_epoch.filter(|start| !CALENDAR.contains(start)) {
+        warn("rollout.start_epoch", format!("is {start}, not a time from 1970 to 9999; it is used unchanged"));
+    }
+    let end = rollout
+        .start_epoch
+        .unwrap_or_default()
+        .saturating_add(Minutes(rollout.duration_minutes.unwrap_or(0)).seconds());
+    if rollout.duration_minutes.is_some() && end > *CALENDAR.end() {
+        warn("rollout.duration_minutes", "ends the rollout after the year 9999; it is used unchanged".into());
+    }
     if rollout.duration_minutes == Some(0) {
-        odd("rollout.duration_minutes", "is 0; it counts as 1".into());
+        warn("rollout.duration_minutes", "is 0; it counts as 1".into());
     }
     let course = match rollout.duration_minutes {
         None => Course::Constant,
         Some(minutes) => Course::Linear { duration: Minutes(minutes), end_share: Share::ALL },
     };
     let ramp = Ramp { start: rollout.start_epoch.map(Epoch), start_share, course };
-    release.rollouts = vec![Rollout { selector: Selector::default(), ramp, state: RolloutState::Active, origin }];
+    release.rollouts = vec![Rollout {
+        selector: Selector::default(),
+        ramp,
+        state: RolloutState::Active,
+        clock: RolloutClock::default(),
+        origin,
+    }];
     Ok(())
 }
 
@@ -230,13 +252,13 @@ fn find_repeated(stream: &Stream, findings: &mut Vec<Finding>) {
     for (index, release) in stream.releases.iter().enumerate() {
         let place = || format!("releases.json: releases[{index}]");
         if let Some(first) = versions.insert(&release.version, index) {
-            let message = format!("{} is listed at {first} too; both are served", release.version);
+            let message = format!("{} is also listed as releases[{first}]; both are served", release.version);
             findings.push(Finding::warning(place(), message));
         }
         for (key, payload) in &release.payloads {
             if let Some(first) = ids.insert((key, &payload.id), index) {
                 let message = format!(
-                    "has the payload of releases[{first}] on {} {}; nodes find themselves at the older",
+                    "has the payload of releases[{first}] on {} {}; nodes with it count as the older release",
                     key.arch, key.scheme
                 );
                 findings.push(Finding::warning(place(), message));

@@ -1,40 +1,53 @@
-//! Looks at everything that a service needs, and says what to do where something is wrong.
+//! Checks everything that the service needs, and gives advice where something is wrong.
 //!
-//! `database`: what only a database tells; `files`: keys, certificates and the copy on disk.
+//! `database`: the database and its content; `files`: keys, certificates and the snapshot; `limits`: limits on clients.
 
 mod database;
 mod files;
+mod limits;
 
-use super::health::{self, Question};
+use super::health::{self, Probe};
 use crate::{
     auth::{Issuers, SigningKey},
     clock::SharedClock,
     config::Settings,
     store::{Access, Store},
 };
-use std::{error::Error, fmt};
+use std::error::Error;
 
-/// How something is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
-    /// As it should be.
+    /// Everything is fine.
     Ok,
-    /// It works, for now.
+    /// It works for now, but needs attention.
     Warn,
     /// It does not work.
     Fail,
 }
 
-/// What was looked at, and what was found.
+impl Grade {
+    /// Returns the name that is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
+}
+
+/// A check and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub what: &'static str,
-    /// How it is.
+    /// The grade.
     pub grade: Grade,
     /// What was found.
     pub found: String,
-    /// What to do about it.
+    /// What to do about it; empty if everything is fine.
     pub advice: String,
 }
 
@@ -52,22 +65,10 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, grade, found, advice } = self;
-        let grade = match grade {
-            Grade::Ok => "ok",
-            Grade::Warn => "warn",
-            Grade::Fail => "FAIL",
-        };
-        write!(formatter, "{grade:<5} {what}: {found}")?;
-        if advice.is_empty() { Ok(()) } else { write!(formatter, "\n      to do: {advice}") }
-    }
-}
-
-/// Looks at everything. The settings are validated ones.
+/// Runs all checks with validated settings.
 pub async fn examine(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
-    let mut findings = vec![Finding::ok("settings", "they can be read, and fit together")];
+    let mut findings = vec![Finding::ok("settings", "valid")];
+    findings.push(limits::connections(settings));
     findings.extend(files::streams(settings));
     findings.push(files::data_dir(settings));
     let (file, key) = files::signing_key(settings);
@@ -76,35 +77,40 @@ pub async fn examine(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
     if settings.database.url.is_none() && !settings.data_dir.join("postgres").exists() {
         findings.push(Finding::warn(
             "database",
-            "there is no private PostgreSQL yet, and database.url names no other",
-            "`lockkeeper serve` makes one; replicas need database.url",
+            "there is no private PostgreSQL yet, and database.url is not set",
+            "start `lockkeeper serve`, which creates one; replicas need database.url",
         ));
     } else {
         match Access::open(&settings.database, &settings.data_dir).await {
             Err(error) => {
-                findings.push(Finding::fail("database", chain(&error), "mend database.url, or the private PostgreSQL"));
+                findings.push(Finding::fail(
+                    "database",
+                    chain(&error),
+                    "correct database.url, or repair the private PostgreSQL",
+                ));
             }
             Ok(access) => {
-                findings.extend(of_store(settings, access.store(), clock, key.as_ref(), &mut installation).await);
+                findings.extend(check_store(settings, access.store(), clock, key.as_ref(), &mut installation).await);
                 if let Err(error) = access.close().await {
                     findings.push(Finding::warn(
                         "database",
                         chain(&error),
-                        "see whether another PostgreSQL runs below data_dir",
+                        "check whether another PostgreSQL runs below data_dir",
                     ));
                 }
             }
         }
     }
-    findings.push(files::copy(settings, installation.as_deref(), clock.now()));
+    findings.push(files::snapshot(settings, installation.as_deref(), clock.now()));
     findings.extend(files::certificate(settings, clock.now()));
+    findings.extend(files::local_stop(settings));
     findings.extend(issuers(settings, clock).await);
     findings.extend(collector(settings).await);
     findings.push(reachability(settings).await);
     findings
 }
 
-async fn of_store(
+async fn check_store(
     settings: &Settings,
     store: &Store,
     clock: &SharedClock,
@@ -115,7 +121,7 @@ async fn of_store(
     let server = match store.server_settings().await {
         Ok(server) => server,
         Err(error) => {
-            let advice = "start it, and see that database.url and its password are right and that nothing is between";
+            let advice = "start the database, and check database.url, its password and the network path";
             return vec![Finding::fail("database", chain(&error), advice)];
         }
     };
@@ -127,66 +133,65 @@ async fn of_store(
         return findings;
     }
     findings.push(database::clock(store, clock).await);
-    findings.push(database::word(settings, store, &server).await);
+    findings.push(database::notifications(settings, store, &server).await);
     findings.extend(database::streams(store, installation).await);
-    if let Some(key) = key {
-        findings.push(database::signing_key(key, store).await);
-    }
+    findings.extend(database::stops(store).await);
+    findings.extend(database::signing_keys(key, store, clock).await);
     findings.push(database::tokens(store, clock).await);
     findings
 }
 
 async fn issuers(settings: &Settings, clock: &SharedClock) -> Vec<Finding> {
     const WHAT: &str = "issuer";
-    let advice = "see that this machine reaches it over https, and that auth.issuers names it to the letter";
-    let issuers = match Issuers::of(&settings.auth, clock) {
+    let advice = "check that this machine reaches it over https, and that auth.issuers has its exact name";
+    let issuers = match Issuers::new(&settings.auth, clock) {
         Ok(issuers) => issuers,
-        Err(error) => return vec![Finding::fail(WHAT, chain(&error), "mend auth.issuers")],
+        Err(error) => return vec![Finding::fail(WHAT, chain(&error), "correct auth.issuers")],
     };
-    let tell = |(name, keys): (String, Result<usize, String>)| match keys {
-        Ok(0) => Finding::fail(WHAT, format!("{name} shows no key that could be used"), advice),
-        Ok(count) => Finding::ok(WHAT, format!("{name} shows {count} keys")),
+    let to_finding = |(name, keys): (String, Result<usize, String>)| match keys {
+        Ok(0) => Finding::fail(WHAT, format!("{name} publishes no usable key"), advice),
+        Ok(count) => Finding::ok(WHAT, format!("{name} publishes {count} usable keys")),
         Err(problem) => Finding::fail(WHAT, format!("{name}: {problem}"), advice),
     };
-    issuers.probe().await.into_iter().map(tell).collect()
+    issuers.probe().await.into_iter().map(to_finding).collect()
 }
 
 async fn collector(settings: &Settings) -> Option<Finding> {
     const WHAT: &str = "collector";
     let otlp = settings.telemetry.otlp()?;
-    let endpoint = nameless(&otlp.endpoint);
-    let advice = "see that a collector takes OTLP over HTTP there; nothing else waits for it";
+    let endpoint = without_credentials(&otlp.endpoint);
+    let advice = "check that a collector accepts OTLP over HTTP there; serving does not depend on it";
     Some(match otlp.probe().await {
-        Ok(status) if status < 400 => Finding::ok(WHAT, format!("{endpoint} takes what is sent")),
-        // Who may send is said in OTEL_EXPORTER_OTLP_HEADERS, which only what sends knows.
-        Ok(401 | 403) => Finding::ok(WHAT, format!("{endpoint} is there, and wants to know who sends")),
-        Ok(status) => Finding::warn(WHAT, format!("{endpoint} answers {status}"), advice),
+        Ok(status) if status < 300 => Finding::ok(WHAT, format!("{endpoint} accepts telemetry")),
+        // The credentials in OTEL_EXPORTER_OTLP_HEADERS are used only by the exporters, not by this probe.
+        Ok(401 | 403) => Finding::ok(WHAT, format!("{endpoint} responds, and requires credentials")),
+        Ok(status) => Finding::warn(WHAT, format!("{endpoint} answered {status}"), advice),
         Err(error) => Finding::warn(WHAT, chain(&error), advice),
     })
 }
 
-/// A URL without the name and password that it may have.
-fn nameless(url: &str) -> String {
-    let Ok(mut url) = reqwest::Url::parse(url) else { return "it".to_owned() };
+/// Returns a URL without a user name and password.
+fn without_credentials(url: &str) -> String {
+    let Ok(mut url) = reqwest::Url::parse(url) else { return "the collector".to_owned() };
     let _ = (url.set_username(""), url.set_password(None));
     url.to_string()
 }
 
 async fn reachability(settings: &Settings) -> Finding {
     const WHAT: &str = "service";
-    match health::ask(settings, Question::Ready).await {
-        Ok((true, _)) => Finding::ok(WHAT, "it runs, and is ready"),
-        Ok((false, said)) => Finding::fail(WHAT, format!("it runs, and is not ready: {}", said.trim()), "see its log"),
-        Err(error) => Finding::warn(WHAT, chain(&error), "start it, if it should run on this machine"),
+    match health::probe(settings, Probe::Ready).await {
+        Ok((true, _)) => Finding::ok(WHAT, "running and ready"),
+        Ok((false, body)) => Finding::fail(WHAT, format!("running, but not ready: {}", body.trim()), "check its log"),
+        Err(error) => Finding::warn(WHAT, chain(&error), "start it if it should run on this machine"),
     }
 }
 
-/// An error and what lies below it, in one line.
+/// Formats an error and its causes as one line.
 fn chain(error: &dyn Error) -> String {
-    let (mut told, mut below) = (vec![error.to_string()], error.source());
-    while let Some(error) = below {
-        told.push(error.to_string());
-        below = error.source();
+    let (mut messages, mut source) = (vec![error.to_string()], error.source());
+    while let Some(error) = source {
+        messages.push(error.to_string());
+        source = error.source();
     }
-    told.join(": ")
+    messages.join(": ")
 }

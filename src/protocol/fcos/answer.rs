@@ -1,4 +1,4 @@
-//! The decision on one poll: which stream, which scope, which node, which bytes.
+//! Decides the answer to a poll: stream, scope, and full graph or node view.
 
 use super::{
     ARCHES,
@@ -8,68 +8,72 @@ use super::{
     render::GraphJson,
 };
 use crate::{
-    catalog::{Catalog, Rendered, Scope},
-    domain::{epoch::Epoch, product::ProductName, standing::Asker},
+    catalog::{Catalog, Rendered, Scope, StreamEntry},
+    domain::{
+        epoch::Epoch,
+        graph::visibility::{NodeContext, Visibility},
+        ids::ProductName,
+    },
 };
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// A graph of nothing.
+/// A graph without releases.
 const EMPTY: Bytes = Bytes::from_static(br#"{"edges":[],"nodes":[]}"#);
 
-/// What an operator may choose.
+/// The settings of this protocol.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The product whose streams the root paths serve.
+    /// The product that is served at the root paths.
     pub default_product: ProductName,
-    /// What a node gets that runs something unknown.
+    /// The answer to a node with an unknown payload.
     pub unknown_payload: UnknownPayload,
-    /// Which graph a node gets that says what it runs, and not which it wants.
+    /// The view for a node that reports its payload and requests no view.
     pub view: View,
-    /// Offer the placeholders of sample documents.
+    /// True if placeholder (synthetic) payloads are offered.
     pub offer_synthetic: bool,
 }
 
-/// What a node gets that runs something unknown.
+/// The answer to a node with an unknown payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownPayload {
-    /// The whole graph, in which it will not find itself.
-    Whole,
-    /// A graph of nothing.
+    /// The full graph, which does not contain its payload.
+    Full,
+    /// A graph without releases.
     Empty,
 }
 
 /// The answer to a poll.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// The whole graph: many nodes share it.
-    Whole(Arc<Rendered>),
+    /// The full graph, which many nodes share.
+    FullGraph(Arc<Rendered>),
     /// The node's own view.
     NodeView(Bytes),
     /// The scope has no releases.
     Empty,
-    /// The node runs something unknown: the whole graph.
+    /// The payload of the node is unknown: the full graph.
     Unknown(Arc<Rendered>),
-    /// The node runs something unknown, and gets nothing.
+    /// The payload of the node is unknown: a graph without releases.
     UnknownEmpty,
 }
 
 impl Answer {
-    /// The bytes of the answer.
+    /// Returns the bytes of the answer.
     #[must_use]
     pub fn body(&self) -> Bytes {
         match self {
-            Self::Whole(rendered) | Self::Unknown(rendered) => rendered.body.clone(),
+            Self::FullGraph(rendered) | Self::Unknown(rendered) => rendered.body.clone(),
             Self::NodeView(body) => body.clone(),
             Self::Empty | Self::UnknownEmpty => EMPTY,
         }
     }
 
-    /// What kind of answer it is, for metrics.
+    /// Returns the kind of answer, a label of metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Whole(_) => "whole",
+            Self::FullGraph(_) => "full_graph",
             Self::NodeView(_) => "node_view",
             Self::Empty => "empty",
             Self::Unknown(_) | Self::UnknownEmpty => "unknown_payload",
@@ -77,10 +81,10 @@ impl Answer {
     }
 }
 
-/// Answers a poll of a product's stream at `now`.
+/// Answers a poll of a product's stream at `now`. A full graph that is not cached is rendered on the calling thread.
 ///
 /// # Errors
-/// There is no such product, stream or arch, or the stream is a sample that must not be offered.
+/// The product, stream or arch is unknown, or the stream is a sample that must not be offered.
 pub fn answer(
     catalog: &Catalog,
     settings: &Settings,
@@ -88,17 +92,23 @@ pub fn answer(
     query: &Query<'_>,
     now: Epoch,
 ) -> Result<Answer, Refusal> {
-    let scope = polled_scope(catalog, settings, product, query)?;
-    Ok(scope.map_or(Answer::Empty, |scope| answer_in(scope, settings, query, &query.asker(), now).answer))
+    let (entry, scope) = polled_scope(catalog, settings, product, query)?;
+    let node_context = query.node_context(entry.is_stopped());
+    let Some(scope) = scope else { return Ok(Answer::Empty) };
+    Ok(match decide(scope, settings, query, &node_context, now).decision {
+        Decision::FullGraph { visibility, answer } => answer(scope.full_graph(&node_context, &visibility, &GraphJson)),
+        Decision::NodeView(view) => Answer::NodeView(view),
+        Decision::UnknownEmpty => Answer::UnknownEmpty,
+    })
 }
 
-/// The scope that a poll is for; none if the stream is made for its arch, but has no release there.
+/// Finds the stream and scope of a poll. There is no scope if the stream has no release on the arch yet.
 pub(super) fn polled_scope<'a>(
     catalog: &'a Catalog,
     settings: &Settings,
     product: &str,
     query: &Query<'_>,
-) -> Result<Option<&'a Scope>, Refusal> {
+) -> Result<(&'a Arc<StreamEntry>, Option<&'a Scope>), Refusal> {
     let stream = catalog
         .stream(product, &query.stream)
         .ok_or_else(|| Refusal::UnknownStream(query.stream.clone().into_owned()))?;
@@ -109,37 +119,52 @@ pub(super) fn polled_scope<'a>(
     if scope.is_none() && !stream.knows_arch(&query.basearch) && !ARCHES.contains(&&*query.basearch) {
         return Err(Refusal::UnknownArch(query.basearch.clone().into_owned()));
     }
-    Ok(scope)
+    Ok((stream, scope))
 }
 
-/// An answer, and whether a rollout that goes on held a release back in it.
-pub(super) struct Answered {
-    pub(super) answer: Answer,
+/// The decision on a poll.
+pub(super) enum Decision {
+    /// The full graph of a visibility, which may have to be rendered.
+    FullGraph {
+        visibility: Visibility,
+        /// Wraps the rendered graph in the kind of answer.
+        answer: fn(Arc<Rendered>) -> Answer,
+    },
+    /// The node's own view.
+    NodeView(Bytes),
+    /// A graph without releases: the payload of the node is unknown.
+    UnknownEmpty,
+}
+
+/// The decision on a poll, and whether a live rollout holds a release back in it.
+pub(super) struct Decided {
+    pub(super) decision: Decision,
     pub(super) held_back: bool,
 }
 
-/// Answers a poll in its scope at `now`.
-pub(super) fn answer_in(
+/// Decides on a poll of a scope at `now`.
+pub(super) fn decide(
     scope: &Scope,
     settings: &Settings,
     query: &Query<'_>,
-    asker: &Asker<'_>,
+    node_context: &NodeContext<'_>,
     now: Epoch,
-) -> Answered {
+) -> Decided {
     let graph = scope.graph();
-    let whole = |answer: fn(Arc<Rendered>) -> Answer| {
-        let standing = graph.standing(asker, now);
-        Answered { answer: answer(scope.whole(&standing, &GraphJson)), held_back: graph.keeps_any_waiting(&standing) }
+    let full_graph = |answer| {
+        let visibility = graph.visibility(node_context, now);
+        let held_back = graph.holds_back_any(&visibility);
+        Decided { decision: Decision::FullGraph { visibility, answer }, held_back }
     };
     let (Some(payload), View::Node) = (&query.os_checksum, query.view.unwrap_or(settings.view)) else {
-        return whole(Answer::Whole);
+        return full_graph(Answer::FullGraph);
     };
     match (graph.recognise(payload), settings.unknown_payload) {
         (Some(own), _) => {
-            let (view, held_back) = node_view(scope, &own, payload, asker, now);
-            Answered { answer: Answer::NodeView(view), held_back }
+            let (view, held_back) = node_view(scope, &own, payload, node_context, now);
+            Decided { decision: Decision::NodeView(view), held_back }
         }
-        (None, UnknownPayload::Whole) => whole(Answer::Unknown),
-        (None, UnknownPayload::Empty) => Answered { answer: Answer::UnknownEmpty, held_back: false },
+        (None, UnknownPayload::Full) => full_graph(Answer::Unknown),
+        (None, UnknownPayload::Empty) => Decided { decision: Decision::UnknownEmpty, held_back: false },
     }
 }

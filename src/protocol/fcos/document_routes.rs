@@ -1,8 +1,8 @@
-//! The HTTP face of upstream's documents, and of single images in them.
+//! The HTTP routes of upstream's documents and of single images in them.
 
 use super::{
-    documents::{Kind, Origin, document, moves_with_time},
-    images::{self, Wanted},
+    documents::{DocumentInput, Kind, depends_on_time, document},
+    images::{self, ImageQuery},
     represent::represent,
     routes::Agents,
 };
@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 use tower_http::cors::{Any, CorsLayer};
 
-/// The routes: at the root for the default product, below its name for every one.
+/// Builds the routes: at the root for the default product, below its name for each product.
 pub fn routes(agents: Agents) -> Router {
     let mut router = Router::new();
     for root in ["", "/{product}"] {
@@ -41,20 +41,42 @@ pub fn routes(agents: Agents) -> Router {
         .with_state(agents)
 }
 
+/// Returns true if a path has the form of a document's or an image's path. The document need not exist.
+#[must_use]
+pub fn is_document(path: &str) -> bool {
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').take(6).collect();
+    let is = |segments: &[&str]| {
+        matches!(
+            segments,
+            ["images"] | ["streams" | "updates" | "release-notes", _] | ["prod", "streams", _, "releases.json"]
+        )
+    };
+    is(&segments) || segments.split_first().is_some_and(|(_, below_product)| is(below_product))
+}
+
 type Parameters = Result<Path<BTreeMap<String, String>>, PathRejection>;
 
-/// A path that is no text names nothing.
+/// Returns the parameters of a path. A path that is not UTF-8 is not found.
 fn parameters(path: Parameters) -> Result<BTreeMap<String, String>, Problem> {
     path.map(|Path(path)| path).map_err(|_| ProblemKind::NotFound.into())
 }
 
 fn serve(kind: Kind) -> MethodRouter<Agents> {
     get(async move |State(agents): State<Agents>, path: Parameters, headers: HeaderMap| {
-        match parameters(path).and_then(|path| agents.find(kind, &path)) {
-            Ok((text, modified)) => respond(&text, modified, kind.media_type(), &headers),
+        let path = parameters(path);
+        respond_blocking(move || match path.and_then(|path| agents.find(kind, &path)) {
+            Ok((text, modified)) => agents.respond(&text, modified, kind.media_type(), &headers),
             Err(problem) => problem.into_response(),
-        }
+        })
+        .await
     })
+}
+
+/// Builds a response on a blocking thread: documents are rendered at the first request, and requests of managers, such as emergency stops,
+/// must not wait for that.
+async fn respond_blocking(build: impl FnOnce() -> Response + Send + 'static) -> Response {
+    let response = tokio::task::spawn_blocking(build).await;
+    response.unwrap_or_else(|_| ProblemKind::Internal.into_response())
 }
 
 async fn image(
@@ -63,23 +85,26 @@ async fn image(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let query = query.as_deref().unwrap_or_default();
-    match parameters(path).and_then(|path| agents.image(&path, query, &headers)) {
-        Ok((text, modified, media_type)) => respond(&text, modified, media_type, &headers),
-        Err(problem) => problem.into_response(),
-    }
+    let path = parameters(path);
+    respond_blocking(move || {
+        let query = query.as_deref().unwrap_or_default();
+        match path.and_then(|path| agents.image(&path, query, &headers)) {
+            Ok((text, modified, media_type)) => agents.respond(&text, modified, media_type, &headers),
+            Err(problem) => problem.into_response(),
+        }
+    })
+    .await
 }
 
 impl Agents {
     fn entry(&self, path: &BTreeMap<String, String>, stream: &str) -> Result<Arc<StreamEntry>, Problem> {
-        let catalog = self.live.get();
+        let catalog = self.catalog.get();
         let catalog = catalog.as_ref().ok_or(ProblemKind::NotReady)?;
         let product = path.get("product").map_or(self.settings.default_product.as_str(), String::as_str);
         let entry = catalog.stream(product, stream).cloned().ok_or(ProblemKind::NotFound)?;
         if entry.is_synthetic() && !self.settings.offer_synthetic {
-            return Err(
-                ProblemKind::NotReady.because("the stream holds sample payloads, which are offered on loopback alone")
-            );
+            return Err(ProblemKind::NotReady
+                .because("the stream has placeholder (synthetic) payloads, which are offered only on loopback"));
         }
         Ok(entry)
     }
@@ -91,19 +116,25 @@ impl Agents {
             (None, None) => return Err(ProblemKind::NotFound.into()),
         };
         let entry = self.entry(path, stream)?;
-        let make = || {
-            let origin = Origin {
+        let now = self.clock.now();
+        let is_stopped = entry.is_stopped() || self.catalog.offers_nothing(now);
+        let render = || {
+            let input = DocumentInput {
                 stream: entry.stream(),
                 original: entry.source(kind.as_str()).map(AsRef::as_ref),
                 changed_at: entry.changed_at(),
-                now: self.live.time(self.clock.now()).into(),
+                now: self.catalog.time(now).into(),
+                is_stopped,
             };
-            document(kind, &origin).map(|document| Rendered::new(document.body.into()))
+            document(kind, &input).map(|document| Rendered::new(document.body.into()))
         };
-        let (text, modified) = if kind == Kind::Updates && moves_with_time(entry.stream()) {
-            (make().map(Arc::new), None)
+        let (text, modified) = if kind == Kind::Updates && is_stopped {
+            // Without `Last-Modified`: a date from before the stop must not validate this text, nor its date the text after the stop.
+            (entry.text("updates-stopped", render), None)
+        } else if kind == Kind::Updates && depends_on_time(entry.stream()) {
+            (entry.timed_text(self.catalog.time(now).as_second(), render), None)
         } else {
-            (entry.text(kind.as_str(), make), entry.modified())
+            (entry.text(kind.as_str(), render), entry.modified())
         };
         text.map(|text| (text, modified))
             .ok_or_else(|| ProblemKind::NotFound.because("upstream has published no such document of this stream"))
@@ -115,24 +146,30 @@ impl Agents {
         query: &str,
         headers: &HeaderMap,
     ) -> Result<(Arc<Rendered>, Option<Timestamp>, &'static str), Problem> {
-        let wanted = Wanted::parse(query)?;
+        let wanted = ImageQuery::parse(query)?;
         let entry = self.entry(path, &wanted.stream)?;
-        let Some(metadata) = entry.source(Kind::Stream.as_str()) else {
+        let Some(metadata) = entry.parsed_source(Kind::Stream.as_str()) else {
             return Err(ProblemKind::NotFound.because("upstream has published no images of this stream"));
         };
-        let image = images::find(metadata, &wanted)?;
+        let image = images::find(&metadata, &wanted)?;
         let (text, media_type) = image.rendered(wanted.is_plain(headers));
-        Ok((Arc::new(Rendered::new(text.into())), entry.modified(), media_type))
+        Ok((Arc::new(Rendered::identity_only(text.into())), entry.modified(), media_type))
+    }
+
+    fn respond(
+        &self,
+        text: &Arc<Rendered>,
+        modified: Option<Timestamp>,
+        media_type: &'static str,
+        headers: &HeaderMap,
+    ) -> Response {
+        let mut response = represent(text, &self.preparer, modified.and_then(etag::date), headers).map(Body::from);
+        let to = response.headers_mut();
+        to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        to.insert(header::CACHE_CONTROL, CACHING);
+        response
     }
 }
 
-/// Documents are the same for everybody, and change without notice.
+/// Documents are the same for all clients and may change at any time.
 const CACHING: HeaderValue = HeaderValue::from_static("public, no-cache");
-
-fn respond(text: &Rendered, modified: Option<Timestamp>, media_type: &'static str, headers: &HeaderMap) -> Response {
-    let mut response = represent(text, modified.and_then(etag::date), headers).map(Body::from);
-    let to = response.headers_mut();
-    to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    to.insert(header::CACHE_CONTROL, CACHING);
-    response
-}

@@ -1,14 +1,14 @@
-//! One image out of the stream metadata: what infrastructure code asks for.
+//! Looks up one image in the stream metadata, for infrastructure code.
 
-#![expect(clippy::indexing_slicing, reason = "a JSON value asked by name for what it has not answers null")]
+#![expect(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key returns null")]
 
 use crate::http::problem::{Problem, ProblemKind};
 use http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
 
-/// Which image.
+/// A request for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ImageQuery {
     /// The stream.
     pub stream: String,
     /// The architecture.
@@ -17,26 +17,26 @@ pub struct Wanted {
     pub platform: String,
     /// The region, for clouds that have one image in each.
     pub region: Option<String>,
-    /// The format of a file, such as `raw.xz`; needed where there are several.
+    /// The format of a file, such as `raw.xz`; required if there are several.
     pub format: Option<String>,
-    /// `text` or `json`; what the request accepts if absent.
+    /// The format of the response, `text` or `json`; if absent, the `Accept` header decides.
     pub output: Option<String>,
 }
 
-/// An image, as it is told.
+/// An image, as it is shown in the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// All that is known of it.
+    /// All known fields.
     pub fields: Map<String, Value>,
-    /// The one word that names it: the id in a cloud, a pull spec, or the address of a file.
+    /// What identifies the image: the id in a cloud, a pull spec, or the URL of a file.
     pub name: String,
 }
 
-impl Wanted {
-    /// Reads a query.
+impl ImageQuery {
+    /// Parses a query string.
     ///
     /// # Errors
-    /// A parameter is missing, unknown, or stands there twice.
+    /// Returns an error if a parameter is missing, unknown or repeated.
     pub fn parse(query: &str) -> Result<Self, Problem> {
         const KNOWN: [&str; 6] = ["stream", "arch", "platform", "region", "format", "output"];
         let mut values: [Option<String>; KNOWN.len()] = Default::default();
@@ -50,7 +50,7 @@ impl Wanted {
             }
         }
         let [stream, arch, platform, region, format, output] = values;
-        let needed = |name: &str, value: Option<String>| {
+        let required = |name: &str, value: Option<String>| {
             let value = value.filter(|value| !value.is_empty());
             value.ok_or_else(|| ProblemKind::BadRequest.because(format!("{name} is missing or empty")))
         };
@@ -58,16 +58,16 @@ impl Wanted {
             return Err(ProblemKind::BadRequest.because("output has to be text or json"));
         }
         Ok(Self {
-            stream: needed("stream", stream)?,
-            arch: needed("arch", arch)?,
-            platform: needed("platform", platform)?,
+            stream: required("stream", stream)?,
+            arch: required("arch", arch)?,
+            platform: required("platform", platform)?,
             region,
             format,
             output,
         })
     }
 
-    /// Is plain text wanted?
+    /// Returns true if the response should be plain text.
     #[must_use]
     pub fn is_plain(&self, headers: &HeaderMap) -> bool {
         match self.output.as_deref() {
@@ -83,10 +83,8 @@ impl Wanted {
 /// Finds an image in the stream metadata.
 ///
 /// # Errors
-/// There is none such; the problem tells what there is.
-pub fn find(metadata: &[u8], wanted: &Wanted) -> Result<Image, Problem> {
-    // Imports take only what is JSON.
-    let metadata: Value = serde_json::from_slice(metadata).unwrap_or_default();
+/// Returns a problem if there is no such image; it lists the available values.
+pub fn find(metadata: &Value, wanted: &ImageQuery) -> Result<Image, Problem> {
     let arch = one_of(&metadata["architectures"], "architecture", &wanted.arch)?;
     let (images, artifacts) = (&arch["images"], &arch["artifacts"]);
     let platform = wanted.platform.as_str();
@@ -116,8 +114,8 @@ pub fn find(metadata: &[u8], wanted: &Wanted) -> Result<Image, Problem> {
     Ok(Image { name: name(&Value::Object(fields.clone())), fields })
 }
 
-/// A file: its release and format, and each part of it (`disk`, or `kernel`, `initramfs` and `rootfs`).
-fn file(artifacts: &Value, wanted: &Wanted) -> Result<Value, Problem> {
+/// Returns a file: its release and format, and its parts (`disk`, or `kernel`, `initramfs` and `rootfs`).
+fn file(artifacts: &Value, wanted: &ImageQuery) -> Result<Value, Problem> {
     let artifact = one_of(artifacts, "platform", &wanted.platform)?;
     let formats = &artifact["formats"];
     let (format, parts) = match (&wanted.format, formats.as_object()) {
@@ -164,13 +162,13 @@ fn name(fields: &Value) -> String {
 }
 
 impl Image {
-    /// Its text and media type.
+    /// Returns the body and the media type of the response.
     #[must_use]
     pub fn rendered(&self, plain: bool) -> (String, &'static str) {
         if plain {
             (format!("{}\n", self.name), "text/plain; charset=utf-8")
         } else {
-            // A value always serializes into memory.
+            // Serializing a JSON value to memory cannot fail.
             (serde_json::to_string(&self.fields).unwrap_or_default(), "application/json")
         }
     }

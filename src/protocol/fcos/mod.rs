@@ -1,12 +1,13 @@
 //! Fedora CoreOS: the Cincinnati dialect of Zincati, and the documents that its project publishes.
 //!
-//! [`wire`] has the shapes of upstream's documents, [`query`] what an agent asks, [`answer`] decides, [`render`] writes the
-//! answer. Must not live here: rules that other protocols share, or writing to the store.
+//! [`wire`] has the shapes of upstream's documents, [`query`] parses polls, [`answer`] decides on the response, and [`render`]
+//! formats it. Rules that other protocols share and writes to the database do not belong here.
 
 pub mod answer;
 pub mod document_routes;
 pub mod documents;
 pub mod images;
+mod json;
 pub mod node_view;
 pub mod poll;
 pub mod query;
@@ -21,5 +22,5 @@ pub use query::{Query, View};
 pub use refusal::Refusal;
 pub use render::GraphJson;
 
-/// The arches that Fedora CoreOS exists for: known to every stream, with or without releases.
+/// The architectures of Fedora CoreOS. Every stream accepts them, even without releases for them.
 pub const ARCHES: [&str; 4] = ["aarch64", "ppc64le", "s390x", "x86_64"];

@@ -1,73 +1,77 @@
-//! The view of one node, put together of pieces made ahead. Pure.
+//! The view of one node, assembled from fragments that were rendered in advance. Pure.
 
 use super::render::json;
 use crate::{
     catalog::Scope,
     domain::{
         epoch::Epoch,
-        graph::{NodeIndex, Recognised},
+        graph::{
+            NodeIndex, Recognised,
+            visibility::{NodeContext, TargetVisibility},
+        },
         payload::{PayloadId, Repository},
-        standing::{Asker, Place},
     },
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// The view of one node: itself, bearing the payload that it sent, and the releases to which it may go now, named in the mirror
-/// that it runs out of. It decides as the whole graph does, for the agent reads nothing else of that. And was any held back by a rollout that goes on?
+/// Builds the view of one node: its own release with the payload that it sent, and the releases that it may update to now, with
+/// pull specs of the mirror that it uses. An agent decides the same with it as with the full graph.
+///
+/// The returned boolean is true if a live rollout holds the node back from a release.
 #[must_use]
 pub fn node_view(
     scope: &Scope,
     recognised: &Recognised<'_>,
     sent: &str,
-    asker: &Asker<'_>,
+    node_context: &NodeContext<'_>,
     now: Epoch,
 ) -> (Bytes, bool) {
     let graph = scope.graph();
     let own = recognised.node;
-    let (mut targets, mut held_back) = (SmallVec::<[(NodeIndex, Place); 16]>::new(), false);
-    for (target, place) in graph.placed_targets(own, asker, now) {
-        if place.held_back {
-            held_back |= graph.node(target).is_some_and(|node| graph.keeps_waiting(node, place));
+    let (mut targets, mut held_back) = (SmallVec::<[(NodeIndex, TargetVisibility); 16]>::new(), false);
+    for (target, visibility) in graph.targets_with_visibility(own, node_context, now) {
+        if visibility.held_back {
+            held_back |= graph.node(target).is_some_and(|node| graph.is_held_back(node, visibility));
         } else {
-            targets.push((target, place));
+            targets.push((target, visibility));
         }
     }
-    // Nodes stand in the order of their age, and a node is older than its targets; edges have an order of their own.
+    // Releases are sorted by age, and the node's own release is older than its targets. Edges keep the order of the graph.
     let mut shown = targets.clone();
     shown.sort_unstable_by_key(|(index, _)| *index);
     let mut answer = Answer(Vec::with_capacity(256 + 512 * (1 + shown.len())));
-    answer.put(b"{\"edges\":[");
+    answer.push(b"{\"edges\":[");
     for (nth, (target, _)) in targets.iter().enumerate() {
-        let place = shown.partition_point(|(index, _)| index < target) + 1;
-        answer.put(if nth == 0 { b"[0," } else { b",[0," });
-        answer.put(itoa::Buffer::new().format(place).as_bytes());
-        answer.put(b"]");
+        let position = shown.partition_point(|(index, _)| index < target) + 1;
+        answer.push(if nth == 0 { b"[0," } else { b",[0," });
+        answer.push(itoa::Buffer::new().format(position).as_bytes());
+        answer.push(b"]");
     }
-    answer.put(b"],\"nodes\":[");
+    answer.push(b"],\"nodes\":[");
     if let Some(node) = graph.node(own)
-        && let Some(piece) = scope.piece(own, graph.place(node, asker, now))
+        && let Some(fragment) = scope.fragment(own, graph.target_visibility(node, node_context, now))
     {
-        answer.put(piece.before);
-        answer.put(&if node.payload.as_str() == sent { Cow::Borrowed(piece.payload) } else { json(sent).into() });
-        answer.put(piece.after);
+        answer.push(fragment.before);
+        answer.push(&if node.payload.as_str() == sent { Cow::Borrowed(fragment.payload) } else { json(sent).into() });
+        answer.push(fragment.after);
     }
-    for (index, place) in &shown {
-        if let (Some(node), Some(piece)) = (graph.node(*index), scope.piece(*index, *place)) {
-            let named = recognised.mirror.and_then(|mirror| named_in(mirror, &node.payload));
-            answer.put(b",");
-            answer.put(piece.before);
-            answer.put(named.as_deref().unwrap_or(piece.payload));
-            answer.put(piece.after);
+    for (index, visibility) in &shown {
+        if let (Some(node), Some(fragment)) = (graph.node(*index), scope.fragment(*index, *visibility)) {
+            let mirrored = recognised.mirror.and_then(|mirror| mirrored_payload(mirror, &node.payload));
+            answer.push(b",");
+            answer.push(fragment.before);
+            answer.push(mirrored.as_deref().unwrap_or(fragment.payload));
+            answer.push(fragment.after);
         }
     }
-    answer.put(b"]}");
+    answer.push(b"]}");
     (answer.0.into(), held_back)
 }
 
-/// A pull spec by digest with a mirror for its repository, as JSON.
-fn named_in(mirror: &Repository, payload: &PayloadId) -> Option<Vec<u8>> {
+/// Returns a pull spec by digest with its repository replaced by a mirror, as JSON.
+fn mirrored_payload(mirror: &Repository, payload: &PayloadId) -> Option<Vec<u8>> {
     let (_, digest) = payload.pull_spec()?;
     Some(json(&format!("{mirror}@{digest}")))
 }
@@ -75,7 +79,7 @@ fn named_in(mirror: &Repository, payload: &PayloadId) -> Option<Vec<u8>> {
 struct Answer(Vec<u8>);
 
 impl Answer {
-    fn put(&mut self, bytes: &[u8]) {
+    fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 }

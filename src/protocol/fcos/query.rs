@@ -1,19 +1,19 @@
-//! What an agent asks: the query of `/v1/graph`.
+//! The query string of a poll (`/v1/graph`).
 
 use super::refusal::Refusal;
-use crate::domain::{standing::Asker, wariness::Wariness};
+use crate::domain::{graph::visibility::NodeContext, rollout::wariness::Wariness};
 use std::borrow::Cow;
 
-/// Which graph a node gets that says what it runs.
+/// The graph that a node gets if its poll names the payload that it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
-    /// Its own: itself and the releases to which it may go now.
+    /// The node view: its own release and the releases that it may update to now.
     Node,
-    /// The whole graph.
+    /// The full graph.
     Full,
 }
 
-/// The parameters of a poll. Unknown ones are ignored; known ones may stand there once.
+/// The parameters of a poll. Unknown parameters are ignored; known ones must not be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query<'a> {
     /// The architecture.
@@ -22,17 +22,17 @@ pub struct Query<'a> {
     pub stream: Cow<'a, str>,
     /// The node was booted from a container image.
     pub oci: bool,
-    /// The group that the operator put it into.
+    /// The group that the operator assigned to the node.
     pub group: Option<Cow<'a, str>>,
-    /// The platform that it runs on.
+    /// The platform that the node runs on.
     pub platform: Option<Cow<'a, str>>,
-    /// What it runs: a commit, or a pull spec by digest.
+    /// The payload that the node runs: a commit, or a pull spec by digest.
     pub os_checksum: Option<Cow<'a, str>>,
-    /// Its id, never stored or logged.
+    /// The node's id; never stored or logged.
     pub node_uuid: Option<Cow<'a, str>>,
-    /// Its wariness, where the operator gave one.
+    /// The node's wariness, if the operator set one.
     pub rollout_wariness: Option<Cow<'a, str>>,
-    /// Which graph it wants: ours, for people and tools; agents do not know it.
+    /// The requested graph. An extension of Lockkeeper for people and tools; agents do not send it.
     pub view: Option<View>,
 }
 
@@ -50,10 +50,10 @@ const KNOWN: [&str; 10] = [
 ];
 
 impl<'a> Query<'a> {
-    /// Reads a query string.
+    /// Parses a query string.
     ///
     /// # Errors
-    /// A parameter is missing, given twice or wrong.
+    /// Returns an error if a parameter is missing, repeated or invalid.
     pub fn parse(query: &'a str) -> Result<Self, Refusal> {
         let mut values: [Option<Cow<'a, str>>; KNOWN.len()] = Default::default();
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -66,18 +66,18 @@ impl<'a> Query<'a> {
         }
         let [basearch, stream, oci, group, platform, os_checksum, node_uuid, rollout_wariness, view, _os_version] =
             values;
-        let told = |value: Option<Cow<'a, str>>| value.filter(|text| !text.is_empty());
+        let not_empty = |value: Option<Cow<'a, str>>| value.filter(|text| !text.is_empty());
         Ok(Self {
-            basearch: told(basearch).ok_or(Refusal::Missing("basearch"))?,
-            stream: told(stream).ok_or(Refusal::Missing("stream"))?,
+            basearch: not_empty(basearch).ok_or(Refusal::Missing("basearch"))?,
+            stream: not_empty(stream).ok_or(Refusal::Missing("stream"))?,
             oci: match oci.as_deref() {
                 None | Some("false") => false,
                 Some("true") => true,
                 Some(other) => return Err(Refusal::Oci(other.into())),
             },
-            group: told(group),
-            platform: told(platform),
-            os_checksum: told(os_checksum),
+            group: not_empty(group),
+            platform: not_empty(platform),
+            os_checksum: not_empty(os_checksum),
             node_uuid,
             rollout_wariness,
             view: match view.as_deref() {
@@ -89,21 +89,21 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// The scheme of the payloads that it can take.
+    /// Returns the scheme of the payloads that the node can install.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         if self.oci { "oci" } else { "checksum" }
     }
 
-    /// Who asks, in the rules' words (rule 8 of the wire contract).
+    /// Returns the node context (rule 8 of the wire contract). `is_stopped` is true if the stream has an emergency stop.
     #[must_use]
-    pub fn asker(&self) -> Asker<'_> {
+    pub fn node_context(&self, is_stopped: bool) -> NodeContext<'_> {
         let given = self.rollout_wariness.as_ref().and_then(|text| text.parse().ok());
         let wariness = match given {
-            Some(given) => Wariness::given(given),
-            None => Wariness::of_node(self.node_uuid.as_deref().unwrap_or_default()),
+            Some(given) => Wariness::new(given),
+            None => Wariness::from_node_id(self.node_uuid.as_deref().unwrap_or_default()),
         };
-        Asker { group: self.group.as_deref(), platform: self.platform.as_deref(), wariness }
+        NodeContext { group: self.group.as_deref(), platform: self.platform.as_deref(), wariness, is_stopped }
     }
 }
 
@@ -112,18 +112,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_real_agents_query() {
+    fn parses_the_query_of_a_real_agent() {
         let text = "basearch=x86_64&stream=stable&group=default&platform=aws&os_version=44.20260707.3.1&\
                     os_checksum=quay.io%2Ffedora%2Ffedora-coreos%40sha256%3A00&node_uuid=46d354cf6750611965bb70cbc6c2d868&\
                     rollout_wariness=0.250000&oci=true";
         let query = Query::parse(text).unwrap();
         assert_eq!(query.os_checksum.as_deref(), Some("quay.io/fedora/fedora-coreos@sha256:00"));
-        assert_eq!((query.scheme(), query.asker().group), ("oci", Some("default")));
-        assert!((query.asker().wariness.get() - 0.25).abs() < f64::EPSILON);
+        assert_eq!((query.scheme(), query.node_context(false).group), ("oci", Some("default")));
+        assert!((query.node_context(false).wariness.get() - 0.25).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn refusals() {
+    fn invalid_queries_are_rejected() {
         for (text, refusal) in [
             ("stream=stable", Refusal::Missing("basearch")),
             ("stream=stable&basearch=", Refusal::Missing("basearch")),

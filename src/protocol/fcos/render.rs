@@ -1,34 +1,31 @@
-//! Graphs as the agent reads them: compact JSON with sorted keys. Pure; equal graphs give equal bytes.
+//! Renders graphs as agents read them: compact JSON with sorted keys. Pure; equal graphs have equal bytes.
 
 use crate::{
-    catalog::{Piece, Render},
+    catalog::{NodeFragment, Render},
     domain::{
-        graph::{Edge, Graph, Node},
-        ramp::Course,
+        graph::{Edge, Graph, Node, visibility::Visibility},
         reason::Reason,
-        rollout::{Rollout, RolloutState},
-        share::Share,
-        standing::Standing,
+        rollout::{Rollout, RolloutState, ramp::Course, share::Share},
     },
 };
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// Renders whole graphs for the catalog.
+/// Renders full graphs and fragments for the catalog.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GraphJson;
 
 impl Render for GraphJson {
-    fn whole(&self, graph: &Graph, standing: &Standing) -> Bytes {
-        let nodes = graph.nodes().iter().map(|node| NodeJson::new(graph, standing, node)).collect();
-        let edges = graph.open_edges(standing).map(|Edge { from, to }| (from.0, to.0)).collect();
+    fn full_graph(&self, graph: &Graph, visibility: &Visibility) -> Bytes {
+        let nodes = graph.nodes().iter().map(|node| NodeJson::new(graph, visibility, node)).collect();
+        let edges = graph.open_edges(visibility).map(|Edge { from, to }| (from.0, to.0)).collect();
         to_bytes(&AnswerJson { edges, nodes })
     }
 
-    fn piece(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> Piece<Vec<u8>> {
+    fn fragment(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> NodeFragment<Vec<u8>> {
         let rollout = rollout.and_then(|index| node.rollouts.get(index));
         let metadata = json(&Metadata { graph, node, rollout });
-        Piece {
+        NodeFragment {
             before: [&b"{\"metadata\":"[..], &metadata, b",\"payload\":"].concat(),
             payload: json(node.payload.as_str()),
             after: [&b",\"version\":"[..], &json(node.version.as_str()), b"}"].concat(),
@@ -40,7 +37,7 @@ fn to_bytes(answer: &AnswerJson<'_>) -> Bytes {
     json(answer).into()
 }
 
-/// Strings and numbers always serialize into memory.
+/// Serializes a value. Values of strings and numbers always serialize to memory.
 pub(super) fn json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
@@ -59,9 +56,9 @@ struct NodeJson<'a> {
 }
 
 impl<'a> NodeJson<'a> {
-    fn new(graph: &'a Graph, standing: &Standing, node: &'a Node) -> Self {
+    fn new(graph: &'a Graph, visibility: &Visibility, node: &'a Node) -> Self {
         Self {
-            metadata: Metadata { graph, node, rollout: graph.rollout_for(node, standing) },
+            metadata: Metadata { graph, node, rollout: graph.rollout_for(node, visibility) },
             payload: node.payload.as_str(),
             version: node.version.as_str(),
         }
@@ -81,23 +78,23 @@ impl Serialize for Metadata<'_> {
         map.serialize_entry("org.fedoraproject.coreos.scheme", self.graph.scheme.as_str())?;
         if let Some(reason) = &self.node.barrier {
             map.serialize_entry("org.fedoraproject.coreos.updates.barrier", "true")?;
-            map.serialize_entry("org.fedoraproject.coreos.updates.barrier_reason", shown(reason))?;
+            map.serialize_entry("org.fedoraproject.coreos.updates.barrier_reason", reason_text(reason))?;
         }
         if let Some(reason) = &self.node.dead_end {
             map.serialize_entry("org.fedoraproject.coreos.updates.deadend", "true")?;
-            map.serialize_entry("org.fedoraproject.coreos.updates.deadend_reason", shown(reason))?;
+            map.serialize_entry("org.fedoraproject.coreos.updates.deadend_reason", reason_text(reason))?;
         }
         if self.node.is_rollout() {
-            let course = self.rollout.map(CourseTold::of).unwrap_or_default();
-            if let Some(minutes) = course.duration_minutes {
+            let ramp = self.rollout.map(WireRamp::from_rollout).unwrap_or_default();
+            if let Some(minutes) = ramp.duration_minutes {
                 map.serialize_entry("org.fedoraproject.coreos.updates.duration_minutes", &minutes.to_string())?;
             }
             map.serialize_entry("org.fedoraproject.coreos.updates.rollout", "true")?;
-            if let Some(epoch) = course.start_epoch {
+            if let Some(epoch) = ramp.start_epoch {
                 map.serialize_entry("org.fedoraproject.coreos.updates.start_epoch", &epoch.to_string())?;
             }
-            if let Some(value) = course.start_value {
-                // Rust writes the shortest decimal without an exponent, as the contract wants it.
+            if let Some(value) = ramp.start_value {
+                // Rust formats the shortest decimal without an exponent, as the wire contract requires.
                 map.serialize_entry("org.fedoraproject.coreos.updates.start_value", &value.to_string())?;
             }
         }
@@ -105,24 +102,25 @@ impl Serialize for Metadata<'_> {
     }
 }
 
-fn shown(reason: &Reason) -> &str {
+/// Returns the text of a reason; the wire contract requires `generic` for an empty one.
+fn reason_text(reason: &Reason) -> &str {
     match reason.as_str() {
         "" => "generic",
         text => text,
     }
 }
 
-/// What the metadata can say of a rollout's course. It never depends on the time: answers stay the same while it passes.
+/// The part of a ramp that the metadata can express. It does not depend on the time, so that rendered answers stay valid.
 #[derive(Default)]
-struct CourseTold {
+struct WireRamp {
     start_epoch: Option<i64>,
     start_value: Option<f64>,
     duration_minutes: Option<u64>,
 }
 
-impl CourseTold {
-    fn of(rollout: &Rollout) -> Self {
-        let ramp = &rollout.ramp;
+impl WireRamp {
+    fn from_rollout(rollout: &Rollout) -> Self {
+        let ramp = &rollout.present_ramp();
         let start = Self {
             start_epoch: ramp.start.map(|start| start.0),
             start_value: ramp.start_share.map(Share::get),
@@ -130,7 +128,7 @@ impl CourseTold {
         };
         match rollout.state {
             RolloutState::Active => match &ramp.course {
-                // A line that ends below 1 has no words here, nor have steps.
+                // The format cannot express a linear ramp that ends below 1, nor steps.
                 Course::Linear { duration, end_share } if *end_share == Share::ALL => {
                     Self { duration_minutes: Some(duration.0), ..start }
                 }

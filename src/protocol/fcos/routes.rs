@@ -1,7 +1,12 @@
-//! The HTTP face for agents: `/v1/graph` for the default product, `/{product}/v1/graph` for every one.
+//! The HTTP routes for agents: `/v1/graph` for the default product, `/{product}/v1/graph` for each product.
 
 use super::Settings;
-use crate::{catalog::Live, clock::SharedClock, fleet::UnknownPayloads, telemetry::Metrics};
+use crate::{
+    catalog::{CatalogHandle, Preparer},
+    clock::SharedClock,
+    fleet::UnknownPayloads,
+    telemetry::Metrics,
+};
 use axum::{
     Router,
     body::Body,
@@ -13,22 +18,24 @@ use http::HeaderMap;
 use std::sync::Arc;
 use tower_http::cors::{Any, CorsLayer};
 
-/// What answers are made of.
+/// The state of the routes for agents.
 #[derive(Clone)]
 pub struct Agents {
-    /// The streams.
-    pub live: Arc<Live>,
-    /// What the operator chose.
+    /// The catalog.
+    pub catalog: Arc<CatalogHandle>,
+    /// The settings.
     pub settings: Arc<Settings>,
-    /// The time.
+    /// The clock.
     pub clock: SharedClock,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
-    /// Payloads that no release has.
+    /// Renders and encodes answers in the background.
+    pub preparer: Preparer,
+    /// Counts unknown payloads.
     pub unknown: Arc<UnknownPayloads>,
 }
 
-/// The routes.
+/// Builds the routes.
 pub fn routes(agents: Agents) -> Router {
     Router::new()
         .route("/v1/graph", get(default_graph))
@@ -38,7 +45,8 @@ pub fn routes(agents: Agents) -> Router {
 }
 
 async fn default_graph(State(agents): State<Agents>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    agents.poll(agents.settings.default_product.as_str(), query.as_deref(), &headers).map(Body::from)
+    let product = agents.settings.default_product.as_str();
+    agents.poll_rendering(product, query.as_deref(), &headers).await.map(Body::from)
 }
 
 async fn product_graph(
@@ -47,7 +55,7 @@ async fn product_graph(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    // A path that is no text names no product.
+    // A path that is not UTF-8 names no product.
     let product = product.map(|Path(product)| product).unwrap_or_default();
-    agents.poll(&product, query.as_deref(), &headers).map(Body::from)
+    agents.poll_rendering(&product, query.as_deref(), &headers).await.map(Body::from)
 }

@@ -1,23 +1,18 @@
-//! Upstream's documents as they are on the wire. Whatever can be read is taken; unknown fields are not looked at here.
+//! The shapes of upstream's documents. Parsing is lenient: unknown fields are ignored.
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use std::collections::BTreeMap;
-use thiserror::Error;
+pub use super::json::WireError;
 
-/// A document that cannot be read, and the place that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{path}: {message}")]
-pub struct WireError {
-    /// The field, as in `releases[3].version`; `.` is the document itself.
-    pub path: String,
-    /// What is wrong there, with line and column.
-    pub message: String,
-}
+use super::json;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `releases.json`: the index of a stream, oldest first.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Releases {
-    /// The stream that it says it is of.
+    /// The name of the stream.
     #[serde(default)]
     pub stream: Option<String>,
     /// The releases.
@@ -60,7 +55,7 @@ pub struct OciImage {
 /// `updates.json`: the policies of a stream.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Updates {
-    /// The stream that it says it is of.
+    /// The name of the stream.
     #[serde(default)]
     pub stream: Option<String>,
     /// The policies by version; entries repeated for one version merge.
@@ -80,21 +75,21 @@ pub struct Update {
 /// The policies of one entry.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Policies {
-    /// Makes it a barrier.
+    /// Marks the release as a barrier.
     #[serde(default)]
     pub barrier: Option<Reason>,
-    /// Makes it a dead end.
+    /// Marks the release as a dead end.
     #[serde(default)]
     pub deadend: Option<Reason>,
-    /// Makes it a rollout.
+    /// The rollout of the release.
     #[serde(default)]
     pub rollout: Option<Rollout>,
 }
 
-/// Why.
+/// The reason for a policy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Reason {
-    /// Mostly an address; may be empty.
+    /// Usually a URL; may be empty.
     #[serde(default, deserialize_with = "null_as_default")]
     pub reason: String,
 }
@@ -102,57 +97,76 @@ pub struct Reason {
 /// A rollout as upstream writes it.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Rollout {
-    /// When it starts, in seconds since 1970.
+    /// The start, in seconds since 1970.
     #[serde(default)]
     pub start_epoch: Option<i64>,
-    /// The share at its start: despite its name, 1 means all.
+    /// The share at the start. Despite the name, 1 means all nodes.
     #[serde(default)]
     pub start_percentage: Option<f64>,
-    /// How long it takes to reach all.
+    /// The time until all nodes are admitted.
     #[serde(default)]
     pub duration_minutes: Option<u64>,
 }
 
-/// `streams/<stream>.json`, as far as it is looked at: the images of the newest release by arch.
+/// The fields of `streams/<stream>.json` that are read here. It has the images of the newest release by architecture.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct StreamMetadata {
-    /// The stream that it says it is of.
+    /// The name of the stream.
     pub stream: String,
-    /// By arch.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub architectures: BTreeMap<String, serde_json::Value>,
+    /// The architectures that the document has entries for.
+    #[serde(default, deserialize_with = "keys")]
+    pub architectures: BTreeSet<String>,
 }
 
-/// `release-notes/<stream>.yml`, as far as it is looked at.
+/// The fields of `release-notes/<stream>.yml` that are read here.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ReleaseNotes {
-    /// By version.
-    #[serde(default)]
-    pub releases: BTreeMap<String, serde_json::Value>,
+    /// The versions that the document has notes for.
+    #[serde(default, deserialize_with = "keys")]
+    pub releases: BTreeSet<String>,
 }
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads one of the JSON documents above.
+/// Deserializes the keys of a map and skips its values.
+#[expect(clippy::zero_sized_map_values, reason = "the document has a map; its values are skipped")]
+fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+    let map = Option::<BTreeMap<String, IgnoredAny>>::deserialize(deserializer)?;
+    Ok(map.unwrap_or_default().into_keys().collect())
+}
+
+/// Returns a text without the byte order mark that it may begin with (RFC 8259, section 8.1).
+#[must_use]
+pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// Parses one of the JSON documents above.
 ///
 /// # Errors
-/// It is not JSON, or a field is missing or of another type: the error names it.
+/// Returns an error if a field is missing or has the wrong type, or if any part of the text is not valid JSON, including fields that
+/// are otherwise ignored.
 pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, WireError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| WireError { path: error.path().to_string(), message: error.into_inner().to_string() })?;
-    deserializer.end().map_err(|error| WireError { path: ".".into(), message: error.to_string() })?;
+    let text = without_byte_order_mark(text);
+    let value = json::read(text)?;
+    json::check(text)?;
     Ok(value)
 }
 
-/// Reads the release notes.
+/// Parses the release notes.
 ///
 /// # Errors
-/// They are not YAML in UTF-8, or not of that shape.
+/// Returns an error if the text is not YAML in UTF-8, or has the wrong shape.
 pub fn from_yaml(text: &[u8]) -> Result<ReleaseNotes, WireError> {
-    let at_all = |message: String| WireError { path: ".".into(), message };
-    let text = std::str::from_utf8(text).map_err(|error| at_all(error.to_string()))?;
-    serde_saphyr::from_str(text).map_err(|error| at_all(error.to_string()))
+    let error_without_path = |message: String| WireError { path: String::new(), message };
+    let text = without_byte_order_mark(text);
+    let text = std::str::from_utf8(text).map_err(|error| {
+        let before = text.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.split(|byte| *byte == b'\n').count();
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        error_without_path(format!("not UTF-8 at line {line} column {column}"))
+    })?;
+    serde_saphyr::from_str(text).map_err(|error| error_without_path(error.to_string()))
 }

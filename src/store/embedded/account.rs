@@ -1,14 +1,19 @@
-//! The user that PostgreSQL runs as: our own, but never root.
+//! The account that PostgreSQL runs as: that of this process, but never root.
 
 use super::EmbeddedError;
-use std::os::unix::process::CommandExt;
+use crate::files::{self, Folder};
+use std::{os::unix::process::CommandExt, path::Path};
 
-/// Who runs PostgreSQL.
+const PASSWD: &str = "/etc/passwd";
+/// The largest size of `/etc/passwd` that is read, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// The account that runs PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Account {
-    /// Whoever runs us.
+    /// The account of this process.
     Own(u32),
-    /// We are root, and it runs as somebody else.
+    /// Another account, since this process runs as root.
     Other {
         /// The user.
         user: u32,
@@ -23,7 +28,9 @@ impl Account {
         if !user.is_root() {
             return Ok(Self::Own(user.as_raw()));
         }
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let passwd = files::read_text(Path::new(PASSWD), MAX_BYTES);
+        let passwd = passwd.map_err(EmbeddedError::io("cannot read", PASSWD))?;
+        // words: "nobody" is the name of the unprivileged account
         ["postgres", "nobody"].iter().find_map(|name| entry(&passwd, name)).ok_or(EmbeddedError::NoAccount)
     }
 
@@ -33,7 +40,7 @@ impl Account {
         }
     }
 
-    /// A command that runs as this user, from a folder that it can reach.
+    /// Builds a command that runs as this account, in a folder that the account can reach.
     pub(super) fn command(self, program: impl AsRef<std::ffi::OsStr>) -> tokio::process::Command {
         let mut command = std::process::Command::new(program);
         command.current_dir("/");
@@ -43,11 +50,11 @@ impl Account {
         command.into()
     }
 
-    /// Gives it a file or folder.
-    pub(super) fn own(self, path: &std::path::Path) -> std::io::Result<()> {
+    /// Makes the account the owner of a folder.
+    pub(super) fn own(self, folder: &Folder) -> std::io::Result<()> {
         match self {
             Self::Own(_) => Ok(()),
-            Self::Other { user, group } => std::os::unix::fs::chown(path, Some(user), Some(group)),
+            Self::Other { user, group } => folder.change_owner(user, group),
         }
     }
 }
@@ -65,10 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_are_found_by_their_whole_name() {
+    fn account_names_match_exactly() {
         let passwd = "root:x:0:0::/root:/bin/sh\npostgres2:x:7:8::/:/bin/sh\npostgres:x:101:104::/:/bin/sh\n";
         assert_eq!(entry(passwd, "postgres"), Some(Account::Other { user: 101, group: 104 }));
         assert_eq!(entry(passwd, "root"), None);
+        // words: "nobody" is the name of the unprivileged account
         assert_eq!(entry(passwd, "nobody"), None);
     }
 }

@@ -1,159 +1,168 @@
-//! The private cluster itself: made once, started when it is needed, shared, stopped by the last who used it.
+//! The private cluster: created once, started on demand, shared by processes, stopped by the last one.
 //!
-//! Whoever uses it holds a shared lock on `users.lock`; starting and stopping happen under `turn.lock`; the server's own
-//! processes hold `server.lock`. Locks go with their process however that ends, so that a kill leaves nothing to tidy up.
+//! Each process that uses it holds a shared lock on `users.lock`. Starting and stopping happen under `turn.lock`. The processes
+//! of the server hold `server.lock`. The kernel releases locks when a process ends, so a kill needs no cleanup.
 
-use super::{EmbeddedError, account::Account, binaries::Binaries, place::Place};
+use super::{
+    EmbeddedError,
+    account::Account,
+    binaries::Binaries,
+    directory::{CLUSTER, DataDirectory, UNFINISHED},
+};
+use crate::files;
 use sqlx::{
     Connection, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
 };
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-/// The database and its owner.
+/// The name of the database and of its owner.
 const NAME: &str = "lockkeeper";
-/// How long a start may take, in seconds: recovery after a crash is part of it.
+/// How long a start may take, in seconds. It includes recovery after a crash.
 const START_SECONDS: &str = "120";
-const MOST_TRIES: u32 = 480;
-/// How long an answer to a connection may take.
+const MAX_TRIES: u32 = 480;
+/// How long a connection attempt may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// How often to look whether a server that says nothing is gone.
+/// How often to check whether an unresponsive server has ended.
 const SILENT_TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
-/// How often to look whether it is our turn.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// The largest size of a file below `/proc/<pid>` that is read, in bytes.
+const MAX_PROCESS_BYTES: u64 = 64 << 10;
+/// The pause between two attempts to lock `turn.lock`.
+const BETWEEN_LOCK_TRIES: Duration = Duration::from_millis(20);
 
 /// A running private PostgreSQL, in use by this process until [`Cluster::leave`].
 #[derive(Debug)]
 pub struct Cluster {
     binaries: Binaries,
     account: Account,
-    place: Place,
+    directory: DataDirectory,
     users: File,
 }
 
 impl Cluster {
-    /// Makes the cluster if there is none, starts it if it is not running, and counts this process as a user.
+    /// Creates the cluster if it does not exist, starts it if it is not running, and registers this process as a user.
     ///
     /// # Errors
-    /// PostgreSQL is not there, too old, in use out of reach, or does not start.
+    /// PostgreSQL is not installed, too old, in use by an unreachable server, or does not start.
     pub async fn join(data_dir: &Path, postgres_bin: Option<&Path>) -> Result<Self, EmbeddedError> {
         let account = Account::choose()?;
-        let place = Place::prepare(data_dir, account).await?;
-        let made_by = std::fs::read_to_string(place.cluster().join("PG_VERSION")).ok();
-        let wanted = made_by.as_ref().and_then(|version| version.trim().parse().ok());
-        let binaries = Binaries::find(postgres_bin, wanted).map_err(|error| match (error, &made_by) {
-            (EmbeddedError::NotInstalled, Some(version)) => {
-                EmbeddedError::OtherVersion { folder: place.cluster(), made_by: version.trim().into() }
+        let directory = DataDirectory::prepare(data_dir, account).await?;
+        let made_by = directory.made_by()?;
+        let binaries = Binaries::find(postgres_bin, made_by).map_err(|error| match (error, made_by) {
+            (EmbeddedError::NotInstalled, Some(made_by)) => {
+                EmbeddedError::OtherVersion { folder: directory.cluster(), made_by }
             }
             (error, _) => error,
         })?;
-        let users = open_lock(&place.base.join("users.lock"))?;
-        let cluster = Self { binaries, account, place, users };
+        let users = open_lock(&directory, "users.lock")?;
+        let cluster = Self { binaries, account, directory, users };
         match cluster.ensure_running().await {
             Ok(()) => Ok(cluster),
             Err(error) => {
-                // What was started for us alone is not left behind; the first error is the one that tells.
+                // Stops a server that was started for this process only. The first error is the informative one.
                 let _ = cluster.leave().await;
                 Err(error)
             }
         }
     }
 
-    /// Starts it again if it is not running, as after a crash.
+    /// Starts the server if it is not running, for example after a crash.
     ///
     /// # Errors
-    /// It does not start.
+    /// The server does not start.
     pub async fn ensure_running(&self) -> Result<(), EmbeddedError> {
         let turn = self.take_turn().await?;
         if self.connect("postgres").await.is_none() {
-            self.start_if_nobody_has().await?;
+            self.start_unless_running().await?;
         }
-        self.users.lock_shared().map_err(EmbeddedError::io("could not lock", &self.place.base))?;
-        self.make_database().await?;
+        self.users.lock_shared().map_err(EmbeddedError::io("cannot lock", self.directory.base.path()))?;
+        self.ensure_database().await?;
         drop(turn);
         Ok(())
     }
 
-    /// It does not answer here. That it runs all the same, or still ends, out of reach in another container on these files,
-    /// would be the end of them if another was started. A server holds `server.lock` as long as one of its processes lives:
-    /// only who gets that lock starts one, and hands it on.
-    async fn start_if_nobody_has(&self) -> Result<(), EmbeddedError> {
-        self.users.lock_shared().map_err(EmbeddedError::io("could not lock", &self.place.base))?;
-        let path = self.place.base.join("server.lock");
-        let lock = open_lock(&path)?;
+    /// Starts the server unless another process has done so. A second server on the same files would destroy them, and the first
+    /// one may run, or still be ending, unreachable in another container. A server holds `server.lock` as long as one of its
+    /// processes lives, so only the process that gets the lock starts a server, which inherits it.
+    async fn start_unless_running(&self) -> Result<(), EmbeddedError> {
+        self.users.lock_shared().map_err(EmbeddedError::io("cannot lock", self.directory.base.path()))?;
+        let lock = open_lock(&self.directory, "server.lock")?;
         let mut silent = 0;
-        for _ in 0..MOST_TRIES {
+        for _ in 0..MAX_TRIES {
             if lock.try_lock().is_ok() {
-                self.make().await?;
+                self.create_cluster().await?;
                 return self.start(lock).await;
             }
             match self.try_connect("postgres").await {
                 Ok(_) => return Ok(()),
                 Err(error) if is_starting(&error) => {}
-                // After a kill its processes need a moment to notice.
+                // After a kill, the remaining processes of the server take a moment to end.
                 Err(_) if silent < SILENT_TRIES => silent += 1,
                 Err(_) => break,
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
-        Err(EmbeddedError::OutOfReach(self.place.cluster()))
+        Err(EmbeddedError::OutOfReach(self.directory.cluster()))
     }
 
-    /// Stops being a user; the last one stops the cluster.
+    /// Ends this process's use; the last user stops the cluster.
     ///
     /// # Errors
-    /// It does not stop.
+    /// The server does not stop.
     pub async fn leave(self) -> Result<(), EmbeddedError> {
         let _turn = self.take_turn().await?;
-        let unlock = EmbeddedError::io("could not unlock", &self.place.base);
+        let unlock = EmbeddedError::io("cannot unlock", self.directory.base.path());
         self.users.unlock().map_err(unlock)?;
         if self.users.try_lock().is_err() || !self.is_alive().await {
             return Ok(());
         }
         self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", START_SECONDS]).await?;
-        // A folder that somebody put something into stays.
-        let _ = std::fs::remove_dir(&self.place.socket);
+        self.directory.remove_socket();
         Ok(())
     }
 
-    /// Is there a server process, answering or not?
+    /// Returns true if a server process exists, responsive or not.
     async fn is_alive(&self) -> bool {
         self.pg_ctl(&["status"]).await.is_ok()
     }
 
-    /// Its URL, which every PostgreSQL client understands. It says all that the environment could say otherwise.
+    /// Returns the URL for any PostgreSQL client. It sets everything that environment variables could change.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgresql:///{NAME}?host={}&port=5432&user={NAME}&sslmode=disable", self.place.socket.display())
+        format!("postgresql:///{NAME}?host={}&port=5432&user={NAME}&sslmode=disable", self.directory.socket.display())
     }
 
     async fn take_turn(&self) -> Result<File, EmbeddedError> {
-        let path = self.place.base.join("turn.lock");
-        let turn = open_lock(&path)?;
-        // Not a thread that waits for the lock: who is told to stop must be able to give up.
+        let turn = open_lock(&self.directory, "turn.lock")?;
+        // Polls instead of blocking a thread on the lock, so that a stop signal can cancel the wait.
         loop {
             match turn.try_lock() {
                 Ok(()) => return Ok(turn),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(BETWEEN_LOOKS).await,
-                Err(TryLockError::Error(error)) => return Err(EmbeddedError::io("could not lock", path)(error)),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(BETWEEN_LOCK_TRIES).await,
+                Err(TryLockError::Error(error)) => {
+                    return Err(EmbeddedError::io("cannot lock", self.directory.base.path())(error));
+                }
             }
         }
     }
 
-    /// Makes the cluster beside its place and moves it there: a kill leaves either all of it or none.
-    async fn make(&self) -> Result<(), EmbeddedError> {
-        let cluster = self.place.cluster();
-        if cluster.join("PG_VERSION").is_file() {
+    /// Creates the cluster under a temporary name and renames it, so that a kill leaves all of it or nothing.
+    async fn create_cluster(&self) -> Result<(), EmbeddedError> {
+        if self.directory.read("PG_VERSION")?.is_some() {
             return Ok(());
         }
-        let unfinished = self.place.base.join("cluster.new");
-        if unfinished.exists() {
-            std::fs::remove_dir_all(&unfinished).map_err(EmbeddedError::io("could not remove", &unfinished))?;
+        let base = &self.directory.base;
+        let unfinished = base.path().join(UNFINISHED);
+        if base.has(UNFINISHED).map_err(EmbeddedError::io("cannot read", &unfinished))? {
+            // Removed as the account that owns the folder: a link in it cannot delete anything that the account may not.
+            let mut remove = self.account.command("rm");
+            remove.arg("-rf").arg("--").arg(&unfinished);
+            run("rm", remove).await?;
         }
         let mut initdb = self.account.command(self.binaries.program("initdb"));
         initdb
@@ -161,23 +170,24 @@ impl Cluster {
             .arg("--pgdata")
             .arg(&unfinished);
         run("initdb", initdb).await?;
-        std::fs::rename(&unfinished, &cluster).map_err(EmbeddedError::io("could not move", unfinished))
+        base.rename(UNFINISHED, CLUSTER).map_err(EmbeddedError::io("cannot move", unfinished))
     }
 
     async fn start(&self, lock: File) -> Result<(), EmbeddedError> {
         let options = format!(
             "-c listen_addresses= -c unix_socket_directories={} -c unix_socket_permissions=0700 -c port=5432 \
              -c fsync=on -c full_page_writes=on -c max_connections=100 -c shared_buffers=64MB -c logging_collector=off",
-            self.place.socket.display()
+            self.directory.socket.display()
         );
-        let log = self.place.log();
+        let log = self.directory.log();
         let log = log.to_string_lossy();
-        // Its processes inherit the lock. Ours is closed with this function: theirs stays.
-        rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty())
-            .map_err(|error| EmbeddedError::io("could not hand on the lock of", &self.place.base)(error.into()))?;
+        // The server's processes inherit the lock and keep it when this function closes its own descriptor.
+        rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty()).map_err(|error| {
+            EmbeddedError::io("cannot pass on the lock of", self.directory.base.path())(error.into())
+        })?;
         for _ in 1..SILENT_TRIES {
-            self.forget_reused_pid();
-            // The last of a killed one may go while this looks.
+            self.remove_stale_pid_file();
+            // A process of a killed server may still be ending.
             if self.pg_ctl(&["start", "-w", "-t", START_SECONDS, "-l", &log, "-o", &options]).await.is_ok() {
                 return Ok(());
             }
@@ -186,36 +196,36 @@ impl Cluster {
         self.pg_ctl(&["start", "-w", "-t", START_SECONDS, "-l", &log, "-o", &options]).await
     }
 
-    /// After a kill the pid file stays, and its number may by now be somebody else's, which PostgreSQL would respect for ever.
-    /// A server works in the folder of its cluster.
-    fn forget_reused_pid(&self) {
-        let cluster = self.place.cluster();
-        let file = cluster.join("postmaster.pid");
-        let Ok(text) = std::fs::read_to_string(&file) else { return };
-        let Some(pid) = text.lines().next() else { return };
-        let told = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
-        let is_another = match std::fs::read_link(format!("/proc/{pid}/cwd")) {
-            Ok(folder) => folder != cluster,
-            // A dead one may wait long for somebody to take note of it.
+    /// Removes a stale pid file. After a kill the file stays, its pid may belong to another program by now, and PostgreSQL would
+    /// never start. The working directory of a server is its cluster's folder, which shows whether the pid is that of a server of this cluster.
+    fn remove_stale_pid_file(&self) {
+        const FILE: &str = "postmaster.pid";
+        let Ok(Some(text)) = self.directory.read(FILE) else { return };
+        let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else { return };
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let read = |name: &str| files::read_text(&process.join(name), MAX_PROCESS_BYTES);
+        let is_another = match std::fs::read_link(process.join("cwd")) {
+            Ok(folder) => folder != self.directory.cluster(),
+            // A dead process may stay a zombie for long.
             Err(_) => {
-                told("stat").is_ok_and(|stat| stat.contains(") Z "))
-                    || told("comm").is_ok_and(|name| !name.starts_with("postgres"))
+                read("stat").is_ok_and(|stat| stat.contains(") Z "))
+                    || read("comm").is_ok_and(|name| !name.starts_with("postgres"))
             }
         };
-        if is_another && std::fs::remove_file(&file).is_ok() {
-            tracing::warn!(pid, "the pid file of the private PostgreSQL named what is no server of it and was removed");
+        if is_another && self.directory.remove(FILE).is_ok() {
+            tracing::warn!(pid, "removed stale pid file of the private PostgreSQL");
         }
     }
 
     async fn pg_ctl(&self, arguments: &[&str]) -> Result<(), EmbeddedError> {
         let mut command = self.account.command(self.binaries.program("pg_ctl"));
-        command.arg("-D").arg(self.place.cluster()).arg("-s").args(arguments);
+        command.arg("-D").arg(self.directory.cluster()).arg("-s").args(arguments);
         run("pg_ctl", command).await
     }
 
     fn options(&self, database: &str) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
-            .socket(&self.place.socket)
+            .socket(&self.directory.socket)
             .port(5432)
             .username(NAME)
             .database(database)
@@ -232,7 +242,7 @@ impl Cluster {
         connection.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
-    async fn make_database(&self) -> Result<(), EmbeddedError> {
+    async fn ensure_database(&self) -> Result<(), EmbeddedError> {
         let failed =
             |error: sqlx::Error| EmbeddedError::Program { program: "create database", output: error.to_string() };
         let mut connection = PgConnection::connect_with(&self.options("postgres")).await.map_err(failed)?;
@@ -251,24 +261,25 @@ impl Cluster {
     }
 }
 
-/// Does it answer that it recovers, and that one should wait?
+/// Returns true if the server answers that it is still starting or recovering.
 fn is_starting(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57P03")
 }
 
-fn open_lock(path: &PathBuf) -> Result<File, EmbeddedError> {
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    open.map_err(EmbeddedError::io("could not open", path))
+fn open_lock(directory: &DataDirectory, name: &str) -> Result<File, EmbeddedError> {
+    directory.base.lock_file(name).map_err(EmbeddedError::io("cannot open", directory.base.path().join(name)))
 }
 
-/// Runs a program to its end. Its output goes to a file's worth of memory only if it closes it: a server that it starts must
-/// not keep us waiting, so standard streams are not inherited by that (`pg_ctl -l`).
+/// Runs a program and waits until it has ended and closed its output. A server that it starts must not inherit standard streams,
+/// which would keep the output open (hence `pg_ctl -l`).
 async fn run(program: &'static str, mut command: tokio::process::Command) -> Result<(), EmbeddedError> {
     let path = PathBuf::from(program);
-    let output = command.output().await.map_err(EmbeddedError::io("could not run", path))?;
+    let output = command.output().await.map_err(EmbeddedError::io("cannot run", path))?;
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(EmbeddedError::Program { program, output: String::from_utf8_lossy(&said).trim().into() })
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Err(EmbeddedError::Program { program, output: lines.join("; ") })
 }

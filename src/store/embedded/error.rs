@@ -1,61 +1,62 @@
-//! Why there is no private PostgreSQL.
+//! Errors of the private PostgreSQL.
 
 use super::binaries;
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
-/// Why there is no private PostgreSQL.
+/// Errors of the private PostgreSQL.
 #[derive(Debug, Error)]
 pub enum EmbeddedError {
     /// The programs are not installed.
     #[error(
-        "PostgreSQL {} or later is not installed here: install your system's package (Debian: apt-get install postgresql), \
-             name its folder in database.postgres_bin, or set DATABASE_URL",
+        "PostgreSQL {} or later is not installed: install your system's package (Debian: apt-get install postgresql), \
+             set database.postgres_bin to its folder, or set DATABASE_URL",
         binaries::OLDEST
     )]
     NotInstalled,
-    /// The programs are too old.
-    #[error("{} is PostgreSQL {found}, {} or later is needed", folder.display(), binaries::OLDEST)]
+    /// The installed version is too old.
+    #[error("{} has PostgreSQL {found}, but version {} or later is required", folder.display(), binaries::OLDEST)]
     TooOld {
-        /// Where they are.
+        /// The folder of the programs.
         folder: PathBuf,
-        /// What they say they are.
+        /// The version that was found.
         found: String,
     },
-    /// The cluster's files are of another major version than the programs.
-    #[error("{} was made by PostgreSQL {made_by}, whose programs are not to be found here", folder.display())]
+    /// The cluster's files need another major version of the programs.
+    #[error("{} was created by PostgreSQL {made_by}, which is not installed", folder.display())]
     OtherVersion {
         /// The cluster.
         folder: PathBuf,
-        /// Its version.
-        made_by: String,
+        /// The version that created it.
+        made_by: u32,
     },
-    /// PostgreSQL refuses to run as root, and no other user is there.
-    #[error("PostgreSQL does not run as root, and this system has neither a user postgres nor nobody")]
+    /// PostgreSQL refuses to run as root, and there is no other account for it.
+    // words: "nobody" is the name of the unprivileged account
+    #[error("PostgreSQL does not run as root, and this system has no user `postgres` or `nobody` to run it")]
     NoAccount,
-    /// A file or folder is not as it has to be.
+    /// An operation on a file or folder failed.
     #[error("{what} {}", path.display())]
     Io {
-        /// What was being done.
+        /// The failed operation.
         what: &'static str,
-        /// With what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A program did not do what it should.
+    /// A program failed.
     #[error("{program} failed: {output}")]
     Program {
-        /// Which.
+        /// The program.
         program: &'static str,
-        /// What it said.
+        /// Its output.
         output: String,
     },
-    /// Somebody else uses the cluster whose server cannot be reached from here.
-    #[error("{} is in use out of reach, perhaps in another container: stop that first, or share its socket", _0.display())]
+    /// A server that cannot be reached from here uses the cluster.
+    #[error("{} is in use by a server that cannot be reached, perhaps in another container: stop it, or share its socket", _0.display())]
     OutOfReach(PathBuf),
-    /// The path of the socket is longer than sockets can be.
-    #[error("the socket would lie at {}, which is too long a path", _0.display())]
+    /// The path of the socket is too long.
+    #[error("the path of the socket is too long: {}", _0.display())]
     SocketPath(PathBuf),
 }
 

@@ -1,12 +1,13 @@
-//! A private PostgreSQL for one machine: found, made, started, shared by the processes that need it, stopped by the last.
+//! A private PostgreSQL for one machine: created and started on demand, shared by processes, stopped by the last one.
 //!
-//! [`binaries`] finds the programs, [`account`] the user they run as, [`place`] where things lie, [`cluster`] does the rest.
+//! [`binaries`] finds the programs, [`account`] chooses the user that runs them, [`directory`] prepares the folders, [`cluster`]
+//! creates, starts and stops the server.
 
 mod account;
 mod binaries;
 mod cluster;
+mod directory;
 mod error;
-mod place;
 
 pub use cluster::Cluster;
 pub use error::EmbeddedError;

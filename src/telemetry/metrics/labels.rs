@@ -1,8 +1,8 @@
-//! What is told apart, by the names of OpenTelemetry's semantic conventions.
+//! Labels, with the names of OpenTelemetry's semantic conventions.
 
 use opentelemetry::KeyValue;
 
-/// What a request is counted by.
+/// Returns the labels of an HTTP request.
 pub(super) fn request(method: &'static str, route: Option<&str>, status: u16, scheme: &'static str) -> Vec<KeyValue> {
     let mut labels = vec![
         KeyValue::new("http.request.method", method),
@@ -10,7 +10,7 @@ pub(super) fn request(method: &'static str, route: Option<&str>, status: u16, sc
         KeyValue::new("url.scheme", scheme),
     ];
     labels.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
-    // Our own errors alone: what a client did wrong is in the status.
+    // Only for server errors; client errors are visible in the status.
     labels.extend((status >= 500).then(|| KeyValue::new("error.type", status.to_string())));
     labels
 }

@@ -1,8 +1,8 @@
-//! Metrics: for Prometheus, which asks, and over OTLP to whoever is told. Names are those of OpenTelemetry's semantic conventions,
-//! where these have one. Labels are bounded: streams, kinds of answers, routes; never a node.
+//! Metrics, scraped by Prometheus or sent over OTLP. Names follow OpenTelemetry's semantic conventions where these have one.
+//! Labels are bounded: streams, kinds of answers, routes; never a node.
 //!
-//! `instruments`: what is counted; `labels`: what is told apart; `polls`: what agents are answered, by scope, `shards`: by each thread for itself; `process`: what
-//! this program takes.
+//! `instruments`: the metrics; `labels`: their labels; `polls`: responses to agents, by scope, counted per thread with `shards`;
+//! `process`: resource usage.
 
 mod instruments;
 mod labels;
@@ -12,7 +12,7 @@ mod shards;
 
 pub use polls::{PollRoute, PollTally, Scope};
 
-use super::otlp::{LAST_WORDS, Otlp, OtlpError, resource};
+use super::otlp::{FLUSH_TIMEOUT, Otlp, OtlpError, resource};
 use instruments::{Instruments, State};
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -22,14 +22,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Everything that is counted. Clones count together.
+/// The metrics of the service. Clones share their values.
 #[derive(Clone)]
 pub struct Metrics(Arc<Parts>);
 
 struct Parts {
     instruments: Instruments,
     state: Arc<State>,
-    /// None where nothing is counted.
+    /// `None` if metrics are off.
     registry: Option<Registry>,
     provider: Option<SdkMeterProvider>,
 }
@@ -41,13 +41,13 @@ impl std::fmt::Debug for Metrics {
 }
 
 /// One value of a gauge, and its labels.
-pub type Reading = (f64, Vec<(&'static str, String)>);
+pub type GaugeSample = (f64, Vec<(&'static str, String)>);
 
 impl Metrics {
-    /// Counts for whoever asks, and sends what was counted to a collector, if there is one.
+    /// Records metrics for Prometheus, and sends them to the collector, if there is one.
     ///
     /// # Errors
-    /// Nothing can be sent to the collector.
+    /// The exporter for the collector cannot be created.
     pub fn on(otlp: Option<&Otlp>) -> Result<Self, OtlpError> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
@@ -56,7 +56,7 @@ impl Metrics {
             .without_target_info()
             .build();
         let mut provider = SdkMeterProvider::builder().with_resource(resource());
-        // It fails where something is registered twice in one registry, and this one is new.
+        // Fails only if the registry already contains an exporter, and this one is new.
         if let Ok(exporter) = exporter {
             provider = provider.with_reader(exporter);
         }
@@ -66,41 +66,41 @@ impl Metrics {
         let provider = provider.build();
         let state = Arc::new(State::default());
         let meter = provider.meter("lockkeeper");
-        let instruments = Instruments::of(meter, &state, true);
+        let instruments = Instruments::new(meter, &state, true);
         process::watch(&instruments);
         Ok(Self(Arc::new(Parts { instruments, state, registry: Some(registry), provider: Some(provider) })))
     }
 
-    /// Counts nothing.
+    /// Records nothing.
     #[must_use]
     pub fn off() -> Self {
         let meter = opentelemetry::metrics::NoopMeterProvider::new().meter("lockkeeper");
         let state = Arc::new(State::default());
         Self(Arc::new(Parts {
-            instruments: Instruments::of(meter, &state, false),
+            instruments: Instruments::new(meter, &state, false),
             state,
             registry: None,
             provider: None,
         }))
     }
 
-    /// What agents are answered in one scope is counted here.
+    /// Returns the counters for polls of one scope.
     #[must_use]
     pub fn scope(&self, scope: &Scope<'_>) -> Arc<PollTally> {
         self.0.instruments.polls.scope(scope)
     }
 
-    /// A poll was refused, for this reason.
+    /// Counts a rejected poll by reason.
     pub fn poll_refused(&self, reason: &'static str) {
         self.0.instruments.polls.refused(reason);
     }
 
-    /// A poll was answered with this status; it took that long.
+    /// Records the response to a poll, and its duration.
     pub fn poll_request(&self, route: PollRoute, status: u16, scheme: &'static str, took: Duration) {
         self.0.instruments.polls.answered(route, status, scheme, took);
     }
 
-    /// A request was answered. The route is the pattern that matched, or nothing.
+    /// Records the response to a request. The route is the pattern that matched, if any.
     pub fn request(
         &self,
         method: &'static str,
@@ -112,50 +112,60 @@ impl Metrics {
         self.0.instruments.requests.record(took.as_secs_f64(), &labels::request(method, route, status, scheme));
     }
 
-    /// There was no place for a connection.
-    pub fn connection_refused(&self) {
-        self.0.instruments.refused.add(1, &[]);
+    /// Counts a connection that was rejected by a limit, by reason.
+    pub fn connection_refused(&self, reason: &'static str) {
+        self.0.instruments.refused.add(1, &[KeyValue::new("reason", reason)]);
     }
 
-    /// A changed catalog took this long from the store to the polls.
+    /// Counts an API request whose token was not accepted.
+    pub fn authentication_failed(&self) {
+        self.0.instruments.authentication_failures.add(1, &[]);
+    }
+
+    /// Records the time from querying the database to serving a changed catalog.
     pub fn catalog_rebuilt(&self, took: Duration) {
         self.0.instruments.rebuilds.record(took.as_secs_f64(), &[]);
     }
 
-    /// The answers of a stream were made ahead in this time.
+    /// Records the time to prepare the responses of a stream.
     pub fn catalog_rendered(&self, took: Duration) {
         self.0.instruments.renders.record(took.as_secs_f64(), &[]);
     }
 
-    /// Polls are answered from the copy on disk, or from what was heard of the store.
-    pub fn serving_copy(&self, copied: bool) {
-        self.0.state.from_disk.store(copied, Ordering::Relaxed);
+    /// Counts an encoder that failed.
+    pub fn encoding_failed(&self, coding: &'static str) {
+        self.0.instruments.encoding_failures.add(1, &[KeyValue::new("coding", coding)]);
     }
 
-    /// Are polls answered from the copy on disk?
+    /// Sets whether polls are answered from the snapshot on disk.
+    pub fn set_serving_snapshot(&self, is_snapshot: bool) {
+        self.0.state.is_serving_snapshot.store(is_snapshot, Ordering::Relaxed);
+    }
+
+    /// Returns true while polls are answered from the snapshot on disk.
     #[must_use]
-    pub fn is_serving_copy(&self) -> bool {
-        self.0.state.from_disk.load(Ordering::Relaxed)
+    pub fn is_serving_snapshot(&self) -> bool {
+        self.0.state.is_serving_snapshot.load(Ordering::Relaxed)
     }
 
-    /// Did the database answer when it was last asked?
+    /// Returns true if the last access to the database succeeded.
     #[must_use]
     pub fn is_database_up(&self) -> bool {
-        self.0.state.database_up.load(Ordering::Relaxed)
+        self.0.state.is_database_up.load(Ordering::Relaxed)
     }
 
-    /// The database answered.
+    /// Records a successful access to the database.
     pub fn database_answered(&self) {
-        self.0.state.database_up.store(true, Ordering::Relaxed);
+        self.0.state.is_database_up.store(true, Ordering::Relaxed);
     }
 
-    /// The database did not answer.
+    /// Records a failed access to the database.
     pub fn database_failed(&self) {
-        self.0.state.database_up.store(false, Ordering::Relaxed);
+        self.0.state.is_database_up.store(false, Ordering::Relaxed);
         self.0.instruments.failures.add(1, &[]);
     }
 
-    /// A transaction ended.
+    /// Records the duration of a transaction.
     pub fn transaction(&self, name: &'static str, took: Duration) {
         self.0.instruments.transactions.record(
             took.as_secs_f64(),
@@ -163,33 +173,33 @@ impl Metrics {
         );
     }
 
-    /// Shows a gauge whose values are read when somebody asks.
+    /// Registers a gauge whose values are read on collection.
     pub fn gauge(
         &self,
         name: &'static str,
         unit: &'static str,
         description: &'static str,
-        read: impl Fn() -> Vec<Reading> + Send + Sync + 'static,
+        read: impl Fn() -> Vec<GaugeSample> + Send + Sync + 'static,
     ) {
         self.0.instruments.gauge(name, unit, description, read);
     }
 
-    /// Sends what is still to be sent; nothing is counted any more.
+    /// Sends pending metrics and stops recording.
     pub async fn finish(&self) {
         if let Some(provider) = self.0.provider.clone() {
-            // A collector that is away has already been complained of.
-            let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_WORDS)).await;
+            // A failed collector has been logged already.
+            let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
         }
     }
 
-    /// Everything, in the text format of Prometheus; none where nothing is counted.
+    /// Returns all metrics in the text format of Prometheus; `None` if metrics are off.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         TextEncoder::new().encode_to_string(&self.0.registry.as_ref()?.gather()).ok()
     }
 }
 
-/// Measures a transaction from its begin to whichever end it comes to.
+/// Measures a transaction, and records its duration when it is dropped.
 #[derive(Debug)]
 pub struct Timed {
     metrics: Metrics,
@@ -198,7 +208,7 @@ pub struct Timed {
 }
 
 impl Timed {
-    /// It begins now.
+    /// Starts measuring a transaction.
     #[must_use]
     pub fn transaction(metrics: &Metrics, name: &'static str) -> Self {
         Self { metrics: metrics.clone(), name, started: Instant::now() }

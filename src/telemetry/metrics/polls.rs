@@ -1,5 +1,5 @@
-//! What agents are answered. Everything that a poll counts is looked up ahead, and kept by each thread for itself until there is
-//! enough of it, or until somebody asks: counting is then a matter of nanoseconds, however many cores answer.
+//! Counts responses to agents. Counters are looked up in advance, and each thread buffers its counts until the buffer is full or
+//! the metrics are collected. So counting takes nanoseconds, however many cores serve polls.
 
 use super::{labels::request, shards::Shards};
 use arc_swap::ArcSwap;
@@ -11,23 +11,29 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The routes of polls.
 const ROUTES: [&str; 2] = ["/v1/graph", "/{product}/v1/graph"];
-/// How they are asked.
+/// The URL schemes of polls.
 const SCHEMES: [&str; 2] = ["http", "https"];
 /// The statuses of polls.
 const STATUSES: [u16; 6] = [200, 304, 400, 404, 429, 503];
-/// The answers to polls that name a scope.
-const ANSWERS: [&str; 4] = ["node_view", "whole", "unknown_payload", "empty"];
+/// The values of the label `answer` for polls of an existing scope, each with the label `payload` of polls with an unknown payload.
+const ANSWERS: [(&str, Option<&str>); 5] = [
+    ("node_view", None),
+    ("full_graph", None),
+    ("unknown_payload", Some("unknown")),
+    ("unknown_payload", Some("known_elsewhere")),
+    ("empty", None),
+];
 
-/// By which of its addresses a graph is polled.
+/// The route by which a graph is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PollRoute {
-    /// That of the default product.
+    /// The route of the default product.
     Root,
-    /// That of any product.
+    /// The route of any product.
     Product,
 }
 
-/// What one graph is for.
+/// The scope of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope<'a> {
     /// The product.
@@ -40,8 +46,8 @@ pub struct Scope<'a> {
     pub scheme: &'a str,
 }
 
-/// How many polls a thread keeps for itself.
-const ENOUGH: usize = 128;
+/// The number of polls that a thread buffers.
+const BUFFER_SIZE: usize = 128;
 
 type Key = [String; 4];
 
@@ -49,6 +55,7 @@ pub(super) struct Polls {
     is_on: bool,
     answers: Counter<u64>,
     held_back: Counter<u64>,
+    rendered: Counter<u64>,
     wariness: Histogram<f64>,
     requests: Histogram<f64>,
     by_kind: [BoundHistogram<f64>; KINDS],
@@ -56,17 +63,18 @@ pub(super) struct Polls {
     by_scope: ArcSwap<BTreeMap<Key, Arc<PollTally>>>,
 }
 
-/// What agents are answered in one scope.
+/// The counters for polls of one scope.
 #[derive(Debug)]
 pub struct PollTally {
     is_on: bool,
     answers: [BoundCounter<u64>; ANSWERS.len()],
     held_back: BoundCounter<u64>,
+    rendered: BoundCounter<u64>,
     wariness: BoundHistogram<f64>,
     pending: Shards<Pending>,
 }
 
-/// What was not counted yet.
+/// Buffered counts.
 #[derive(Debug, Default)]
 struct Pending {
     answers: [u64; ANSWERS.len()],
@@ -75,20 +83,31 @@ struct Pending {
 }
 
 impl PollTally {
-    /// A poll was answered in this way, to somebody this wary; something may have been held back from them.
-    pub fn count(&self, answer: &'static str, wariness: f64, held_back: bool) {
+    /// Counts a poll: its kind of answer, whether another scope knows an unknown payload, the node's wariness, and whether a release was
+    /// held back from the node.
+    pub fn count(&self, answer: &'static str, is_known_elsewhere: bool, wariness: f64, held_back: bool) {
         if !self.is_on {
             return;
         }
-        let index = ANSWERS.iter().position(|known| *known == answer);
+        let is_this = |(known, payload): &(&str, Option<&str>)| {
+            *known == answer && payload.is_none_or(|payload| (payload == "known_elsewhere") == is_known_elsewhere)
+        };
+        let index = ANSWERS.iter().position(is_this);
         let mut pending = self.pending.own();
         if let Some(count) = index.and_then(|index| pending.answers.get_mut(index)) {
             *count += 1;
         }
         pending.held_back += u64::from(held_back);
         pending.wariness.push(wariness);
-        if pending.wariness.len() >= ENOUGH {
+        if pending.wariness.len() >= BUFFER_SIZE {
             self.flush(&mut pending);
+        }
+    }
+
+    /// Counts a full graph that was rendered for a poll.
+    pub fn count_rendered(&self) {
+        if self.is_on {
+            self.rendered.add(1);
         }
     }
 
@@ -103,17 +122,17 @@ impl PollTally {
     }
 }
 
-/// How many kinds of polls are told apart: by route, scheme and status.
+/// The number of combinations of route, scheme and status.
 const KINDS: usize = ROUTES.len() * SCHEMES.len() * STATUSES.len();
 
-/// Which of them this one is; none if the status is an unlikely one.
+/// Returns the index of a combination; `None` for other statuses or schemes.
 fn kind(route: PollRoute, scheme: &str, status: u16) -> Option<usize> {
     let scheme = SCHEMES.iter().position(|known| *known == scheme)?;
     let status = STATUSES.iter().position(|known| *known == status)?;
     Some((route as usize * SCHEMES.len() + scheme) * STATUSES.len() + status)
 }
 
-fn labels_of(kind: usize) -> Vec<KeyValue> {
+fn kind_labels(kind: usize) -> Vec<KeyValue> {
     let at = |all: &[&'static str], index: usize| all.get(index).copied().unwrap_or_default();
     let status = STATUSES.get(kind % STATUSES.len()).copied().unwrap_or_default();
     let rest = kind / STATUSES.len();
@@ -121,23 +140,24 @@ fn labels_of(kind: usize) -> Vec<KeyValue> {
 }
 
 impl Polls {
-    pub(super) fn of(meter: &Meter, requests: &Histogram<f64>, is_on: bool) -> Self {
+    pub(super) fn new(meter: &Meter, requests: &Histogram<f64>, is_on: bool) -> Self {
         let counter = |name: &'static str, description: &'static str| {
             meter.u64_counter(name).with_unit("{poll}").with_description(description).build()
         };
         Self {
             is_on,
-            answers: counter("lockkeeper.polls", "Polls by agents, by scope and kind of answer"),
-            held_back: counter(
-                "lockkeeper.polls.held_back",
-                "Polls from which a rollout that goes on held a release back",
-            ),
+            answers: counter("lockkeeper.polls", "Polls of agents, by scope and kind of answer"),
+            held_back: counter("lockkeeper.polls.held_back", "Polls for which an ongoing rollout held a release back"),
+            rendered: meter
+                .u64_counter("lockkeeper.catalog.graphs.rendered")
+                .with_description("Full graphs rendered for a poll because they were not cached")
+                .build(),
             wariness: meter
                 .f64_histogram("lockkeeper.poll.wariness")
-                .with_description("Where those who polled stand, 0 (first) to 1 (last)")
+                .with_description("Wariness of polling nodes, 0 (first) to 1 (last)")
                 .with_boundaries((0..=10).map(|tenth| f64::from(tenth) / 10.0).collect())
                 .build(),
-            by_kind: std::array::from_fn(|kind| requests.bind(&labels_of(kind))),
+            by_kind: std::array::from_fn(|kind| requests.bind(&kind_labels(kind))),
             pending: Shards::default(),
             requests: requests.clone(),
             by_scope: ArcSwap::default(),
@@ -163,20 +183,21 @@ impl Polls {
             [KeyValue::new("product", scope.product.to_owned()), KeyValue::new("stream", scope.stream.to_owned())];
         PollTally {
             is_on: self.is_on,
-            answers: ANSWERS.map(|answer| self.answers.bind(&labels(scope, answer))),
+            answers: ANSWERS.map(|(answer, payload)| self.answers.bind(&labels(scope, answer, payload))),
             held_back: self.held_back.bind(&stream),
+            rendered: self.rendered.bind(&stream),
             wariness: self.wariness.bind(&stream),
             pending: Shards::default(),
         }
     }
 
-    /// Polls that are refused name no scope that there is.
+    /// Counts a rejected poll, which has no existing scope.
     pub(super) fn refused(&self, reason: &'static str) {
         if !self.is_on {
             return;
         }
         let none = Scope { product: "none", stream: "none", arch: "none", scheme: "none" };
-        self.answers.add(1, &labels(&none, reason));
+        self.answers.add(1, &labels(&none, reason, None));
     }
 
     pub(super) fn answered(&self, route: PollRoute, status: u16, scheme: &'static str, took: Duration) {
@@ -190,13 +211,13 @@ impl Polls {
         let mut pending = self.pending.own();
         if let Some(times) = pending.get_mut(index) {
             times.push(took.as_secs_f64());
-            if times.len() >= ENOUGH {
+            if times.len() >= BUFFER_SIZE {
                 self.flush(&mut pending);
             }
         }
     }
 
-    /// Counts what threads have kept for themselves.
+    /// Flushes the buffers of all threads.
     pub(super) fn gather(&self) {
         self.pending.each(|pending| self.flush(pending));
         for tally in self.by_scope.load().values() {
@@ -213,12 +234,14 @@ impl Polls {
     }
 }
 
-fn labels(scope: &Scope<'_>, answer: &'static str) -> [KeyValue; 5] {
-    [
+fn labels(scope: &Scope<'_>, answer: &'static str, payload: Option<&'static str>) -> Vec<KeyValue> {
+    let mut labels = vec![
         KeyValue::new("product", scope.product.to_owned()),
         KeyValue::new("stream", scope.stream.to_owned()),
         KeyValue::new("arch", scope.arch.to_owned()),
         KeyValue::new("scheme", scope.scheme.to_owned()),
         KeyValue::new("answer", answer),
-    ]
+    ];
+    labels.extend(payload.map(|payload| KeyValue::new("payload", payload)));
+    labels
 }

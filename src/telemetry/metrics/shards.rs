@@ -1,4 +1,4 @@
-//! Something that each thread has for itself, and that can be looked at as a whole.
+//! Values with one shard per thread, which can be visited together.
 
 use std::{
     cell::Cell,
@@ -8,34 +8,34 @@ use std::{
     },
 };
 
-/// More threads than this share.
-const MOST: usize = 16;
+/// The number of shards. With more threads, some threads share a shard.
+const MAX: usize = 16;
 
-/// Apart from its neighbours, so that cores do not take lines of memory from each other.
+/// A shard on its own cache lines, which prevents false sharing between cores.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard<T>(Mutex<T>);
 
-/// One for each thread; many threads share some.
+/// A value per thread.
 #[derive(Debug, Default)]
-pub(super) struct Shards<T>([Shard<T>; MOST]);
+pub(super) struct Shards<T>([Shard<T>; MAX]);
 
 impl<T> Shards<T> {
-    /// This thread's own. Nobody waits here, but for a moment while somebody looks at all of them.
+    /// Locks the shard of the current thread. There is no contention, except while all shards are visited.
     pub(super) fn own(&self) -> MutexGuard<'_, T> {
         let [first, ..] = &self.0;
-        self.0.get(number() % MOST).unwrap_or(first).0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.get(number() % MAX).unwrap_or(first).0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at all of them, one after the other.
-    pub(super) fn each(&self, mut look: impl FnMut(&mut T)) {
+    /// Visits all shards in turn.
+    pub(super) fn each(&self, mut visit: impl FnMut(&mut T)) {
         for shard in &self.0 {
-            look(&mut shard.0.lock().unwrap_or_else(PoisonError::into_inner));
+            visit(&mut shard.0.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
 
-/// Which thread this is.
+/// Returns the number of the current thread.
 fn number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_threads_do_is_seen_by_who_looks_at_all() {
+    fn visiting_all_shards_sees_the_updates_of_all_threads() {
         let shards = Shards::<u32>::default();
         std::thread::scope(|scope| {
             for _ in 0..40 {

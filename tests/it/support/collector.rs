@@ -1,4 +1,4 @@
-//! A collector that takes OTLP over HTTP, and keeps what it is told.
+//! An OTLP collector over HTTP that records what it receives.
 
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
 use opentelemetry_proto::tonic::{
@@ -15,18 +15,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// Part of a trace.
+/// A span of a trace.
 #[derive(Debug, Clone)]
 pub(crate) struct Span {
     pub(crate) trace: String,
     pub(crate) id: String,
     pub(crate) parent: String,
     pub(crate) name: String,
-    /// Which process it is of.
+    /// The process that sent it.
     pub(crate) instance: String,
 }
 
-/// What it was told so far.
+/// What the collector has received so far.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) spans: Vec<Span>,
@@ -34,7 +34,7 @@ pub(crate) struct Seen {
     pub(crate) metrics: BTreeSet<(String, String)>,
     pub(crate) logs: Vec<String>,
     pub(crate) services: BTreeSet<String>,
-    /// All of it, as text.
+    /// Every request, as text.
     pub(crate) everything: String,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Collector {
     pub(crate) seen: Arc<Mutex<Seen>>,
 }
 
-type Kept = State<Arc<Mutex<Seen>>>;
+type SharedSeen = State<Arc<Mutex<Seen>>>;
 
 impl Collector {
     pub(crate) async fn start() -> Self {
@@ -61,12 +61,12 @@ impl Collector {
     }
 }
 
-async fn traces(State(seen): Kept, body: Bytes) -> StatusCode {
+async fn traces(State(seen): SharedSeen, body: Bytes) -> StatusCode {
     let mut seen = seen.lock().unwrap();
-    let told = ExportTraceServiceRequest::decode(body).unwrap();
-    seen.everything += &format!("{told:?}");
-    for part in told.resource_spans {
-        let instance = who(&mut seen, part.resource.as_ref());
+    let request = ExportTraceServiceRequest::decode(body).unwrap();
+    seen.everything += &format!("{request:?}");
+    for part in request.resource_spans {
+        let instance = record_sender(&mut seen, part.resource.as_ref());
         for span in part.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             let (trace, id, parent) = (hex(&span.trace_id), hex(&span.span_id), hex(&span.parent_span_id));
             seen.spans.push(Span { trace, id, parent, name: span.name, instance: instance.clone() });
@@ -75,12 +75,12 @@ async fn traces(State(seen): Kept, body: Bytes) -> StatusCode {
     StatusCode::OK
 }
 
-async fn metrics(State(seen): Kept, body: Bytes) -> StatusCode {
+async fn metrics(State(seen): SharedSeen, body: Bytes) -> StatusCode {
     let mut seen = seen.lock().unwrap();
-    let told = ExportMetricsServiceRequest::decode(body).unwrap();
-    seen.everything += &format!("{told:?}");
-    for part in told.resource_metrics {
-        who(&mut seen, part.resource.as_ref());
+    let request = ExportMetricsServiceRequest::decode(body).unwrap();
+    seen.everything += &format!("{request:?}");
+    for part in request.resource_metrics {
+        record_sender(&mut seen, part.resource.as_ref());
         for metric in part.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
             seen.metrics.insert((metric.name, metric.unit));
         }
@@ -88,12 +88,12 @@ async fn metrics(State(seen): Kept, body: Bytes) -> StatusCode {
     StatusCode::OK
 }
 
-async fn logs(State(seen): Kept, body: Bytes) -> StatusCode {
+async fn logs(State(seen): SharedSeen, body: Bytes) -> StatusCode {
     let mut seen = seen.lock().unwrap();
-    let told = ExportLogsServiceRequest::decode(body).unwrap();
-    seen.everything += &format!("{told:?}");
-    for part in told.resource_logs {
-        who(&mut seen, part.resource.as_ref());
+    let request = ExportLogsServiceRequest::decode(body).unwrap();
+    seen.everything += &format!("{request:?}");
+    for part in request.resource_logs {
+        record_sender(&mut seen, part.resource.as_ref());
         for record in part.scope_logs.into_iter().flat_map(|scope| scope.log_records) {
             seen.logs.extend(record.body.and_then(|body| body.value).map(text));
         }
@@ -101,8 +101,8 @@ async fn logs(State(seen): Kept, body: Bytes) -> StatusCode {
     StatusCode::OK
 }
 
-/// The process that speaks; its service is kept.
-fn who(seen: &mut Seen, resource: Option<&Resource>) -> String {
+/// Records the service that sent a request, and returns its process.
+fn record_sender(seen: &mut Seen, resource: Option<&Resource>) -> String {
     let attributes = &resource.unwrap().attributes;
     seen.services.insert(attribute(attributes, "service.name"));
     attribute(attributes, "service.instance.id")

@@ -1,4 +1,4 @@
-//! Issuers of tokens: HTTP servers with keys of their own, which count what they are asked.
+//! Token issuers: HTTP servers with their own keys, which count requests for the keys.
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::Redirect, routing::get};
 use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes};
@@ -8,26 +8,26 @@ use rsa::{pkcs1::EncodeRsaPrivateKey, pkcs8::EncodePublicKey};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// A key of an issuer.
+/// A signing key of an issuer.
 pub(crate) struct Key {
     pub(crate) kid: String,
     pub(crate) algorithm: Algorithm,
     pub(crate) private: EncodingKey,
 }
 
-/// The RSA key of this process: to make one takes its time.
+/// Returns the RSA key of this process. There is only one, since generating a key takes long.
 fn rsa_key() -> &'static rsa::RsaPrivateKey {
     static KEY: OnceLock<rsa::RsaPrivateKey> = OnceLock::new();
     KEY.get_or_init(|| rsa::RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap())
 }
 
-/// The public half of the RSA key, as people pass it around.
+/// Returns the public part of the RSA key as PEM.
 pub(crate) fn rsa_public_pem() -> String {
     rsa_key().to_public_key().to_public_key_pem(rsa::pkcs8::LineEnding::LF).unwrap()
 }
 
 impl Key {
-    /// A new one of this name; those of RSA are all the same.
+    /// Creates a key with this id. All RSA keys are the same key.
     pub(crate) fn new(kid: &str, algorithm: Algorithm) -> Self {
         let private = match algorithm {
             Algorithm::ES256 => {
@@ -44,7 +44,7 @@ impl Key {
         Self { kid: kid.into(), algorithm, private }
     }
 
-    /// Its public half, as issuers show it.
+    /// Returns the public part of the key as a JWK.
     pub(crate) fn public(&self) -> Value {
         let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.private, self.algorithm).unwrap()).unwrap();
         jwk["kid"] = self.kid.clone().into();
@@ -52,7 +52,7 @@ impl Key {
         jwk
     }
 
-    /// A token that is signed with it.
+    /// Signs a token.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         self.sign_as(&Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) }, claims)
     }
@@ -62,19 +62,19 @@ impl Key {
     }
 }
 
-/// What it answers with.
+/// What an issuer answers with.
 struct Answers {
-    /// What its discovery document says; 404 without one.
+    /// The discovery document; without one, the answer is 404.
     discovery: Option<Value>,
     keys: Value,
-    /// What it answers instead.
+    /// The status of every answer, if the issuer fails.
     failing: Option<StatusCode>,
-    asked: usize,
+    requests: usize,
 }
 
 /// A running issuer.
 pub(crate) struct Issuer {
-    /// Its address, which is its name.
+    /// The URL, which is also the name of the issuer.
     pub(crate) url: String,
     answers: Arc<Mutex<Answers>>,
 }
@@ -82,12 +82,12 @@ pub(crate) struct Issuer {
 type Answer = Result<Json<Value>, StatusCode>;
 
 impl Issuer {
-    /// One that shows these keys, with a discovery document.
+    /// Starts an issuer with these keys and a discovery document.
     pub(crate) async fn start(keys: &[&Key]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let discovery = Some(json!({"issuer": url, "jwks_uri": format!("{url}/keys"), "scopes_supported": ["openid"]}));
-        let answers = Arc::new(Mutex::new(Answers { discovery, keys: Value::Null, failing: None, asked: 0 }));
+        let answers = Arc::new(Mutex::new(Answers { discovery, keys: Value::Null, failing: None, requests: 0 }));
         let discovery = async |State(answers): State<Arc<Mutex<Answers>>>| -> Answer {
             let answers = answers.lock().unwrap();
             answers.failing.map_or(Ok(()), Err)?;
@@ -95,7 +95,7 @@ impl Issuer {
         };
         let set = async |State(answers): State<Arc<Mutex<Answers>>>| -> Answer {
             let mut answers = answers.lock().unwrap();
-            answers.asked += 1;
+            answers.requests += 1;
             answers.failing.map_or(Ok(()), Err)?;
             Ok(Json(answers.keys.clone()))
         };
@@ -110,7 +110,7 @@ impl Issuer {
         issuer
     }
 
-    /// Shows these keys from now on.
+    /// Publishes these keys from now on.
     pub(crate) fn show(&self, keys: &[&Key]) {
         self.show_set(json!({"keys": keys.iter().map(|key| key.public()).collect::<Vec<_>>()}));
     }
@@ -119,26 +119,26 @@ impl Issuer {
         self.answers.lock().unwrap().keys = set;
     }
 
-    pub(crate) fn say(&self, discovery: Option<Value>) {
+    pub(crate) fn set_discovery(&self, discovery: Option<Value>) {
         self.answers.lock().unwrap().discovery = discovery;
     }
 
-    /// Answers with this status alone, or properly again.
+    /// Answers every request with this status, or normally again.
     pub(crate) fn fail(&self, status: Option<u16>) {
         self.answers.lock().unwrap().failing = status.map(|status| StatusCode::from_u16(status).unwrap());
     }
 
-    /// How often its keys were asked for.
-    pub(crate) fn asked(&self) -> usize {
-        self.answers.lock().unwrap().asked
+    /// Returns the number of requests for the keys.
+    pub(crate) fn request_count(&self) -> usize {
+        self.answers.lock().unwrap().requests
     }
 
-    /// Settings that take its tokens for `lockkeeper`, by discovery, with a rule for the group of release managers.
+    /// Returns settings that accept this issuer's tokens for `lockkeeper`, with a rule for the group of release managers.
     pub(crate) fn settings(&self) -> IssuerSettings {
         settings(&json!({
             "issuer": self.url,
             "audiences": ["lockkeeper"],
-            "rules": [{"claims": {"groups": "release-managers"}, "role": "manager", "on": "os/*"}],
+            "rules": [{"claims": {"groups": "release-managers"}, "role": "manager", "streams": "os/*"}],
         }))
     }
 }

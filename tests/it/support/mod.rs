@@ -1,32 +1,38 @@
-//! What the stories are told with.
+//! Helpers of the integration tests.
 
 pub(crate) mod collector;
 pub(crate) mod contract;
 pub(crate) mod fixtures;
+pub(crate) mod ids;
 pub(crate) mod issuer;
 pub(crate) mod manager;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod server;
+pub(crate) mod signals;
+pub(crate) mod site;
 pub(crate) mod upstream;
+pub(crate) mod wire;
 
 use std::{future::Future, time::Duration};
 
-/// Waits until something is so; how long that takes proves nothing, only that it comes at all.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+/// Waits until a condition holds. Tests must not depend on how long that takes; the timeout only ends a test that fails.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     let waiting = async {
-        while !is_so().await {
+        while !condition().await {
             ticks.tick().await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_mins(1), waiting).await.is_ok(), "it never came that {what}");
+    assert!(tokio::time::timeout(Duration::from_mins(1), waiting).await.is_ok(), "timed out waiting until {what}");
 }
 
-/// A client that goes nowhere but where it is told.
+/// Returns an HTTP client that ignores proxy settings.
 pub(crate) fn client() -> reqwest::Client {
-    // One that another test installed is the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        // Another test of this process installed the same one.
+        assert!(rustls::crypto::CryptoProvider::get_default().is_some());
+    }
     reqwest::Client::builder().no_proxy().build().unwrap()
 }

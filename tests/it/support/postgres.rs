@@ -1,4 +1,4 @@
-//! A PostgreSQL for the whole run, and a database for each test.
+//! A PostgreSQL server for all tests, and a database for each test.
 
 use lockkeeper::{
     config::DatabaseSettings,
@@ -9,14 +9,14 @@ use sqlx::{Connection, PgConnection};
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-/// The server's URL: one that `make test` started, or one that runs until this process ends, however it does.
+/// Returns the URL of the server that `make test` has started, or of one that is started here and ends with this process.
 fn server_url() -> &'static str {
     static URL: OnceLock<(String, Option<Child>)> = OnceLock::new();
     let (url, _) = URL.get_or_init(|| {
@@ -30,7 +30,8 @@ fn server_url() -> &'static str {
     url
 }
 
-/// `database exec` runs PostgreSQL as long as its command runs, and that as long as its standard input is open.
+/// Starts PostgreSQL with `database exec`, which runs it while its command runs. The command runs until its standard input is closed,
+/// however this process ends.
 fn start_server() -> (String, Child) {
     let data_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres");
     let mut holder = super::program::lockkeeper()
@@ -47,10 +48,9 @@ fn start_server() -> (String, Child) {
     (url.trim().to_owned(), holder)
 }
 
-/// A database that goes with the test.
+/// A database that is dropped at the end of the test.
 pub(crate) struct Database {
     name: String,
-    /// Its URL.
     pub(crate) url: String,
 }
 
@@ -64,19 +64,24 @@ impl Database {
         Self { name, url }
     }
 
+    /// Returns connections that bypass the store, for checks and preparations.
+    pub(crate) async fn pool(&self) -> sqlx::PgPool {
+        sqlx::PgPool::connect(&self.url).await.unwrap()
+    }
+
     pub(crate) fn settings(&self) -> DatabaseSettings {
         DatabaseSettings { url: Some(self.url.clone()), ..DatabaseSettings::default() }
     }
 
-    /// A store with an up-to-date schema.
+    /// Returns a store with an up-to-date schema.
     pub(crate) async fn store(&self) -> Store {
-        let store = self.store_as_it_is();
+        let store = self.store_without_migration();
         store.migrate().await.unwrap();
         store
     }
 
-    /// A store with whatever schema there is.
-    pub(crate) fn store_as_it_is(&self) -> Store {
+    /// Returns a store without migrating the schema.
+    pub(crate) fn store_without_migration(&self) -> Store {
         Store::open(&Address::parse(&self.url).unwrap(), &self.settings(), Metrics::off())
     }
 
@@ -88,11 +93,13 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let statement = format!("drop database if exists {} with (force)", self.name);
-        // A runtime of its own: this one may be going down.
-        let dropping = std::thread::spawn(move || {
+        // Uses its own runtime: the test's may be shutting down.
+        let thread = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(admin(&statement));
         });
-        let _ = dropping.join();
+        let dropped = thread.join();
+        // A panic during a panic would hide the first one.
+        assert!(dropped.is_ok() || std::thread::panicking(), "database {} could not be dropped", self.name);
     }
 }
 
@@ -100,9 +107,4 @@ async fn admin(statement: &str) {
     let mut connection = PgConnection::connect(server_url()).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
-}
-
-/// Somebody who kills processes.
-pub(crate) fn kill_9(pid: i32) {
-    let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
 }

@@ -8,13 +8,13 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 /// A running service.
 pub(crate) struct Server {
-    /// Where it listens.
+    /// The address for agents.
     pub(crate) agents: SocketAddr,
-    /// Where it listens for managers.
+    /// The address for managers.
     pub(crate) managers: SocketAddr,
-    /// Where it answers health checks.
+    /// The address of health checks and metrics.
     pub(crate) status: SocketAddr,
-    /// Its time.
+    /// The clock of the service.
     pub(crate) clock: Arc<ManualClock>,
     client: reqwest::Client,
     stop: oneshot::Sender<()>,
@@ -35,12 +35,12 @@ impl Server {
         server
     }
 
-    /// Without its database, on the copy of it that a folder holds, at a time.
-    pub(crate) fn start_alone(data_dir: &Path, at: i64, change: impl FnOnce(&mut Settings)) -> Self {
+    /// Starts a service without a database, with the snapshot in `data_dir`, at the given time.
+    pub(crate) fn start_without_database(data_dir: &Path, at: i64, change: impl FnOnce(&mut Settings)) -> Self {
         let (server, _) = Self::begin(at, |settings| {
             settings.database.url = Some("postgres://127.0.0.1:1/none".into());
             settings.data_dir = data_dir.into();
-            settings.catalog.keep_copy = true;
+            settings.catalog.keep_snapshot = true;
             change(settings);
         });
         server
@@ -48,24 +48,28 @@ impl Server {
 
     fn begin(at: i64, change: impl FnOnce(&mut Settings)) -> (Self, oneshot::Receiver<()>) {
         let mut settings = Settings { listen: "127.0.0.1:0".into(), ..Settings::default() };
-        // The clock jumps here, and is not to be taken for a silence.
-        settings.catalog.freeze_after = jiff::SignedDuration::from_hours(24 * 365 * 100);
-        settings.catalog.keep_copy = false;
+        // A jump of the test's clock must not freeze shares.
+        settings.catalog.stale_after = jiff::SignedDuration::from_hours(24 * 365 * 100);
+        settings.catalog.keep_snapshot = false;
         change(&mut settings);
-        let clock = Arc::new(ManualClock::at(Timestamp::from_second(at).unwrap()));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_second(at).unwrap()));
         let service = Service::bind(settings, clock.clone()).unwrap();
         let agents = service.agents_address().unwrap_or(service.status_address());
         let managers = service.managers_address().unwrap_or(service.status_address());
         let status = service.status_address();
         let (stop, stopped) = oneshot::channel();
-        let (told, ready) = oneshot::channel();
+        let (ready_sender, ready) = oneshot::channel();
         let running = service.run(
             async {
-                let _ = stopped.await;
+                // Dropping the server stops it too.
+                stopped.await.unwrap_or_default();
             },
             std::future::pending(),
             || {
-                let _ = told.send(());
+                // `start_without_database` does not wait for it.
+                if !ready_sender.is_closed() {
+                    ready_sender.send(()).unwrap();
+                }
             },
         );
         let task = tokio::spawn(async { running.await.unwrap() });
@@ -81,7 +85,7 @@ impl Server {
         self.client.request(method, format!("http://{}{path}", self.agents))
     }
 
-    /// A request of a release manager.
+    /// Builds a request to the managers' address.
     pub(crate) fn manage(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.managers))
     }
@@ -91,33 +95,33 @@ impl Server {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// What readiness tells.
+    /// Returns the body of the readiness check.
     pub(crate) async fn readiness(&self) -> serde_json::Value {
         let url = format!("http://{}/healthz/ready", self.status);
         serde_json::from_str(&self.client.get(url).send().await.unwrap().text().await.unwrap()).unwrap()
     }
 
-    /// All metrics.
+    /// Returns all metrics as text.
     pub(crate) async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.status);
         self.client.get(url).send().await.unwrap().text().await.unwrap()
     }
 
-    /// A metric's value.
+    /// Returns the value of a metric.
     pub(crate) async fn metric(&self, name: &str) -> String {
         let text = self.metrics().await;
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         line.unwrap_or_else(|| panic!("no {name} in {text}")).split(' ').nth(1).unwrap().to_owned()
     }
 
-    /// The revision that polls of a stream are answered from.
+    /// Returns the revision that polls of a stream are answered from.
     pub(crate) async fn revision(&self, stream: &str) -> Option<i64> {
         self.readiness().await["streams"][stream].as_i64()
     }
 
     /// Waits until polls of a stream are answered from this revision or a later one.
     pub(crate) async fn shows(&self, stream: &str, revision: i64) {
-        super::eventually("a revision shows", || async { self.revision(stream).await >= Some(revision) }).await;
+        super::eventually("the revision is served", || async { self.revision(stream).await >= Some(revision) }).await;
     }
 
     pub(crate) async fn stop(self) {

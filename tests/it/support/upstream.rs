@@ -1,10 +1,10 @@
-//! Upstream's documents: any that its format allows, and folders laid out as upstream's.
+//! Upstream's documents: fixed and random ones, and folders with upstream's layout.
 
 use proptest::{collection, option, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The two documents of a stream from which graphs are made.
+/// The two documents that the graphs of a stream are built from.
 #[derive(Debug, Clone)]
 pub(crate) struct Documents {
     pub(crate) releases: Value,
@@ -14,26 +14,26 @@ pub(crate) struct Documents {
 pub(crate) const ARCHES: [&str; 4] = ["aarch64", "ppc64le", "s390x", "x86_64"];
 
 impl Documents {
-    /// Lays them out as upstream does, as documents of this stream.
+    /// Writes the documents in upstream's layout, as documents of the given stream.
     pub(crate) fn write(&self, folder: &Path, stream: &str) {
-        let named = |document: &Value| {
+        let text = |document: &Value| {
             let mut document = document.clone();
             document["stream"] = stream.into();
             document.to_string()
         };
-        write(folder, &format!("prod/streams/{stream}/releases.json"), &named(&self.releases));
-        write(folder, &format!("updates/{stream}.json"), &named(&self.updates));
+        write(folder, &format!("prod/streams/{stream}/releases.json"), &text(&self.releases));
+        write(folder, &format!("updates/{stream}.json"), &text(&self.updates));
     }
 }
 
-/// Writes a file and the folders around it.
+/// Writes a file and creates its parent folders.
 pub(crate) fn write(folder: &Path, path: &str, text: &str) {
     let path = folder.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }
 
-/// The same, the last of which is opened over years around the tests' time.
+/// Returns documents like [`plain`], with a ramp of almost two years on the last release that is running at the tests' time.
 pub(crate) fn ramping(count: usize) -> Documents {
     let mut documents = plain(count);
     let last = documents.updates["releases"].as_array_mut().unwrap().last_mut().unwrap();
@@ -42,7 +42,7 @@ pub(crate) fn ramping(count: usize) -> Documents {
     documents
 }
 
-/// So many releases on `x86_64`, each opened by a rollout that is over.
+/// Returns documents with this many releases on `x86_64`, each with a rollout that admits all nodes.
 pub(crate) fn plain(count: usize) -> Documents {
     let release = |n: usize| {
         json!({"version": format!("44.{n}.0"), "metadata": format!("/builds/{n}"),
@@ -58,7 +58,7 @@ pub(crate) fn plain(count: usize) -> Documents {
     }
 }
 
-/// A version out of few, so that some repeat.
+/// Generates one of a few versions, so that some are repeated.
 fn version() -> impl Strategy<Value = String> {
     (0u32..24).prop_map(|n| format!("{}.20260{}.3.{n}", 30 + n / 4, n % 7))
 }
@@ -104,10 +104,10 @@ fn rollout() -> impl Strategy<Value = Value> {
     let epoch = prop_oneof![Just(0i64), Just(-5), Just(i64::MIN), Just(i64::MAX), 1_700_000_000i64..1_700_500_000];
     (option::of(epoch), option::of(share), option::of(minutes)).prop_map(|(epoch, share, minutes)| {
         let mut rollout = Map::new();
-        let mut put = |key: &str, value: Option<Value>| value.map(|value| rollout.insert(key.into(), value));
-        put("start_epoch", epoch.map(Value::from));
-        put("start_percentage", share.map(Value::from));
-        put("duration_minutes", minutes.map(Value::from));
+        let mut insert = |key: &str, value: Option<Value>| value.map(|value| rollout.insert(key.into(), value));
+        insert("start_epoch", epoch.map(Value::from));
+        insert("start_percentage", share.map(Value::from));
+        insert("duration_minutes", minutes.map(Value::from));
         Value::Object(rollout)
     })
 }
@@ -130,7 +130,7 @@ fn update() -> impl Strategy<Value = Value> {
         })
 }
 
-/// Any two documents: versions and payloads repeated, entries merged, shares out of range, parts absent.
+/// Generates documents with repeated versions and payloads, several entries for a version, shares out of range, and missing parts.
 pub(crate) fn documents() -> impl Strategy<Value = Documents> {
     (collection::vec(release(), 0..16), collection::vec(update(), 0..16)).prop_map(|(releases, updates)| Documents {
         releases: json!({"note": "n", "metadata": {"last-modified": "2026-07-21T14:07:12Z"}, "releases": releases}),
@@ -138,17 +138,36 @@ pub(crate) fn documents() -> impl Strategy<Value = Documents> {
     })
 }
 
-/// A question about a stream.
+/// A poll of a stream.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
-    pub(crate) arch: &'static str,
+pub(crate) struct Poll {
+    pub(crate) arch: String,
     pub(crate) oci: bool,
-    pub(crate) wariness: Option<&'static str>,
+    pub(crate) wariness: Option<String>,
     pub(crate) node: Option<String>,
+    /// The payload that the node runs; without it the answer is the full graph.
+    pub(crate) payload: Option<String>,
     pub(crate) now: i64,
 }
 
-pub(crate) fn question() -> impl Strategy<Value = Question> {
+impl Poll {
+    /// Returns the query that agents send.
+    pub(crate) fn query(&self, stream: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("basearch", &self.arch).append_pair("stream", stream);
+        query.append_pair("oci", &self.oci.to_string());
+        let optional =
+            [("rollout_wariness", &self.wariness), ("node_uuid", &self.node), ("os_checksum", &self.payload)];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                query.append_pair(key, value);
+            }
+        }
+        query.finish()
+    }
+}
+
+pub(crate) fn poll() -> impl Strategy<Value = Poll> {
     let wariness = select(&["0", "1", "0.5", "nan", "-1", "2", "abc", "1e-3", ".5", "0.999"]);
     (
         select(&ARCHES),
@@ -157,5 +176,12 @@ pub(crate) fn question() -> impl Strategy<Value = Question> {
         option::of("[0-9a-f]{32}"),
         prop_oneof![Just(0i64), 1_699_900_000i64..1_700_900_000],
     )
-        .prop_map(|(arch, oci, wariness, node, now)| Question { arch, oci, wariness, node, now })
+        .prop_map(|(arch, oci, wariness, node, now)| Poll {
+            arch: arch.into(),
+            oci,
+            wariness: wariness.map(Into::into),
+            node,
+            payload: None,
+            now,
+        })
 }

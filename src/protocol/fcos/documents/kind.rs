@@ -1,17 +1,17 @@
-//! Which documents there are, and where upstream keeps them.
+//! The kinds of upstream's documents, and their paths.
 
-use crate::domain::stream::StreamName;
+use crate::domain::ids::StreamName;
 
-/// One of upstream's documents of a stream.
+/// A kind of document that upstream publishes for each stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// The release index.
     Releases,
-    /// The policies.
+    /// The update policies.
     Updates,
-    /// Images and artifacts of the newest release.
+    /// The stream metadata: images and artifacts of the newest release.
     Stream,
-    /// What each release fixed.
+    /// The release notes.
     ReleaseNotes,
 }
 
@@ -19,7 +19,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Releases, Self::Updates, Self::Stream, Self::ReleaseNotes];
 
-    /// Its name among a stream's sources.
+    /// Returns the name of the document among a stream's sources.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Kind {
         }
     }
 
-    /// Where upstream keeps it.
+    /// Returns the path of the document in upstream's layout.
     #[must_use]
     pub fn path(self, stream: &StreamName) -> String {
         match self {
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// How its file's name ends.
+    /// Returns the extension of the file name.
     #[must_use]
     pub fn suffix(self) -> &'static str {
         match self {
@@ -50,13 +50,13 @@ impl Kind {
         }
     }
 
-    /// Graphs are made of it: without it there is no stream.
+    /// Returns true if a stream cannot be built without this document.
     #[must_use]
     pub fn is_needed(self) -> bool {
         matches!(self, Self::Releases | Self::Updates)
     }
 
-    /// Its media type.
+    /// Returns the media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {

@@ -1,43 +1,45 @@
-//! What `updates.json` can say of a release's policies: never more open than what is served.
+//! The policies of a release in the form of `updates.json`. They never admit more nodes than the service does.
 
 use crate::domain::{
     epoch::Epoch,
     finding::Finding,
-    ramp::Course,
     release::{Release, ReleaseState},
-    rollout::{Rollout, RolloutState},
-    share::{OpenShare, Share},
+    rollout::{
+        Rollout, RolloutState,
+        ramp::Course,
+        share::{OpenShare, Share},
+    },
     stream::Stream,
 };
 
-/// The policies of one version in the words of the format.
+/// The policies of one version, as the format expresses them.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Told {
+pub(super) struct WirePolicies {
     pub(super) barrier: Option<String>,
     pub(super) dead_end: Option<String>,
-    pub(super) rollout: Option<ToldRollout>,
+    pub(super) rollout: Option<WireRollout>,
 }
 
-/// A rollout in the words of the format.
+/// A rollout, as the format expresses it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct ToldRollout {
+pub(super) struct WireRollout {
     pub(super) start_epoch: Option<i64>,
     pub(super) start_percentage: Option<f64>,
     pub(super) duration_minutes: Option<u64>,
 }
 
-/// How a release is opened.
-enum Opening {
-    /// No rollout stands before it: a barrier is open to all, anything else has no way in.
-    Free,
-    /// A rollout that the format can say.
-    Rollout(ToldRollout),
-    /// To nobody.
+/// Which nodes a release admits.
+enum Exposure {
+    /// The release has no rollout: a barrier admits all nodes, any other release none.
+    NoRollout,
+    /// The nodes that a rollout admits.
+    Rollout(WireRollout),
+    /// No node.
     Closed,
 }
 
-impl ToldRollout {
-    /// Closed even to wariness 0, which passes a share of 0.
+impl WireRollout {
+    /// A rollout that admits no node. A share of 0 would still admit nodes with wariness 0.
     pub(super) const CLOSED: Self = Self { start_epoch: None, start_percentage: Some(-1.0), duration_minutes: None };
 
     fn constant(share: f64) -> Self {
@@ -45,102 +47,108 @@ impl ToldRollout {
     }
 }
 
-/// The policies of a release at `now`, and what had to be told otherwise than it is.
-pub(super) fn tell(stream: &Stream, release: &Release, now: Epoch, findings: &mut Vec<Finding>) -> Told {
-    let mut find = |message: &str| {
+/// Returns the policies of a release at the time of `input`. Adds a finding for each value that the format cannot express.
+pub(super) fn policies(
+    input: &super::DocumentInput<'_>,
+    release: &Release,
+    findings: &mut Vec<Finding>,
+) -> WirePolicies {
+    let (stream, now) = (input.stream, input.now);
+    let mut warn = |message: &str| {
         findings.push(Finding::warning(
             format!("release {}", release.version),
-            format!("updates.json cannot say that {message}"),
+            format!("updates.json cannot express that {message}"),
         ));
     };
     if release.barrier.as_ref().is_some_and(|barrier| barrier.arches.is_some()) {
-        find("its barrier stands on some arches alone; it is told for all");
+        warn("it is a barrier only on some architectures; it is written as a barrier on all");
     }
     if release.dead_end.as_ref().is_some_and(|dead_end| dead_end.arches.is_some()) {
-        find("it is a dead end on some arches alone; it is told for all");
+        warn("it is a dead end only on some architectures; it is written as a dead end on all");
     }
-    let rollout = match opening(stream, release, now, &mut find) {
-        Opening::Free => None,
-        Opening::Rollout(rollout) => Some(rollout),
-        // Without a rollout a barrier would be open to all, and anything else is closed.
-        Opening::Closed => release.barrier.is_some().then_some(ToldRollout::CLOSED),
+    let exposure = if input.is_stopped { Exposure::Closed } else { exposure(stream, release, now, &mut warn) };
+    let rollout = match exposure {
+        Exposure::NoRollout => None,
+        Exposure::Rollout(rollout) => Some(rollout),
+        // Without a rollout a barrier would admit all nodes; any other release admits none.
+        Exposure::Closed => release.barrier.is_some().then_some(WireRollout::CLOSED),
     };
-    Told {
+    WirePolicies {
         barrier: release.barrier.as_ref().map(|barrier| barrier.reason.as_str().into()),
         dead_end: release.dead_end.as_ref().map(|dead_end| dead_end.reason.as_str().into()),
         rollout,
     }
 }
 
-fn opening(stream: &Stream, release: &Release, now: Epoch, find: &mut impl FnMut(&str)) -> Opening {
+fn exposure(stream: &Stream, release: &Release, now: Epoch, warn: &mut impl FnMut(&str)) -> Exposure {
     if release.state == ReleaseState::Withdrawn {
-        return Opening::Closed;
+        return Exposure::Closed;
     }
     if stream.blocked_updates.iter().any(|blocked| blocked.target == release.version) {
-        find("some releases must not go to it directly; it is told as closed");
-        return Opening::Closed;
+        warn("updates to it are blocked from some releases; it is written as closed");
+        return Exposure::Closed;
     }
     let limited_barrier = release.barrier.as_ref().is_some_and(|barrier| barrier.arches.is_some());
     let for_all = release.rollouts.iter().position(|rollout| rollout.selector.is_any());
     match (release.rollouts.is_empty(), for_all) {
-        // Where the barrier does not stand, nothing leads to it.
-        (true, _) if limited_barrier => Opening::Closed,
-        (true, _) => Opening::Free,
+        // On the architectures without the barrier, no update leads to the release.
+        (true, _) if limited_barrier => Exposure::Closed,
+        (true, _) => Exposure::NoRollout,
         (false, Some(index)) => {
             let (before, rest) = release.rollouts.split_at(index);
-            if !before.iter().all(|rollout| is_open_for_good(rollout, now)) {
-                find("some nodes are let in less than the others; it is told as closed");
-                return Opening::Closed;
+            if !before.iter().all(|rollout| is_permanently_open(rollout, now)) {
+                warn("some nodes are admitted later than others; it is written as closed");
+                return Exposure::Closed;
             }
             if !before.is_empty() {
-                find("some nodes are let in first; they are told as the others");
+                warn("some nodes are admitted first; it is written with the rollout of the other nodes");
             }
-            rest.first().map_or(Opening::Closed, |rollout| told(rollout, now, find))
+            rest.first().map_or(Exposure::Closed, |rollout| wire_rollout(rollout, now, warn))
         }
         (false, None) => {
-            find("its rollouts are for some nodes alone; it is told as closed");
-            Opening::Closed
+            warn("its rollouts are only for some nodes; it is written as closed");
+            Exposure::Closed
         }
     }
 }
 
-/// Is it open to all that it is for, now and ever after?
-fn is_open_for_good(rollout: &Rollout, now: Epoch) -> bool {
+/// Returns true if the rollout admits all nodes that it selects, now and at any later time.
+fn is_permanently_open(rollout: &Rollout, now: Epoch) -> bool {
     let open_now = matches!(rollout.open_share(now), OpenShare::Open(share) if share >= 1.0);
-    let stays = match (&rollout.state, &rollout.ramp.course) {
+    let stays_open = match (&rollout.state, &rollout.ramp.course) {
         (RolloutState::Active, Course::Linear { end_share, .. }) => end_share.get() >= 1.0,
         (RolloutState::Active, Course::Steps(steps)) => {
             steps.iter().all(|step| step.share.get() >= 1.0) || steps.is_empty()
         }
         _ => true,
     };
-    open_now && stays
+    open_now && stays_open
 }
 
-fn told(rollout: &Rollout, now: Epoch, find: &mut impl FnMut(&str)) -> Opening {
-    let ramp = &rollout.ramp;
-    let start = ToldRollout {
+fn wire_rollout(rollout: &Rollout, now: Epoch, warn: &mut impl FnMut(&str)) -> Exposure {
+    let ramp = &rollout.present_ramp();
+    let start = WireRollout {
         start_epoch: ramp.start.map(|start| start.0),
         start_percentage: ramp.start_share.map(Share::get),
         duration_minutes: None,
     };
     match (rollout.state, &ramp.course) {
-        (RolloutState::Active, Course::Constant) => Opening::Rollout(start),
+        (RolloutState::Active, Course::Constant) => Exposure::Rollout(start),
         (RolloutState::Active, Course::Linear { duration, end_share }) if *end_share == Share::ALL => {
-            Opening::Rollout(ToldRollout { duration_minutes: Some(duration.0), ..start })
+            Exposure::Rollout(WireRollout { duration_minutes: Some(duration.0), ..start })
         }
         (RolloutState::Active, _) => {
-            find("it opens in steps or to less than all; its share now is told");
-            Opening::Rollout(ToldRollout::constant(ramp.share_at(now)))
+            warn("it is rolled out in steps or not to all nodes; it is written with its share now");
+            Exposure::Rollout(WireRollout::constant(ramp.share_at(now)))
         }
-        (RolloutState::Paused { at }, _) => Opening::Rollout(ToldRollout::constant(ramp.share_at(at))),
-        (RolloutState::Completed, _) => Opening::Rollout(ToldRollout::constant(1.0)),
-        (RolloutState::Aborted, _) => Opening::Closed,
+        (RolloutState::Paused { at }, _) => Exposure::Rollout(WireRollout::constant(ramp.share_at(at))),
+        (RolloutState::Completed, _) => Exposure::Rollout(WireRollout::constant(1.0)),
+        (RolloutState::Aborted, _) => Exposure::Closed,
     }
 }
 
-/// Is one of its rollouts told by its share at a time?
-pub(super) fn moves_with_time(release: &Release) -> bool {
+/// Returns true if one of the rollouts is written as its share at a given time.
+pub(super) fn depends_on_time(release: &Release) -> bool {
     release.rollouts.iter().any(|rollout| {
         let exact = match &rollout.ramp.course {
             Course::Constant => rollout.selector.is_any(),

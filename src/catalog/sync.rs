@@ -1,0 +1,374 @@
+//! Keeps the catalog in sync with the database: listens for changes, polls for missed ones, and saves snapshots on disk.
+
+use super::{
+    entry::StreamEntry, handle::CatalogHandle, preparer::Preparer, rendered::Render, snapshot::SnapshotStore,
+    streams::Catalog,
+};
+use crate::{
+    clock::SharedClock,
+    config::CatalogSettings,
+    domain::{ids::StreamId, stream::Revision},
+    store::{Access, ProductStops, State, StoreError, Transaction, signal::Changes, streams::Head},
+    telemetry::{Metrics, TraceContext, set_parent},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tracing::{Instrument, Span};
+
+/// What the sync needs in addition to the database.
+pub struct SyncDeps {
+    /// The catalog that polls read.
+    pub catalog: Arc<CatalogHandle>,
+    /// The format of answers.
+    pub render: Arc<dyn Render>,
+    /// Renders and encodes answers in the background.
+    pub preparer: Preparer,
+    /// The clock.
+    pub clock: SharedClock,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The settings.
+    pub settings: CatalogSettings,
+    /// The snapshot on disk, if one is kept.
+    pub snapshots: Option<Arc<SnapshotStore>>,
+}
+
+impl SyncDeps {
+    /// Serves the snapshot until there is contact with the database.
+    pub fn start_from_snapshot(&self) {
+        let Some(snapshots) = &self.snapshots else { return };
+        match snapshots.read() {
+            Ok(Some(snapshot)) => {
+                let mut catalog = Catalog::new(snapshot.installation);
+                // A clock that was ahead at the time must not delay the freeze.
+                let last_contact_at = snapshot.last_contact_at.min(self.clock.now());
+                catalog.set_stops(snapshot.stops);
+                for state in snapshot.states {
+                    catalog.insert(state, &*self.render);
+                }
+                tracing::warn!(%last_contact_at, "serving the snapshot until the database is available");
+                self.catalog.set(catalog);
+                self.catalog.record_contact(last_contact_at);
+                self.metrics.set_serving_snapshot(true);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "snapshot cannot be used");
+            }
+        }
+    }
+}
+
+/// Keeps the catalog of a [`CatalogHandle`] equal to the database.
+pub struct CatalogSync {
+    access: Arc<Access>,
+    deps: SyncDeps,
+    progress: Arc<SaveProgress>,
+}
+
+/// What was read from the database and is not in the catalog yet.
+#[derive(Default)]
+struct Loaded {
+    changed: Vec<State>,
+    /// Revisions that cannot be read. Each is logged once.
+    broken: BTreeMap<StreamId, Revision>,
+}
+
+/// How far the snapshot on disk is behind the catalog.
+#[derive(Debug)]
+struct SaveProgress {
+    /// The catalog is newer than the snapshot.
+    is_pending: AtomicBool,
+    /// The last save failed. The next one is delayed.
+    has_failed: AtomicBool,
+    /// A save is running. Nothing waits for it, however slow the disk is.
+    is_saving: AtomicBool,
+    /// The last contact with the database that was saved.
+    contact_saved_at: Mutex<Timestamp>,
+}
+
+/// The longest time in which the database must answer.
+const MAX_TIME: Duration = Duration::from_secs(30);
+/// The longest delay between two attempts to reach an unavailable database.
+const MAX_BACKOFF: Duration = Duration::from_secs(15);
+/// How old the saved time of the last contact may be.
+const CONTACT_INTERVAL: SignedDuration = SignedDuration::from_secs(15);
+
+impl CatalogSync {
+    /// Prepares the sync.
+    #[must_use]
+    pub fn new(access: Arc<Access>, deps: SyncDeps) -> Self {
+        let contact_saved_at = Mutex::new(Timestamp::MIN);
+        let progress = SaveProgress {
+            is_pending: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            is_saving: AtomicBool::new(false),
+            contact_saved_at,
+        };
+        Self { access, deps, progress: Arc::new(progress) }
+    }
+
+    /// Keeps the catalog in sync for as long as this future is polled. While the database is unavailable, polls are answered from the
+    /// last catalog.
+    pub async fn run(&self) {
+        loop {
+            let Err(error) = self.sync().await;
+            self.deps.metrics.database_failed();
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "database unavailable, polls are answered from the last catalog"
+            );
+            let mut backoff = RetryDelay::from(self.deps.settings.interval());
+            loop {
+                backoff.wait().await;
+                if let Err(error) = self.access.ensure_running().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "private PostgreSQL cannot be restarted");
+                } else if self.refresh().await.is_ok() {
+                    break;
+                }
+            }
+            tracing::info!("database available again");
+        }
+    }
+
+    /// Listens and refreshes until the database fails.
+    async fn sync(&self) -> Result<Infallible, StoreError> {
+        // Listen first: a change between reading and listening would be missed.
+        let mut changes = self.listen().await?;
+        let mut trace = TraceContext::default();
+        loop {
+            self.refresh().instrument(swap_span(&trace)).await?;
+            trace = tokio::select! {
+                change = next(changes.as_mut()) => change?,
+                () = tokio::time::sleep(self.deps.settings.interval()) => TraceContext::default(),
+            }
+        }
+    }
+
+    /// Listens for changes. Returns `None` if the server does not allow that, such as a standby or a transaction pooler: then the database
+    /// is polled only.
+    async fn listen(&self) -> Result<Option<Changes>, StoreError> {
+        if !self.deps.settings.notifications {
+            return Ok(None);
+        }
+        let timeout = |_| StoreError::Timeout { seconds: MAX_TIME.as_secs() };
+        let store = self.access.store();
+        match tokio::time::timeout(MAX_TIME, store.listen()).await.map_err(timeout)? {
+            Ok(changes) => Ok(Some(changes)),
+            Err(error) if error.is_unavailable() && !store.is_replica().await? => Err(error),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::info!(error, "database does not support LISTEN, polling for changes only");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads all changes in one database snapshot and swaps them in.
+    ///
+    /// # Errors
+    /// The database is unavailable or does not answer in time.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let timeout = |_| StoreError::Timeout { seconds: MAX_TIME.as_secs() };
+        tokio::time::timeout(MAX_TIME, self.try_refresh()).await.map_err(timeout)?
+    }
+
+    async fn try_refresh(&self) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let queried_at = self.deps.clock.now();
+        let mut transaction = self.access.store().begin_read("refresh_catalog").await?;
+        let installation = transaction.installation().await?;
+        let present = self.deps.catalog.get().clone().filter(|catalog| catalog.installation() == Some(&installation));
+        let mut catalog = present.as_deref().cloned().unwrap_or_else(|| Catalog::new(installation));
+        let heads = transaction.heads().await?;
+        let stops = transaction.product_stops().await?;
+        let Loaded { changed, broken } = self.load_changed(&mut transaction, &catalog, &heads).await?;
+        transaction.commit().await?;
+        let is_behind = is_behind(&catalog, &heads) || stops.changed_at < catalog.stops().changed_at;
+        let removed = removed_streams(&catalog, &heads);
+        let has_other_stops = stops != *catalog.stops() && !lags_behind(&catalog, &heads, &stops);
+        let is_new = present.is_none() || !removed.is_empty() || !changed.is_empty() || has_other_stops;
+        if has_other_stops {
+            tracing::warn!(products = ?stops.active.keys().collect::<Vec<_>>(), "product stops changed");
+            catalog.set_stops(stops);
+        }
+        for id in &removed {
+            catalog.remove(id);
+        }
+        for state in changed {
+            let (id, revision) = (state.stream.id.clone(), state.revision);
+            let render = self.deps.render.clone();
+            let rendering = Instant::now();
+            let built = tokio::task::spawn_blocking(move || StreamEntry::new(state, &*render)).await;
+            // Rules do not panic. If one did, the stream would keep its last state and the next refresh would try again.
+            let Ok(entry) = built else { continue };
+            self.deps.metrics.catalog_rendered(rendering.elapsed());
+            tracing::info!(stream = %id, revision = %revision, releases = entry.releases(), "stream loaded");
+            catalog.insert_entry(id, entry);
+        }
+        self.deps.catalog.set_broken(broken);
+        if is_new {
+            let with_inherited = Preparer::inherit(present.as_deref(), &catalog);
+            self.deps.catalog.set(catalog);
+            self.deps.metrics.catalog_rebuilt(started.elapsed());
+            let now = self.deps.clock.now();
+            for entry in with_inherited {
+                let is_stopped = entry.is_stopped() || self.deps.catalog.offers_nothing(now);
+                self.deps.preparer.prepare(&entry, self.deps.catalog.time(now).into(), is_stopped);
+            }
+        }
+        self.deps.metrics.database_answered();
+        self.deps.metrics.set_serving_snapshot(false);
+        // A standby that is behind the catalog does not know what was paused since.
+        if !is_behind {
+            self.deps.catalog.record_contact(queried_at);
+            self.save(is_new, queried_at);
+        }
+        Ok(())
+    }
+
+    async fn load_changed(
+        &self,
+        transaction: &mut Transaction,
+        catalog: &Catalog,
+        heads: &[Head],
+    ) -> Result<Loaded, StoreError> {
+        let known = self.deps.catalog.broken();
+        let mut loaded = Loaded::default();
+        for head in heads {
+            let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
+            // A lower revision with a later time means that a backup was restored.
+            let is_newer =
+                |shown: &Arc<StreamEntry>| shown.revision() < head.revision || shown.changed_at() < head.changed_at;
+            if shown.is_none_or(is_newer) {
+                let loaded_source = |hash| shown.and_then(|entry| entry.source_by_hash(hash));
+                match transaction.load_state(head, loaded_source).await {
+                    Ok(state) => loaded.changed.push(state),
+                    // The other streams are updated. This one keeps its last good revision until an operator repairs it.
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        if known.get(&head.id) != Some(&head.revision) {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::error!(error, stream = %head.id, revision = %head.revision, "stream cannot be read, serving its last good revision");
+                        }
+                        loaded.broken.insert(head.id.clone(), head.revision);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Saves a new catalog on disk. Otherwise, saves the time of the last contact now and then.
+    fn save(&self, is_new: bool, last_contact_at: Timestamp) {
+        let Some(snapshots) = self.deps.snapshots.clone().filter(|snapshots| snapshots.is_writer()) else { return };
+        let progress = self.progress.clone();
+        // The snapshot of the process that saved until now may be older.
+        progress.is_pending.fetch_or(is_new || snapshots.was_taken_over(), Ordering::Relaxed);
+        if !progress.is_due(last_contact_at) || progress.is_saving.swap(true, Ordering::Acquire) {
+            return;
+        }
+        // Cleared before the catalog is read: whatever sets it again from here on is newer than what is saved now.
+        let is_new = progress.is_pending.swap(false, Ordering::Relaxed);
+        let Some(catalog) = self.deps.catalog.get().clone() else { return };
+        tokio::task::spawn_blocking(move || {
+            let written = match (is_new, catalog.installation()) {
+                (true, _) => snapshots.save(&catalog, last_contact_at),
+                (false, Some(installation)) => snapshots.save_contact(installation, last_contact_at),
+                (false, None) => Ok(()),
+            };
+            *progress.contact_saved_at.lock().unwrap_or_else(PoisonError::into_inner) = last_contact_at;
+            progress.has_failed.store(written.is_err(), Ordering::Relaxed);
+            if let Err(error) = written {
+                progress.is_pending.fetch_or(is_new, Ordering::Relaxed);
+                tracing::error!(error = &error as &dyn std::error::Error, "snapshot not saved");
+            }
+            progress.is_saving.store(false, Ordering::Release);
+        });
+    }
+}
+
+impl SaveProgress {
+    fn is_due(&self, now: Timestamp) -> bool {
+        let contact_saved_at = *self.contact_saved_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = self.is_pending.load(Ordering::Relaxed) && !self.has_failed.load(Ordering::Relaxed);
+        is_new || contact_saved_at.checked_add(CONTACT_INTERVAL).is_ok_and(|due| due <= now)
+    }
+}
+
+/// Creates the span of a refresh, the last part of the trace of a change. A refresh by the timer belongs to no trace.
+fn swap_span(trace: &TraceContext) -> Span {
+    if trace.is_none() {
+        return Span::none();
+    }
+    let span = tracing::error_span!("swap the catalog", otel.kind = "consumer");
+    set_parent(&span, trace);
+    span
+}
+
+async fn next(changes: Option<&mut Changes>) -> Result<TraceContext, StoreError> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns true if the database has an older revision of some stream than the catalog.
+fn is_behind(catalog: &Catalog, heads: &[Head]) -> bool {
+    is_older(catalog, heads)
+        || heads.iter().any(|head| {
+            let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
+            shown.is_some_and(|shown| head.revision < shown.revision() && head.changed_at <= shown.changed_at())
+        })
+}
+
+/// Returns true if everything in the database is older than the newest stream of the catalog.
+fn is_older(catalog: &Catalog, heads: &[Head]) -> bool {
+    let shown = catalog.streams().map(|(_, entry)| entry.changed_at()).max();
+    heads.iter().map(|head| head.changed_at).max() < shown
+}
+
+/// Returns true if the database is behind the catalog as to product stops, so that a missing stop does not mean that it was lifted. After a
+/// backup was restored, the first change ends this.
+fn lags_behind(catalog: &Catalog, heads: &[Head], stops: &ProductStops) -> bool {
+    let newest = |streams: Option<Timestamp>, stops: Option<Timestamp>| streams.max(stops);
+    let shown = catalog.streams().map(|(_, entry)| entry.changed_at()).max();
+    let shown = newest(shown, catalog.stops().changed_at);
+    stops.changed_at < catalog.stops().changed_at
+        && newest(heads.iter().map(|head| head.changed_at).max(), stops.changed_at) <= shown
+}
+
+/// Returns the streams that were deleted. Returns none if the database is behind the catalog.
+fn removed_streams(catalog: &Catalog, heads: &[Head]) -> Vec<StreamId> {
+    if is_older(catalog, heads) {
+        return Vec::new();
+    }
+    let present: BTreeSet<&StreamId> = heads.iter().map(|head| &head.id).collect();
+    catalog.streams().map(|(id, _)| id).filter(|id| !present.contains(id)).collect()
+}
+
+/// A delay between attempts that doubles up to a limit, with jitter.
+pub struct RetryDelay(Duration);
+
+impl RetryDelay {
+    /// Starts with a delay of about `first`.
+    #[must_use]
+    pub fn from(first: Duration) -> Self {
+        Self(first.min(MAX_BACKOFF))
+    }
+
+    /// Waits, and doubles the next delay.
+    pub async fn wait(&mut self) {
+        let share = 0.5 + fastrand::f64() / 2.0;
+        tokio::time::sleep(self.0.mul_f64(share)).await;
+        self.0 = (self.0 * 2).min(MAX_BACKOFF);
+    }
+}

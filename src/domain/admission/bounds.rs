@@ -1,0 +1,115 @@
+//! Limits on the size of a stream. They apply to local changes; imports and stored streams are never rejected for them.
+
+use crate::domain::{
+    document::Problem,
+    finding::Finding,
+    release::{Release, ReleaseState},
+    rollout::Rollout,
+    stream::Stream,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The maximum number of names in each list of a selector.
+pub const MAX_LABELS: usize = 64;
+/// The maximum number of rollouts of a release.
+pub const MAX_ROLLOUTS: usize = 32;
+/// The maximum number of releases of a stream, drafts included.
+pub const MAX_RELEASES: usize = 20_000;
+/// The maximum number of drafts of a stream.
+pub const MAX_DRAFTS: usize = 200;
+
+/// Returns a problem for each limit that a change exceeds, or exceeds by more than before.
+#[must_use]
+pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut check = |path: String, what: &str, max: usize, before: usize, after: usize| {
+        if after > max && after > before {
+            problems.push(Problem { path, message: format!("has {after} {what}, at most {max} are allowed") });
+        }
+    };
+    let drafts =
+        |stream: &Stream| stream.releases.iter().filter(|release| release.state == ReleaseState::Draft).count();
+    check("releases".into(), "releases", MAX_RELEASES, before.releases.len(), after.releases.len());
+    check("releases".into(), "drafts", MAX_DRAFTS, drafts(before), drafts(after));
+    let known: BTreeMap<_, &Release> = before.identified().into_iter().collect();
+    for (index, (identity, release)) in after.identified().into_iter().enumerate() {
+        let known = known.get(&identity).copied();
+        let rollouts = known.map_or(0, |known| known.rollouts.len());
+        check(format!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
+        for (number, rollout) in release.rollouts.iter().enumerate() {
+            if known.is_some_and(|known| known.rollouts.iter().any(|known| known.selector == rollout.selector)) {
+                continue;
+            }
+            for (list, count) in lists(rollout) {
+                let path = format!("releases[{index}].rollouts[{number}].selector.{list}");
+                check(path, "names", MAX_LABELS, 0, count);
+            }
+        }
+    }
+    problems
+}
+
+/// Returns the same problems as warnings, for imported and stored streams, which are never rejected.
+#[must_use]
+pub fn findings(before: &Stream, after: &Stream) -> Vec<Finding> {
+    let problems = exceeded(before, after).into_iter();
+    problems.map(|problem| Finding::warning(problem.path, problem.message)).collect()
+}
+
+fn lists(rollout: &Rollout) -> [(&'static str, usize); 4] {
+    fn count<T>(set: Option<&BTreeSet<T>>) -> usize {
+        set.map_or(0, BTreeSet::len)
+    }
+    let selector = &rollout.selector;
+    [
+        ("arches", count(selector.arches.as_ref())),
+        ("schemes", count(selector.schemes.as_ref())),
+        ("groups", count(selector.groups.as_ref())),
+        ("platforms", count(selector.platforms.as_ref())),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        ids::Version,
+        origin::Origin,
+        rollout::{preset::Preset, selector::Label},
+        samples,
+    };
+
+    fn stream(releases: Vec<Release>) -> Stream {
+        Stream { releases, ..Stream::empty(samples::id()) }
+    }
+
+    fn release(n: usize) -> Release {
+        Release::published(Version::parse(&n.to_string()).unwrap(), Origin::Local)
+    }
+
+    fn labelled(labels: usize) -> Rollout {
+        let mut rollout = Preset::Linear48h.rollout(crate::domain::epoch::Epoch(0));
+        rollout.selector.platforms = Some((0..labels).map(|n| Label::parse(&n.to_string()).unwrap()).collect());
+        rollout
+    }
+
+    #[test]
+    fn each_limit_applies_to_additions_only() {
+        let none = stream(Vec::new());
+        let with = |rollouts: Vec<Rollout>| stream(vec![Release { rollouts, ..release(0) }]);
+        let drafts =
+            |count: usize| stream((0..count).map(|n| Release { state: ReleaseState::Draft, ..release(n) }).collect());
+        for (at_limit, over_limit, path) in [
+            (with(vec![labelled(64)]), with(vec![labelled(65)]), "releases[0].rollouts[0].selector.platforms"),
+            (with(vec![labelled(1); 32]), with(vec![labelled(1); 33]), "releases[0].rollouts"),
+            (drafts(200), drafts(201), "releases"),
+            (stream((0..20_000).map(release).collect()), stream((0..20_001).map(release).collect()), "releases"),
+        ] {
+            assert_eq!(exceeded(&none, &at_limit), []);
+            let found = exceeded(&none, &over_limit);
+            assert_eq!(found.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), [path]);
+            // A stored stream over the limit is accepted as long as it does not grow.
+            assert_eq!(exceeded(&over_limit, &over_limit), []);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Changes that require the role `manager`: a publisher must not send nodes to content that no manager has approved.
+
+use crate::domain::{
+    release::{Release, ReleaseState},
+    stream::Stream,
+};
+use std::collections::BTreeMap;
+
+/// Describes the first part of a change that requires the role `manager`, or returns `None` if a publisher may make the change.
+///
+/// A manager approves a release by giving it a rollout or a barrier; its payloads are fixed from then on. A manager is required to
+/// add payloads to a published release, to change payloads of a draft that has rollouts or a barrier, to add aliases, and to publish
+/// a barrier that no rollout holds back.
+#[must_use]
+pub fn find_manager_only_change(before: &Stream, after: &Stream) -> Option<String> {
+    let known: BTreeMap<_, &Release> = before.identified().into_iter().collect();
+    let mut releases = after.identified().into_iter();
+    releases.find_map(|(identity, release)| describe_manager_only(known.get(&identity).copied(), release))
+}
+
+fn describe_manager_only(before: Option<&Release>, after: &Release) -> Option<String> {
+    let version = &after.version;
+    let is_draft = before.is_none_or(|before| before.state == ReleaseState::Draft);
+    let is_approved = before.is_some_and(|before| !before.rollouts.is_empty() || before.barrier.is_some());
+    let payloads_differ = before.is_some_and(|before| before.payloads != after.payloads);
+    let has_new_alias = after.aliases.iter().any(|(key, ids)| {
+        let known = before.and_then(|before| before.aliases.get(key));
+        ids.keys().any(|id| known.is_none_or(|known| !known.contains_key(id)))
+    });
+    let is_published =
+        after.state == ReleaseState::Published && before.is_none_or(|before| before.state != ReleaseState::Published);
+    if payloads_differ && !is_draft {
+        return Some(format!("the change alters payloads of release {version}, which was published"));
+    }
+    if payloads_differ && is_approved {
+        return Some(format!("the change alters payloads of release {version}, which has rollouts or a barrier"));
+    }
+    if has_new_alias {
+        return Some(format!("the change adds an alias to release {version}"));
+    }
+    if is_published && after.barrier.is_some() && after.rollouts.is_empty() {
+        return Some(format!("the change publishes release {version} as a barrier without rollouts"));
+    }
+    None
+}

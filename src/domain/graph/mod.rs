@@ -1,0 +1,285 @@
+//! The update graph of one scope, built from releases and policies, before rollouts hold anything back.
+//!
+//! The order of nodes and edges is deterministic: equal input produces an equal graph.
+
+pub mod route;
+pub mod visibility;
+
+use super::{
+    ids::{Arch, Version},
+    payload::{PayloadId, Repository, Scheme},
+    reason::Reason,
+    release::{PayloadKey, ReleaseState},
+    rollout::Rollout,
+    stream::Stream,
+};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::RangeInclusive,
+};
+
+/// The index of a node in [`Graph::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIndex(pub usize);
+
+/// One release in one scope.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// The release's age index in its stream, which also counts releases outside this scope.
+    pub age: usize,
+    /// Its version.
+    pub version: Version,
+    /// Its payload in this scope.
+    pub payload: PayloadId,
+    /// Why it is a barrier here, if it is one.
+    pub barrier: Option<Reason>,
+    /// Why it is a dead end here, if it is one.
+    pub dead_end: Option<Reason>,
+    /// Its rollouts, in order.
+    pub rollouts: Vec<Rollout>,
+    /// True if the release is withdrawn: no edge leads to it.
+    pub withdrawn: bool,
+    /// Its index among the graph's nodes with rollouts.
+    pub(super) rollout_index: Option<usize>,
+    /// The index of the newest node that an edge from it may reach: the first barrier after it, or the newest node.
+    end: usize,
+}
+
+impl Node {
+    /// Returns true if rollouts decide which nodes are offered the release.
+    #[must_use]
+    pub fn is_rollout(&self) -> bool {
+        self.rollout_index.is_some()
+    }
+}
+
+/// An update from one release to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Edge {
+    /// The older release.
+    pub from: NodeIndex,
+    /// The newer release.
+    pub to: NodeIndex,
+}
+
+/// The update graph of one scope, before rollouts hold anything back. Edges are computed from the nodes when needed, because there may
+/// be millions of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// The architecture.
+    pub arch: Arch,
+    /// The scheme of the payloads.
+    pub scheme: Scheme,
+    nodes: Vec<Node>,
+    /// The nodes with rollouts, oldest first.
+    rollout_nodes: Vec<NodeIndex>,
+    /// The barriers without rollouts, oldest first.
+    open_barriers: Vec<NodeIndex>,
+    /// For each node, the index of the oldest node with an edge to it: the last barrier strictly before it, or the oldest node.
+    starts: Vec<usize>,
+    blocked: Vec<Blocked>,
+    by_payload: HashMap<PayloadId, NodeIndex>,
+    mirrors: BTreeSet<Repository>,
+    /// Empty if the stream has no mirrors.
+    by_digest: HashMap<String, NodeIndex>,
+}
+
+/// Edges that a blocked update removes.
+#[derive(Debug, Clone, PartialEq)]
+struct Blocked {
+    /// The ages of the releases that must not update directly.
+    from: RangeInclusive<usize>,
+    /// The age of the release that they must not update to.
+    to: usize,
+}
+
+/// A node that was recognised by the payload it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recognised<'a> {
+    /// The release that it runs.
+    pub node: NodeIndex,
+    /// The mirror that its payload names, if any. Its targets must be named in the same mirror.
+    pub mirror: Option<&'a Repository>,
+}
+
+impl Graph {
+    /// Builds the graph of a stream on one arch and scheme (rules 1 and 3 to 6 of the wire contract, then blocked updates).
+    #[must_use]
+    pub fn new(stream: &Stream, arch: &Arch, scheme: &Scheme) -> Self {
+        let mut graph = Self {
+            arch: arch.clone(),
+            scheme: scheme.clone(),
+            nodes: Vec::new(),
+            rollout_nodes: Vec::new(),
+            open_barriers: Vec::new(),
+            starts: Vec::new(),
+            blocked: Vec::new(),
+            by_payload: HashMap::new(),
+            mirrors: stream.mirrors.clone(),
+            by_digest: HashMap::new(),
+        };
+        graph.add_nodes(stream);
+        graph.compute_edge_ranges();
+        graph.add_blocked_updates(stream);
+        graph
+    }
+
+    fn add_nodes(&mut self, stream: &Stream) {
+        let key = PayloadKey { arch: self.arch.clone(), scheme: self.scheme.clone() };
+        let mut aliases = Vec::new();
+        for (age, release) in stream.aged() {
+            let Some(payload) = release.payloads.get(&key) else {
+                continue;
+            };
+            let index = NodeIndex(self.nodes.len());
+            let rollout_index = (!release.rollouts.is_empty()).then_some(self.rollout_nodes.len());
+            if rollout_index.is_some() {
+                self.rollout_nodes.push(index);
+            }
+            // If two releases share a payload, agents identify the older one.
+            self.by_payload.entry(payload.id.clone()).or_insert(index);
+            let known_as = release.aliases.get(&key).into_iter().flat_map(BTreeMap::keys);
+            aliases.extend(known_as.map(|alias| (alias.clone(), index)));
+            self.nodes.push(Node {
+                age,
+                version: release.version.clone(),
+                payload: payload.id.clone(),
+                barrier: release
+                    .barrier
+                    .as_ref()
+                    .filter(|barrier| barrier.applies_to(&self.arch))
+                    .map(|barrier| barrier.reason.clone()),
+                dead_end: release
+                    .dead_end
+                    .as_ref()
+                    .filter(|dead_end| dead_end.applies_to(&self.arch))
+                    .map(|dead_end| dead_end.reason.clone()),
+                rollouts: release.rollouts.clone(),
+                withdrawn: release.state == ReleaseState::Withdrawn,
+                rollout_index,
+                end: 0,
+            });
+        }
+        for (alias, index) in aliases {
+            self.by_payload.entry(alias).or_insert(index);
+        }
+        if !self.mirrors.is_empty() {
+            let digests = self.by_payload.iter().filter_map(|(id, index)| Some((id.pull_spec()?.1.to_owned(), *index)));
+            for (digest, index) in digests {
+                let known = self.by_digest.entry(digest).or_insert(index);
+                *known = index.min(*known);
+            }
+        }
+    }
+
+    fn compute_edge_ranges(&mut self) {
+        let is_barrier = |index: usize| self.nodes.get(index).is_some_and(|node| node.barrier.is_some());
+        let count = self.nodes.len();
+        self.starts = (0..count)
+            .scan(0, |last_barrier, index| {
+                let start = *last_barrier;
+                if is_barrier(index) {
+                    *last_barrier = index;
+                }
+                Some(start)
+            })
+            .collect();
+        let mut next_barrier = count.saturating_sub(1);
+        for (index, node) in self.nodes.iter_mut().enumerate().rev() {
+            node.end = next_barrier;
+            if node.barrier.is_some() {
+                next_barrier = index;
+            }
+        }
+        let indexed = self.nodes.iter().enumerate();
+        let open_barriers = indexed.filter(|(_, node)| node.barrier.is_some() && !node.is_rollout());
+        self.open_barriers = open_barriers.map(|(index, _)| NodeIndex(index)).collect();
+    }
+
+    fn add_blocked_updates(&mut self, stream: &Stream) {
+        for blocked in stream.blocked_updates.iter().filter(|blocked| blocked.applies_to(&self.arch)) {
+            let ages = [&blocked.first, &blocked.last, &blocked.target].map(|version| stream.position_of(version));
+            if let [Some(first), Some(last), Some(to)] = ages {
+                self.blocked.push(Blocked { from: first..=last, to });
+            }
+        }
+    }
+
+    /// Returns true if `edge` is in the graph. The caller has checked that no barrier lies between its ends.
+    fn is_allowed(&self, edge: Edge) -> bool {
+        let (Some(from), Some(to)) = (self.node(edge.from), self.node(edge.to)) else { return false };
+        let is_blocked = |blocked: &Blocked| blocked.to == to.age && blocked.from.contains(&from.age);
+        from.dead_end.is_none() && !to.withdrawn && !self.blocked.iter().any(is_blocked)
+    }
+
+    /// Returns this graph without edges, which is what nodes see during an emergency stop.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self { rollout_nodes: Vec::new(), open_barriers: Vec::new(), ..self }
+    }
+
+    /// Returns the nodes, oldest first.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Returns the node at `index`.
+    #[must_use]
+    pub fn node(&self, index: NodeIndex) -> Option<&Node> {
+        self.nodes.get(index.0)
+    }
+
+    /// Returns every edge, held back or not: first the edges to releases with rollouts, newest first, then those to barriers without
+    /// rollouts, oldest first.
+    pub fn edges(&self) -> impl Iterator<Item = Edge> {
+        let into = |to: &NodeIndex| {
+            let (to, start) = (*to, self.starts.get(to.0).copied().unwrap_or(to.0));
+            (start..to.0).map(move |from| Edge { from: NodeIndex(from), to })
+        };
+        let edges = self.rollout_nodes.iter().rev().chain(&self.open_barriers).flat_map(into);
+        edges.filter(|edge| self.is_allowed(*edge))
+    }
+
+    /// Returns the releases to which a node on `from` may update directly, held back or not, in the order of the edges.
+    pub fn targets(&self, from: NodeIndex) -> impl Iterator<Item = NodeIndex> {
+        let end = self.node(from).map_or(from.0, |node| node.end);
+        let targets =
+            within(&self.rollout_nodes, from, end).iter().rev().chain(within(&self.open_barriers, from, end)).copied();
+        targets.filter(move |to| self.is_allowed(Edge { from, to: *to }))
+    }
+
+    /// Returns the nodes with rollouts, oldest first.
+    pub(super) fn rollout_nodes(&self) -> &[NodeIndex] {
+        &self.rollout_nodes
+    }
+
+    /// Returns every text by which [`Graph::recognise`] finds a node.
+    pub fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let own = self.by_payload.keys().map(|id| Cow::Borrowed(id.as_str()));
+        let mirrored = self
+            .mirrors
+            .iter()
+            .flat_map(|mirror| self.by_digest.keys().map(move |digest| Cow::Owned(format!("{mirror}@{digest}"))));
+        own.chain(mirrored)
+    }
+
+    /// Returns the node that `payload` identifies, as its payload, as an alias, or by the digest of either in a mirror.
+    #[must_use]
+    pub fn recognise(&self, payload: &str) -> Option<Recognised<'_>> {
+        if let Some(node) = self.by_payload.get(payload) {
+            return Some(Recognised { node: *node, mirror: None });
+        }
+        let (repository, digest) = payload.split_once('@')?;
+        let mirror = self.mirrors.get(repository)?;
+        self.by_digest.get(digest).map(|node| Recognised { node: *node, mirror: Some(mirror) })
+    }
+}
+
+/// Returns the indices after `from`, up to and including `end`.
+fn within(sorted: &[NodeIndex], from: NodeIndex, end: usize) -> &[NodeIndex] {
+    let first = sorted.partition_point(|index| *index <= from);
+    let last = sorted.partition_point(|index| index.0 <= end);
+    sorted.get(first..last).unwrap_or_default()
+}

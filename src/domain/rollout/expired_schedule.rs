@@ -1,0 +1,108 @@
+//! Expired schedules: rollouts whose ramp has already ended when they are created. A start date with the wrong year would open a release
+//! to all nodes at once.
+
+use super::{Rollout, RolloutState};
+use crate::domain::{
+    epoch::Epoch,
+    finding::Finding,
+    release::{Release, ReleaseState},
+    stream::Stream,
+};
+use std::collections::BTreeMap;
+
+/// A new or changed rollout of a published release whose ramp has already ended.
+struct Expired<'a> {
+    release: &'a Release,
+    /// From 1.
+    number: usize,
+    end: Epoch,
+}
+
+impl Expired<'_> {
+    fn finding(&self) -> Finding {
+        let Self { release, number, end } = self;
+        let message = format!(
+            "rollout {number} ended at {end}, before it was created: it opens to its final share at once; check its start"
+        );
+        Finding::warning(format!("release {}", release.version), message)
+    }
+}
+
+/// Returns a warning for each expired schedule that a change adds. Schedules that existed before and constant shares are not reported.
+#[must_use]
+pub fn findings(before: &Stream, after: &Stream, now: Epoch) -> Vec<Finding> {
+    expired(before, after, now).iter().map(Expired::finding).collect()
+}
+
+/// Returns a single warning with the number of expired schedules, for the first import of a stream, whose older rollouts have all ended.
+#[must_use]
+pub fn summary(after: &Stream, now: Epoch) -> Option<Finding> {
+    let none = Stream::empty(after.id.clone());
+    let all = expired(&none, after, now);
+    let newest = all.last()?;
+    let message = format!(
+        "{} rollouts ended before this import, the newest for release {} at {}",
+        all.len(),
+        newest.release.version,
+        newest.end
+    );
+    Some(Finding::warning(format!("stream {}", after.id.stream), message))
+}
+
+fn expired<'a>(before: &Stream, after: &'a Stream, now: Epoch) -> Vec<Expired<'a>> {
+    let known: BTreeMap<_, &Release> = before.identified().into_iter().collect();
+    let mut found = Vec::new();
+    for (identity, release) in after.identified() {
+        if release.state != ReleaseState::Published {
+            continue;
+        }
+        let known = known.get(&identity).filter(|known| known.state == ReleaseState::Published);
+        for (number, rollout) in (1..).zip(&release.rollouts) {
+            let Some(end) = rollout.ramp.end().filter(|end| *end < now) else { continue };
+            let is_known = known.is_some_and(|known| known.rollouts.iter().any(|known| is_same_plan(known, rollout)));
+            if rollout.state == RolloutState::Active && !is_known {
+                found.push(Expired { release, number, end });
+            }
+        }
+    }
+    found
+}
+
+/// Returns true if both have the same selector and ramp, in whatever state they are.
+fn is_same_plan(known: &Rollout, rollout: &Rollout) -> bool {
+    (&known.selector, &known.ramp) == (&rollout.selector, &rollout.ramp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ids::Version, origin::Origin, rollout::preset::Preset, samples};
+
+    const HOUR: i64 = 3600;
+
+    fn stream(rollout: Rollout) -> Stream {
+        let release =
+            Release { rollouts: vec![rollout], ..Release::published(Version::parse("1").unwrap(), Origin::Local) };
+        Stream { releases: vec![release], ..Stream::empty(samples::id()) }
+    }
+
+    #[test]
+    fn an_expired_schedule_is_reported_once() {
+        let none = Stream::empty(samples::id());
+        let ended = stream(Preset::Linear48h.rollout(Epoch(0)));
+        let count = |before: &Stream, after: &Stream, hours: i64| findings(before, after, Epoch(hours * HOUR)).len();
+        assert_eq!((count(&none, &ended, 48), count(&none, &ended, 49), count(&ended, &ended, 49)), (0, 1, 0));
+        // Completed, aborted and constant rollouts and those of drafts need no warning.
+        let mut others = [ended.clone(), ended.clone(), ended.clone(), ended.clone()];
+        others[0].releases[0].rollouts[0] = ended.releases[0].rollouts[0].complete().unwrap();
+        others[1].releases[0].rollouts[0] = ended.releases[0].rollouts[0].abort().unwrap();
+        others[2].releases[0].rollouts[0].ramp.course = crate::domain::rollout::ramp::Course::Constant;
+        others[3].releases[0].state = ReleaseState::Draft;
+        for other in &others {
+            assert_eq!(count(&none, other, 49), 0);
+        }
+        assert_eq!(count(&others[3], &ended, 49), 1, "published by a document");
+        assert_eq!(summary(&none, Epoch(0)), None);
+        assert!(summary(&ended, Epoch(49 * HOUR)).unwrap().message.starts_with("1 rollouts ended before"));
+    }
+}

@@ -1,0 +1,388 @@
+//! Rollouts: a release is opened to a growing share of the nodes that a selector matches.
+
+pub mod expired_schedule;
+pub mod first_opening;
+pub mod preset;
+pub mod ramp;
+pub mod selector;
+pub mod share;
+pub mod wariness;
+
+use super::{
+    duration::Minutes,
+    epoch::Epoch,
+    origin::Origin,
+    rollout::{
+        ramp::{Course, Ramp},
+        selector::Selector,
+        share::{OpenShare, Share},
+        wariness::Wariness,
+    },
+};
+use thiserror::Error;
+
+/// One rollout of a release. If there are several, the first one whose selector matches a node decides for that node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollout {
+    /// The nodes that it is for.
+    pub selector: Selector,
+    /// Its plan: the open share over time.
+    pub ramp: Ramp,
+    /// Its state.
+    pub state: RolloutState,
+    /// How plan time relates to real time.
+    pub clock: RolloutClock,
+    /// The origin of its plan.
+    pub origin: Origin,
+}
+
+/// The clock of a rollout. Plan time advances only while the rollout is active, so a pause changes no share and loses no part of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RolloutClock {
+    /// The total length of past pauses in seconds. A pause that has not ended is not counted.
+    pub stood_still: i64,
+    /// The time at which the rollout first opened to any node, if it had opened by the last change.
+    pub first_opened: Option<Epoch>,
+}
+
+/// The state of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutState {
+    /// It follows its ramp: scheduled before its start, running after it.
+    Active,
+    /// It keeps the share that it had when it was paused.
+    Paused {
+        /// The time of the pause.
+        at: Epoch,
+    },
+    /// It is open to all nodes that its selector matches.
+    Completed,
+    /// It is closed to all nodes. It is not deleted, because a barrier without rollouts would be open to all nodes.
+    Aborted,
+}
+
+/// The error for an operation that the state of a rollout does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TransitionError {
+    /// The rollout is in another state.
+    #[error("a rollout that is {state} cannot be {verb}")]
+    State {
+        /// The operation, as a past participle.
+        verb: &'static str,
+        /// The state of the rollout.
+        state: &'static str,
+    },
+    /// The rollout has already started.
+    #[error("the rollout has already started")]
+    Started,
+    /// The rollout would not end sooner.
+    #[error("the rollout cannot be accelerated: it has not started, has ended, or already ends within that time")]
+    NotFaster,
+    /// The rollout is past the share or never exceeds it.
+    #[error("the rollout cannot be held at that share: it is already past it, or its plan does not exceed it")]
+    NotAhead,
+}
+
+impl RolloutState {
+    /// Returns the name that documents and the database use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused { .. } => "paused",
+            Self::Completed => "completed",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl Rollout {
+    /// Returns the open share at `now`.
+    #[must_use]
+    pub fn open_share(&self, now: Epoch) -> OpenShare {
+        match self.state {
+            RolloutState::Active => OpenShare::Open(self.planned_share(now)),
+            RolloutState::Paused { at } => OpenShare::Open(self.planned_share(at)),
+            RolloutState::Completed => OpenShare::Open(1.0),
+            RolloutState::Aborted => OpenShare::Closed,
+        }
+    }
+
+    /// Returns the share that the plan has reached at `now`, regardless of the state.
+    #[must_use]
+    pub fn planned_share(&self, now: Epoch) -> f64 {
+        self.ramp.share_at(self.plan_time(now))
+    }
+
+    fn plan_time(&self, now: Epoch) -> Epoch {
+        now.plus_seconds(self.clock.stood_still.saturating_neg())
+    }
+
+    /// Returns the plan delayed by the past pauses, which is what agents and exports show.
+    #[must_use]
+    pub fn present_ramp(&self) -> Ramp {
+        self.ramp.later_by(self.clock.stood_still)
+    }
+
+    /// Returns the start of the plan, delayed by the past pauses.
+    #[must_use]
+    pub fn begins_at(&self) -> Epoch {
+        self.ramp.start().plus_seconds(self.clock.stood_still)
+    }
+
+    /// Returns the breakpoints of the plan, delayed by the past pauses.
+    #[must_use]
+    pub fn breakpoints(&self) -> Vec<Epoch> {
+        self.ramp.breakpoints().into_iter().map(|at| at.plus_seconds(self.clock.stood_still)).collect()
+    }
+
+    /// Returns true if it opens further after `now` without another change.
+    #[must_use]
+    pub fn opens_further_after(&self, now: Epoch) -> bool {
+        self.state == RolloutState::Active && self.ramp.opens_further_after(self.plan_time(now))
+    }
+
+    /// Returns true if it is open at `now`, even if only to nodes of wariness 0.
+    #[must_use]
+    pub fn is_open(&self, now: Epoch) -> bool {
+        match self.state {
+            RolloutState::Active => self.begins_at() <= now,
+            RolloutState::Paused { at } => self.begins_at() <= at,
+            RolloutState::Completed => true,
+            RolloutState::Aborted => false,
+        }
+    }
+
+    /// Returns this rollout with another plan and no past pauses.
+    #[must_use]
+    pub fn with_plan(&self, ramp: Ramp) -> Self {
+        let clock = RolloutClock { stood_still: 0, ..self.clock };
+        Self { ramp, clock, ..self.clone() }
+    }
+
+    /// Returns true if it has not ended, so nodes that it holds back may still be admitted.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, RolloutState::Active | RolloutState::Paused { .. })
+    }
+
+    /// Returns the first second, `from` or later, at which it admits a node of this wariness without another change.
+    #[must_use]
+    pub fn opens_at(&self, wariness: Wariness, from: Epoch) -> Option<Epoch> {
+        match self.state {
+            RolloutState::Active => {
+                let opens = self.ramp.opens_at(wariness, self.plan_time(from))?;
+                Some(opens.plus_seconds(self.clock.stood_still))
+            }
+            _ => (!self.open_share(from).holds_back(wariness)).then_some(from),
+        }
+    }
+
+    /// Pauses the rollout, which keeps its present share.
+    ///
+    /// # Errors
+    /// Fails if it is not active.
+    pub fn pause(&self, now: Epoch) -> Result<Self, TransitionError> {
+        self.in_state(RolloutState::Active, "paused", RolloutState::Paused { at: now })
+    }
+
+    /// Resumes the plan where it was paused. A rollout that was paused before its start begins at its start, or at `now` if that is later.
+    ///
+    /// # Errors
+    /// Fails if it is not paused.
+    pub fn resume(&self, now: Epoch) -> Result<Self, TransitionError> {
+        let RolloutState::Paused { at } = self.state else {
+            return Err(self.state_error("resumed"));
+        };
+        let has_rest = self.ramp.changes_after(self.plan_time(at));
+        let paused_for = if has_rest { now.since(at.max(self.begins_at())).max(0) } else { 0 };
+        let clock = RolloutClock { stood_still: self.clock.stood_still.saturating_add(paused_for), ..self.clock };
+        Ok(Self { clock, ..self.with(RolloutState::Active) })
+    }
+
+    /// Starts a scheduled rollout at `now`.
+    ///
+    /// # Errors
+    /// Fails if it is not active, or has already started.
+    pub fn start(&self, now: Epoch) -> Result<Self, TransitionError> {
+        self.check_active("started")?;
+        if now >= self.begins_at() {
+            return Err(TransitionError::Started);
+        }
+        Ok(self.with_plan(Ramp { start: Some(now), ..self.ramp.clone() }))
+    }
+
+    /// Returns this rollout with a start no earlier than `now`, for a release that could not be offered before. Upstream rollouts, constant
+    /// ramps and rollouts that are not active are returned unchanged.
+    #[must_use]
+    pub fn not_before(&self, now: Epoch) -> Self {
+        let is_running = self.state == RolloutState::Active && self.ramp.course != Course::Constant;
+        if !is_running || self.origin == Origin::Upstream || self.begins_at() >= now {
+            return self.clone();
+        }
+        self.with_plan(Ramp { start: Some(now), ..self.ramp.clone() })
+    }
+
+    /// Compresses the rest of the plan into `within`.
+    ///
+    /// # Errors
+    /// Fails if the rollout is not active, or if that would not be faster.
+    pub fn accelerate(&self, now: Epoch, within: Minutes) -> Result<Self, TransitionError> {
+        self.check_active("accelerated")?;
+        let ramp = self.present_ramp().accelerated(now, within).ok_or(TransitionError::NotFaster)?;
+        Ok(self.with_plan(ramp))
+    }
+
+    /// Lets the plan continue, but no further than the share `at`.
+    ///
+    /// # Errors
+    /// Fails if the rollout is not active, is past that share, or never exceeds it.
+    pub fn hold(&self, now: Epoch, at: Share) -> Result<Self, TransitionError> {
+        self.check_active("held")?;
+        let ramp = self.present_ramp().held(now, at).ok_or(TransitionError::NotAhead)?;
+        Ok(self.with_plan(ramp))
+    }
+
+    fn check_active(&self, verb: &'static str) -> Result<(), TransitionError> {
+        if self.state == RolloutState::Active { Ok(()) } else { Err(self.state_error(verb)) }
+    }
+
+    /// Opens the rollout to all nodes that its selector matches.
+    ///
+    /// # Errors
+    /// Fails if it was completed or aborted.
+    pub fn complete(&self) -> Result<Self, TransitionError> {
+        self.end_in(RolloutState::Completed, "completed")
+    }
+
+    /// Closes the rollout to all nodes permanently.
+    ///
+    /// # Errors
+    /// Fails if it was aborted.
+    pub fn abort(&self) -> Result<Self, TransitionError> {
+        match self.state {
+            RolloutState::Aborted => Err(self.state_error("aborted")),
+            _ => Ok(self.with(RolloutState::Aborted)),
+        }
+    }
+
+    fn in_state(&self, wanted: RolloutState, verb: &'static str, next: RolloutState) -> Result<Self, TransitionError> {
+        if self.state == wanted { Ok(self.with(next)) } else { Err(self.state_error(verb)) }
+    }
+
+    fn end_in(&self, next: RolloutState, verb: &'static str) -> Result<Self, TransitionError> {
+        match self.state {
+            RolloutState::Active | RolloutState::Paused { .. } => Ok(self.with(next)),
+            RolloutState::Completed | RolloutState::Aborted => Err(self.state_error(verb)),
+        }
+    }
+
+    fn with(&self, state: RolloutState) -> Self {
+        Self { state, ..self.clone() }
+    }
+
+    fn state_error(&self, verb: &'static str) -> TransitionError {
+        TransitionError::State { verb, state: self.state.as_str() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::samples;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_pause_only_delays_the_plan(rollout in samples::rollout(), at in 0i64..400_000, waited in 0i64..100_000) {
+            let Ok(paused) = rollout.pause(Epoch(at)) else { return Ok(()) };
+            let resumed = paused.resume(Epoch(at + waited)).unwrap();
+            let delay = (at + waited - at.max(rollout.begins_at().0)).max(0);
+            for later in (0..400_000).step_by(1013) {
+                let now = Epoch(at + waited + later);
+                prop_assert_eq!(resumed.open_share(now), rollout.open_share(now.plus_seconds(-delay)));
+            }
+        }
+
+        #[test]
+        fn opens_further_after_finds_every_increase(rollout in samples::rollout(), at in 0i64..400_000) {
+            let share = |now: i64| match rollout.open_share(Epoch(now)) {
+                OpenShare::Open(share) => share,
+                OpenShare::Closed => -1.0,
+            };
+            let opens = (at..700_000).step_by(61).any(|now| share(now) > share(at));
+            prop_assert!(!opens || rollout.opens_further_after(Epoch(at)));
+        }
+
+        #[test]
+        fn a_pause_keeps_the_share_and_opens_nothing(rollout in samples::rollout(), at in 0i64..400_000, later in 0i64..400_000) {
+            let Ok(paused) = rollout.pause(Epoch(at)) else { return Ok(()) };
+            prop_assert_eq!(paused.open_share(Epoch(at + later)), rollout.open_share(Epoch(at)));
+        }
+
+        #[test]
+        fn an_aborted_rollout_admits_no_node(rollout in samples::rollout(), now in 0i64..400_000) {
+            if let Ok(aborted) = rollout.abort() {
+                prop_assert!(aborted.open_share(Epoch(now)).holds_back(Wariness::new(0.0)));
+            }
+        }
+
+        #[test]
+        fn a_completed_rollout_admits_every_node(rollout in samples::rollout(), now in 0i64..400_000) {
+            if let Ok(completed) = rollout.complete() {
+                prop_assert!(!completed.open_share(Epoch(now)).holds_back(Wariness::new(1.0)));
+            }
+        }
+    }
+
+    #[test]
+    fn start_accelerate_and_hold_change_the_plan() {
+        let hours = |hours: u64| Minutes(hours * 60);
+        let at = |hours: i64| Epoch(hours * 3600);
+        let share = |share| Share::new(share).unwrap();
+        let rollout = Rollout {
+            selector: Selector::default(),
+            ramp: Ramp {
+                start: Some(at(10)),
+                start_share: None,
+                course: Course::Linear { duration: hours(100), end_share: Share::ALL },
+            },
+            state: RolloutState::Active,
+            clock: RolloutClock::default(),
+            origin: Origin::Local,
+        };
+        let open = |rollout: &Rollout, hours| rollout.open_share(at(hours));
+        let started = rollout.start(at(5)).unwrap();
+        assert_eq!((open(&started, 5), open(&started, 105)), (OpenShare::Open(0.0), OpenShare::Open(1.0)));
+        assert_eq!(rollout.start(at(10)), Err(TransitionError::Started));
+        let faster = rollout.accelerate(at(60), hours(10)).unwrap();
+        assert_eq!(
+            (open(&faster, 60), open(&faster, 65), open(&faster, 70)),
+            (OpenShare::Open(0.5), OpenShare::Open(0.75), OpenShare::Open(1.0))
+        );
+        for (now, within) in [(5, 10), (60, 50), (200, 1)] {
+            assert_eq!(rollout.accelerate(at(now), hours(within)), Err(TransitionError::NotFaster), "{now} {within}");
+        }
+        let held = rollout.hold(at(60), share(0.6)).unwrap();
+        assert_eq!(
+            (open(&held, 60), open(&held, 70), open(&held, 900)),
+            (OpenShare::Open(0.5), OpenShare::Open(0.6), OpenShare::Open(0.6))
+        );
+        for (now, to) in [(60, 0.4), (60, 1.0), (200, 0.5)] {
+            assert_eq!(rollout.hold(at(now), share(to)), Err(TransitionError::NotAhead), "{now} {to}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_operation_and_the_state() {
+        let rollout = Rollout {
+            selector: Selector::default(),
+            ramp: Ramp { start: None, start_share: Some(Share::ALL), course: Course::Constant },
+            state: RolloutState::Aborted,
+            clock: RolloutClock::default(),
+            origin: Origin::Local,
+        };
+        assert_eq!(rollout.resume(Epoch(0)).unwrap_err().to_string(), "a rollout that is aborted cannot be resumed");
+        assert!(rollout.pause(Epoch(0)).is_err() && rollout.complete().is_err() && rollout.abort().is_err());
+    }
+}

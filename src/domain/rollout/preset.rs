@@ -1,0 +1,102 @@
+//! Presets: ramps for common cases.
+
+use super::{
+    Rollout, RolloutClock, RolloutState,
+    ramp::{Course, Ramp, Step},
+    selector::Selector,
+    share::Share,
+};
+use crate::domain::{duration::Minutes, epoch::Epoch, origin::Origin};
+
+/// A predefined ramp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// Linear over 48 hours.
+    Linear48h,
+    /// Daily steps over a week.
+    Week,
+    /// Linear over 3 hours.
+    Emergency,
+}
+
+/// The shares of the daily steps, the first at the start.
+const WEEK: [f64; 7] = [0.01, 0.05, 0.15, 0.40, 0.60, 0.90, 1.0];
+const DAY: u64 = 24 * 60;
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 3] = [Self::Linear48h, Self::Week, Self::Emergency];
+
+    /// Returns the name of the preset.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Linear48h => "linear-48h",
+            Self::Week => "week",
+            Self::Emergency => "emergency-3h",
+        }
+    }
+
+    /// Returns the preset with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.as_str() == name)
+    }
+
+    /// Returns a description for users.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Linear48h => "from 0 to 100 % of the nodes in 48 hours, linearly",
+            Self::Week => "1 % at the start, then 5, 15, 40, 60, 90 and 100 %, one step per day",
+            Self::Emergency => "from 0 to 100 % of the nodes in 3 hours, linearly; for urgent fixes",
+        }
+    }
+
+    /// Builds the ramp with this start.
+    #[must_use]
+    pub fn ramp(self, start: Epoch) -> Ramp {
+        let line = |hours: u64| Course::Linear { duration: Minutes(hours * 60), end_share: Share::ALL };
+        let (start_share, course) = match self {
+            Self::Linear48h => (Share::NONE, line(48)),
+            Self::Emergency => (Share::NONE, line(3)),
+            Self::Week => {
+                let share = |share| Share::new(share).unwrap_or(Share::ALL);
+                let days = (0..).map(|day| Minutes(day * DAY));
+                let steps = days.zip(WEEK).skip(1).map(|(after, at)| Step { after, share: share(at) });
+                (share(0.01), Course::Steps(steps.collect()))
+            }
+        };
+        Ramp { start: Some(start), start_share: Some(start_share), course }
+    }
+
+    /// Builds a rollout for all nodes with this start.
+    #[must_use]
+    pub fn rollout(self, start: Epoch) -> Rollout {
+        let (selector, state) = (Selector::default(), RolloutState::Active);
+        Rollout { selector, ramp: self.ramp(start), state, clock: RolloutClock::default(), origin: Origin::Local }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_open_as_described() {
+        let start = Epoch(1_000_000);
+        let shares = |preset: Preset, hours: &[i64]| -> Vec<f64> {
+            hours.iter().map(|hours| preset.ramp(start).share_at(start.plus_seconds(hours * 3600))).collect()
+        };
+        assert_eq!(shares(Preset::Linear48h, &[-1, 0, 24, 48, 100]), [0.0, 0.0, 0.5, 1.0, 1.0]);
+        assert_eq!(shares(Preset::Emergency, &[0, 3]), [0.0, 1.0]);
+        assert_eq!(
+            shares(Preset::Week, &[-1, 0, 23, 24, 48, 72, 96, 120, 144]),
+            [0.0, 0.01, 0.01, 0.05, 0.15, 0.40, 0.60, 0.90, 1.0]
+        );
+        for preset in Preset::ALL {
+            assert_eq!(Preset::from_name(preset.as_str()), Some(preset));
+            assert!(!preset.description().is_empty());
+        }
+    }
+}

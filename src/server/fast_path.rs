@@ -1,0 +1,194 @@
+//! The fast path for plain polls: an HTTP/1.1 GET that has arrived completely, with nothing after it. The full HTTP server handles
+//! every other request.
+//!
+//! Agents open a connection for every poll. The first request is answered as soon as the connection is accepted. A connection that is
+//! closed after that needs neither a task nor a registration with the kernel.
+
+use super::endpoint::{Endpoint, PollRequest, TRACEPARENT};
+use crate::{catalog::BodyFile, http::host::is_valid_host};
+use bytes::{Buf, Bytes, buf::Chain};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use std::{
+    io::{ErrorKind, IoSlice, Read, Write},
+    net::{IpAddr, TcpStream},
+};
+
+/// The next step on a connection.
+pub(super) enum NextStep {
+    /// Nothing: the connection ends.
+    Nothing,
+    /// Serve the connection; these bytes were already read.
+    Serve(Bytes),
+    /// Send the rest of an answer, and then serve the connection unless it ends.
+    Send {
+        /// What was not sent yet. The body is shared by all clients that get the same answer.
+        rest: Chain<Bytes, Bytes>,
+        /// The connection ends after this answer.
+        is_last: bool,
+    },
+}
+
+/// The maximum size of a plain poll with its headers.
+pub(super) const MAX_BYTES: usize = 2048;
+const MAX_HEADERS: usize = 32;
+/// The headers that an answer to a poll depends on.
+const HEADERS: [HeaderName; 3] =
+    [header::ACCEPT_ENCODING, header::IF_NONE_MATCH, HeaderName::from_static("x-forwarded-for")];
+
+/// Answers the request that has already arrived, if it is a plain poll. If `is_crowded`, the connection ends after the answer.
+pub(super) fn answer_first(endpoint: &Endpoint, stream: &mut TcpStream, peer: IpAddr, is_crowded: bool) -> NextStep {
+    let mut buffer = [0; MAX_BYTES];
+    let read = match stream.read(&mut buffer) {
+        Ok(0) => return NextStep::Nothing,
+        Ok(count) => buffer.get(..count).unwrap_or_default(),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return NextStep::Serve(Bytes::new()),
+        Err(_) => return NextStep::Nothing,
+    };
+    let mut answer = FastResponse::default();
+    if !answer.prepare(endpoint, read, peer, is_crowded) {
+        return NextStep::Serve(Bytes::copy_from_slice(read));
+    }
+    let sent = match stream.write_vectored(&[IoSlice::new(&answer.head), IoSlice::new(&answer.body)]) {
+        Ok(sent) => sent,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        Err(_) => return NextStep::Nothing,
+    };
+    if sent < answer.head.len() + answer.body.len() {
+        return NextStep::Send { rest: rest(&answer.head, &answer.body, sent), is_last: answer.is_last };
+    }
+    if answer.is_last { NextStep::Nothing } else { NextStep::Serve(Bytes::new()) }
+}
+
+/// Returns the part of a head and a body after the first `sent` bytes. The body is not copied, however many clients are slow.
+fn rest(head: &[u8], body: &Bytes, sent: usize) -> Chain<Bytes, Bytes> {
+    let body = body.slice(sent.saturating_sub(head.len())..);
+    Bytes::copy_from_slice(head.get(sent..).unwrap_or_default()).chain(body)
+}
+
+/// The answer to a plain poll, ready to be sent. Its memory is reused for the next answer.
+#[derive(Debug, Default)]
+pub(super) struct FastResponse {
+    pub(super) head: Vec<u8>,
+    pub(super) body: Bytes,
+    /// The body as a file, if there is one.
+    pub(super) file: Option<BodyFile>,
+    /// This answer is the last one of its connection.
+    pub(super) is_last: bool,
+    /// A time in seconds, and its text in the `date` header.
+    date: (i64, String),
+}
+
+impl FastResponse {
+    /// Prepares the answer to the request that was read. Returns false if it is not a plain poll.
+    pub(super) fn prepare(&mut self, endpoint: &Endpoint, read: &[u8], peer: IpAddr, is_crowded: bool) -> bool {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let Some(poll) = Poll::parse(|parent| endpoint.is_traced(parent), read, &mut headers) else { return false };
+        let (path, query) =
+            poll.target.split_once('?').map_or((poll.target, None), |(path, query)| (path, Some(query)));
+        let request = PollRequest { path, query, headers: &poll.headers, peer };
+        let Some(mut response) = endpoint.poll(&request) else { return false };
+        self.is_last = poll.is_last || is_crowded || endpoint.is_draining();
+        let now = endpoint.clock.now();
+        if self.date.0 != now.as_second() || self.date.1.is_empty() {
+            self.date = (now.as_second(), httpdate::fmt_http_date(now.into()));
+        }
+        self.write_head(&response);
+        self.file = response.extensions_mut().remove();
+        self.body = response.into_body();
+        true
+    }
+
+    /// Writes the head of a response (RFC 9112).
+    fn write_head(&mut self, response: &Response<Bytes>) {
+        let (status, is_last) = (response.status(), self.is_last);
+        self.head.clear();
+        self.push(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" "]);
+        self.push(&[status.canonical_reason().unwrap_or_default().as_bytes()]);
+        for (name, value) in response.headers() {
+            self.push(&[b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
+        }
+        if status != StatusCode::NOT_MODIFIED {
+            self.push(&[b"\r\ncontent-length: ", itoa::Buffer::new().format(response.body().len()).as_bytes()]);
+        }
+        if is_last {
+            self.push(&[b"\r\nconnection: close"]);
+        }
+        self.head.extend_from_slice(b"\r\ndate: ");
+        self.head.extend_from_slice(self.date.1.as_bytes());
+        self.push(&[b"\r\n\r\n"]);
+    }
+
+    fn push(&mut self, parts: &[&[u8]]) {
+        for part in parts {
+            self.head.extend_from_slice(part);
+        }
+    }
+}
+
+/// A request that may be answered on the fast path.
+struct Poll<'a> {
+    target: &'a str,
+    headers: HeaderMap,
+    /// The client asks to close the connection after the answer.
+    is_last: bool,
+}
+
+impl<'a> Poll<'a> {
+    /// Parses a complete HTTP/1.1 GET request without a body and with nothing after it. Returns nothing for other requests.
+    fn parse(is_traced: impl Fn(&[u8]) -> bool, read: &'a [u8], buffer: &mut [httparse::Header<'a>]) -> Option<Self> {
+        let mut request = httparse::Request::new(buffer);
+        let is_complete = request.parse(read).ok()? == httparse::Status::Complete(read.len());
+        if !is_complete || request.method != Some("GET") || request.version != Some(1) {
+            return None;
+        }
+        let target = request.path.filter(|target| target.starts_with('/'))?;
+        let (mut headers, mut is_last, mut hosts) = (HeaderMap::new(), false, 0);
+        for header in request.headers.iter() {
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            if is("connection") {
+                is_last |= match header.value {
+                    value if value.eq_ignore_ascii_case(b"close") => true,
+                    value if value.eq_ignore_ascii_case(b"keep-alive") => false,
+                    _ => return None,
+                };
+            } else if is("host") {
+                hosts += 1;
+                if hosts > 1 || !is_valid_host(header.value) {
+                    return None;
+                }
+            } else if ["content-length", "transfer-encoding", "upgrade", "expect"].into_iter().any(is)
+                || is(TRACEPARENT) && is_traced(header.value)
+            {
+                return None;
+            } else if let Some(name) = HEADERS.iter().find(|name| is(name.as_str())) {
+                headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
+            }
+        }
+        // The full HTTP server rejects a missing host.
+        (hosts == 1).then_some(Self { target, headers, is_last })
+    }
+}
+
+/// Parses a request like [`answer_first`], for the fuzz targets. Returns the target, the headers that an answer depends on, and whether
+/// the request is the last one of its connection.
+pub(crate) fn parse_plain_poll(read: &[u8], is_traced: bool) -> Option<(&str, HeaderMap, bool)> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let poll = Poll::parse(|parent| is_traced && crate::telemetry::is_traced(parent), read, &mut headers)?;
+    Some((poll.target, poll.headers, poll.is_last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_body_is_not_copied() {
+        let (head, body) = (b"head", Bytes::from(vec![b'x'; 1000]));
+        for (sent, of_head, of_body) in [(0, 4, 1000), (3, 1, 1000), (4, 0, 1000), (5, 0, 999), (1003, 0, 1)] {
+            let rest = rest(head, &body, sent);
+            assert_eq!((rest.first_ref().len(), rest.last_ref().len()), (of_head, of_body), "{sent}");
+            assert_eq!(rest.first_ref().as_ref(), &head[4 - of_head..]);
+            assert_eq!(rest.last_ref().as_ptr(), body[1000 - of_body..].as_ptr(), "the body is not copied");
+        }
+    }
+}
