@@ -69,7 +69,7 @@ fn release(age: usize) -> Release {
 
 fn stream() -> Stream {
     let id = StreamId { product: ProductName::parse("os").unwrap(), stream: StreamName::parse("stable").unwrap() };
-    Stream { releases: (0..RELEASES).map(release).collect(), ..Stream::empty(id) }
+    Stream { releases: (0..RELEASES).map(|n| release(n).into()).collect(), ..Stream::empty(id) }
 }
 
 fn catalog() -> Catalog {

@@ -4,6 +4,7 @@ use super::state::Api;
 use crate::{
     domain::ids::{ProductName, StreamId, StreamName, Version},
     http::problem::{Problem, ProblemKind},
+    manage::{ReleaseAddress, RolloutAddress},
 };
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
@@ -104,6 +105,11 @@ macro_rules! in_release {
             pub(super) fn version(&self) -> Result<Version, Problem> {
                 parse_name("release", &self.version)
             }
+
+            /// Parses the release, of a stream that was parsed and authorised before.
+            pub(super) fn release(&self, stream: StreamId) -> Result<ReleaseAddress, Problem> {
+                Ok(ReleaseAddress { stream, version: self.version()? })
+            }
         }
     };
 }
@@ -147,6 +153,11 @@ in_release! {
 }
 
 impl NumberPath {
+    /// Parses the rollout, of a stream that was parsed and authorised before.
+    pub(super) fn rollout(&self, stream: StreamId) -> Result<RolloutAddress, Problem> {
+        Ok(RolloutAddress { release: self.release(stream)?, number: self.number()? })
+    }
+
     pub(super) fn number(&self) -> Result<usize, Problem> {
         parse_number(&self.id)
     }

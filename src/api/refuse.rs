@@ -4,7 +4,7 @@ use crate::{
     auth::Identity,
     domain::document::{MAX_PROBLEMS, Problem as FieldProblem},
     http::problem::{FieldError, Problem, ProblemKind},
-    manage::{ChangeError, EditError, Refusal, records::StoreError},
+    manage::{CommandError, Refusal, records::StoreError},
 };
 
 /// Maps an error of the database. The log has the details.
@@ -26,18 +26,18 @@ pub(super) fn forbidden(caller: &Identity, detail: String) -> Problem {
     ProblemKind::Unauthenticated.because("requires a bearer token")
 }
 
-/// Maps the error of a change.
-pub(super) fn not_changed(error: EditError) -> Problem {
+/// Maps the error of a command.
+pub(super) fn not_changed(error: CommandError) -> Problem {
     match error {
-        ChangeError::Store(error) if error.is_unavailable() => {
+        CommandError::Store(error) if error.is_unavailable() => {
             tracing::warn!(error = &error as &dyn std::error::Error, "database unavailable");
             ProblemKind::Unavailable.because("the database is unavailable: no change was confirmed")
         }
-        ChangeError::Store(error) => refused(error),
-        ChangeError::RevisionMismatch { .. } => ProblemKind::Changed.because(error.to_string()),
-        ChangeError::Admission(error) => ProblemKind::Conflict.because(error.to_string()),
-        ChangeError::Invalid(problems) => fields(problems),
-        ChangeError::Refused(refusal) => problem_from(refusal),
+        CommandError::Store(error) => refused(error),
+        CommandError::RevisionMismatch { .. } => ProblemKind::Changed.because(error.to_string()),
+        CommandError::Admission(error) => ProblemKind::Conflict.because(error.to_string()),
+        CommandError::Invalid(problems) => fields(problems),
+        CommandError::Refused(refusal) => problem_from(refusal),
     }
 }
 

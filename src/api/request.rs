@@ -16,7 +16,7 @@ use crate::{
         layers::{MAX_ID_BYTES, REQUEST_ID},
         problem::{Problem, ProblemKind},
     },
-    manage::{Action, EditError, Request},
+    manage::{Action, Command, CommandError, Refusal, Report, Request},
 };
 use axum::{
     body::Body,
@@ -312,12 +312,15 @@ impl<T> WriteRequest<T> {
         self.options.dry_run
     }
 
-    /// Maps the error of a change to a problem.
-    pub(super) fn refused(&self, error: EditError) -> Problem {
+    /// Executes a command.
+    pub(super) async fn run(&self, api: &Api, command: &dyn Command, request: &Request<'_>) -> Result<Report, Problem> {
+        api.manage()?.run(command, request).await.map_err(|error| self.refused(error))
+    }
+
+    /// Maps the error of a command to a problem.
+    pub(super) fn refused(&self, error: CommandError) -> Problem {
         match error {
-            EditError::Refused(denied @ crate::manage::Refusal::Denied { .. }) => {
-                forbidden(&self.caller, denied.to_string())
-            }
+            CommandError::Refused(denied @ Refusal::Denied { .. }) => forbidden(&self.caller, denied.to_string()),
             error => not_changed(error),
         }
     }

@@ -1,7 +1,7 @@
 //! `lockkeeper document`: prints a stream as a TOML document, and replaces a stream by an edited one.
 
 use super::{
-    options::{Common, identity, local_request, runtime, with_database},
+    options::{Common, identity, runtime, with_database},
     output::{print_document, print_line},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         stream::Revision,
     },
     exchange::documents,
-    manage::{ChangeError, Manage, Refusal, Report, Request},
+    manage::{CommandError, Manage, Refusal, Report, Request, commands::documents::PutDocument},
 };
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -104,18 +104,19 @@ impl Put {
             expected: (!self.force).then_some(revision.unwrap_or(Revision(0))),
             dry_run: self.dry_run,
             acknowledge: self.acknowledge,
-            ..local_request(&user, &self.reason)
+            ..Request::new(&user, &self.reason)
         };
         let report = runtime()?.block_on(with_database(&settings, async |access| {
             access.store().migrate().await?;
             let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
-            manage.write_document(&written, &request).await.map_err(|error| match error {
-                moved @ ChangeError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(
+            let id = written.id.clone();
+            manage.run(&PutDocument { written }, &request).await.map_err(|error| match error {
+                moved @ CommandError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(
                     "{} was not changed; edit the present output of `document show`, or use --force",
-                    written.id
+                    id
                 )),
-                ChangeError::Refused(Refusal::Dangerous(findings)) => rejected(&findings, "has errors"),
-                ChangeError::Refused(Refusal::Unacknowledged(findings)) => {
+                CommandError::Refused(Refusal::Dangerous(findings)) => rejected(&findings, "has errors"),
+                CommandError::Refused(Refusal::Unacknowledged(findings)) => {
                     rejected(&findings, "has warnings; check them and use --acknowledge")
                 }
                 other => other.into(),

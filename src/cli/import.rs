@@ -10,10 +10,10 @@ use crate::{
         ids::{ProductName, StreamId, StreamName},
     },
     exchange::fcos::{
-        import::{ImportError, Report, fetch, import},
+        import::{ImportError, fetch, import},
         source::Location,
     },
-    manage::{Author, Manage, Outcome},
+    manage::{Manage, Report, Request},
 };
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -82,7 +82,8 @@ impl Fcos {
 
     async fn import(self, settings: Settings, location: Location, ids: Vec<StreamId>) -> anyhow::Result<ExitCode> {
         let reason = self.reason.clone().unwrap_or_else(|| format!("imported from {}", self.from));
-        let author = Author { actor: identity().actor, reason, request_id: None };
+        let user = identity();
+        let request = Request::new(&user, &reason);
         // Fetched before the database is opened: if no stream can be fetched, the database is not needed.
         let mut fetched = Vec::new();
         for id in &ids {
@@ -100,7 +101,7 @@ impl Fcos {
             let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
             for (id, fetched) in ids.iter().zip(fetched) {
                 let imported = match fetched {
-                    Ok(fetched) => import(&manage, id, &author, &fetched, self.allow_removals).await,
+                    Ok(fetched) => import(&manage, fetched, self.allow_removals, &request).await,
                     Err(error) => Err(error.into()),
                 };
                 match imported {
@@ -126,12 +127,12 @@ impl Fcos {
 }
 
 fn print_report(id: &StreamId, report: &Report) {
-    match &report.outcome {
-        Outcome::Unchanged { revision } => print_line(format!("{id}: no changes, still revision {revision}")),
-        Outcome::Changed { revision, diff } => {
-            print_line(format!("{id}: revision {revision}"));
-            diff.0.iter().for_each(print_line);
-        }
+    let revision = report.revision;
+    if report.changed {
+        print_line(format!("{id}: revision {revision}"));
+        report.changes.iter().for_each(print_line);
+    } else {
+        print_line(format!("{id}: no changes, still revision {revision}"));
     }
     for finding in &report.findings {
         print_line(format!("{id}: {finding}"));

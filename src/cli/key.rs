@@ -1,11 +1,11 @@
 //! `lockkeeper key`: lists and revokes the keys that sign this service's tokens.
 
 use super::{
-    options::{Common, identity, local_request, runtime, with_database},
+    options::{Common, identity, runtime, with_database},
     output::{print_line, print_row},
     token::{manage, without_fraction},
 };
-use crate::config::Flags;
+use crate::{config::Flags, manage::Request};
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
@@ -70,7 +70,7 @@ impl Revoke {
         let settings = self.common.settings(Flags::default())?;
         let user = identity();
         let tokens = runtime()?.block_on(with_database(&settings, async |access| {
-            let request = local_request(&user, &self.reason);
+            let request = Request::new(&user, &self.reason);
             Ok(manage(access).await?.revoke_signing_key(&self.kid, &request).await?)
         }))?;
         print_line(format!("revoked {} and {tokens} valid tokens signed with it", self.kid));

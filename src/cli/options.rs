@@ -4,7 +4,6 @@ use crate::{
     auth::Identity,
     config::{Flags, LogFormat, Settings, Sources, load},
     domain::actor::is_display_name,
-    manage::Request,
     store::Access,
     telemetry::{LogShape, Otlp, TelemetryGuard, start_logs},
 };
@@ -64,20 +63,6 @@ pub(super) fn identity() -> Identity {
     let user =
         ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| is_display_name(user)));
     Identity::local(&user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw())))
-}
-
-/// A request of the user at the keyboard. It goes the same way as one over the API.
-pub(super) fn local_request<'a>(caller: &'a Identity, reason: &'a str) -> Request<'a> {
-    Request {
-        caller,
-        subject: "",
-        reason,
-        request_id: None,
-        expected: None,
-        dry_run: false,
-        acknowledge: false,
-        idempotency: None,
-    }
 }
 
 /// The signals that stop a command. They are caught from the moment that this is created.

@@ -1,14 +1,14 @@
 //! `lockkeeper token`: creates, lists and revokes API tokens, for use without an identity provider.
 
 use super::{
-    options::{Common, identity, local_request, runtime, with_database},
+    options::{Common, identity, runtime, with_database},
     output::{print_line, print_row},
 };
 use crate::{
     auth::{Grant, Pattern, Role, SigningKey},
     clock::{Clock, SystemClock},
     config::Flags,
-    manage::{Manage, TokenRequest},
+    manage::{Manage, Request, TokenRequest},
     store::Access,
 };
 use anyhow::Context;
@@ -73,7 +73,7 @@ impl Create {
         };
         let user = identity();
         let (_, token) = runtime()?.block_on(with_database(&settings, async |access| {
-            let request = local_request(&user, &self.reason);
+            let request = Request::new(&user, &self.reason);
             Ok(manage(access).await?.create_token(&key, &wanted, &request).await?)
         }))?;
         print_line(token);
@@ -125,7 +125,7 @@ impl Revoke {
         let settings = self.common.settings(Flags::default())?;
         let user = identity();
         let revoked = runtime()?.block_on(with_database(&settings, async |access| {
-            let request = local_request(&user, &self.reason);
+            let request = Request::new(&user, &self.reason);
             Ok(manage(access).await?.revoke_token(&self.id, self.with_issued, &request).await?)
         }))?;
         print_line(format!("revoked {}", revoked.token.subject()));

@@ -5,6 +5,7 @@ use super::{
     origin::Origin,
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::{Rollout, RolloutState},
+    shared::Shared,
     stream::Stream,
 };
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ fn check_published(present: &Stream, next: &Stream) -> Result<(), ImmutabilityEr
         let version = || before.version.clone();
         let Some((_, after)) = next_aged.get(age).filter(|(next_identity, _)| *next_identity == identity) else {
             let is_draft =
-                |release: &Release| release.version == before.version && release.state == ReleaseState::Draft;
+                |release: &Shared<Release>| release.version == before.version && release.state == ReleaseState::Draft;
             let unpublished = next.releases.iter().any(is_draft);
             return Err(if unpublished {
                 ImmutabilityError::Unpublished(version())

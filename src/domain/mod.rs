@@ -24,6 +24,7 @@ pub mod policy;
 pub mod reason;
 pub mod release;
 pub mod rollout;
+pub mod shared;
 pub mod stream;
 pub mod text;
 

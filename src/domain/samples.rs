@@ -270,7 +270,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
                 protection,
                 stop,
                 product_stop: None,
-                releases,
+                releases: releases.into_iter().map(Into::into).collect(),
                 blocked_updates,
                 sources,
             };

@@ -9,6 +9,7 @@ use super::{
     policy::blocked_update::BlockedUpdate,
     release::{PayloadKey, Release, ReleaseState},
     rollout::Rollout,
+    shared::Shared,
     text::text_type,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +48,7 @@ pub struct Stream {
     /// The stop of its product, which is no part of the stream: it is neither saved with it nor in its documents.
     pub product_stop: Option<EmergencyStop>,
     /// Oldest first: a release's age index is its position here. Drafts come last and have none.
-    pub releases: Vec<Release>,
+    pub releases: Vec<Shared<Release>>,
     /// Updates that are never offered.
     pub blocked_updates: Vec<BlockedUpdate>,
     /// The upstream documents that this state was imported from.
@@ -81,7 +82,8 @@ impl Stream {
     /// Returns the releases that are not drafts, with their ages.
     #[must_use]
     pub fn aged(&self) -> impl DoubleEndedIterator<Item = (usize, &Release)> {
-        self.releases.iter().enumerate().filter(|(_, release)| release.state != ReleaseState::Draft)
+        let releases = self.releases.iter().enumerate().map(|(age, release)| (age, &**release));
+        releases.filter(|(_, release)| release.state != ReleaseState::Draft)
     }
 
     /// Returns the releases with what identifies them: the version and the number of earlier releases with the same version. Only upstream
@@ -94,7 +96,7 @@ impl Stream {
             *times += 1;
             *times - 1
         };
-        self.releases.iter().map(|release| ((&release.version, occurrence(&release.version)), release)).collect()
+        self.releases.iter().map(|release| ((&release.version, occurrence(&release.version)), &**release)).collect()
     }
 
     /// Returns what identifies the releases that are not drafts, oldest first.

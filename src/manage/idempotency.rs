@@ -3,7 +3,7 @@
 //! Answers are stored and repeated as the JSON text that was sent, not as a type: a field that a later version renames does not
 //! break a repetition across the upgrade.
 
-use super::refusal::{EditError, Refusal};
+use super::{error::CommandError, refusal::Refusal};
 use crate::store::{
     StoreError, Transaction,
     idempotency::{Claim, IdempotencyKey},
@@ -17,7 +17,7 @@ pub(super) async fn stored_answer(
     transaction: &mut Transaction,
     key: Option<IdempotencyKey<'_>>,
     now: Timestamp,
-) -> Result<Option<String>, EditError> {
+) -> Result<Option<String>, CommandError> {
     let Some(key) = key else { return Ok(None) };
     match transaction.claim(key, now).await? {
         Claim::New => Ok(None),
@@ -31,19 +31,19 @@ pub(super) async fn store_answer(
     transaction: &mut Transaction,
     key: Option<IdempotencyKey<'_>>,
     answer: &impl Serialize,
-) -> Result<(), EditError> {
+) -> Result<(), CommandError> {
     let Some(key) = key else { return Ok(()) };
     let json = serde_json::to_string(answer).map_err(corrupt)?;
     Ok(transaction.store_answer(key, &json).await?)
 }
 
 /// Parses what a stored answer holds.
-pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, EditError> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, CommandError> {
     Ok(serde_json::from_str(json).map_err(corrupt)?)
 }
 
 /// Splits a stored list into the texts of its items. An answer that is no list is one item.
-pub(super) fn items(json: &str) -> Result<Vec<&str>, EditError> {
+pub(super) fn items(json: &str) -> Result<Vec<&str>, CommandError> {
     if !json.trim_start().starts_with('[') {
         return Ok(vec![json]);
     }

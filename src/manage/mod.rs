@@ -1,33 +1,39 @@
-//! What release managers do. Each operation checks, writes, records and announces in one transaction.
+//! What release managers do: commands that change streams and products, and reads.
 //!
-//! [`change`] is the only way to change a stream: the API, the command line and every import call it. HTTP, SQL and the catalog
-//! do not belong here: decisions are made on rows under the stream's lock.
+//! A change is a value, a [`Command`], which the executor authorises, plans, writes and records in one transaction: the API, the
+//! command line, the first start and every import use it. HTTP and the catalog do not belong here: commands are applied to rows under
+//! the stream's lock.
 
-pub mod change;
-mod edit;
+mod address;
+mod command;
+pub mod commands;
+mod error;
+mod executor;
 mod idempotency;
-pub mod policies;
+mod manager;
+mod plan;
+mod products;
 pub mod read;
 mod refusal;
-mod releases;
 mod report;
 mod request;
-mod rollouts;
-mod stops;
-mod streams;
+mod start;
+mod stream_cache;
 mod tokens;
+mod upstream;
+mod write;
 mod write_queues;
 
-pub use change::{Author, Change, ChangeError, Decision, Manage, Outcome, UpstreamDocument};
-pub use edit::Edited;
+pub use address::{ReleaseAddress, RolloutAddress};
+pub use command::{Command, Need, Next, Present, ProductCommand, ProductState, Provenance, Read, Reads};
+pub use error::CommandError;
+pub use manager::Manage;
 pub use read::StreamAtRevision;
-pub use refusal::EditError;
 pub use refusal::Refusal;
-pub use releases::Promoted;
 pub use report::{ImpactReport, ProductStopReport, Report, Update};
 pub use request::{Action, Request};
-pub use rollouts::{RolloutAddress, Verb};
 pub use tokens::{RevokedToken, TokenRequest};
+pub use upstream::UpstreamDocument;
 
 /// Stored records, for modules that may not import the store.
 pub mod records {

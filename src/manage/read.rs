@@ -1,14 +1,17 @@
 //! Reads for managers: from the database, never from a replica's catalog.
 
-use super::change::Manage;
+use super::manager::Manage;
 use crate::{
     domain::{
-        ids::StreamId,
+        admission::emergency_stop::EmergencyStop,
+        epoch::Epoch,
+        ids::{ProductName, StreamId},
         located::Located,
         stream::{Revision, Stream},
     },
     store::{State, StoreError, audit, revisions::RevisionMeta, streams::Head, tokens::TokenRow},
 };
+use std::sync::Arc;
 
 /// A stream at one of its revisions.
 #[derive(Debug, Clone)]
@@ -16,7 +19,7 @@ pub struct StreamAtRevision {
     /// The revision.
     pub revision: Revision,
     /// The stream at that revision.
-    pub stream: Stream,
+    pub stream: Arc<Stream>,
 }
 
 impl Manage {
@@ -48,7 +51,7 @@ impl Manage {
     pub async fn stream(&self, id: &StreamId) -> Result<Option<StreamAtRevision>, StoreError> {
         let mut transaction = self.reading("stream").await?;
         let Some(head) = transaction.head(id).await? else { return Ok(None) };
-        let stream = transaction.load_stream(&head).await?;
+        let stream = self.load_stream(&mut transaction, &head).await?;
         Ok(Some(StreamAtRevision { revision: head.revision, stream }))
     }
 
@@ -60,7 +63,7 @@ impl Manage {
         let mut transaction = self.reading("revision").await?;
         let Some(head) = transaction.head(id).await? else { return Ok(None) };
         let stream = transaction.revision(head.key, number).await?;
-        Ok(stream.map(|stream| StreamAtRevision { revision: number, stream }))
+        Ok(stream.map(|stream| StreamAtRevision { revision: number, stream: Arc::new(stream) }))
     }
 
     /// Returns the metadata of a stream's revisions older than `before`, the newest first, at most `most`. Returns `None` if the
@@ -111,5 +114,20 @@ impl Manage {
         filter: audit::AuditFilter<'_>,
     ) -> Result<Vec<(i64, audit::AuditEntry)>, StoreError> {
         self.reading("audit_entries").await?.audit_entries(filter).await
+    }
+
+    /// Returns the stop of a product that is in force.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn product_stop(&self, product: &ProductName) -> Result<Option<EmergencyStop>, StoreError> {
+        self.reading("product_stop").await?.product_stop(product).await
+    }
+    /// Returns the stop of a product that was in force at a time.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn product_stop_at(&self, product: &ProductName, at: Epoch) -> Result<Option<EmergencyStop>, StoreError> {
+        self.reading("product_stop_at").await?.product_stop_at(product, at).await
     }
 }

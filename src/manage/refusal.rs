@@ -1,6 +1,5 @@
 //! Why a request is refused.
 
-use super::change::ChangeError;
 use crate::{
     auth::Role,
     domain::{document::Problem, edit::ImmutabilityError, finding::Finding, rollout::TransitionError},
@@ -92,6 +91,3 @@ fn because(why: Option<&str>) -> String {
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
-
-/// Why a request was not carried out.
-pub type EditError = ChangeError<Refusal>;

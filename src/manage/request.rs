@@ -1,9 +1,12 @@
 //! Requests for changes: caller, reason and options; and the role that each action requires.
 
+use super::refusal::Refusal;
 use crate::{
     auth::{Identity, Role},
-    domain::{hash::ContentHash, stream::Revision},
+    domain::{hash::ContentHash, ids::StreamId, stream::Revision},
+    store::{audit::AuditEntry, idempotency::IdempotencyKey},
 };
+use jiff::Timestamp;
 
 /// A request for a change.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,48 @@ pub struct Request<'a> {
     pub acknowledge: bool,
     /// The idempotency key and the request's fingerprint: a request with a key is carried out once.
     pub idempotency: Option<(&'a str, ContentHash)>,
+}
+
+impl<'a> Request<'a> {
+    /// Creates a request without conditions and options.
+    #[must_use]
+    pub fn new(caller: &'a Identity, reason: &'a str) -> Self {
+        Self {
+            caller,
+            subject: "",
+            reason,
+            request_id: None,
+            expected: None,
+            dry_run: false,
+            acknowledge: false,
+            idempotency: None,
+        }
+    }
+
+    /// Checks that the caller has a role on a stream.
+    pub(super) fn require(&self, role: Role, on: &StreamId, why: Option<String>) -> Result<(), Refusal> {
+        if self.caller.may(role, on) { Ok(()) } else { Err(Refusal::Denied { role, on: on.to_string(), why }) }
+    }
+
+    /// Returns the idempotency key, if the request has one.
+    pub(super) fn idempotency_key(&self) -> Option<IdempotencyKey<'a>> {
+        self.idempotency.map(|(key, fingerprint)| IdempotencyKey { actor: &self.caller.actor.id, key, fingerprint })
+    }
+
+    /// Creates the audit entry of an action, without what it was done to.
+    pub(super) fn audit_entry(&self, action: Action, at: Timestamp) -> AuditEntry {
+        AuditEntry {
+            at,
+            actor: self.caller.actor.clone(),
+            action: action.name.into(),
+            product: None,
+            stream: None,
+            revision: None,
+            subject: None,
+            reason: self.reason.into(),
+            request_id: self.request_id.map(Into::into),
+        }
+    }
 }
 
 /// An action and the role that it requires.
@@ -56,6 +101,7 @@ actions! {
     CREATE_STREAM = "stream.create", Admin;
     SET_STREAM = "stream.set", Admin;
     PUT_DOCUMENT = "stream.put-document", Manager;
+    CHANGE_STREAM = "stream.change", Admin;
     REVERT = "stream.revert", Manager;
     CREATE_RELEASE = "release.create", Publisher;
     CHANGE_RELEASE = "release.change", Publisher;

@@ -1,10 +1,10 @@
 //! Issues and revokes this service's tokens and revokes signing keys, for the API and the command line.
 
 use super::{
-    change::{ChangeError, Manage},
-    edit::idempotency,
+    error::CommandError,
     idempotency::{parse, store_answer, stored_answer},
-    refusal::{EditError, Refusal},
+    manager::Manage,
+    refusal::Refusal,
     request::{Action, Request},
 };
 use crate::{
@@ -49,13 +49,13 @@ impl Manage {
         key: &SigningKey,
         wanted: &TokenRequest<'_>,
         request: &Request<'_>,
-    ) -> Result<(TokenRow, String), EditError> {
+    ) -> Result<(TokenRow, String), CommandError> {
         allow_admin(request, &wanted.grant.on)?;
         let reason = check_request(wanted, request)?;
         let attempt = async || {
             let mut transaction = self.store().begin(Action::ISSUE_TOKEN.name).await?;
             let now = self.clock().now();
-            let idempotency_key = idempotency(request).filter(|_| !request.dry_run);
+            let idempotency_key = request.idempotency_key().filter(|_| !request.dry_run);
             if let Some(json) = stored_answer(&mut transaction, idempotency_key, now).await? {
                 return sign_again(&mut transaction, key, &parse::<String>(&json)?).await;
             }
@@ -96,7 +96,7 @@ impl Manage {
         id: &str,
         with_issued: bool,
         request: &Request<'_>,
-    ) -> Result<RevokedToken, EditError> {
+    ) -> Result<RevokedToken, CommandError> {
         let attempt = async || {
             let mut transaction = self.store().begin(Action::REVOKE_TOKEN.name).await?;
             let now = self.clock().now();
@@ -136,7 +136,7 @@ impl Manage {
     ///
     /// # Errors
     /// The caller is not an admin of all streams, the database failed, the key does not exist, or was revoked before.
-    pub async fn revoke_signing_key(&self, kid: &str, request: &Request<'_>) -> Result<u64, EditError> {
+    pub async fn revoke_signing_key(&self, kid: &str, request: &Request<'_>) -> Result<u64, CommandError> {
         allow_admin(request, &Pattern::ALL)?;
         let attempt = async || {
             let mut transaction = self.store().begin(Action::REVOKE_KEY.name).await?;
@@ -163,17 +163,7 @@ impl Manage {
     }
 
     fn entry(&self, action: Action, subject: String, request: &Request<'_>) -> AuditEntry {
-        AuditEntry {
-            at: self.clock().now(),
-            actor: request.caller.actor.clone(),
-            action: action.name.into(),
-            product: None,
-            stream: None,
-            revision: None,
-            subject: Some(subject),
-            reason: request.reason.into(),
-            request_id: request.request_id.map(Into::into),
-        }
+        AuditEntry { subject: Some(subject), ..request.audit_entry(action, self.clock().now()) }
     }
 }
 
@@ -210,7 +200,7 @@ fn check_request(wanted: &TokenRequest<'_>, request: &Request<'_>) -> Result<Str
 }
 
 /// Checks that the caller's token was not revoked since the request was authenticated.
-async fn check_caller_token(transaction: &mut Transaction, request: &Request<'_>) -> Result<(), EditError> {
+async fn check_caller_token(transaction: &mut Transaction, request: &Request<'_>) -> Result<(), CommandError> {
     let Some(id) = request.caller.actor.id.strip_prefix("token:") else { return Ok(()) };
     match transaction.lock_token(id).await? {
         Some(row) if row.revoked_at.is_none() => Ok(()),
@@ -226,7 +216,7 @@ async fn sign_again(
     transaction: &mut Transaction,
     key: &SigningKey,
     id: &str,
-) -> Result<(TokenRow, String), EditError> {
+) -> Result<(TokenRow, String), CommandError> {
     let row = transaction.token(id).await?.ok_or_else(|| Refusal::no_such("token", id))?;
     let nonce = transaction.token_nonce(id).await?.filter(|_| row.kid == key.kid);
     let Some(nonce) = nonce else {
@@ -238,11 +228,11 @@ async fn sign_again(
     Ok((row, token))
 }
 
-fn not_issued(error: AuthError) -> EditError {
+fn not_issued(error: AuthError) -> CommandError {
     match error {
-        AuthError::Store(error) => ChangeError::Store(error),
+        AuthError::Store(error) => CommandError::Store(error),
         AuthError::Lifetime => Refusal::field("expires_in", "must end before the year 10000").into(),
         error @ AuthError::KeyRevoked(_) => Refusal::State(error.to_string()).into(),
-        error => ChangeError::Store(StoreError::corrupt("tokens", error)),
+        error => CommandError::Store(StoreError::corrupt("tokens", error)),
     }
 }

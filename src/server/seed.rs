@@ -1,12 +1,12 @@
 //! Prepares the database for the service: migrates it, seeds an empty one from stream documents, and loads the catalog.
 
 use crate::{
+    auth::Identity,
     catalog::{CatalogSync, RetryDelay},
     domain::{actor::Actor, stream::Stream},
-    manage::{Author, ChangeError, Manage},
+    manage::{CommandError, Manage, Request},
     store::{Access, StoreError},
 };
-use std::convert::Infallible;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -16,7 +16,7 @@ enum PrepareError {
     #[error("the database schema is older than this program; run `lockkeeper database migrate`")]
     Schema,
     #[error("cannot create a stream from its document")]
-    Change(#[from] ChangeError<Infallible>),
+    Change(#[from] CommandError),
 }
 
 /// Migrates the schema, seeds an empty database from the documents and loads the catalog. Retries until this succeeds, and calls `failed`
@@ -65,12 +65,9 @@ async fn try_prepare(
 
 async fn seed(access: &Access, manage: &Manage, documents: &[Stream]) -> Result<(), PrepareError> {
     access.store().migrate().await?;
-    let author = Author {
-        actor: Actor::from_id("lockkeeper"),
-        reason: "an empty store was started from stream documents".into(),
-        request_id: None,
-    };
-    if manage.start_from(documents, &author).await? {
+    let service = Identity { actor: Actor::from_id("lockkeeper"), ..Identity::local("lockkeeper") };
+    let request = Request::new(&service, "an empty store was started from stream documents");
+    if manage.start_from(documents, &request).await? {
         tracing::info!(streams = documents.len(), "empty database seeded from stream documents");
     }
     Ok(())

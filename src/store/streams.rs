@@ -177,7 +177,7 @@ impl Transaction {
             mirrors: parse_all("streams", &settings.mirrors)?,
             blocked_updates: self.blocked_updates(head.key).await?,
             sources: self.sources(head.key, head.revision).await?,
-            releases: releases.into_values(),
+            releases: releases.into_values().into_iter().map(Into::into).collect(),
             id: head.id.clone(),
         })
     }

@@ -4,6 +4,7 @@
 use crate::support::{
     contract,
     postgres::Database,
+    replace::import_fetched,
     server::Server,
     upstream::{self, Documents, Poll},
 };
@@ -14,12 +15,8 @@ use lockkeeper::{
         epoch::Epoch,
         ids::{ProductName, StreamId, StreamName},
     },
-    exchange::fcos::{
-        import::{fetch, import},
-        model::model,
-        source::Location,
-    },
-    manage::{Author, Manage, change::Outcome},
+    exchange::fcos::{import::fetch, model::model, source::Location},
+    manage::Manage,
     protocol::fcos::{self, GraphJson, Query, Settings, UnknownPayload, View, wire},
     store::State,
 };
@@ -62,11 +59,6 @@ async fn answers_through_import_database_and_http_match_the_contract() {
     let database = Database::new().await;
     let server = Server::start(&database).await;
     let manage = Manage::new(database.store().await, Arc::new(SystemClock));
-    let author = Author {
-        actor: lockkeeper::domain::actor::Actor::from_id("test"),
-        reason: "any documents".into(),
-        request_id: None,
-    };
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Folder(folder.path().into());
     let mut runner = TestRunner::default();
@@ -85,10 +77,9 @@ async fn answers_through_import_database_and_http_match_the_contract() {
         }
         documents.write(folder.path(), &stream);
         let fetched = fetch(&location, &id(&stream)).await.unwrap();
-        let report = import(&manage, &id(&stream), &author, &fetched, false).await.unwrap();
+        let report = import_fetched(&manage, fetched, false).await.unwrap();
         // The second import may change nothing.
-        let (Outcome::Unchanged { revision } | Outcome::Changed { revision, .. }) = report.outcome;
-        server.shows(&id(&stream).to_string(), revision.0).await;
+        server.shows(&id(&stream).to_string(), report.revision).await;
         for _ in 0..20 {
             let poll = upstream::poll().new_tree(&mut runner).unwrap().current();
             server.at(poll.now);

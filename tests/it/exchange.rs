@@ -4,6 +4,7 @@ use crate::support::{
     eventually, fixtures,
     postgres::Database,
     program::{lockkeeper, text},
+    replace::{import_fetched, modify},
     server::Server,
     upstream,
 };
@@ -17,17 +18,13 @@ use lockkeeper::{
         rollout::{Rollout, RolloutState, ramp::Course},
         stream::Stream,
     },
-    exchange::fcos::{
-        export::export,
-        import::{fetch, import},
-        source::Location,
-    },
-    manage::{Author, Change, Decision, Manage},
+    exchange::fcos::{export::export, import::fetch, source::Location},
+    manage::Manage,
 };
 use proptest::{prelude::any, strategy::Strategy, strategy::ValueTree, test_runner::TestRunner};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, convert::Infallible, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 const KINDS: [&str; 4] =
     ["prod/streams/stable/releases.json", "updates/stable.json", "streams/stable.json", "release-notes/stable.yml"];
@@ -36,13 +33,9 @@ fn stable() -> StreamId {
     StreamId { product: ProductName::parse("fedora-coreos").unwrap(), stream: StreamName::parse("stable").unwrap() }
 }
 
-fn author() -> Author {
-    Author { actor: lockkeeper::domain::actor::Actor::from_id("test"), reason: "a test".into(), request_id: None }
-}
-
 async fn import_folder(manage: &Manage, folder: &Path) {
     let fetched = fetch(&Location::Folder(folder.into()), &stable()).await.unwrap();
-    import(manage, &stable(), &author(), &fetched, false).await.unwrap();
+    import_fetched(manage, fetched, false).await.unwrap();
 }
 
 /// Returns the exported documents as JSON, except the release notes, which are text.
@@ -77,14 +70,12 @@ async fn pause(manage: &Manage, at: i64) -> Option<usize> {
         |release: &Release| present.releases.iter().filter(|other| other.version == release.version).count() == 1;
     let can_pause = |release: &Release| release.rollouts.iter().any(|rollout| rollout.pause(Epoch(at)).is_ok());
     let index = present.releases.iter().rposition(|release| is_listed_once(release) && can_pause(release))?;
-    let decide = |present: Option<&Stream>| {
-        let mut stream = present.unwrap().clone();
+    let pause = |stream: &mut Stream| {
         let rollout = &mut stream.releases[index].rollouts[0];
         *rollout = rollout.pause(Epoch(at)).unwrap();
         rollout.origin = Origin::Local;
-        Ok::<_, Infallible>(Decision { stream, value: () })
     };
-    manage.change_stream(Change::new(&stable(), &author()), decide).await.unwrap();
+    modify(manage, &stable(), pause).await;
     Some(index)
 }
 
@@ -347,14 +338,12 @@ async fn last_modified_is_sent_only_if_it_identifies_the_document() {
 
     let set_aborted = async |is_aborted: bool, at: &str, revision: i64| {
         clock.set(at.parse().unwrap());
-        let decide = |present: Option<&Stream>| {
-            let mut stream = present.unwrap().clone();
+        let set_state = |stream: &mut Stream| {
             let original = stream.releases[1].rollouts[0].clone();
             let state = if is_aborted { RolloutState::Aborted } else { RolloutState::Active };
             stream.releases[1].rollouts[0] = Rollout { state, ..original };
-            Ok::<_, Infallible>(Decision { stream, value: () })
         };
-        manage.change_stream(Change::new(&stable(), &author()), decide).await.unwrap();
+        modify(&manage, &stable(), set_state).await;
         server.shows("fedora-coreos/stable", revision).await;
     };
     // A change within the same second: its time does not distinguish it from the version before.

@@ -4,6 +4,7 @@ use crate::support::{
     fixtures,
     postgres::Database,
     program::{import, lockkeeper, text},
+    replace::{import_fetched, modify},
     upstream::{self, Documents},
 };
 use lockkeeper::{
@@ -14,22 +15,15 @@ use lockkeeper::{
         origin::Origin,
         stream::{Revision, Stream},
     },
-    exchange::fcos::{
-        import::{Report, fetch, import as import_fetched},
-        source::Location,
-    },
-    manage::{Author, Change, Decision, Manage},
+    exchange::fcos::{import::fetch, source::Location},
+    manage::{Manage, Report},
     store::Store,
 };
 use serde_json::json;
-use std::{convert::Infallible, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 fn stable() -> StreamId {
     StreamId { product: ProductName::parse("fedora-coreos").unwrap(), stream: StreamName::parse("stable").unwrap() }
-}
-
-fn author() -> Author {
-    Author { actor: lockkeeper::domain::actor::Actor::from_id("test"), reason: "a test".into(), request_id: None }
 }
 
 fn manage(store: Store) -> Manage {
@@ -38,7 +32,7 @@ fn manage(store: Store) -> Manage {
 
 async fn run(manage: &Manage, folder: &Path) -> Report {
     let fetched = fetch(&Location::Folder(folder.into()), &stable()).await.unwrap();
-    import_fetched(manage, &stable(), &author(), &fetched, false).await.unwrap()
+    import_fetched(manage, fetched, false).await.unwrap()
 }
 
 async fn present(store: &Store) -> (Revision, Stream) {
@@ -48,13 +42,8 @@ async fn present(store: &Store) -> (Revision, Stream) {
 }
 
 /// Changes a stream as a local edit does.
-async fn change(manage: &Manage, change: impl Fn(&mut Stream)) {
-    let decide = |present: Option<&Stream>| {
-        let mut stream = present.unwrap().clone();
-        change(&mut stream);
-        Ok::<_, Infallible>(Decision { stream, value: () })
-    };
-    manage.change_stream(Change::new(&stable(), &author()), decide).await.unwrap();
+async fn change(manage: &Manage, change: impl Fn(&mut Stream) + Send + Sync) {
+    modify(manage, &stable(), change).await;
 }
 
 #[tokio::test]
@@ -257,7 +246,7 @@ async fn imports_do_not_move_locally_published_releases() {
         modify(documents.releases["releases"].as_array_mut().unwrap());
         documents.write(folder.path(), "stable");
         let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-        let error = import_fetched(&manage, &stable(), &author(), &fetched, false).await.unwrap_err();
+        let error = import_fetched(&manage, fetched, false).await.unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
         assert_eq!(present(&store).await.1, stream);
     }
@@ -310,7 +299,7 @@ async fn imports_take_over_aliases_but_do_not_publish_drafts() {
     documents.releases["releases"][2]["commits"][0]["checksum"] = "decaf".into();
     documents.write(folder.path(), "stable");
     let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-    let error = import_fetched(&manage, &stable(), &author(), &fetched, false).await.unwrap_err();
+    let error = import_fetched(&manage, fetched, false).await.unwrap_err();
     assert_eq!(error.to_string(), "releases.json: decaf is the payload of 44.2.0 upstream and a local alias of 44.1.0");
 }
 
@@ -342,14 +331,14 @@ async fn withdrawals_and_aborts_survive_removals_by_upstream() {
         documents.releases["releases"].as_array_mut().unwrap().truncate(remaining);
         documents.write(folder.path(), "stable");
         let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-        let result = import_fetched(&manage, &stable(), &author(), &fetched, false).await;
+        let result = import_fetched(&manage, fetched, false).await;
         // The withdrawn release is local and stays; the other one is published, and its removal is rejected.
         assert_eq!(result.is_ok(), remaining == 2);
         assert_eq!(present(&store).await.1.releases, stopped.releases);
     }
     change(&manage, |stream| drop(stream.releases.pop())).await;
     let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-    let error = import_fetched(&manage, &stable(), &author(), &fetched, false).await.unwrap_err();
+    let error = import_fetched(&manage, fetched, false).await.unwrap_err();
     assert!(error.to_string().contains("upstream no longer lists 1 release (44.2.0)"), "{error}");
 }
 
@@ -379,7 +368,7 @@ async fn imports_move_no_release_out_of_a_blocked_range() {
         reordered.releases["releases"].as_array_mut().unwrap().swap(at, to);
         reordered.write(folder.path(), "stable");
         let fetched = fetch(&Location::Folder(folder.path().into()), &stable()).await.unwrap();
-        let result = import_fetched(&manage, &stable(), &author(), &fetched, false).await;
+        let result = import_fetched(&manage, fetched, false).await;
         assert_eq!(result.is_ok(), is_accepted, "{at} with {to}: {result:?}");
         if !is_accepted {
             assert!(result.unwrap_err().to_string().contains("from which the update to 44.3.0 is blocked"));

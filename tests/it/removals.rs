@@ -235,7 +235,7 @@ async fn removing_a_release_with_a_local_policy_is_rejected_and_keeps_the_policy
     imported(&database, folder.path(), ALLOWED);
     let release = stable(&database).await.1.releases[1].clone();
     assert_eq!(release.state, ReleaseState::Withdrawn);
-    assert_eq!(release.dead_end.unwrap().origin, Origin::Local);
+    assert_eq!(release.dead_end.as_ref().unwrap().origin, Origin::Local);
 }
 
 fn on_two_arches(count: usize) -> Documents {

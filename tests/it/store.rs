@@ -1,7 +1,12 @@
 //! The store: saved states are loaded unchanged, the history is complete, and the database rejects invalid rows.
 
-use crate::support::{postgres::Database, upstream};
+use crate::support::{
+    postgres::Database,
+    replace::{replace, replace_as},
+    upstream,
+};
 use lockkeeper::{
+    auth::Identity,
     clock::{ManualClock, SystemClock},
     domain::{
         diff::Diff,
@@ -9,7 +14,7 @@ use lockkeeper::{
         stream::{Revision, Stream},
     },
     exchange::{documents, fcos::model::model},
-    manage::{Author, Change, Decision, Manage, Outcome},
+    manage::{Manage, Report, Request},
     protocol::fcos::wire,
     store::Store,
 };
@@ -18,23 +23,16 @@ use proptest::{
     test_runner::TestRunner,
 };
 use sqlx::Executor;
-use std::{convert::Infallible, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 fn stable() -> StreamId {
     StreamId { product: ProductName::parse("fedora-coreos").unwrap(), stream: StreamName::parse("stable").unwrap() }
 }
 
-fn author(reason: &str) -> Author {
-    Author {
-        actor: lockkeeper::domain::actor::Actor::from_id("local:core"),
-        reason: reason.into(),
-        request_id: Some("r-1".into()),
-    }
-}
-
-async fn write_stream(manage: &Manage, stream: &Stream) -> Outcome {
-    let decide = |_: Option<&Stream>| Ok::<_, Infallible>(Decision { stream: stream.clone(), value: () });
-    manage.change_stream(Change::new(&stream.id, &author("a test")), decide).await.unwrap().0
+async fn write_stream(manage: &Manage, stream: &Stream) -> Report {
+    let caller = Identity::local("core");
+    let request = Request { request_id: Some("r-1"), ..Request::new(&caller, "a test") };
+    replace_as(&request, manage, &stream.id, |_| stream.clone()).await
 }
 
 async fn load(store: &Store, revision: Revision) -> (Stream, Stream) {
@@ -60,17 +58,19 @@ async fn saved_states_are_loaded_unchanged() {
     let mut revision = Revision(0);
     let mut before = Stream::empty(stable());
     for state in &states {
-        match write_stream(&manage, state).await {
-            Outcome::Changed { revision: new, diff } => {
-                assert_eq!((new.0, &diff), (revision.0 + 1, &Diff::between(&before, state)));
-                revision = new;
-            }
-            Outcome::Unchanged { .. } => assert_eq!(state, &before),
+        let report = write_stream(&manage, state).await;
+        if report.changed {
+            assert_eq!((report.revision, &report.changes), (revision.0 + 1, &Diff::between(&before, state).0));
+            revision = Revision(report.revision);
+        } else {
+            assert_eq!(state, &before);
         }
         let (rows, recorded) = load(&store, revision).await;
         assert_eq!(rows, recorded);
+        let kept = manage.stream(&stable()).await.unwrap().unwrap();
+        assert_eq!((kept.revision, &*kept.stream), (revision, &rows), "the state that is kept in memory");
         assert_eq!(without_opening_times(rows), *state);
-        assert!(matches!(write_stream(&manage, state).await, Outcome::Unchanged { .. }));
+        assert!(!write_stream(&manage, state).await.changed);
         before = state.clone();
     }
 }
@@ -150,12 +150,12 @@ async fn concurrent_changes_of_one_stream_are_all_applied() {
         let manage = Manage::new(store.clone(), Arc::new(SystemClock));
         tokio::spawn(async move {
             for change in 0..5 {
-                let decide = |present: Option<&Stream>| {
+                let add_arch = |present: Option<&Stream>| {
                     let mut stream = present.cloned().unwrap_or_else(|| Stream::empty(stable()));
                     stream.arches.insert(lockkeeper::domain::ids::Arch::parse(&format!("a{writer}_{change}")).unwrap());
-                    Ok::<_, Infallible>(Decision { stream, value: () })
+                    stream
                 };
-                manage.change_stream(Change::new(&stable(), &author("one of many")), decide).await.unwrap();
+                replace(&manage, &stable(), add_arch).await;
             }
         })
     });
@@ -231,7 +231,7 @@ async fn writers_of_different_streams_do_not_wait_for_each_other() {
     let mut locking = store.begin("test").await.unwrap();
     locking.lock_stream(&stable()).await.unwrap();
     // While one stream is locked, the other can be changed.
-    assert!(matches!(write_stream(&manage, &Stream::empty(other)).await, Outcome::Changed { .. }));
+    assert!(write_stream(&manage, &Stream::empty(other)).await.changed);
     drop(locking);
 }
 
@@ -254,7 +254,8 @@ async fn a_change_is_retried_after_a_serialization_failure() {
         .unwrap();
     let mut stream = Stream::empty(stable());
     stream.arches.insert(lockkeeper::domain::ids::Arch::parse("x86_64").unwrap());
-    assert!(matches!(write_stream(&manage, &stream).await, Outcome::Changed { revision: Revision(1), .. }));
+    let report = write_stream(&manage, &stream).await;
+    assert_eq!((report.changed, report.revision), (true, 1));
     let tries: i64 = sqlx::query_scalar("select last_value from tries").fetch_one(&mut connection).await.unwrap();
     assert_eq!(tries, 3);
 }

@@ -152,7 +152,7 @@ async fn no_command_prints_control_characters() {
     // Escaped values in a document keep their meaning.
     let release = lockkeeper::exchange::documents::read(&text(&shown.stdout)).unwrap().releases[0].clone();
     assert_eq!(release.version.as_str(), HOSTILE_VERSION);
-    assert_eq!(release.barrier.unwrap().reason.as_str(), HOSTILE);
+    assert_eq!(release.barrier.as_ref().unwrap().reason.as_str(), HOSTILE);
     let changed = text(&shown.stdout).replace("dead ", "local ");
     std::fs::write(path("stable.toml"), changed).unwrap();
     let file = path("stable.toml");

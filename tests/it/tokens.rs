@@ -537,5 +537,5 @@ async fn a_token_revoked_after_authentication_issues_nothing() {
     };
     let request = lockkeeper::manage::Request { caller: &identity, ..office.request() };
     let refused = office.manage.create_token(&key, &wanted, &request).await;
-    assert!(matches!(refused, Err(lockkeeper::manage::EditError::Refused(Refusal::Denied { .. }))), "{refused:?}");
+    assert!(matches!(refused, Err(lockkeeper::manage::CommandError::Refused(Refusal::Denied { .. }))), "{refused:?}");
 }

@@ -154,12 +154,12 @@ pub struct NewRollout {
 }
 
 impl NewRollout {
-    /// Converts to the shape of stream documents. The default start is `now`.
+    /// Converts to the shape of stream documents.
     #[must_use]
-    pub fn to_document(&self, now: Epoch) -> RolloutDocument {
+    pub fn to_document(&self) -> RolloutDocument {
         RolloutDocument {
             selector: self.selector.clone(),
-            start: Some(self.start.clone().unwrap_or_else(|| now.to_string())),
+            start: self.start.clone(),
             start_share: self.start_share,
             duration: self.duration.clone(),
             end_share: self.end_share,

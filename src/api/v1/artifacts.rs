@@ -12,7 +12,10 @@ use crate::{
         state::Api,
     },
     domain::document::{self, parts, shape::ArtifactDocument},
-    manage::{Action, Report},
+    manage::{
+        Action, Report,
+        commands::artifacts::{RemoveArtifact, SetArtifact},
+    },
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -44,7 +47,7 @@ async fn set_artifact(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::SET_ARTIFACT, &id)?.json::<ArtifactModel>().await?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
     let ArtifactModel { url, sha256, size } = &write.body;
     let document = ArtifactDocument {
         arch: path.arch.clone(),
@@ -54,8 +57,7 @@ async fn set_artifact(
         size: *size,
     };
     let (key, artifact) = parts::artifact(&document).map_err(fields)?;
-    let done = api.manage()?.set_artifact((&id, &version), &key, Some(&artifact), &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &SetArtifact { release, key, artifact }, &request).await?)
 }
 
 /// Delete an artifact
@@ -70,11 +72,10 @@ async fn delete_artifact(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::REMOVE_ARTIFACT, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
     // Parsing the key requires a URL; this one is not used.
     let url = "https://unused.example".to_owned();
     let document = ArtifactDocument { arch: path.arch.clone(), name: path.name.clone(), url, sha256: None, size: None };
     let (key, _) = parts::artifact(&document).map_err(fields)?;
-    let done = api.manage()?.set_artifact((&id, &version), &key, None, &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &RemoveArtifact { release, key }, &request).await?)
 }

@@ -10,8 +10,10 @@ use crate::{
         respond::{Answer, changed, created},
         state::Api,
     },
-    domain::{document::parts, stream::Stream},
-    manage::{Action, Report},
+    manage::{
+        Action, Report,
+        commands::policies::{BlockUpdate, UnblockUpdate},
+    },
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -50,15 +52,11 @@ async fn create_blocked_update(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::BLOCK_UPDATE, &id)?.json::<NewBlocked>().await?;
-    let (version, request) = (path.version()?, write.request()?);
-    let document = write.body.to_document(version.to_string());
-    let read = |stream: &Stream| parts::blocked(&document, stream);
-    let done = api.manage()?.block_update((&id, &version), read, &request).await;
-    let report = done.map_err(|error| write.refused(error))?;
-    if !report.changed {
-        return changed(&report);
-    }
-    created(&report, &format!("{}/blocked-updates", path_of_release(&id, &version)))
+    let (target, request) = (path.release(id)?, write.request()?);
+    let blocked = write.body.to_document(target.version.to_string());
+    let within = format!("{}/blocked-updates", path_of_release(&target.stream, &target.version));
+    let report = write.run(&api, &BlockUpdate { target, blocked }, &request).await?;
+    if report.changed { created(&report, &within) } else { changed(&report) }
 }
 
 /// Delete a blocked update
@@ -71,7 +69,6 @@ async fn delete_blocked_update(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::UNBLOCK_UPDATE, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
-    let done = api.manage()?.unblock_update((&id, &version), path.number()?, &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    let (target, request) = (path.release(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &UnblockUpdate { target, number: path.number()? }, &request).await?)
 }

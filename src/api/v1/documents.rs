@@ -13,7 +13,7 @@ use crate::{
         document::{StreamDocument, Strictness},
         stream::Stream,
     },
-    manage::{Action, Report},
+    manage::{Action, Report, commands::documents::PutDocument},
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -75,6 +75,5 @@ async fn replace_document(
     }
     let parsed = api.manage()?.compute(|| Stream::from_document(document, Strictness::Strict)).await;
     let written = parsed.map_err(fields)?;
-    let done = api.manage()?.write_document(&written, &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &PutDocument { written }, &request).await?)
 }

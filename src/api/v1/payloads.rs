@@ -15,7 +15,10 @@ use crate::{
         self, parts,
         shape::{AliasDocument, PayloadDocument},
     },
-    manage::{Action, Report},
+    manage::{
+        Action, Report,
+        commands::payloads::{AddAlias, RemoveAlias, RemovePayload, SetPayload},
+    },
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -52,7 +55,7 @@ async fn set_payload(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::SET_PAYLOAD, &id)?.json::<PayloadModel>().await?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
     let PayloadModel { id: payload, synthetic } = &write.body;
     let document = PayloadDocument {
         arch: path.arch.clone(),
@@ -61,8 +64,7 @@ async fn set_payload(
         synthetic: *synthetic,
     };
     let (key, payload) = parts::payload(&document).map_err(fields)?;
-    let done = api.manage()?.set_payload((&id, &version), &key, Some(&payload), &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &SetPayload { release, key, payload }, &request).await?)
 }
 
 /// Delete a payload of a draft
@@ -75,10 +77,9 @@ async fn delete_payload(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::REMOVE_PAYLOAD, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
     let key = parts::payload_key(&path.arch, &path.scheme).map_err(fields)?;
-    let done = api.manage()?.set_payload((&id, &version), &key, None, &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &RemovePayload { release, key }, &request).await?)
 }
 
 /// List the aliases of a release
@@ -102,11 +103,10 @@ async fn create_alias(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::ADD_ALIAS, &id)?.json::<AliasDocument>().await?;
-    let (version, request) = (path.version()?, write.request()?);
-    let alias = parts::alias(&write.body).map_err(fields)?;
-    let done = api.manage()?.add_alias((&id, &version), &alias, &request).await;
-    let report = done.map_err(|error| write.refused(error))?;
-    created(&report, &format!("{}/aliases", path_of_release(&id, &version)))
+    let (release, request) = (path.release(id)?, write.request()?);
+    let (key, alias) = parts::alias(&write.body).map_err(fields)?;
+    let within = format!("{}/aliases", path_of_release(&release.stream, &release.version));
+    created(&write.run(&api, &AddAlias { release, key, alias }, &request).await?, &within)
 }
 
 /// The alias to delete.
@@ -131,9 +131,8 @@ async fn delete_alias(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::REMOVE_ALIAS, &id)?.with_parameters(&["id"]).without_body()?;
-    let (version, request, query) = (path.version()?, write.conditional_request()?, query.parse()?);
+    let (release, request, query) = (path.release(id)?, write.conditional_request()?, query.parse()?);
     let document = AliasDocument { arch: path.arch.clone(), scheme: path.scheme.clone(), id: query.id, origin: None };
-    let alias = parts::known_alias(&document).map_err(fields)?;
-    let done = api.manage()?.remove_alias((&id, &version), &alias, &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    let (key, alias) = parts::known_alias(&document).map_err(fields)?;
+    changed(&write.run(&api, &RemoveAlias { release, key, alias }, &request).await?)
 }

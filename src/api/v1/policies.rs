@@ -15,7 +15,10 @@ use crate::{
         policy::{barrier::Barrier, dead_end::DeadEnd},
     },
     http::problem::ProblemKind,
-    manage::{Action, Report},
+    manage::{
+        Action, Report,
+        commands::policies::{RemoveBarrier, RemoveDeadEnd, SetBarrier, SetDeadEnd},
+    },
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -50,11 +53,10 @@ async fn set_barrier(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::SET_BARRIER, &id)?.json::<PolicyDocument>().await?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
     let (reason, arches) = parts::policy(&write.body).map_err(fields)?;
     let barrier = Barrier { reason, arches, origin: Origin::Local };
-    let done = api.manage()?.set_barrier((&id, &version), Some(&barrier), &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &SetBarrier { release, barrier }, &request).await?)
 }
 
 /// Remove the barrier of a release
@@ -67,9 +69,8 @@ async fn delete_barrier(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::REMOVE_BARRIER, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
-    let done = api.manage()?.set_barrier((&id, &version), None, &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &RemoveBarrier { release }, &request).await?)
 }
 
 /// Get the dead end of a release: its reason and arches
@@ -94,11 +95,10 @@ async fn set_dead_end(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::SET_DEAD_END, &id)?.json::<PolicyDocument>().await?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
     let (reason, arches) = parts::policy(&write.body).map_err(fields)?;
     let dead_end = DeadEnd { reason, arches, origin: Origin::Local };
-    let done = api.manage()?.set_dead_end((&id, &version), Some(&dead_end), &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &SetDeadEnd { release, dead_end }, &request).await?)
 }
 
 /// Remove the dead end of a release
@@ -111,7 +111,6 @@ async fn delete_dead_end(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::REMOVE_DEAD_END, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
-    let done = api.manage()?.set_dead_end((&id, &version), None, &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &RemoveDeadEnd { release }, &request).await?)
 }

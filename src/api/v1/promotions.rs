@@ -16,12 +16,12 @@ use crate::{
             parts,
             shape::{PayloadDocument, PromotionDocument},
         },
-        ids::{StreamName, Version},
+        ids::{StreamId, StreamName, Version},
         payload::Payload,
-        release::PayloadKey,
+        release::{PayloadKey, Release},
     },
     http::problem::{FieldError, Problem, ProblemKind},
-    manage::{Action, Promoted, Report},
+    manage::{Action, Report, commands::releases::PromoteRelease},
 };
 use axum::extract::State;
 use std::collections::BTreeMap;
@@ -43,9 +43,9 @@ async fn list_promotions(
     let snapshot = api.stream(&read.caller, &path.id()?).await?;
     let releases = snapshot.stream.releases.iter().enumerate();
     let promoted =
-        releases.filter_map(|(position, release)| Some((position, release, release.promoted_from.as_ref()?)));
+        releases.filter_map(|(position, release)| Some((position, &**release, release.promoted_from.as_ref()?)));
     let page = page.parse()?.by_position(promoted, |(position, ..)| *position)?;
-    let model = |(_, release, from): (usize, &crate::domain::release::Release, &Promotion)| PromotionModel {
+    let model = |(_, release, from): (usize, &Release, &Promotion)| PromotionModel {
         version: release.version.to_string(),
         state: release.state.as_str(),
         from: PromotionDocument { stream: from.stream.to_string(), version: from.version.to_string() },
@@ -67,18 +67,19 @@ async fn create_promotion(
     let id = path.id()?;
     let write = write.authorize(Action::PROMOTE, &id)?.json::<NewPromotion>().await?;
     let request = write.request()?;
-    let promoted = promoted(&write.body)?;
-    let report = api.manage()?.promote(&id, &promoted, &request).await.map_err(|error| write.refused(error))?;
-    created(&report, &format!("{}/releases", path_of(&id)))
+    let within = format!("{}/releases", path_of(&id));
+    let promotion = promotion(id, &write.body)?;
+    created(&write.run(&api, &promotion, &request).await?, &within)
 }
 
-fn promoted(new: &NewPromotion) -> Result<Promoted, Problem> {
+fn promotion(into: StreamId, new: &NewPromotion) -> Result<PromoteRelease, Problem> {
     let stream = StreamName::parse(&new.from.stream).map_err(|error| field("from.stream", error))?;
     let version = Version::parse(&new.from.version).map_err(|error| field("from.version", error))?;
     let own_version =
         new.version.as_ref().map(|version| Version::parse(version).map_err(|error| field("version", error)));
     let payloads = new.payloads.as_deref().map(payloads).transpose()?;
-    Ok(Promoted { from: Promotion { stream, version }, version: own_version.transpose()?, payloads })
+    let from = Promotion { stream, version };
+    Ok(PromoteRelease { stream: into, from, version: own_version.transpose()?, payloads })
 }
 
 fn payloads(documents: &[PayloadDocument]) -> Result<BTreeMap<PayloadKey, Payload>, Problem> {

@@ -17,7 +17,10 @@ use crate::{
         release::Release,
     },
     http::problem::{Problem, ProblemKind},
-    manage::{Action, Report, StreamAtRevision},
+    manage::{
+        Action, Report, StreamAtRevision,
+        commands::releases::{CreateRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
+    },
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -33,7 +36,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
 /// Finds a release of a stream, and its position.
 pub(super) fn find<'a>(snapshot: &'a StreamAtRevision, version: &Version) -> Result<(usize, &'a Release), Problem> {
     let position = snapshot.stream.position_of(version);
-    let found = position.and_then(|position| Some((position, snapshot.stream.releases.get(position)?)));
+    let found = position.and_then(|position| Some((position, &**snapshot.stream.releases.get(position)?)));
     found.ok_or_else(|| {
         ProblemKind::NotFound.because(format!("there is no release {version} of {}", snapshot.stream.id))
     })
@@ -86,8 +89,8 @@ async fn create_release(
     let write = write.authorize(Action::CREATE_RELEASE, &id)?.json::<NewRelease>().await?;
     let request = write.request()?;
     let draft = parts::release(&write.body.to_document()).map_err(fields)?;
-    let report = api.manage()?.create_release(&id, &draft, &request).await.map_err(|error| write.refused(error))?;
-    created(&report, &format!("{}/releases", path_of(&id)))
+    let within = format!("{}/releases", path_of(&id));
+    created(&write.run(&api, &CreateRelease { stream: id, draft }, &request).await?, &within)
 }
 
 /// Get a release
@@ -109,11 +112,10 @@ async fn update_release(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::CHANGE_RELEASE, &id)?.json::<NotesModel>().await?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
     let NotesModel { notes } = &write.body;
     let notes = notes.as_ref().map(|notes| Notes::parse(notes).map_err(|error| field("notes", error))).transpose()?;
-    let done = api.manage()?.set_notes((&id, &version), notes.as_ref(), &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &SetNotes { release, notes }, &request).await?)
 }
 
 /// Delete a draft
@@ -128,8 +130,8 @@ async fn delete_release(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::REMOVE_RELEASE, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
-    changed(&api.manage()?.remove_release(&id, &version, &request).await.map_err(|error| write.refused(error))?)
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &RemoveRelease { release }, &request).await?)
 }
 
 /// Publish a draft as the newest release of the stream, or a withdrawn release again
@@ -144,8 +146,8 @@ async fn publish_release(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::PUBLISH, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
-    changed(&api.manage()?.publish(&id, &version, &request).await.map_err(|error| write.refused(error))?)
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &PublishRelease { release }, &request).await?)
 }
 
 /// Withdraw a release
@@ -161,6 +163,6 @@ async fn withdraw_release(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::WITHDRAW, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.request()?);
-    changed(&api.manage()?.withdraw(&id, &version, &request).await.map_err(|error| write.refused(error))?)
+    let (release, request) = (path.release(id)?, write.request()?);
+    changed(&write.run(&api, &WithdrawRelease { release }, &request).await?)
 }

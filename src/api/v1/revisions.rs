@@ -15,10 +15,11 @@ use crate::{
         stream::{Revision, Stream},
     },
     http::problem::ProblemKind,
-    manage::{Action, Report},
+    manage::{Action, Report, commands::revert::RevertStream},
 };
 use axum::extract::State;
 use serde::Deserialize;
+use std::sync::Arc;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -89,7 +90,7 @@ async fn diff_revision(
     let (number, query) = (path.revision()?, query.parse()?);
     let after = api.stream_at(&read.caller, &id, Some(number)).await?;
     let before = match query.from.unwrap_or_else(|| number.saturating_sub(1)) {
-        0 => Stream::empty(id),
+        0 => Arc::new(Stream::empty(id)),
         from => api.stream_at(&read.caller, &id, Some(from)).await?.stream,
     };
     api.manage()?.compute(|| read.with_tag(&Diff::between(&before, &after.stream))).await
@@ -109,6 +110,6 @@ async fn revert_stream(
     let id = path.id()?;
     let write = write.authorize(Action::REVERT, &id)?.without_body()?;
     let request = write.conditional_request()?;
-    let done = api.manage()?.revert(&id, Revision(path.revision()?), &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    let revert = RevertStream { stream: id, to: Revision(path.revision()?) };
+    changed(&write.run(&api, &revert, &request).await?)
 }

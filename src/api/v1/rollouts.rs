@@ -7,18 +7,22 @@ use crate::{
         page::Page,
         paths::{NumberPath, PathParams, ReleasePath, path_of_release},
         refuse::field,
-        request::{ReadRequest, UncheckedWrite, WriteRequest},
+        request::{ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created},
         state::Api,
     },
-    domain::{
-        document::parts,
-        epoch::Epoch,
-        rollout::{Rollout, preset::Preset, share::Share},
-        stream::Stream,
+    domain::rollout::{preset::Preset, share::Share},
+    http::problem::{Problem, ProblemKind},
+    manage::{
+        Action, Report,
+        commands::{
+            rollout_actions::{
+                AbortRollout, AccelerateRollout, CompleteRollout, HoldRollout, PauseRollout, ResumeRollout,
+                StartRollout,
+            },
+            rollouts::{CreateRollout, RemoveRollout, ReplaceRollout, RolloutPlan},
+        },
     },
-    http::problem::ProblemKind,
-    manage::{Action, Refusal, Report, Request, RolloutAddress, Verb},
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -72,26 +76,23 @@ async fn get_rollout(State(api): State<Api>, PathParams(path): PathParams<Number
     ReadRequest::show_now(snapshot.revision, &found.ok_or_else(none)?)
 }
 
-/// Builds the requested rollout, at a time.
-fn build(new: &NewRollout, present: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
-    let rollout = with_ramp(new, now)?;
-    match new.freeze.as_deref() {
-        None | Some("refuse") => Ok(rollout),
-        Some("wait") => Ok(rollout.delayed_past(&present.protection.freeze_windows, now)),
-        Some(other) => Err(Refusal::field("freeze", format!("must be \"refuse\" or \"wait\", is {other:?}"))),
+/// Parses what of a requested rollout does not depend on the time.
+fn plan(new: &NewRollout) -> Result<RolloutPlan, Problem> {
+    let preset = new.preset.as_deref().map(preset).transpose()?;
+    if preset.is_some() && new.has_ramp() {
+        return Err(field("preset", "cannot be combined with start_share, duration, end_share or steps"));
     }
+    let waits_for_windows = match new.freeze.as_deref() {
+        None | Some("refuse") => false,
+        Some("wait") => true,
+        Some(other) => return Err(field("freeze", format!("must be \"refuse\" or \"wait\", is {other:?}"))),
+    };
+    Ok(RolloutPlan { document: new.to_document(), preset, waits_for_windows })
 }
 
-fn with_ramp(new: &NewRollout, now: Epoch) -> Result<Rollout, Refusal> {
-    let rollout = parts::rollout(&new.to_document(now))?;
-    let Some(name) = &new.preset else { return Ok(rollout) };
-    if new.has_ramp() {
-        return Err(Refusal::field("preset", "cannot be combined with start_share, duration, end_share or steps"));
-    }
+fn preset(name: &str) -> Result<Preset, Problem> {
     let names = Preset::ALL.map(Preset::as_str).join(", ");
-    let unknown = || Refusal::field("preset", format!("must be one of {names}, is {name:?}"));
-    let preset = Preset::from_name(name).ok_or_else(unknown)?;
-    Ok(rollout.with_plan(preset.ramp(rollout.ramp.start())))
+    Preset::from_name(name).ok_or_else(|| field("preset", format!("must be one of {names}, is {name:?}")))
 }
 
 /// Add a rollout to a release
@@ -104,12 +105,10 @@ async fn create_rollout(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::CREATE_ROLLOUT, &id)?.json::<NewRollout>().await?;
-    let (version, request) = (path.version()?, write.request()?);
-    let new = &write.body;
-    let make = |present: &Stream, now: Epoch| build(new, present, now);
-    let done = api.manage()?.create_rollout((&id, &version), (make, new.before), &request).await;
-    let within = format!("{}/rollouts", path_of_release(&id, &version));
-    created(&done.map_err(|error| write.refused(error))?, &within)
+    let (release, request) = (path.release(id)?, write.request()?);
+    let within = format!("{}/rollouts", path_of_release(&release.stream, &release.version));
+    let rollout = CreateRollout { release, plan: plan(&write.body)?, before: write.body.before };
+    created(&write.run(&api, &rollout, &request).await?, &within)
 }
 
 /// Replace a rollout that has not started
@@ -124,14 +123,11 @@ async fn replace_rollout(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::SET_ROLLOUT, &id)?.json::<NewRollout>().await?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
-    let new = &write.body;
-    if new.before.is_some() {
+    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
+    if write.body.before.is_some() {
         return Err(field("before", "is allowed only when a rollout is created"));
     }
-    let address = RolloutAddress { stream: &id, version: &version, number: path.number()? };
-    let done = api.manage()?.set_rollout(address, |present, now| build(new, present, now), &request).await;
-    changed(&done.map_err(|error| write.refused(error))?)
+    changed(&write.run(&api, &ReplaceRollout { rollout, plan: plan(&write.body)? }, &request).await?)
 }
 
 /// Delete a rollout of a draft
@@ -146,21 +142,8 @@ async fn delete_rollout(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::REMOVE_ROLLOUT, &id)?.without_body()?;
-    let (version, request) = (path.version()?, write.conditional_request()?);
-    let address = RolloutAddress { stream: &id, version: &version, number: path.number()? };
-    changed(&api.manage()?.remove_rollout(address, &request).await.map_err(|error| write.refused(error))?)
-}
-
-async fn move_rollout<T>(
-    api: &Api,
-    path: &NumberPath,
-    write: &WriteRequest<T>,
-    verb: Verb,
-    request: &Request<'_>,
-) -> Answer {
-    let (id, version) = (path.id()?, path.version()?);
-    let address = RolloutAddress { stream: &id, version: &version, number: path.number()? };
-    changed(&api.manage()?.move_rollout(address, verb, request).await.map_err(|error| write.refused(error))?)
+    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &RemoveRollout { rollout }, &request).await?)
 }
 
 /// Start a scheduled rollout now
@@ -171,8 +154,10 @@ async fn start_rollout(
     PathParams(path): PathParams<NumberPath>,
     write: UncheckedWrite,
 ) -> Answer {
-    let write = write.authorize(Action::START_ROLLOUT, &path.id()?)?.without_body()?;
-    move_rollout(&api, &path, &write, Verb::Start, &write.conditional_request()?).await
+    let id = path.id()?;
+    let write = write.authorize(Action::START_ROLLOUT, &id)?.without_body()?;
+    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &StartRollout { rollout }, &request).await?)
 }
 
 /// Pause a rollout
@@ -185,8 +170,10 @@ async fn pause_rollout(
     PathParams(path): PathParams<NumberPath>,
     write: UncheckedWrite,
 ) -> Answer {
-    let write = write.authorize(Action::PAUSE_ROLLOUT, &path.id()?)?.without_body()?;
-    move_rollout(&api, &path, &write, Verb::Pause, &write.request()?).await
+    let id = path.id()?;
+    let write = write.authorize(Action::PAUSE_ROLLOUT, &id)?.without_body()?;
+    let (rollout, request) = (path.rollout(id)?, write.request()?);
+    changed(&write.run(&api, &PauseRollout { rollout }, &request).await?)
 }
 
 /// Resume a paused rollout
@@ -199,8 +186,10 @@ async fn resume_rollout(
     PathParams(path): PathParams<NumberPath>,
     write: UncheckedWrite,
 ) -> Answer {
-    let write = write.authorize(Action::RESUME_ROLLOUT, &path.id()?)?.without_body()?;
-    move_rollout(&api, &path, &write, Verb::Resume, &write.conditional_request()?).await
+    let id = path.id()?;
+    let write = write.authorize(Action::RESUME_ROLLOUT, &id)?.without_body()?;
+    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &ResumeRollout { rollout }, &request).await?)
 }
 
 /// Make a rollout end sooner
@@ -211,9 +200,11 @@ async fn accelerate_rollout(
     PathParams(path): PathParams<NumberPath>,
     write: UncheckedWrite,
 ) -> Answer {
-    let write = write.authorize(Action::ACCELERATE_ROLLOUT, &path.id()?)?.json::<AccelerateModel>().await?;
+    let id = path.id()?;
+    let write = write.authorize(Action::ACCELERATE_ROLLOUT, &id)?.json::<AccelerateModel>().await?;
     let within = write.body.within().map_err(|error| field("within", error))?;
-    move_rollout(&api, &path, &write, Verb::Accelerate(within), &write.conditional_request()?).await
+    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &AccelerateRollout { rollout, within }, &request).await?)
 }
 
 /// Make the ramp of a rollout end at a share
@@ -224,9 +215,11 @@ async fn hold_rollout(
     PathParams(path): PathParams<NumberPath>,
     write: UncheckedWrite,
 ) -> Answer {
-    let write = write.authorize(Action::HOLD_ROLLOUT, &path.id()?)?.json::<HoldModel>().await?;
+    let id = path.id()?;
+    let write = write.authorize(Action::HOLD_ROLLOUT, &id)?.json::<HoldModel>().await?;
     let share = Share::new(write.body.share).map_err(|error| field("share", error))?;
-    move_rollout(&api, &path, &write, Verb::Hold(share), &write.request()?).await
+    let (rollout, request) = (path.rollout(id)?, write.request()?);
+    changed(&write.run(&api, &HoldRollout { rollout, share }, &request).await?)
 }
 
 /// Complete a rollout: admit all nodes that its selector matches
@@ -237,8 +230,10 @@ async fn complete_rollout(
     PathParams(path): PathParams<NumberPath>,
     write: UncheckedWrite,
 ) -> Answer {
-    let write = write.authorize(Action::COMPLETE_ROLLOUT, &path.id()?)?.without_body()?;
-    move_rollout(&api, &path, &write, Verb::Complete, &write.conditional_request()?).await
+    let id = path.id()?;
+    let write = write.authorize(Action::COMPLETE_ROLLOUT, &id)?.without_body()?;
+    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &CompleteRollout { rollout }, &request).await?)
 }
 
 /// Abort a rollout, permanently
@@ -251,6 +246,8 @@ async fn abort_rollout(
     PathParams(path): PathParams<NumberPath>,
     write: UncheckedWrite,
 ) -> Answer {
-    let write = write.authorize(Action::ABORT_ROLLOUT, &path.id()?)?.without_body()?;
-    move_rollout(&api, &path, &write, Verb::Abort, &write.request()?).await
+    let id = path.id()?;
+    let write = write.authorize(Action::ABORT_ROLLOUT, &id)?.without_body()?;
+    let (rollout, request) = (path.rollout(id)?, write.request()?);
+    changed(&write.run(&api, &AbortRollout { rollout }, &request).await?)
 }

@@ -4,14 +4,21 @@ use crate::{
     api::{
         model::{ProductStopModel, StopModel},
         paths::{PathParams, ProductPath, StreamPath},
-        refuse::forbidden,
-        request::{ReadRequest, UncheckedWrite},
+        refuse::{field, forbidden},
+        request::{ReadRequest, UncheckedWrite, WriteRequest},
         respond::{Answer, changed, json},
         state::Api,
     },
     auth::{Pattern, Role},
-    domain::document::stop as stop_document,
-    manage::{Action, ProductStopReport, Report},
+    domain::{document::stop as stop_document, reason::Reason},
+    http::problem::Problem,
+    manage::{
+        Action, ProductCommand, ProductStopReport, Report, Request,
+        commands::{
+            product_stops::{LiftProductStop, StopProduct},
+            stops::{LiftStop, StopStream},
+        },
+    },
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -48,8 +55,9 @@ async fn stop_stream(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::STOP, &id)?.without_body()?;
-    let report = api.manage()?.stop(&id, &write.request()?).await.map_err(|error| write.refused(error))?;
-    changed(&report)
+    let request = write.request()?;
+    let stop = StopStream { stream: id, reason: reason(&request)? };
+    changed(&write.run(&api, &stop, &request).await?)
 }
 
 /// Lift the emergency stop of a stream
@@ -66,8 +74,7 @@ async fn lift_emergency_stop(
     let id = path.id()?;
     let write = write.authorize(Action::LIFT_STOP, &id)?.without_body()?;
     let request = write.conditional_request()?;
-    let report = api.manage()?.lift_stop(&id, &request).await.map_err(|error| write.refused(error))?;
-    changed(&report)
+    changed(&write.run(&api, &LiftStop { stream: id }, &request).await?)
 }
 
 /// Get the emergency stop of a product
@@ -98,8 +105,9 @@ async fn stop_product(
 ) -> Answer {
     let product = path.product()?;
     let write = write.authorize_on_all(Action::STOP, &Pattern::for_product(product.clone()))?.without_body()?;
-    let report = api.manage()?.stop_product(&product, &write.request()?).await.map_err(|error| write.refused(error))?;
-    json(report.to_json())
+    let request = write.request()?;
+    let stop = StopProduct { product, reason: reason(&request)? };
+    run(&api, &stop, &write, &request).await
 }
 
 /// Lift the emergency stop of a product
@@ -116,6 +124,15 @@ async fn lift_product_emergency_stop(
     let product = path.product()?;
     let write = write.authorize_on_all(Action::LIFT_STOP, &Pattern::for_product(product.clone()))?.without_body()?;
     let request = write.request()?;
-    let report = api.manage()?.lift_product_stop(&product, &request).await.map_err(|error| write.refused(error))?;
-    json(report.to_json())
+    run(&api, &LiftProductStop { product }, &write, &request).await
+}
+
+async fn run(api: &Api, command: &dyn ProductCommand, write: &WriteRequest, request: &Request<'_>) -> Answer {
+    let done = api.manage()?.run_on_product(command, request).await;
+    json(done.map_err(|error| write.refused(error))?.to_json())
+}
+
+/// Returns the reason of a request as the reason of a stop, which is also shown to operators of nodes.
+fn reason(request: &Request<'_>) -> Result<Reason, Problem> {
+    Reason::new(request.reason).map_err(|error| field("reason", error))
 }

@@ -5,14 +5,17 @@ use crate::{
         model::{StreamModel, StreamSettings, StreamSummary},
         page::{Page, PageQuery},
         paths::{PathParams, ProductPath, StreamPath, path_of},
-        refuse::forbidden,
+        refuse::{fields, forbidden},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created_at},
         state::Api,
     },
     auth::Role,
-    domain::{document::parts, stream::Stream},
-    manage::{Action, Report},
+    domain::{document::parts, stream::Revision},
+    manage::{
+        Action, Report,
+        commands::streams::{self, CreateStream, SetStream},
+    },
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -67,13 +70,13 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
     let write = write.authorize(Action::SET_STREAM, &id)?.json::<StreamSettings>().await?;
     let request = write.conditional_request()?;
     let settings = &write.body;
-    let set = |present: &Stream| {
-        let parsed = parts::settings(settings.arches.clone(), settings.mirrors.clone(), present)?;
-        Ok(Stream { protection: parts::protection(&settings.protection)?, ..parsed })
-    };
-    let report = api.manage()?.set_stream(&id, set, &request).await.map_err(|error| write.refused(error))?;
-    if report.revision == 1 && report.changed {
-        return created_at(&report, &path_of(&id));
+    let (arches, mirrors) = parts::settings(settings.arches.clone(), settings.mirrors.clone(), &id).map_err(fields)?;
+    let protection = parts::protection(&settings.protection).map_err(fields)?;
+    let settings = streams::StreamSettings { arches, mirrors, protection };
+    if request.expected != Some(Revision(0)) {
+        return changed(&write.run(&api, &SetStream { stream: id, settings }, &request).await?);
     }
-    changed(&report)
+    let at = path_of(&id);
+    let report = write.run(&api, &CreateStream { stream: id, settings }, &request).await?;
+    if report.revision == 1 && report.changed { created_at(&report, &at) } else { changed(&report) }
 }

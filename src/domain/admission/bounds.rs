@@ -80,7 +80,7 @@ mod tests {
     };
 
     fn stream(releases: Vec<Release>) -> Stream {
-        Stream { releases, ..Stream::empty(samples::id()) }
+        Stream { releases: releases.into_iter().map(Into::into).collect(), ..Stream::empty(samples::id()) }
     }
 
     fn release(n: usize) -> Release {

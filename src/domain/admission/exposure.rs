@@ -199,7 +199,7 @@ mod tests {
     fn stream(rollouts: Vec<Rollout>) -> Stream {
         let version = Version::parse("1").unwrap();
         let release = Release { rollouts, ..Release::published(version, crate::domain::origin::Origin::Local) };
-        Stream { releases: vec![release], ..Stream::empty(samples::id()) }
+        Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) }
     }
 
     fn effects(before: &Stream, after: &Stream, now: i64) -> Vec<&'static str> {
@@ -289,7 +289,10 @@ mod tests {
             let release = |version: &&str| {
                 Release::published(Version::parse(version).unwrap(), crate::domain::origin::Origin::Upstream)
             };
-            Stream { releases: versions.iter().map(release).collect(), ..Stream::empty(samples::id()) }
+            Stream {
+                releases: versions.iter().map(|version| release(version).into()).collect(),
+                ..Stream::empty(samples::id())
+            }
         };
         let before = with(&["1", "2", "3"]);
         let order = "has another place in the order of releases";

@@ -147,7 +147,7 @@ mod tests {
             rollouts,
             ..crate::domain::release::Release::published(version, crate::domain::origin::Origin::Local)
         };
-        let mut stream = Stream { releases: vec![release], ..Stream::empty(samples::id()) };
+        let mut stream = Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) };
         stream.protection.freeze_windows = windows.to_vec();
         stream
     }

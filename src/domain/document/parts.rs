@@ -10,9 +10,9 @@ use super::{
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
     artifact::{Artifact, ArtifactKey},
-    ids::Arch,
+    ids::{Arch, StreamId},
     origin::Origin,
-    payload::{Payload, PayloadId},
+    payload::{Payload, PayloadId, Repository},
     policy::blocked_update::BlockedUpdate,
     reason::Reason,
     release::{PayloadKey, Release},
@@ -137,14 +137,18 @@ pub fn blocked(document: &BlockedUpdateDocument, stream: &Stream) -> Part<Blocke
     part(|reader| reader.blocked("", document, &stream.releases))
 }
 
-/// Returns `stream` with these arches and mirrors.
+/// Parses the arches and mirrors of a stream.
 ///
 /// # Errors
 /// Returns a problem for each invalid field.
-pub fn settings(arches: Vec<String>, mirrors: Vec<String>, stream: &Stream) -> Part<Stream> {
-    let empty = Stream::empty(stream.id.clone()).to_document();
+pub fn settings(
+    arches: Vec<String>,
+    mirrors: Vec<String>,
+    id: &StreamId,
+) -> Part<(BTreeSet<Arch>, BTreeSet<Repository>)> {
+    let empty = Stream::empty(id.clone()).to_document();
     let read = Stream::from_document(&StreamDocument { arches, mirrors, ..empty }, Strictness::Strict)?;
-    Ok(Stream { arches: read.arches, mirrors: read.mirrors, ..stream.clone() })
+    Ok((read.arches, read.mirrors))
 }
 
 /// Returns a problem for each version, and for each payload or alias on one arch and scheme, that occurs in two releases.

@@ -15,6 +15,7 @@ use crate::domain::{
     reason::Reason,
     release::{Aliases, PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::share::Share,
+    shared::Shared,
     stream::Stream,
 };
 use std::{
@@ -187,11 +188,11 @@ impl Reader {
                 Some((self.parse(&path, kind)?, self.check(&path, hash)?))
             })
             .collect();
-        let releases: Vec<Release> = document
+        let releases: Vec<Shared<Release>> = document
             .releases
             .iter()
             .enumerate()
-            .filter_map(|(index, release)| self.release(&format!("releases[{index}]"), release))
+            .filter_map(|(index, release)| Some(self.release(&format!("releases[{index}]"), release)?.into()))
             .collect();
         if releases.len() == document.releases.len() {
             self.check_across(&releases);
@@ -209,7 +210,7 @@ impl Reader {
     }
 
     /// Checks conditions between releases: drafts come last, and versions, payloads and aliases are unique.
-    pub(super) fn check_across(&mut self, releases: &[Release]) {
+    pub(super) fn check_across(&mut self, releases: &[Shared<Release>]) {
         let mut has_draft = false;
         for (index, release) in releases.iter().enumerate() {
             let is_draft = release.state == ReleaseState::Draft;

@@ -4,13 +4,13 @@ use super::{
     read::{Reader, Strictness},
     shape::BlockedUpdateDocument,
 };
-use crate::domain::{ids::Version, policy::blocked_update::BlockedUpdate, release::Release};
+use crate::domain::{ids::Version, policy::blocked_update::BlockedUpdate, release::Release, shared::Shared};
 
 impl Reader {
     pub(super) fn blocked_updates(
         &mut self,
         documents: &[BlockedUpdateDocument],
-        releases: &[Release],
+        releases: &[Shared<Release>],
     ) -> Vec<BlockedUpdate> {
         let mut all: Vec<BlockedUpdate> = Vec::new();
         for (index, document) in documents.iter().enumerate() {
@@ -29,7 +29,7 @@ impl Reader {
         &mut self,
         path: &str,
         document: &BlockedUpdateDocument,
-        releases: &[Release],
+        releases: &[Shared<Release>],
     ) -> Option<BlockedUpdate> {
         let mut known = |field: &str, text: &str| -> Option<(usize, Version)> {
             let path = format!("{path}.{field}");

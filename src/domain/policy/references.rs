@@ -182,7 +182,7 @@ mod tests {
             arches: Some(arches(&["x86_64"])),
             origin: Origin::Local,
         });
-        Stream { releases: vec![release], ..Stream::empty(samples::id()) }
+        Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) }
     }
 
     fn messages(before: &Stream, after: &Stream) -> Vec<String> {

@@ -83,7 +83,7 @@ mod tests {
     fn stream(rollout: Rollout) -> Stream {
         let release =
             Release { rollouts: vec![rollout], ..Release::published(Version::parse("1").unwrap(), Origin::Local) };
-        Stream { releases: vec![release], ..Stream::empty(samples::id()) }
+        Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) }
     }
 
     #[test]

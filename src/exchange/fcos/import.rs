@@ -1,7 +1,7 @@
 //! `import fcos`: fetches, checks and merges upstream's documents, and writes the result as one revision per stream.
 
 use super::{
-    merge::{Conflict, merge},
+    merge::merge,
     metadata,
     model::{Modelled, model},
     removals::Removals,
@@ -19,7 +19,10 @@ use crate::{
         rollout::expired_schedule,
         stream::{SourceKind, Stream},
     },
-    manage::{Author, Change, ChangeError, Decision, Manage, Outcome, UpstreamDocument, records::StoreError},
+    manage::{
+        Action, Command, CommandError, Manage, Next, Present, Provenance, Refusal, Report, Request, UpstreamDocument,
+        records::StoreError,
+    },
     protocol::fcos::{
         documents::Kind,
         wire::{self, Updates},
@@ -37,16 +40,7 @@ pub enum ImportError {
     Source(#[from] SourceError),
     /// The change was rejected or failed.
     #[error(transparent)]
-    Change(#[from] ChangeError<Conflict>),
-}
-
-/// The result of an import of one stream.
-#[derive(Debug)]
-pub struct Report {
-    /// The new revision, or the present one if nothing changed.
-    pub outcome: Outcome,
-    /// Warnings about upstream's documents, and local values that were kept.
-    pub findings: Vec<Finding>,
+    Change(#[from] CommandError),
 }
 
 /// A stream's documents, and the stream that they describe.
@@ -124,28 +118,53 @@ fn new_lint_errors(before: &Stream, after: &Stream, now: Epoch) -> Vec<Finding> 
     new.map(|finding| Finding { severity: Severity::Warning, ..finding }).collect()
 }
 
-/// Imports what was fetched into the stream. Local values are kept. With `allow_removals`, releases that upstream no longer lists are
+/// Imports what was fetched into its stream. Local values are kept. With `allow_removals`, releases that upstream no longer lists are
 /// withdrawn.
 ///
 /// # Errors
 /// It conflicts with local values, it lacks published releases and removals are not allowed, or the database is unavailable.
 pub async fn import(
     manage: &Manage,
-    id: &StreamId,
-    author: &Author,
-    fetched: &Fetched,
+    fetched: Fetched,
     allow_removals: bool,
+    request: &Request<'_>,
 ) -> Result<Report, ImportError> {
-    let now = manage.now();
-    let previous = Previous::read(manage, id).await.map_err(ChangeError::Store)?;
-    let decide = |present: Option<&Stream>| {
-        let previous = previous.as_ref().zip(present).filter(|(previous, present)| previous.is_origin_of(present));
-        let previous = previous.map(|(previous, _)| previous);
+    let previous = Previous::read(manage, &fetched.modelled.stream.id).await.map_err(CommandError::Store)?;
+    Ok(manage.run(&Import { fetched, previous, allow_removals }, request).await?)
+}
+
+/// The import of a stream's documents.
+struct Import {
+    fetched: Fetched,
+    /// The documents of the import before.
+    previous: Option<Previous>,
+    allow_removals: bool,
+}
+
+impl Command for Import {
+    fn action(&self) -> Action {
+        Action::CHANGE_STREAM
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.fetched.modelled.stream.id
+    }
+
+    fn provenance(&self) -> Provenance<'_> {
+        Provenance::Upstream(&self.fetched.documents)
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let (fetched, now) = (&self.fetched, present.now);
+        let previous = self.previous.as_ref().zip(present.stream);
+        let previous =
+            previous.filter(|(previous, present)| previous.is_origin_of(present)).map(|(previous, _)| previous);
         let listed = previous.and_then(|previous| previous.listed.as_ref());
-        let removals = Removals { listed, are_allowed: allow_removals };
-        let Modelled { mut stream, mut findings } = merge(present, &fetched.modelled, removals)?;
-        let empty = Stream::empty(id.clone());
-        let before = present.unwrap_or(&empty);
+        let removals = Removals { listed, are_allowed: self.allow_removals };
+        let merged = merge(present.stream, &fetched.modelled, removals);
+        let Modelled { mut stream, mut findings } = merged.map_err(|conflict| Refusal::State(conflict.to_string()))?;
+        let empty = Stream::empty(present.id.clone());
+        let before = present.stream.unwrap_or(&empty);
         findings.extend(bounds::findings(before, &stream));
         findings.extend(pause_violating_rollouts(before, &mut stream, now));
         findings.extend(references::findings(before, &stream));
@@ -155,13 +174,10 @@ pub async fn import(
         let known = previous.and_then(|previous| previous.documents.get(Kind::Stream.as_str()));
         findings.extend(metadata::findings(known.map(|text| &**text), fetched.document(Kind::Stream), &stream));
         findings.extend(new_lint_errors(before, &stream, now));
-        match present {
+        match present.stream {
             Some(present) => findings.extend(expired_schedule::findings(present, &stream, now)),
             None => findings.extend(expired_schedule::summary(&stream, now)),
         }
-        Ok(Decision { stream, value: findings })
-    };
-    let (outcome, findings) =
-        manage.change_stream(Change::new(id, author).with_documents(&fetched.documents), decide).await?;
-    Ok(Report { outcome, findings })
+        Ok(Next { findings, ..stream.into() })
+    }
 }

@@ -12,6 +12,7 @@ use crate::domain::{
     policy::blocked_update::BlockedUpdate,
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::{Rollout, RolloutState},
+    shared::Shared,
     stream::Stream,
 };
 use std::{
@@ -157,7 +158,7 @@ fn keep_old_payloads(present: &Stream, stream: &mut Stream, findings: &mut Vec<F
 /// Removes aliases that are now payloads. An alias that became the payload of another release is removed if it is upstream's, and a conflict
 /// if it is local.
 fn remove_obsolete_aliases(stream: &mut Stream, findings: &mut Vec<Finding>) -> Result<(), Conflict> {
-    for release in &mut stream.releases {
+    for release in stream.releases.iter_mut().map(|release| &mut **release) {
         for (key, ids) in &mut release.aliases {
             let own = release.payloads.get(key).map(|payload| payload.id.clone());
             if own.is_some_and(|own| ids.remove(&own).is_some()) {
@@ -173,7 +174,7 @@ fn remove_obsolete_aliases(stream: &mut Stream, findings: &mut Vec<Finding>) -> 
         let own = release.payloads.iter();
         payloads.extend(own.map(|(key, payload)| ((key.clone(), payload.id.clone()), release.version.clone())));
     }
-    for release in &mut stream.releases {
+    for release in stream.releases.iter_mut().map(|release| &mut **release) {
         let mut conflict = None;
         for (key, ids) in &mut release.aliases {
             ids.retain(|id, origin| {
@@ -200,7 +201,7 @@ fn remove_obsolete_aliases(stream: &mut Stream, findings: &mut Vec<Finding>) -> 
 }
 
 /// Returns upstream's releases in upstream's order, with local ones in their positions: published releases keep their age index.
-fn order_releases(present: &Stream, incoming: &Stream) -> Result<Vec<Release>, Conflict> {
+fn order_releases(present: &Stream, incoming: &Stream) -> Result<Vec<Shared<Release>>, Conflict> {
     let theirs: BTreeSet<_> = incoming.identified().into_iter().map(|(identity, _)| identity).collect();
     let marked: Vec<(&Release, bool)> =
         present.identified().into_iter().map(|(identity, release)| (release, !theirs.contains(&identity))).collect();
@@ -210,7 +211,7 @@ fn order_releases(present: &Stream, incoming: &Stream) -> Result<Vec<Release>, C
     let mut releases = Vec::new();
     for (release, is_local) in marked.iter().copied().take(newest_local.map_or(0, |age| age + 1)) {
         if is_local {
-            releases.push(release.clone());
+            releases.push(release.clone().into());
             continue;
         }
         match rest.next() {
@@ -229,7 +230,7 @@ fn order_releases(present: &Stream, incoming: &Stream) -> Result<Vec<Release>, C
     let drafts = marked
         .iter()
         .filter(|(release, is_local)| *is_local && is_draft(release) && release.origin != Origin::Upstream);
-    releases.extend(drafts.map(|(release, _)| (*release).clone()));
+    releases.extend(drafts.map(|(release, _)| Shared::from((*release).clone())));
     Ok(releases)
 }
 

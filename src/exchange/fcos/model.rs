@@ -72,7 +72,7 @@ pub fn model(id: &StreamId, releases: &Releases, updates: &Updates) -> Result<Mo
         if let Some((path, policies)) = policies.get(&*entry.version) {
             apply(path, policies, &mut release, &mut findings)?;
         }
-        stream.releases.push(release);
+        stream.releases.push(release.into());
     }
     find_repeated(&stream, &mut findings);
     let versions: BTreeSet<&str> = releases.releases.iter().map(|entry| &*entry.version).collect();

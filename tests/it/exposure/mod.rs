@@ -13,6 +13,7 @@ use crate::support::{
     eventually,
     manager::{Desk, Manager, with_reason},
     postgres::Database,
+    replace::{import_fetched, replace},
     server::Server,
 };
 use command::{Command, Expectation, KINDS, Kind, Restriction, Target};
@@ -20,24 +21,19 @@ use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use lockkeeper::{
     domain::{
-        actor::Actor,
         document::{StreamDocument, Strictness},
         epoch::Epoch,
         ids::{ProductName, StreamId, StreamName},
         stream::Stream,
     },
-    exchange::fcos::{
-        import::{fetch, import},
-        source::Location,
-    },
-    manage::{Author, Change, Decision, Manage, Outcome},
+    exchange::fcos::{import::fetch, source::Location},
+    manage::Manage,
 };
 use offers::{Offers, Poll, Poller, first_polls, gained, polls};
 use sample::{BASE, HOUR, Sample, time};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     sync::Mutex,
 };
 
@@ -114,10 +110,6 @@ fn polls_per_time() -> Option<usize> {
 
 fn id(product: &str, stream: &str) -> StreamId {
     StreamId { product: ProductName::parse(product).unwrap(), stream: StreamName::parse(stream).unwrap() }
-}
-
-fn author() -> Author {
-    Author { actor: Actor::from_id("test"), reason: "a test".into(), request_id: None }
 }
 
 /// Which emergency stops a round uses.
@@ -204,9 +196,7 @@ impl Property<'_> {
             let parsed: StreamDocument = serde_json::from_value(named.clone()).unwrap();
             let stream =
                 Stream::from_document(&parsed, Strictness::Strict).unwrap_or_else(|error| panic!("{error:?}: {named}"));
-            let decide = |_: Option<&Stream>| Ok::<_, Infallible>(Decision { stream: stream.clone(), value: () });
-            let (id, author) = (id(product, &copy.name), author());
-            self.manage.change_stream(Change::new(&id, &author), decide).await.unwrap();
+            replace(self.manage, &id(product, &copy.name), |_| stream.clone()).await;
         }
     }
 
@@ -265,8 +255,8 @@ impl Property<'_> {
                 let (folder, id) = (tempfile::tempdir().unwrap(), id(product, &copy.name));
                 documents.write(folder.path(), &copy.name);
                 let fetched = fetch(&Location::Folder(folder.path().into()), &id).await.unwrap();
-                match import(self.manage, &id, &author(), &fetched, true).await {
-                    Ok(report) => (matches!(report.outcome, Outcome::Changed { .. }), String::new()),
+                match import_fetched(self.manage, fetched, true).await {
+                    Ok(report) => (report.changed, String::new()),
                     Err(error) => (false, error.to_string()),
                 }
             }

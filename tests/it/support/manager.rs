@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use lockkeeper::{
     auth::{Grant, Identity, SigningKey, Tokens},
     clock::ManualClock,
-    manage::{EditError, Manage, Request, TokenRequest, records::TokenRow},
+    manage::{CommandError, Manage, Request, TokenRequest, records::TokenRow},
 };
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
@@ -78,13 +78,13 @@ impl TokenOffice {
         name: &str,
         grant: &Grant,
         lifetime: SignedDuration,
-    ) -> Result<(TokenRow, String), EditError> {
+    ) -> Result<(TokenRow, String), CommandError> {
         let max_lifetime = SignedDuration::from_hours(24 * 90);
         let wanted = TokenRequest { name, grant: grant.clone(), lifetime, max_lifetime };
         self.manage.create_token(key, &wanted, &self.request()).await
     }
 
-    pub(crate) async fn revoke(&self, id: &str) -> Result<(), EditError> {
+    pub(crate) async fn revoke(&self, id: &str) -> Result<(), CommandError> {
         self.manage.revoke_token(id, false, &self.request()).await.map(drop)
     }
 }

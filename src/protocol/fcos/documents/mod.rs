@@ -53,7 +53,7 @@ pub fn document(kind: Kind, input: &DocumentInput<'_>) -> Option<Document> {
 /// Returns true if the text of the policies depends on the time that they are generated for.
 #[must_use]
 pub fn depends_on_time(stream: &Stream) -> bool {
-    stream.releases.iter().any(policies::depends_on_time)
+    stream.releases.iter().any(|release| policies::depends_on_time(release))
 }
 
 /// Parses the imported document. Imports accept only JSON, so anything else counts as absent.

@@ -1,0 +1,163 @@
+//! Commands: changes to one stream, as values. A command names its action and what it reads, and computes the next state from the
+//! present one and the time. The executor does everything else.
+
+use super::{refusal::Refusal, request::Action, upstream::UpstreamDocument};
+use crate::{
+    auth::Role,
+    domain::{
+        admission::emergency_stop::EmergencyStop,
+        epoch::Epoch,
+        finding::Finding,
+        ids::{ProductName, StreamId},
+        stream::{Revision, Stream},
+    },
+};
+use std::sync::Arc;
+
+/// A change to a stream.
+pub trait Command: Send + Sync {
+    /// Returns its name in the audit log, the base role that it requires, and whether it is restrictive.
+    fn action(&self) -> Action;
+
+    /// Returns the stream that it changes.
+    fn target(&self) -> &StreamId;
+
+    /// Returns the source of the next state, which decides how strictly it is checked.
+    fn provenance(&self) -> Provenance<'_> {
+        Provenance::Local
+    }
+
+    /// Returns what it reads in addition to the present state of its stream.
+    fn reads(&self) -> Reads {
+        Reads::default()
+    }
+
+    /// Returns true if it lifts the stream's emergency stop. All other commands leave a stop in force.
+    fn lifts_stop(&self) -> bool {
+        false
+    }
+
+    /// Returns the role that it requires because of its content, if it is more than that of its action.
+    fn needs(&self, _present: &Present<'_>) -> Option<Need> {
+        None
+    }
+
+    /// Computes the next state. This is a pure function, and it is called again if the transaction has to be repeated after a race.
+    ///
+    /// # Errors
+    /// The present state does not allow the command.
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal>;
+}
+
+/// The source of a stream's next state.
+#[derive(Debug, Clone, Copy)]
+pub enum Provenance<'a> {
+    /// A change that was made here. What differs from the present state gets the origin `local`, and new lint errors refuse it.
+    Local,
+    /// A state whose origins stay as they are: the first documents of a store, or the pauses of a lifted stop.
+    Recorded,
+    /// An import, with the upstream documents to keep. The command reports its findings itself, and lint does not refuse it.
+    Upstream(&'a [UpstreamDocument]),
+}
+
+/// What a command reads in addition to its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reads {
+    /// Another stream. The caller needs the role `viewer` on it.
+    pub stream: Option<StreamId>,
+    /// A past revision of its own stream.
+    pub revision: Option<Revision>,
+}
+
+/// What was read for a command.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    /// The other stream.
+    pub stream: Option<Arc<Stream>>,
+    /// The stream at the past revision.
+    pub revision: Option<Arc<Stream>>,
+}
+
+/// What a command is applied to.
+#[derive(Debug, Clone, Copy)]
+pub struct Present<'a> {
+    /// The stream's name.
+    pub id: &'a StreamId,
+    /// Its present state; `None` if it does not exist.
+    pub stream: Option<&'a Stream>,
+    /// What was read in addition.
+    pub read: &'a Read,
+    /// The time.
+    pub now: Epoch,
+}
+
+impl<'a> Present<'a> {
+    /// Returns the present state.
+    ///
+    /// # Errors
+    /// The stream does not exist.
+    pub fn existing(&self) -> Result<&'a Stream, Refusal> {
+        self.stream.ok_or_else(|| Refusal::no_such("stream", self.id))
+    }
+}
+
+/// A role that a command requires because of its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The role on the command's stream.
+    pub role: Role,
+    /// The reason, for the error message.
+    pub why: Option<String>,
+}
+
+/// The next state of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Next {
+    /// The state.
+    pub stream: Stream,
+    /// The name of what the command creates.
+    pub created: Option<String>,
+    /// What the command found.
+    pub findings: Vec<Finding>,
+}
+
+impl Next {
+    /// Sets the name of what the command creates.
+    #[must_use]
+    pub fn creates(self, name: impl ToString) -> Self {
+        Self { created: Some(name.to_string()), ..self }
+    }
+}
+
+impl From<Stream> for Next {
+    fn from(stream: Stream) -> Self {
+        Self { stream, created: None, findings: Vec::new() }
+    }
+}
+
+/// A change to a product, and what follows from it in each of its streams.
+pub trait ProductCommand: Send + Sync {
+    /// Returns its name in the audit log, and the role that it requires on all streams of the product.
+    fn action(&self) -> Action;
+
+    /// Returns the product that it changes.
+    fn product(&self) -> &ProductName;
+
+    /// Computes the next state of the product.
+    ///
+    /// # Errors
+    /// The present state does not allow the command.
+    fn apply(&self, present: &ProductState, now: Epoch) -> Result<ProductState, Refusal>;
+
+    /// Returns what is done in a stream of the product, in the same transaction.
+    fn in_stream(&self, _stream: &StreamId) -> Option<Box<dyn Command>> {
+        None
+    }
+}
+
+/// The state of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProductState {
+    /// Its emergency stop, if one is in force.
+    pub stop: Option<EmergencyStop>,
+}

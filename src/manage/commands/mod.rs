@@ -1,0 +1,14 @@
+//! Every change that a release manager can make, one file per resource.
+
+pub mod artifacts;
+pub mod documents;
+mod known_payloads;
+pub mod payloads;
+pub mod policies;
+pub mod product_stops;
+pub mod releases;
+pub mod revert;
+pub mod rollout_actions;
+pub mod rollouts;
+pub mod stops;
+pub mod streams;

@@ -1,0 +1,240 @@
+//! Drafts, publishes, withdraws and promotes releases, and changes their notes.
+
+use crate::{
+    domain::{
+        artifact::{Notes, Promotion},
+        ids::{StreamId, Version},
+        origin::Origin,
+        payload::Payload,
+        release::{PayloadKey, Release, ReleaseState},
+        stream::Stream,
+    },
+    manage::{
+        address::ReleaseAddress,
+        command::{Command, Next, Present, Reads},
+        refusal::Refusal,
+        request::Action,
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Creates a draft.
+#[derive(Debug, Clone)]
+pub struct CreateRelease {
+    /// The stream.
+    pub stream: StreamId,
+    /// The release. It becomes a draft whatever its state.
+    pub draft: Release,
+}
+
+impl Command for CreateRelease {
+    fn action(&self) -> Action {
+        Action::CREATE_RELEASE
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        add_draft(present.existing()?, self.draft.clone())
+    }
+}
+
+fn add_draft(present: &Stream, draft: Release) -> Result<Next, Refusal> {
+    if present.position_of(&draft.version).is_some() {
+        return Err(Refusal::Exists { what: "release", name: draft.version.to_string() });
+    }
+    let version = draft.version.clone();
+    let mut stream = present.clone();
+    let draft = Release { state: ReleaseState::Draft, origin: Origin::Local, ..draft };
+    stream.releases.push(draft.into());
+    Ok(Next::from(stream).creates(version))
+}
+
+/// Deletes a draft. A release that was published can only be withdrawn.
+#[derive(Debug, Clone)]
+pub struct RemoveRelease {
+    /// The release.
+    pub release: ReleaseAddress,
+}
+
+impl Command for RemoveRelease {
+    fn action(&self) -> Action {
+        Action::REMOVE_RELEASE
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.release.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let mut stream = present.existing()?.clone();
+        let version = &self.release.version;
+        if self.release.find(&mut stream)?.state != ReleaseState::Draft {
+            return Err(Refusal::State(format!("release {version} was published: withdraw it instead")));
+        }
+        stream.releases.retain(|release| release.version != *version);
+        Ok(stream.into())
+    }
+}
+
+/// Publishes a draft as the newest release, or a withdrawn release again. Rollouts that were planned to start earlier start now.
+#[derive(Debug, Clone)]
+pub struct PublishRelease {
+    /// The release.
+    pub release: ReleaseAddress,
+}
+
+impl Command for PublishRelease {
+    fn action(&self) -> Action {
+        Action::PUBLISH
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.release.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let mut stream = present.existing()?.clone();
+        let published = self.release.find(&mut stream)?;
+        let version = &self.release.version;
+        if published.state == ReleaseState::Published {
+            return Err(Refusal::State(format!("release {version} is published already")));
+        }
+        if published.payloads.is_empty() {
+            return Err(Refusal::State(format!("release {version} has no payload yet")));
+        }
+        let was_draft = published.state == ReleaseState::Draft;
+        published.state = ReleaseState::Published;
+        for rollout in &mut published.rollouts {
+            *rollout = rollout.not_before(present.now);
+        }
+        if was_draft {
+            move_before_drafts(&mut stream, version);
+        }
+        Ok(stream.into())
+    }
+}
+
+/// Moves a release that is no longer a draft before the drafts, which follow all other releases.
+fn move_before_drafts(stream: &mut Stream, version: &Version) {
+    let Some(at) = stream.position_of(version) else { return };
+    let moved = stream.releases.remove(at);
+    let first_draft = stream.aged().count();
+    stream.releases.insert(first_draft, moved);
+}
+
+/// Withdraws a release: it is offered to no node any more, present offers included.
+#[derive(Debug, Clone)]
+pub struct WithdrawRelease {
+    /// The release.
+    pub release: ReleaseAddress,
+}
+
+impl Command for WithdrawRelease {
+    fn action(&self) -> Action {
+        Action::WITHDRAW
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.release.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let version = &self.release.version;
+        self.release.edit(present, |release| match release.state {
+            ReleaseState::Published => {
+                release.state = ReleaseState::Withdrawn;
+                Ok(())
+            }
+            ReleaseState::Withdrawn => Err(Refusal::State(format!("release {version} is withdrawn already"))),
+            ReleaseState::Draft => Err(Refusal::State(format!("release {version} is a draft: delete it instead"))),
+        })
+    }
+}
+
+/// Copies a release of another stream of the product into this one, as a draft without rollouts.
+#[derive(Debug, Clone)]
+pub struct PromoteRelease {
+    /// The stream that gets the copy.
+    pub stream: StreamId,
+    /// The source release.
+    pub from: Promotion,
+    /// The version of the copy, if it differs.
+    pub version: Option<Version>,
+    /// The payloads of the copy, if they differ.
+    pub payloads: Option<BTreeMap<PayloadKey, Payload>>,
+}
+
+impl PromoteRelease {
+    fn source(&self) -> StreamId {
+        StreamId { product: self.stream.product.clone(), stream: self.from.stream.clone() }
+    }
+}
+
+impl Command for PromoteRelease {
+    fn action(&self) -> Action {
+        Action::PROMOTE
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.stream
+    }
+
+    fn reads(&self) -> Reads {
+        Reads { stream: Some(self.source()), ..Reads::default() }
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let source = self.source();
+        let read = present.read.stream.as_ref().ok_or_else(|| Refusal::no_such("stream", &source))?;
+        let found = read.releases.iter().find(|release| release.version == self.from.version);
+        let found = found.ok_or_else(|| Refusal::no_such("release", &self.from.version))?;
+        if found.state == ReleaseState::Withdrawn {
+            return Err(Refusal::State(format!("release {} of {source} is withdrawn", found.version)));
+        }
+        // Aliases and artifacts belong to the payloads of the source release.
+        let (aliases, artifacts) = match self.payloads {
+            Some(_) => Default::default(),
+            None => (found.aliases.clone(), found.artifacts.clone()),
+        };
+        let draft = Release {
+            version: self.version.clone().unwrap_or_else(|| found.version.clone()),
+            payloads: self.payloads.clone().unwrap_or_else(|| found.payloads.clone()),
+            aliases,
+            artifacts,
+            promoted_from: Some(self.from.clone()),
+            rollouts: Vec::new(),
+            suppressed_upstream: BTreeSet::new(),
+            ..Release::clone(found)
+        };
+        add_draft(present.existing()?, draft)
+    }
+}
+
+/// Sets or removes the notes of a release.
+#[derive(Debug, Clone)]
+pub struct SetNotes {
+    /// The release.
+    pub release: ReleaseAddress,
+    /// The notes; `None` removes them.
+    pub notes: Option<Notes>,
+}
+
+impl Command for SetNotes {
+    fn action(&self) -> Action {
+        Action::CHANGE_RELEASE
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.release.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        self.release.edit(present, |release| {
+            release.notes.clone_from(&self.notes);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! The executor of commands: it authorises them, locks their streams, plans and writes them in one transaction, or previews them.
+
+use super::{
+    command::{Command, Provenance, Read},
+    error::CommandError,
+    idempotency::{items, store_answer, stored_answer},
+    manager::Manage,
+    plan::{Loaded, Plan, plan},
+    refusal::Refusal,
+    report::Report,
+    request::Request,
+    write::{Step, write},
+    write_queues::off_the_runtime,
+};
+use crate::{
+    auth::Role,
+    domain::{
+        admission::impact::{Impact, compute_impact},
+        diff::Diff,
+        ids::StreamId,
+        stream::{Revision, Stream},
+    },
+    store::{StoreError, Transaction, retrying, streams::Head},
+};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The time limit for computing an impact, the wait for its turn included.
+const IMPACT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The impact of a command, computed before its stream is locked.
+pub(super) struct Inspected {
+    before: Arc<Stream>,
+    impact: Option<Impact>,
+}
+
+/// A command that was executed in a transaction.
+pub(super) struct Executed {
+    pub(super) report: Report,
+    pub(super) written: Option<Written>,
+}
+
+/// A state that was written, and its head.
+pub(super) struct Written {
+    head: Head,
+    stream: Stream,
+}
+
+impl Manage {
+    /// Executes a command.
+    ///
+    /// # Errors
+    /// The caller lacks the role, the stream does not exist or is at another revision, the command is refused for its effect, or
+    /// the database failed. Nothing was changed.
+    pub async fn run(&self, command: &dyn Command, request: &Request<'_>) -> Result<Report, CommandError> {
+        let mut reports = self.run_all(&[command], request).await?;
+        Ok(reports.pop().ok_or_else(|| Refusal::no_such("stream", command.target()))?)
+    }
+
+    /// Executes commands for several streams, at most one for each, in one transaction: all or none. The reports are in the order of
+    /// the streams' names. Restrictive commands wait only for their stream's lock.
+    ///
+    /// # Errors
+    /// Those of [`Manage::run`], for any of the commands. Nothing was changed.
+    pub async fn run_all(&self, commands: &[&dyn Command], request: &Request<'_>) -> Result<Vec<Report>, CommandError> {
+        let commands = in_name_order(commands)?;
+        for command in &commands {
+            request.require(command.action().role, command.target(), None)?;
+            if let Some(other) = command.reads().stream {
+                request.require(Role::Viewer, &other, None)?;
+            }
+        }
+        if request.reason.trim().is_empty() {
+            return Err(Refusal::field("reason", "must not be empty").into());
+        }
+        if request.dry_run {
+            let mut reports = Vec::with_capacity(commands.len());
+            for command in commands {
+                reports.push(self.preview(command, request).await?);
+            }
+            return Ok(reports);
+        }
+        let waiting: Vec<StreamId> = commands
+            .iter()
+            .filter(|command| !command.action().is_restrictive)
+            .map(|command| command.target().clone())
+            .collect();
+        let turn = if waiting.is_empty() { None } else { Some(self.write_queues().write(&waiting).await) };
+        let mut inspected = Vec::with_capacity(commands.len());
+        for command in &commands {
+            inspected.push(self.inspect(*command, request).await);
+        }
+        let reports = self.attempt_all(&commands, &inspected, request).await;
+        drop(turn);
+        reports
+    }
+
+    async fn attempt_all(
+        &self,
+        commands: &[&dyn Command],
+        inspected: &[Option<Inspected>],
+        request: &Request<'_>,
+    ) -> Result<Vec<Report>, CommandError> {
+        let Some(name) = commands.first().map(|command| command.action().name) else { return Ok(Vec::new()) };
+        let attempt = async || {
+            let mut transaction = self.store().begin(name).await?;
+            let key = request.idempotency_key();
+            if let Some(json) = stored_answer(&mut transaction, key, self.clock().now()).await? {
+                return repeated(&json);
+            }
+            let (mut reports, mut written) = (Vec::with_capacity(commands.len()), Vec::with_capacity(commands.len()));
+            for (command, inspected) in commands.iter().zip(inspected) {
+                let executed = self.run_in(&mut transaction, *command, request, inspected.as_ref()).await?;
+                reports.push(executed.report);
+                written.extend(executed.written);
+            }
+            store_answer(&mut transaction, key, &reports).await?;
+            transaction.announce().await?;
+            transaction.commit().await?;
+            self.keep_written(written);
+            Ok(reports)
+        };
+        retrying(name, attempt).await
+    }
+
+    /// Keeps states that were committed.
+    pub(super) fn keep_written(&self, written: Vec<Written>) {
+        for Written { head, stream } in written {
+            self.keep(&head, stream);
+        }
+    }
+
+    /// Executes one command within a transaction that the caller commits.
+    pub(super) async fn run_in(
+        &self,
+        transaction: &mut Transaction,
+        command: &dyn Command,
+        request: &Request<'_>,
+        inspected: Option<&Inspected>,
+    ) -> Result<Executed, CommandError> {
+        let head = transaction.lock_stream(command.target()).await?;
+        let loaded = self.load(transaction, head, command).await?;
+        let Plan { before, next, created, findings, now } =
+            off_the_runtime(|| plan(command, request, &loaded, self.clock().now()))?;
+        // An impact is valid only for the state that it was computed from.
+        let inspected = inspected.filter(|inspected| {
+            loaded.stream.is_none() || Arc::ptr_eq(&inspected.before, &before) || inspected.before == before
+        });
+        let impact = inspected.and_then(|inspected| inspected.impact.as_ref());
+        let id = command.target();
+        let Some(next) = next else {
+            let report = Report::new(id, loaded.head.revision, Diff(Vec::new()), impact, findings);
+            return Ok(Executed { report: Report { created, ..report }, written: None });
+        };
+        let step = Step { before: &before, next: &next, at: now };
+        let head = write(transaction, command, request, &loaded.head, step).await?;
+        let report = Report::new(id, head.revision, Diff::between(&before, &next), impact, findings);
+        let report = Report { changed: true, created, ..report };
+        Ok(Executed { report, written: Some(Written { head, stream: next }) })
+    }
+
+    /// Reports what a command would do, without changing anything and without a lock. All checks of the command are made.
+    async fn preview(&self, command: &dyn Command, request: &Request<'_>) -> Result<Report, CommandError> {
+        let loaded = self.read_loaded(command).await?;
+        let plan = self.compute(|| plan(command, request, &loaded, self.clock().now())).await?;
+        let Plan { before, next, created, findings, .. } = plan;
+        let changed = next.is_some();
+        let (impact, diff) = match next {
+            None => (Some(Impact::default()), Diff(Vec::new())),
+            Some(next) => (self.impact(&before, &next).await, Diff::between(&before, &next)),
+        };
+        // A dry run makes no revision: its report names the one that it was compared with.
+        let report = Report::new(command.target(), loaded.head.revision, diff, impact.as_ref(), findings);
+        Ok(Report { changed, dry_run: true, created, ..report })
+    }
+
+    /// Computes the impact of a command. Returns `None` if none is reported, or if the command would be refused now: the attempt under
+    /// the lock reports why.
+    async fn inspect(&self, command: &dyn Command, request: &Request<'_>) -> Option<Inspected> {
+        if command.action().is_restrictive || !matches!(command.provenance(), Provenance::Local) {
+            return None;
+        }
+        let loaded = self.read_loaded(command).await.ok()?;
+        let plan = self.compute(|| plan(command, request, &loaded, self.clock().now())).await.ok()?;
+        let impact = match plan.next {
+            None => Some(Impact::default()),
+            Some(next) => self.impact(&plan.before, &next).await,
+        };
+        Some(Inspected { before: plan.before, impact })
+    }
+
+    /// Computes what a change does to nodes: off the runtime, one change at a time, and within a time limit.
+    async fn impact(&self, before: &Stream, after: &Stream) -> Option<Impact> {
+        let (deadline, now) = (Instant::now() + IMPACT_DEADLINE, self.now());
+        let is_over = move || Instant::now() >= deadline;
+        self.compute(|| compute_impact(before, after, now, &is_over)).await
+    }
+
+    /// Loads what a command is planned on, without a lock.
+    async fn read_loaded(&self, command: &dyn Command) -> Result<Loaded, CommandError> {
+        let mut transaction = self.reading("present").await?;
+        let id = command.target();
+        let head = transaction.head(id).await?.unwrap_or_else(|| Head::absent(id.clone()));
+        self.load(&mut transaction, head, command).await
+    }
+
+    async fn load(
+        &self,
+        transaction: &mut Transaction,
+        head: Head,
+        command: &dyn Command,
+    ) -> Result<Loaded, CommandError> {
+        let reads = command.reads();
+        let mut read = Read::default();
+        if let Some(other) = reads.stream {
+            let found = transaction.head(&other).await?.ok_or_else(|| Refusal::no_such("stream", &other))?;
+            read.stream = Some(self.load_stream(transaction, &found).await?);
+        }
+        if let Some(number) = reads.revision {
+            let no_such = || Refusal::no_such("revision", format!("{number} of {}", head.id));
+            let found =
+                if head.revision == Revision(0) { None } else { transaction.revision(head.key, number).await? };
+            read.revision = Some(Arc::new(found.ok_or_else(no_such)?));
+        }
+        let (stream, product_stop) = match head.revision {
+            Revision(0) => (None, transaction.product_stop(&head.id.product).await?),
+            _ => (Some(self.load_stream(transaction, &head).await?), None),
+        };
+        Ok(Loaded { head, stream, product_stop, read })
+    }
+}
+
+/// Sorts commands by the names of their streams: two transactions that lock streams in different orders would deadlock.
+fn in_name_order<'a>(commands: &[&'a dyn Command]) -> Result<Vec<&'a dyn Command>, Refusal> {
+    let mut sorted = BTreeMap::new();
+    for command in commands {
+        if sorted.insert(command.target(), *command).is_some() {
+            return Err(Refusal::State(format!("there is more than one command for {}", command.target())));
+        }
+    }
+    Ok(sorted.into_values().collect())
+}
+
+/// Restores the reports of a request that is repeated with its idempotency key.
+fn repeated(json: &str) -> Result<Vec<Report>, CommandError> {
+    let reports = items(json)?.into_iter().map(Report::from_stored).collect::<serde_json::Result<_>>();
+    Ok(reports.map_err(|error| StoreError::corrupt("idempotency_keys", error))?)
+}

@@ -1,0 +1,87 @@
+//! The write side of a store, and the states of streams that it keeps in memory.
+
+use super::{
+    stream_cache::StreamCache,
+    write_queues::{ReadTransaction, WriteQueues},
+};
+use crate::{
+    clock::SharedClock,
+    domain::{epoch::Epoch, stream::Stream},
+    store::{Store, StoreError, Transaction, streams::Head},
+    telemetry::Metrics,
+};
+use std::sync::Arc;
+
+/// Reads and changes streams, tokens and signing keys. Clones share its queues and its cache.
+#[derive(Clone)]
+pub struct Manage {
+    store: Store,
+    clock: SharedClock,
+    write_queues: Arc<WriteQueues>,
+    streams: Arc<StreamCache>,
+}
+
+impl Manage {
+    /// Creates the write side of a store.
+    #[must_use]
+    pub fn new(store: Store, clock: SharedClock) -> Self {
+        let write_queues = Arc::new(WriteQueues::new(&store));
+        Self { store, clock, write_queues, streams: Arc::default() }
+    }
+
+    /// Returns the time.
+    #[must_use]
+    pub fn now(&self) -> Epoch {
+        self.clock.now().into()
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the metrics of the store.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        self.store.metrics()
+    }
+
+    pub(super) fn write_queues(&self) -> &WriteQueues {
+        &self.write_queues
+    }
+
+    pub(super) async fn reading(&self, name: &'static str) -> Result<ReadTransaction, StoreError> {
+        self.write_queues.read(&self.store, name).await
+    }
+
+    /// Runs long computations off the runtime, one at a time.
+    pub async fn compute<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.write_queues.compute(work).await
+    }
+
+    /// Keeps a state that was committed.
+    pub(super) fn keep(&self, head: &Head, stream: Stream) {
+        self.streams.keep(head, stream);
+    }
+
+    /// Returns the state of a stream at its head: from memory if that revision is kept there, otherwise from its rows.
+    pub(super) async fn load_stream(
+        &self,
+        transaction: &mut Transaction,
+        head: &Head,
+    ) -> Result<Arc<Stream>, StoreError> {
+        if let Some(kept) = self.streams.get(head) {
+            // A product's stop changes without a revision of its streams.
+            let product_stop = transaction.product_stop(&head.id.product).await?;
+            if kept.product_stop == product_stop {
+                return Ok(kept);
+            }
+            return Ok(self.streams.keep(head, Stream { product_stop, ..Stream::clone(&kept) }));
+        }
+        let stream = transaction.load_stream(head).await?;
+        Ok(self.streams.keep(head, stream))
+    }
+}

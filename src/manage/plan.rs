@@ -1,0 +1,199 @@
+//! Plans: the next state that a command computes, with all checks that need no database.
+
+use super::{
+    command::{Command, Next, Present, Provenance, Read},
+    error::CommandError,
+    refusal::Refusal,
+    request::{Action, Request},
+};
+use crate::{
+    auth::Role,
+    domain::{
+        admission::{
+            bounds::exceeded,
+            check::{check_admission, check_schedule},
+            emergency_stop::EmergencyStop,
+            lint::lint,
+            manager_only::find_manager_only_change,
+            pace::too_fast,
+        },
+        document::{Problem, Strictness, parts::find_duplicates},
+        edit::apply_local_edit,
+        epoch::Epoch,
+        finding::{Finding, Severity},
+        policy::{references::unusable, removed},
+        rollout::{
+            expired_schedule,
+            first_opening::{keep_first_openings, record_first_openings},
+        },
+        stream::{Revision, Stream},
+    },
+    store::streams::Head,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What a command is planned on: the stream as it was loaded, and what else the command reads.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    pub(super) head: Head,
+    /// The present state; `None` if the stream does not exist.
+    pub(super) stream: Option<Arc<Stream>>,
+    /// The stop of its product, which applies to a new stream, too.
+    pub(super) product_stop: Option<EmergencyStop>,
+    pub(super) read: Read,
+}
+
+impl Loaded {
+    /// Returns the state before the command: of a stream that does not exist, an empty one.
+    fn before(&self) -> Arc<Stream> {
+        self.stream.clone().unwrap_or_else(|| {
+            let stream = Stream::empty(self.head.id.clone());
+            Arc::new(Stream { product_stop: self.product_stop.clone(), ..stream })
+        })
+    }
+}
+
+/// A checked next state.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) before: Arc<Stream>,
+    /// The next state; `None` if the stream is in that state already.
+    pub(super) next: Option<Stream>,
+    pub(super) created: Option<String>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) now: Timestamp,
+}
+
+/// Computes the next state of a stream and makes every check.
+///
+/// # Errors
+/// The stream is at another revision, or the command is refused.
+pub(super) fn plan(
+    command: &dyn Command,
+    request: &Request<'_>,
+    loaded: &Loaded,
+    clock: Timestamp,
+) -> Result<Plan, CommandError> {
+    check_revision(request.expected, &loaded.head)?;
+    // Clocks of other processes may be ahead: revisions of a stream still have increasing times.
+    let head = &loaded.head;
+    let just_after = head.changed_at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(head.changed_at);
+    let time = clock.max(just_after);
+    let now = Epoch::from(time);
+    let present = Present { id: &head.id, stream: loaded.stream.as_deref(), read: &loaded.read, now };
+    if let Some(need) = command.needs(&present) {
+        request.require(need.role, &head.id, need.why)?;
+    }
+    let before = loaded.before();
+    let Next { stream, created, findings } = command.apply(&present)?;
+    let (mut next, findings) = match command.provenance() {
+        Provenance::Local => check_local(command.action(), request, &before, stream, now)?,
+        Provenance::Recorded => {
+            refuse_invalid(exceeded(&before, &stream))?;
+            refuse_invalid(unusable(&before, &stream))?;
+            (stream, findings)
+        }
+        Provenance::Upstream(_) => (stream, findings),
+    };
+    keep_stops(&before, &mut next, command.lifts_stop(), now);
+    keep_first_openings(&before, &mut next);
+    if loaded.stream.as_deref() == Some(&next) {
+        return Ok(Plan { before, next: None, created, findings, now: time });
+    }
+    // Plan time is frozen during a stop: no rollout opens for the first time.
+    record_first_openings(&before, &mut next, before.plan_time(now));
+    // A stored revision must parse to the same state.
+    Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(CommandError::Invalid)?;
+    check_admission(&before, &next, now).map_err(CommandError::Admission)?;
+    Ok(Plan { before, next: Some(next), created, findings, now: time })
+}
+
+/// Checks that a stream is at the revision that the request expects.
+fn check_revision(expected: Option<Revision>, head: &Head) -> Result<(), CommandError> {
+    match expected.filter(|expected| *expected != head.revision) {
+        Some(expected) => Err(CommandError::RevisionMismatch { expected, found: head.revision }),
+        None => Ok(()),
+    }
+}
+
+/// Keeps emergency stops in force unless the command lifts them: documents and imports cannot end one. A new stop begins now at
+/// the latest.
+fn keep_stops(before: &Stream, next: &mut Stream, lifts_stop: bool, now: Epoch) {
+    next.product_stop.clone_from(&before.product_stop);
+    if before.stop.is_some() && !lifts_stop {
+        next.stop.clone_from(&before.stop);
+    }
+    if let Some(stop) = next.stop.as_mut().filter(|_| before.stop.is_none()) {
+        stop.since = stop.since.min(now);
+    }
+}
+
+/// Tags what a local command changes, and checks it. Returns the next state and the findings.
+fn check_local(
+    action: Action,
+    request: &Request<'_>,
+    before: &Stream,
+    next: Stream,
+    now: Epoch,
+) -> Result<(Stream, Vec<Finding>), Refusal> {
+    let mut next = apply_local_edit(before, next)?;
+    next.sources.clone_from(&before.sources);
+    // Publishers cannot offer payloads that no manager has admitted.
+    if let Some(why) = find_manager_only_change(before, &next) {
+        request.require(Role::Manager, &next.id, Some(why))?;
+    }
+    refuse_invalid(exceeded(before, &next))?;
+    refuse_invalid(unusable(before, &next))?;
+    refuse_invalid(new_duplicates(before, &next))?;
+    check_real(before, &next)?;
+    // Restrictive commands may touch a plan that was scheduled into a freeze window before.
+    if !action.is_restrictive {
+        check_schedule(before, &next, now).map_err(|planned| Refusal::State(planned.to_string()))?;
+    }
+    let findings = new_findings(before, &next, now);
+    let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
+    // Findings of a dry run or of a restrictive command are reported, and do not refuse it.
+    if request.dry_run || action.is_restrictive {
+        return Ok((next, findings));
+    }
+    if has_errors {
+        return Err(Refusal::Dangerous(findings));
+    }
+    if !request.acknowledge && !findings.is_empty() {
+        return Err(Refusal::Unacknowledged(findings));
+    }
+    Ok((next, findings))
+}
+
+fn refuse_invalid(problems: Vec<Problem>) -> Result<(), Refusal> {
+    if problems.is_empty() { Ok(()) } else { Err(Refusal::Invalid(problems)) }
+}
+
+/// Returns new duplicates. Those that upstream's documents contain may stay.
+fn new_duplicates(before: &Stream, after: &Stream) -> Vec<Problem> {
+    let known: BTreeSet<String> = find_duplicates(before).into_iter().map(|problem| problem.message).collect();
+    find_duplicates(after).into_iter().filter(|problem| !known.contains(&problem.message)).collect()
+}
+
+/// Rejects the first placeholder (synthetic) payload in a stream of real payloads: by default, a stream with one is served on loopback
+/// listeners only.
+fn check_real(before: &Stream, after: &Stream) -> Result<(), Refusal> {
+    if after.is_synthetic() && !before.is_synthetic() && before.aged().next().is_some() {
+        let detail =
+            "a stream with real payloads cannot have placeholder (synthetic) payloads: nodes would no longer be served";
+        return Err(Refusal::State(detail.into()));
+    }
+    Ok(())
+}
+
+/// Returns the errors and warnings that a change introduces.
+fn new_findings(before: &Stream, after: &Stream, now: Epoch) -> Vec<Finding> {
+    let known: BTreeSet<_> = lint(before, now).into_iter().map(|finding| (finding.place, finding.message)).collect();
+    let is_new = |finding: &Finding| !known.contains(&(finding.place.clone(), finding.message.clone()));
+    let new = lint(after, now).into_iter().filter(is_new);
+    new.chain(too_fast(before, after, now))
+        .chain(expired_schedule::findings(before, after, now))
+        .chain(removed::findings(before, after))
+        .collect()
+}

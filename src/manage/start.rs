@@ -1,0 +1,30 @@
+//! The first start: creates the first streams of an empty store.
+
+use super::{
+    command::Command, commands::documents::StartStream, error::CommandError, manager::Manage, request::Request,
+};
+use crate::{domain::stream::Stream, store::retrying};
+
+impl Manage {
+    /// Creates the first streams of an empty store, all or none. Returns false if there are streams already, or none to create.
+    ///
+    /// # Errors
+    /// The database failed, or a stream breaks a rule.
+    pub async fn start_from(&self, streams: &[Stream], request: &Request<'_>) -> Result<bool, CommandError> {
+        let commands: Vec<_> = streams.iter().map(|stream| StartStream { written: stream.clone() }).collect();
+        let start = async || {
+            let mut transaction = self.store().begin("start_store").await?;
+            transaction.lock_all_streams().await?;
+            if commands.is_empty() || !transaction.heads().await?.is_empty() {
+                return Ok(false);
+            }
+            for command in &commands {
+                self.run_in(&mut transaction, command as &dyn Command, request, None).await?;
+            }
+            transaction.announce().await?;
+            transaction.commit().await?;
+            Ok(true)
+        };
+        retrying("start_store", start).await
+    }
+}
