@@ -5,7 +5,7 @@
 use super::graph::{self, NOW, Rendered};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use lockkeeper::{
     catalog::{Catalog, CatalogHandle, Codecs, Preparer},
@@ -14,7 +14,10 @@ use lockkeeper::{
     exchange::documents,
     fleet::UnknownPayloads,
     fuzzing,
-    protocol::fcos::{GraphJson, Query, Settings, UnknownPayload, View, answer, poll::Polled, routes::Agents},
+    protocol::{
+        Agents, Protocols,
+        fcos::{Fcos, GraphJson, Query, Settings, UnknownPayload, View, answer, poll::Polled},
+    },
     store::State,
     telemetry::Metrics,
 };
@@ -28,6 +31,8 @@ use std::{
 const STREAMS: [&str; 3] =
     [include_str!("streams/stable.toml"), include_str!("streams/next.toml"), include_str!("streams/samples.toml")];
 
+const PRODUCT: &str = "fedora-coreos";
+
 static AGENTS: LazyLock<Agents> = LazyLock::new(|| {
     let mut catalog = Catalog::default();
     for text in STREAMS {
@@ -37,26 +42,34 @@ static AGENTS: LazyLock<Agents> = LazyLock::new(|| {
     catalog_handle.set(catalog);
     Agents {
         catalog: Arc::new(catalog_handle),
-        settings: Arc::new(Settings {
-            default_product: ProductName::parse("fedora-coreos").expect("a name"),
-            unknown_payload: UnknownPayload::Full,
-            view: View::Node,
-            offer_synthetic: false,
-        }),
         clock: Arc::new(ManualClock::new(Timestamp::from_second(NOW.0).expect("a time"))),
         metrics: Metrics::off(),
         preparer: Preparer::start(Arc::new(GraphJson), Arc::new(Codecs), 1 << 24, &Metrics::off()).expect("a thread"),
         unknown: Arc::default(),
+        offers_synthetic: false,
     }
+});
+
+static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
+    default_product: ProductName::parse(PRODUCT).expect("a name"),
+    unknown_payload: UnknownPayload::Full,
+    view: View::Node,
+    offer_synthetic: false,
+});
+
+static PROTOCOLS: LazyLock<Protocols> = LazyLock::new(|| {
+    let fcos = Fcos::new(AGENTS.clone(), SETTINGS.clone());
+    Protocols::new(vec![Arc::new(fcos)], &Metrics::off()).expect("claims that do not clash")
 });
 
 /// Checks bytes of a connection, or a query.
 pub fn check(input: &[u8]) {
     let agents = Agents { unknown: Arc::new(UnknownPayloads::default()), ..AGENTS.clone() };
+    let fcos = Fcos::new(agents, SETTINGS.clone());
     let Some(poll) = fuzzing::plain_poll(input, false) else {
         assert!(fuzzing::plain_poll(input, true).is_none(), "a service that sends traces accepts no other polls");
         let query = String::from_utf8_lossy(input);
-        check_answer(&agents, "fedora-coreos", &query, &HeaderMap::new());
+        check_answer(&fcos, PRODUCT, &query, &HeaderMap::new());
         return;
     };
     if let Some(traced) = fuzzing::plain_poll(input, true) {
@@ -66,14 +79,14 @@ pub fn check(input: &[u8]) {
     let known = [header::ACCEPT_ENCODING.as_str(), header::IF_NONE_MATCH.as_str(), "x-forwarded-for"];
     assert!(poll.headers.keys().all(|name| known.contains(&name.as_str())), "{poll:?}");
     let (path, query) = poll.target.split_once('?').unwrap_or((poll.target, ""));
-    if let Some(product) = agents.polled_product(path) {
-        check_answer(&agents, product, query, &poll.headers);
+    if let Some(claimed) = PROTOCOLS.prepared(&Method::GET, path) {
+        check_answer(&fcos, claimed.product.unwrap_or(PRODUCT), query, &poll.headers);
     }
 }
 
-fn check_answer(agents: &Agents, product: &str, query: &str, headers: &HeaderMap) {
+fn check_answer(fcos: &Fcos, product: &str, query: &str, headers: &HeaderMap) {
     let response = loop {
-        match agents.poll(product, Some(query), headers, None, || true) {
+        match fcos.poll(product, Some(query), headers, None, || true) {
             Polled::Answered(response) => break response,
             // Once it is rendered, it is cached.
             Polled::Missing(missing) => assert!(missing.render(&GraphJson).is_some()),
@@ -82,7 +95,7 @@ fn check_answer(agents: &Agents, product: &str, query: &str, headers: &HeaderMap
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
     assert!(response.headers().contains_key(header::CACHE_CONTROL));
     match response.status() {
-        StatusCode::OK => check_graph(agents, product, query, &body(&response)),
+        StatusCode::OK => check_graph(product, query, &body(&response)),
         StatusCode::NOT_MODIFIED => {
             assert!(headers.contains_key(header::IF_NONE_MATCH) && response.body().is_empty());
         }
@@ -109,9 +122,9 @@ fn body(response: &Response<Bytes>) -> Vec<u8> {
     }
 }
 
-fn check_graph(agents: &Agents, product: &str, query: &str, body: &[u8]) {
+fn check_graph(product: &str, query: &str, body: &[u8]) {
     let query = Query::parse(query).expect("an answered query is valid");
-    let catalog = agents.catalog.get();
+    let catalog = AGENTS.catalog.get();
     let catalog = catalog.as_ref().expect("there is a catalog");
     let stream = catalog.stream(product, &query.stream).expect("an answered query names a stream");
     let Some(scope) = stream.scope(&query.basearch, query.scheme()) else {
@@ -119,7 +132,7 @@ fn check_graph(agents: &Agents, product: &str, query: &str, body: &[u8]) {
         return;
     };
     let wanted = Query { view: Some(View::Full), ..query.clone() };
-    let full = answer(catalog, &agents.settings, product, &wanted, NOW).expect("the full graph").body();
+    let full = answer(catalog, &SETTINGS, product, &wanted, NOW).expect("the full graph").body();
     let full_graph = graph::parse(&full);
     full_graph.check_barriers();
     assert_eq!(full_graph.nodes.len(), scope.graph().nodes().len());

@@ -1,5 +1,105 @@
 //! The protocols of agents, one folder each: they parse requests and render answers.
 //!
+//! A protocol implements [`Protocol`] and is one entry of the registry that the server is given. The server knows the trait only.
 //! Protocols do not know each other. Outside of this module, only the exchange of documents knows a protocol's formats.
 
+mod claims;
 pub mod fcos;
+mod registry;
+
+pub use claims::{Claim, ClaimClash};
+pub use registry::{Claimed, Protocols};
+
+use crate::{
+    catalog::{CatalogHandle, Preparer},
+    clock::SharedClock,
+    fleet::UnknownPayloads,
+    telemetry::Metrics,
+};
+use axum::{Router, response::Response};
+use bytes::Bytes;
+use http::HeaderMap;
+use std::sync::Arc;
+
+/// A protocol by which agents ask for updates.
+pub trait Protocol: Send + Sync {
+    /// Returns its name.
+    fn name(&self) -> &'static str;
+
+    /// Returns the requests that it answers. They must not overlap with those of other protocols.
+    fn claims(&self) -> &[Claim];
+
+    /// Answers a request of a prepared claim at once: without locks and without waiting.
+    fn answer(&self, request: &AgentRequest<'_>) -> Answer;
+
+    /// Returns the routes of everything else that it claims: what must be rendered or written first, other methods.
+    fn routes(&self) -> Router;
+
+    /// Returns the response to a claimed request that is not answered, in the form that its agents read.
+    fn reject(&self, claim: &Claim, why: Rejected) -> Response;
+
+    /// Runs as long as the service, for what changes with time. Returns at once if there is nothing to do.
+    fn upkeep(self: Arc<Self>) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// What a protocol answers from.
+#[derive(Clone)]
+pub struct Agents {
+    /// The catalog.
+    pub catalog: Arc<CatalogHandle>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Renders and encodes answers in the background.
+    pub preparer: Preparer,
+    /// Counts unknown payloads.
+    pub unknown: Arc<UnknownPayloads>,
+    /// True if placeholder (synthetic) payloads are offered.
+    pub offers_synthetic: bool,
+}
+
+/// A request that matches a claim.
+pub struct AgentRequest<'a> {
+    /// The claim.
+    pub claim: &'a Claim,
+    /// The path.
+    pub path: &'a str,
+    /// The segment of the path that names the product, if the claim has one.
+    pub product: Option<&'a str>,
+    /// The query.
+    pub query: Option<&'a str>,
+    /// The headers, or at least those that the claim names.
+    pub headers: &'a HeaderMap,
+    /// The body, if the claim allows one.
+    pub body: Bytes,
+    /// Counts the request against the limit of its address. It is called once it is known that the request can be answered; if it
+    /// returns false, the request is rejected as [`Rejected::TooMany`].
+    pub admit: &'a dyn Fn() -> bool,
+}
+
+/// The immediate result of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// The response.
+    Done(http::Response<Bytes>),
+    /// The protocol's routes answer the request. It was not counted.
+    Elsewhere,
+}
+
+/// Why a claimed request is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejected {
+    /// The client's address sends too many requests.
+    TooMany,
+    /// The service handles too many requests.
+    Overloaded,
+    /// The body is larger than the claim allows.
+    TooLarge,
+    /// The body did not arrive, or not in time.
+    Incomplete,
+    /// The `Host` header is missing, invalid or given more than once.
+    Host,
+}

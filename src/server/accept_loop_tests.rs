@@ -17,7 +17,10 @@ use crate::{
         ids::ProductName,
         stream::Stream,
     },
-    protocol::fcos::{GraphJson, Settings, UnknownPayload, View, routes, routes::Agents},
+    protocol::{
+        Agents, Protocol, Protocols,
+        fcos::{Fcos, GraphJson, Settings, UnknownPayload, View},
+    },
     store::State,
     telemetry::Metrics,
 };
@@ -76,7 +79,7 @@ fn stream() -> Stream {
     Stream::from_document(&toml::from_str::<StreamDocument>(&text).unwrap(), Strictness::Strict).unwrap()
 }
 
-fn agents(recorder: &Arc<Recorder>) -> Agents {
+fn fcos(recorder: &Arc<Recorder>) -> Fcos {
     let mut catalog = Catalog::default();
     catalog.insert(State::unstored(stream()), &GraphJson);
     let handle = CatalogHandle::new(SignedDuration::from_mins(10), None);
@@ -87,14 +90,15 @@ fn agents(recorder: &Arc<Recorder>) -> Agents {
         view: View::Node,
         offer_synthetic: false,
     };
-    Agents {
+    let on = Agents {
         catalog: Arc::new(handle),
-        settings: Arc::new(settings),
         clock: Arc::new(ManualClock::new(Timestamp::from_second(1_790_000_000).unwrap())),
         metrics: Metrics::off(),
         preparer: Preparer::start(recorder.clone(), recorder.clone(), 1 << 20, &Metrics::off()).unwrap(),
         unknown: Arc::default(),
-    }
+        offers_synthetic: false,
+    };
+    Fcos::new(on, settings)
 }
 
 /// Starts an accept loop on its own thread, as the service does. It ends when the returned sender sends true.
@@ -136,11 +140,13 @@ fn poll(address: SocketAddr, query: &str, coding: &str) -> (String, Vec<u8>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn accept_loops_neither_render_nor_encode() {
     let recorder = Arc::new(Recorder::default());
-    let agents = agents(&recorder);
+    let fcos = fcos(&recorder);
+    let protocols = Protocols::new(vec![Arc::new(fcos.clone())], &Metrics::off()).unwrap();
     let endpoint = Arc::new(Endpoint {
-        router: routes::routes(agents.clone()),
+        router: fcos.routes(),
         request_limits: RequestLimits::new(1000),
-        agents: Some(agents),
+        poll_headers: protocols.headers().cloned().collect(),
+        protocols: Some(Arc::new(protocols)),
         ..Arc::into_inner(endpoint()).unwrap()
     });
     let (address, stop, thread) = start_accept_loop(&endpoint);

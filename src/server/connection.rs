@@ -299,7 +299,9 @@ pub(super) mod tests {
 
     pub(in super::super) fn endpoint() -> Arc<Endpoint> {
         Arc::new(Endpoint {
-            agents: None,
+            protocols: None,
+            poll_headers: Box::default(),
+            answer_timeout: std::time::Duration::from_secs(10),
             router: Router::new().fallback(async || "done"),
             main: Handle::current(),
             reserved: None,

@@ -16,16 +16,17 @@ use crate::{
         layers::name,
         problem::ProblemKind,
     },
-    protocol::fcos::{Refusal, document_routes, poll::Polled, routes::Agents},
-    telemetry::{Metrics, PollRoute, is_traced},
+    protocol::{AgentRequest, Answer as AgentAnswer, Claimed, Protocols, Rejected},
+    telemetry::{Metrics, is_traced},
 };
 use axum::{Router, body::Body, response::IntoResponse};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::{Either, Full};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
+};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use ipnet::IpNet;
-use percent_encoding::percent_decode_str;
 use std::{
     convert::Infallible,
     net::IpAddr,
@@ -44,8 +45,10 @@ pub(super) type Answer = Either<Full<Bytes>, Body>;
 
 /// Answers the requests on one address.
 pub(super) struct Endpoint {
-    /// Answers polls, on the calling runtime.
-    pub(super) agents: Option<Agents>,
+    /// The protocols of agents. Prepared answers are given on the calling runtime.
+    pub(super) protocols: Option<Arc<Protocols>>,
+    /// The headers that prepared answers depend on.
+    pub(super) poll_headers: Box<[HeaderName]>,
     /// The other routes. They may use the database, whose connections belong to the main runtime.
     pub(super) router: Router,
     pub(super) main: Handle,
@@ -63,6 +66,8 @@ pub(super) struct Endpoint {
     pub(super) exports_traces: bool,
     /// `http` or `https`.
     pub(super) scheme: &'static str,
+    /// The time limit for a response.
+    pub(super) answer_timeout: Duration,
     /// True during shutdown: responses tell clients to close their connections.
     pub(super) draining: Arc<AtomicBool>,
 }
@@ -119,17 +124,24 @@ impl Endpoint {
     /// Refuses a request of HTTP/1 whose host is missing, invalid or given twice (RFC 9112, section 3.2).
     fn refuse_host(&self, request: &Request<Incoming>, started: Instant, method: &'static str) -> Response<Answer> {
         let path = request.uri().path();
-        let (response, route) = match &self.agents {
-            Some(agents) if is_poll(path) => {
-                (agents.refuse(&Refusal::Host).map(|body| Either::Left(Full::new(body))), Some("/v1/graph"))
-            }
-            _ => {
-                let problem = ProblemKind::BadRequest.because("the request needs one `Host` header with a valid value");
-                (problem.into_response().map(Either::Right), path.starts_with(api::PREFIX).then_some(api::PREFIX))
-            }
-        };
-        self.count_unrouted(method, route, response.status(), started);
-        response
+        if let Some(owner) = self.owner(path) {
+            return self.reject(&owner, Rejected::Host, started, method);
+        }
+        let problem = ProblemKind::BadRequest.because("the request needs one `Host` header with a valid value");
+        let response = problem.into_response();
+        self.count_unrouted(method, path.starts_with(api::PREFIX).then_some(api::PREFIX), response.status(), started);
+        response.map(Either::Right)
+    }
+
+    /// Returns the protocol that a path belongs to.
+    fn owner(&self, path: &str) -> Option<Claimed<'_>> {
+        self.protocols.as_ref()?.owner(path)
+    }
+
+    fn reject(&self, claimed: &Claimed<'_>, why: Rejected, started: Instant, method: &'static str) -> Response<Answer> {
+        let response = claimed.protocol.reject(claimed.claim, why);
+        self.count_unrouted(method, claimed.claim.rejected_route, response.status(), started);
+        response.map(Either::Right)
     }
 
     async fn answer_admitted(
@@ -139,48 +151,45 @@ impl Endpoint {
         started: Instant,
         method: &'static str,
     ) -> Response<Answer> {
-        if *request.method() == Method::GET {
-            let (uri, headers) = (request.uri(), request.headers());
-            // Traced polls are answered by the routes, which create spans.
-            if !headers.get(TRACEPARENT).is_some_and(|parent| self.is_traced(parent.as_bytes()))
-                && let Some(response) = self.poll(&PollRequest { path: uri.path(), query: uri.query(), headers, peer })
-            {
+        let (parts, body) = request.into_parts();
+        let (path, mut body) = (parts.uri.path(), Body::new(body));
+        // Traced requests are answered by the routes, which create spans.
+        let is_traced = parts.headers.get(TRACEPARENT).is_some_and(|parent| self.is_traced(parent.as_bytes()));
+        if let Some(claimed) = self.prepared(&parts.method, path).filter(|_| !is_traced) {
+            let mut content = Bytes::new();
+            if claimed.claim.max_body > 0 {
+                content = match self.read(body, &parts, &claimed).await {
+                    Ok(content) => content,
+                    Err(why) => return self.reject(&claimed, why, started, method),
+                };
+                body = Body::from(content.clone());
+            }
+            let request = PollRequest { path, query: parts.uri.query(), headers: &parts.headers, body: content, peer };
+            if let Some(response) = self.answer_prepared(&claimed, request) {
                 return response.map(|body| Either::Left(Full::new(body)));
             }
         }
-        // Polls that are not counted yet: HEAD, an encoded product name, or a full graph that must be rendered.
-        let is_poll = is_poll(request.uri().path());
-        if let Some(agents) = self.agents.as_ref().filter(|_| is_poll)
-            && self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(peer, request.headers()))
+        // Requests of agents that are not counted yet: other methods, encoded names, or answers that must be made first.
+        let owner = self.owner(path);
+        if let Some(owner) = &owner
+            && self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(peer, &parts.headers))
         {
-            let response = agents.refuse(&Refusal::TooMany);
-            self.count_unrouted(method, Some("/v1/graph"), response.status(), started);
-            return response.map(|body| Either::Left(Full::new(body)));
+            return self.reject(owner, Rejected::TooMany, started, method);
         }
-        if self.agents.is_some()
-            && document_routes::is_document(request.uri().path())
-            && self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(peer, request.headers()))
-        {
-            let response = ProblemKind::TooManyRequests.because("too many requests from this address").into_response();
-            self.count_unrouted(method, None, response.status(), started);
-            return response.map(Either::Right);
-        }
-        let Some(permit) = self.request_limits.take(request.method(), request.uri().path()) else {
-            if let Some(agents) = self.agents.as_ref().filter(|_| is_poll) {
-                let response = agents.refuse(&Refusal::Unavailable);
-                self.count_unrouted(method, Some("/v1/graph"), response.status(), started);
-                return response.map(|body| Either::Left(Full::new(body)));
+        let Some(permit) = self.request_limits.take(&parts.method, path) else {
+            if let Some(owner) = &owner {
+                return self.reject(owner, Rejected::Overloaded, started, method);
             }
             let response = ProblemKind::Overloaded.into_response();
             // The route is unknown before routing; the label names the agents' or the managers' side.
-            let is_managers = request.uri().path().starts_with(api::PREFIX);
+            let is_managers = path.starts_with(api::PREFIX);
             self.count_unrouted(method, is_managers.then_some(api::PREFIX), response.status(), started);
             return response.map(Either::Right);
         };
-        let client = ClientAddress(client_address(peer, request.headers(), &self.trusted_proxies));
+        let client = ClientAddress(client_address(peer, &parts.headers, &self.trusted_proxies));
         let router = self.router.clone();
         let answer = self.main.spawn(async move {
-            let mut request = request.map(Body::new);
+            let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(client);
             let answer = router.oneshot(request).await;
             drop(permit);
@@ -207,47 +216,57 @@ impl Endpoint {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Answers a GET if it is a poll with a prepared answer.
-    pub(super) fn poll(&self, request: &PollRequest<'_>) -> Option<Response<Bytes>> {
-        let agents = self.agents.as_ref()?;
-        let product = agents.polled_product(request.path)?;
-        let (started, is_logged) = (Instant::now(), self.access.wants(request.path));
-        let admit = || self.throttle.as_ref().is_none_or(|throttle| throttle.admits(request.peer, request.headers));
-        let answer = || agents.poll(product, request.query, request.headers, None, admit);
+    /// Returns the prepared claim of a request.
+    pub(super) fn prepared<'a>(&'a self, method: &Method, path: &'a str) -> Option<Claimed<'a>> {
+        self.protocols.as_ref()?.prepared(method, path)
+    }
+
+    /// Reads the body of a claimed request, which may arrive in any number of pieces.
+    async fn read(&self, body: Body, parts: &Parts, claimed: &Claimed<'_>) -> Result<Bytes, Rejected> {
+        let _permit = self.request_limits.take(&parts.method, parts.uri.path()).ok_or(Rejected::Overloaded)?;
+        let reading = Limited::new(body, claimed.claim.max_body).collect();
+        match tokio::time::timeout(self.answer_timeout, reading).await {
+            Ok(Ok(content)) => Ok(content.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejected::TooLarge),
+            Ok(Err(_)) | Err(_) => Err(Rejected::Incomplete),
+        }
+    }
+
+    /// Answers a request with a prepared answer, if its protocol has one.
+    pub(super) fn answer_prepared(&self, claimed: &Claimed<'_>, request: PollRequest<'_>) -> Option<Response<Bytes>> {
+        let PollRequest { path, query, headers, body, peer } = request;
+        let (started, is_logged) = (Instant::now(), self.access.wants(path));
+        let admit = || self.throttle.as_ref().is_none_or(|throttle| throttle.admits(peer, headers));
+        let Claimed { protocol, claim, product, .. } = *claimed;
+        let request = AgentRequest { claim, path, product, query, headers, body, admit: &admit };
         // A panic must not end the accept loop, which all agents share.
-        let mut response = match catch_unwind(AssertUnwindSafe(answer)) {
-            Ok(Polled::Answered(response)) => response,
-            // The routes render the graph and count the poll.
-            Ok(Polled::Missing(_)) => return None,
+        let response = match catch_unwind(AssertUnwindSafe(|| protocol.answer(&request))) {
+            Ok(AgentAnswer::Done(response)) => response,
+            // The routes make the answer and count the request.
+            Ok(AgentAnswer::Elsewhere) => return None,
             Err(_) => {
-                tracing::error!("poll panicked");
+                tracing::error!(protocol = protocol.name(), "answer panicked");
                 empty_response(StatusCode::INTERNAL_SERVER_ERROR)
             }
         };
-        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         let (status, took) = (response.status(), started.elapsed());
-        let route = if request.path == "/v1/graph" { PollRoute::Root } else { PollRoute::Product };
-        self.metrics.poll_request(route, status.as_u16(), self.scheme, took);
+        claimed.times.record(status.as_u16(), self.scheme, took);
         if is_logged {
-            let line = Line { method: "GET", path: request.path, status, took, actor: None, request_id: None };
-            self.access.write(&line);
+            let method = name(&claim.method);
+            self.access.write(&Line { method, path, status, took, actor: None, request_id: None });
         }
         Some(response)
     }
 }
 
-/// The parts of a GET request that a poll depends on.
+/// The parts of a request that a prepared answer depends on.
 pub(super) struct PollRequest<'a> {
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
     pub(super) headers: &'a HeaderMap,
+    pub(super) body: Bytes,
     /// The address of the other end of the connection.
     pub(super) peer: IpAddr,
-}
-
-/// Returns true if a path polls a graph, even if its product is percent-encoded.
-fn is_poll(path: &str) -> bool {
-    percent_decode_str(path).decode_utf8_lossy().ends_with("/v1/graph")
 }
 
 /// The `Retry-After` of a refused connection, in seconds.

@@ -3,6 +3,7 @@
 use super::{
     endpoint::{Endpoint, RequestLimits, Throttle},
     error::ServeError,
+    fast_path::FORWARDED,
     reserved::ReservedRoutes,
     service::Service,
     status,
@@ -10,24 +11,20 @@ use super::{
 use crate::{
     api,
     catalog::{CatalogHandle, Preparer},
-    config::{self, ConfigError, Settings},
     fleet::UnknownPayloads,
     http::{access::AccessLog, layers},
-    protocol::fcos::{self, routes::Agents},
+    protocol::{Agents, Protocols},
     telemetry::Metrics,
 };
 use axum::Router;
+use http::HeaderName;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
 };
 use tokio::runtime::Handle;
-use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::limit::RequestBodyLimitLayer;
-
-/// The most documents for agents that are rendered at a time.
-const MAX_DOCUMENTS: usize = 4;
 
 impl Service {
     /// Builds one endpoint per address. Routes that share an address are merged.
@@ -39,15 +36,19 @@ impl Service {
         draining: &Arc<AtomicBool>,
     ) -> Result<BTreeMap<SocketAddr, Arc<Endpoint>>, ServeError> {
         let unknown = Arc::new(UnknownPayloads::default());
-        let agents = match self.agents_address() {
-            Some(address) => Some(Agents {
-                catalog: catalog.clone(),
-                settings: Arc::new(fcos_settings(&self.settings, address)?),
-                clock: self.clock.clone(),
-                metrics: metrics.clone(),
-                preparer: preparer.clone(),
-                unknown: unknown.clone(),
-            }),
+        let protocols = match self.agents_address() {
+            Some(address) => {
+                let on = Agents {
+                    catalog: catalog.clone(),
+                    clock: self.clock.clone(),
+                    metrics: metrics.clone(),
+                    preparer: preparer.clone(),
+                    unknown: unknown.clone(),
+                    offers_synthetic: self.settings.offer_synthetic || address.ip().is_loopback(),
+                };
+                let built = self.registry.entries.iter().map(|build| build(on.clone())).collect();
+                Some(Arc::new(Protocols::new(built, metrics)?))
+            }
             None => None,
         };
         let status = status::Status {
@@ -75,11 +76,10 @@ impl Service {
         for (address, routes) in others {
             add(address, routes);
         }
-        if let (Some(address), Some(agents)) = (self.listeners.agents, &agents) {
-            add(address, with_body_limit(fcos::routes::routes(agents.clone())));
-            // Rendered per request. The limit leaves the runtime to managers and probes.
-            let documents = fcos::document_routes::routes(agents.clone());
-            add(address, with_body_limit(documents).layer(GlobalConcurrencyLimitLayer::new(MAX_DOCUMENTS)));
+        if let (Some(address), Some(protocols)) = (self.listeners.agents, &protocols) {
+            for protocol in protocols.all() {
+                add(address, with_body_limit(protocol.routes()));
+            }
         }
         let scheme = |address| {
             let uses_tls = self.settings.tls.files().is_some() && !self.listeners.is_probes_only(address);
@@ -97,7 +97,8 @@ impl Service {
             let access = AccessLog::new(self.settings.log.access_share, managed);
             let around = layers::Around { scheme: scheme(address), access: access.clone(), ..around.clone() };
             let endpoint = Endpoint {
-                agents: agents.clone().filter(|_| is_for_agents),
+                poll_headers: poll_headers(protocols.as_deref()),
+                protocols: protocols.clone().filter(|_| is_for_agents),
                 router: layers::around(router, around),
                 main: Handle::current(),
                 reserved: reserved.take_if(|_| is_for_agents),
@@ -105,6 +106,7 @@ impl Service {
                 clock: self.clock.clone(),
                 metrics: metrics.clone(),
                 access,
+                answer_timeout: limits.answer_timeout.unsigned_abs(),
                 trusted_proxies: limits.trusted_proxies.clone().into(),
                 throttle: Throttle::new(limits).filter(|_| is_for_agents),
                 exports_traces: self.settings.telemetry.otlp().is_some(),
@@ -117,17 +119,8 @@ impl Service {
     }
 }
 
-fn fcos_settings(settings: &Settings, agents: SocketAddr) -> Result<fcos::Settings, ConfigError> {
-    Ok(fcos::Settings {
-        default_product: settings.fcos.product()?,
-        unknown_payload: match settings.fcos.unknown_payload {
-            config::UnknownPayload::Full => fcos::UnknownPayload::Full,
-            config::UnknownPayload::Empty => fcos::UnknownPayload::Empty,
-        },
-        view: match settings.fcos.view {
-            config::View::Node => fcos::View::Node,
-            config::View::Full => fcos::View::Full,
-        },
-        offer_synthetic: settings.offer_synthetic || agents.ip().is_loopback(),
-    })
+/// Returns the headers that prepared answers depend on.
+fn poll_headers(protocols: Option<&Protocols>) -> Box<[HeaderName]> {
+    let headers = protocols.into_iter().flat_map(Protocols::headers).cloned();
+    headers.chain([FORWARDED]).collect::<HashSet<_>>().into_iter().collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     auth::IssuerError, config::ConfigError, exchange::documents::DocumentError, http::certificate::TlsError,
-    store::AccessError, telemetry::OtlpError,
+    protocol::ClaimClash, store::AccessError, telemetry::OtlpError,
 };
 use std::net::SocketAddr;
 use thiserror::Error;
@@ -39,6 +39,9 @@ pub enum ServeError {
     /// The exporter to the collector cannot be set up.
     #[error(transparent)]
     Otlp(#[from] OtlpError),
+    /// Two protocols claim the same requests.
+    #[error(transparent)]
+    Claims(#[from] ClaimClash),
     /// The certificate for HTTPS cannot be used.
     #[error("cannot use the TLS certificate")]
     Tls(#[from] TlsError),

@@ -7,7 +7,7 @@
 use super::endpoint::{Endpoint, PollRequest, TRACEPARENT};
 use crate::{catalog::BodyFile, http::host::is_valid_host};
 use bytes::{Buf, Bytes, buf::Chain};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use std::{
     io::{ErrorKind, IoSlice, Read, Write},
     net::{IpAddr, TcpStream},
@@ -31,9 +31,8 @@ pub(super) enum NextStep {
 /// The maximum size of a plain poll with its headers.
 pub(super) const MAX_BYTES: usize = 2048;
 const MAX_HEADERS: usize = 32;
-/// The headers that an answer to a poll depends on.
-const HEADERS: [HeaderName; 3] =
-    [header::ACCEPT_ENCODING, header::IF_NONE_MATCH, HeaderName::from_static("x-forwarded-for")];
+/// The header with the addresses of clients behind proxies.
+pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Answers the request that has already arrived, if it is a plain poll. If `is_crowded`, the connection ends after the answer.
 pub(super) fn answer_first(endpoint: &Endpoint, stream: &mut TcpStream, peer: IpAddr, is_crowded: bool) -> NextStep {
@@ -82,11 +81,13 @@ impl FastResponse {
     /// Prepares the answer to the request that was read. Returns false if it is not a plain poll.
     pub(super) fn prepare(&mut self, endpoint: &Endpoint, read: &[u8], peer: IpAddr, is_crowded: bool) -> bool {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let Some(poll) = Poll::parse(|parent| endpoint.is_traced(parent), read, &mut headers) else { return false };
+        let is_traced = |parent: &[u8]| endpoint.is_traced(parent);
+        let Some(poll) = Poll::parse(is_traced, &endpoint.poll_headers, read, &mut headers) else { return false };
         let (path, query) =
             poll.target.split_once('?').map_or((poll.target, None), |(path, query)| (path, Some(query)));
-        let request = PollRequest { path, query, headers: &poll.headers, peer };
-        let Some(mut response) = endpoint.poll(&request) else { return false };
+        let Some(claimed) = endpoint.prepared(&Method::GET, path) else { return false };
+        let request = PollRequest { path, query, headers: &poll.headers, body: Bytes::new(), peer };
+        let Some(mut response) = endpoint.answer_prepared(&claimed, request) else { return false };
         self.is_last = poll.is_last || is_crowded || endpoint.is_draining();
         let now = endpoint.clock.now();
         if self.date.0 != now.as_second() || self.date.1.is_empty() {
@@ -135,7 +136,12 @@ struct Poll<'a> {
 
 impl<'a> Poll<'a> {
     /// Parses a complete HTTP/1.1 GET request without a body and with nothing after it. Returns nothing for other requests.
-    fn parse(is_traced: impl Fn(&[u8]) -> bool, read: &'a [u8], buffer: &mut [httparse::Header<'a>]) -> Option<Self> {
+    fn parse(
+        is_traced: impl Fn(&[u8]) -> bool,
+        kept: &[HeaderName],
+        read: &'a [u8],
+        buffer: &mut [httparse::Header<'a>],
+    ) -> Option<Self> {
         let mut request = httparse::Request::new(buffer);
         let is_complete = request.parse(read).ok()? == httparse::Status::Complete(read.len());
         if !is_complete || request.method != Some("GET") || request.version != Some(1) {
@@ -160,7 +166,7 @@ impl<'a> Poll<'a> {
                 || is(TRACEPARENT) && is_traced(header.value)
             {
                 return None;
-            } else if let Some(name) = HEADERS.iter().find(|name| is(name.as_str())) {
+            } else if let Some(name) = kept.iter().find(|name| is(name.as_str())) {
                 headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
             }
         }
@@ -173,7 +179,8 @@ impl<'a> Poll<'a> {
 /// the request is the last one of its connection.
 pub(crate) fn parse_plain_poll(read: &[u8], is_traced: bool) -> Option<(&str, HeaderMap, bool)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let poll = Poll::parse(|parent| is_traced && crate::telemetry::is_traced(parent), read, &mut headers)?;
+    let kept = [header::ACCEPT_ENCODING, header::IF_NONE_MATCH, FORWARDED];
+    let poll = Poll::parse(|parent| is_traced && crate::telemetry::is_traced(parent), &kept, read, &mut headers)?;
     Some((poll.target, poll.headers, poll.is_last))
 }
 

@@ -8,6 +8,7 @@ use super::{
     listen::{Bound, Loop},
     local_stop::LocalStopWatch,
     pool::Pool,
+    protocols::Registry,
     rejection_slots::{self, RejectionSlots},
     tls::Tls,
     watch,
@@ -20,7 +21,6 @@ use crate::{
     config::{CatalogSettings, LimitSettings, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents,
-    protocol::fcos::GraphJson,
     telemetry::Metrics,
 };
 use futures_util::FutureExt;
@@ -46,6 +46,7 @@ pub struct Service {
     documents: Vec<Stream>,
     tls: Option<Arc<Tls>>,
     pub(super) manager_api: Api,
+    pub(super) registry: Registry,
     event_loops: EventLoopHealth,
 }
 
@@ -55,6 +56,15 @@ impl Service {
     /// # Errors
     /// A setting or a stream document is invalid, or an address cannot be bound.
     pub fn bind(settings: Settings, clock: SharedClock) -> Result<Self, ServeError> {
+        let registry = Registry::new(&settings)?;
+        Self::bind_with(settings, clock, registry)
+    }
+
+    /// Like [`Service::bind`], with other protocols.
+    ///
+    /// # Errors
+    /// Those of [`Service::bind`].
+    pub fn bind_with(settings: Settings, clock: SharedClock, registry: Registry) -> Result<Self, ServeError> {
         let listeners = settings.listeners()?;
         let documents = match &settings.streams_dir {
             Some(folder) => documents::read_folder(folder)?,
@@ -84,6 +94,7 @@ impl Service {
             documents,
             tls,
             manager_api,
+            registry,
             event_loops: EventLoopHealth::default(),
         })
     }
@@ -120,7 +131,7 @@ impl Service {
     fn sync_deps(&self, catalog: Arc<CatalogHandle>, preparer: Preparer, metrics: &Metrics) -> SyncDeps {
         SyncDeps {
             catalog,
-            render: Arc::new(GraphJson),
+            render: self.registry.render.clone(),
             preparer,
             clock: self.clock.clone(),
             metrics: metrics.clone(),
@@ -131,7 +142,7 @@ impl Service {
 
     fn preparer(&self, metrics: &Metrics) -> Result<Preparer, ServeError> {
         let max_bytes = self.settings.limits.encodings_bytes;
-        Preparer::start(Arc::new(GraphJson), Arc::new(Codecs), max_bytes, metrics).map_err(ServeError::Thread)
+        Preparer::start(self.registry.render.clone(), Arc::new(Codecs), max_bytes, metrics).map_err(ServeError::Thread)
     }
 
     /// Answers until `stop` completes, then finishes requests in flight unless `force_shutdown` completes. Calls `ready` once polls are
@@ -199,6 +210,10 @@ impl Service {
         }
         for throttle in endpoints.values().filter_map(|endpoint| endpoint.throttle.clone()) {
             upkeep.spawn(async move { throttle.remove_idle_addresses().await });
+        }
+        let protocols = endpoints.values().filter_map(|endpoint| endpoint.protocols.as_ref());
+        for protocol in protocols.flat_map(|protocols| protocols.all()) {
+            upkeep.spawn(protocol.clone().upkeep());
         }
         let manager_api = self.manager_api.clone();
         upkeep.spawn(async move { manager_api.log_failed_authentications().await });

@@ -7,5 +7,5 @@ mod otlp;
 
 pub use context::{TraceContext, is_traced, set_parent, set_parent_from_headers, trace_context, trace_id};
 pub use logs::{LogShape, TelemetryGuard, start_logs};
-pub use metrics::{GaugeSample, Metrics, PollRoute, PollTally, Scope, Timed};
+pub use metrics::{GaugeSample, Metrics, PollLabels, PollTally, RouteTimes, Scope, Timed};
 pub use otlp::{Otlp, OtlpError};

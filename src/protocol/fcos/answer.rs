@@ -14,12 +14,24 @@ use crate::{
         graph::visibility::{NodeContext, Visibility},
         ids::ProductName,
     },
+    telemetry::PollLabels,
 };
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// A graph without releases.
 const EMPTY: Bytes = Bytes::from_static(br#"{"edges":[],"nodes":[]}"#);
+
+/// The labels of answers in metrics.
+pub(super) const LABELS: PollLabels = PollLabels {
+    answers: &[
+        ("node_view", None),
+        ("full_graph", None),
+        ("unknown_payload", Some("unknown")),
+        ("unknown_payload", Some("known_elsewhere")),
+        ("empty", None),
+    ],
+};
 
 /// The settings of this protocol.
 #[derive(Debug, Clone)]
@@ -69,14 +81,14 @@ impl Answer {
         }
     }
 
-    /// Returns the kind of answer, a label of metrics.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    /// Returns the index of its labels of metrics. `is_known_elsewhere` says that an unknown payload belongs to another scope.
+    pub(super) fn label(&self, is_known_elsewhere: bool) -> usize {
         match self {
-            Self::FullGraph(_) => "full_graph",
-            Self::NodeView(_) => "node_view",
-            Self::Empty => "empty",
-            Self::Unknown(_) | Self::UnknownEmpty => "unknown_payload",
+            Self::NodeView(_) => 0,
+            Self::FullGraph(_) => 1,
+            Self::Unknown(_) | Self::UnknownEmpty if !is_known_elsewhere => 2,
+            Self::Unknown(_) | Self::UnknownEmpty => 3,
+            Self::Empty => 4,
         }
     }
 }

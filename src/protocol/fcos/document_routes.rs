@@ -1,10 +1,10 @@
 //! The HTTP routes of upstream's documents and of single images in them.
 
 use super::{
+    Fcos,
     documents::{DocumentInput, Kind, depends_on_time, document},
     images::{self, ImageQuery},
     represent::represent,
-    routes::Agents,
 };
 use crate::{
     catalog::{Rendered, StreamEntry},
@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tower_http::cors::{Any, CorsLayer};
 
 /// Builds the routes: at the root for the default product, below its name for each product.
-pub fn routes(agents: Agents) -> Router {
+pub(super) fn routes(fcos: Fcos) -> Router {
     let mut router = Router::new();
     for root in ["", "/{product}"] {
         router = router
@@ -38,20 +38,7 @@ pub fn routes(agents: Agents) -> Router {
     }
     router
         .layer(CorsLayer::new().allow_origin(Any).expose_headers([header::ETAG, header::LAST_MODIFIED]))
-        .with_state(agents)
-}
-
-/// Returns true if a path has the form of a document's or an image's path. The document need not exist.
-#[must_use]
-pub fn is_document(path: &str) -> bool {
-    let segments: Vec<&str> = path.trim_start_matches('/').split('/').take(6).collect();
-    let is = |segments: &[&str]| {
-        matches!(
-            segments,
-            ["images"] | ["streams" | "updates" | "release-notes", _] | ["prod", "streams", _, "releases.json"]
-        )
-    };
-    is(&segments) || segments.split_first().is_some_and(|(_, below_product)| is(below_product))
+        .with_state(fcos)
 }
 
 type Parameters = Result<Path<BTreeMap<String, String>>, PathRejection>;
@@ -61,11 +48,11 @@ fn parameters(path: Parameters) -> Result<BTreeMap<String, String>, Problem> {
     path.map(|Path(path)| path).map_err(|_| ProblemKind::NotFound.into())
 }
 
-fn serve(kind: Kind) -> MethodRouter<Agents> {
-    get(async move |State(agents): State<Agents>, path: Parameters, headers: HeaderMap| {
+fn serve(kind: Kind) -> MethodRouter<Fcos> {
+    get(async move |State(fcos): State<Fcos>, path: Parameters, headers: HeaderMap| {
         let path = parameters(path);
-        respond_blocking(move || match path.and_then(|path| agents.find(kind, &path)) {
-            Ok((text, modified)) => agents.respond(&text, modified, kind.media_type(), &headers),
+        respond_blocking(move || match path.and_then(|path| fcos.find(kind, &path)) {
+            Ok((text, modified)) => fcos.respond(&text, modified, kind.media_type(), &headers),
             Err(problem) => problem.into_response(),
         })
         .await
@@ -79,26 +66,21 @@ async fn respond_blocking(build: impl FnOnce() -> Response + Send + 'static) -> 
     response.unwrap_or_else(|_| ProblemKind::Internal.into_response())
 }
 
-async fn image(
-    State(agents): State<Agents>,
-    path: Parameters,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+async fn image(State(fcos): State<Fcos>, path: Parameters, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let path = parameters(path);
     respond_blocking(move || {
         let query = query.as_deref().unwrap_or_default();
-        match path.and_then(|path| agents.image(&path, query, &headers)) {
-            Ok((text, modified, media_type)) => agents.respond(&text, modified, media_type, &headers),
+        match path.and_then(|path| fcos.image(&path, query, &headers)) {
+            Ok((text, modified, media_type)) => fcos.respond(&text, modified, media_type, &headers),
             Err(problem) => problem.into_response(),
         }
     })
     .await
 }
 
-impl Agents {
+impl Fcos {
     fn entry(&self, path: &BTreeMap<String, String>, stream: &str) -> Result<Arc<StreamEntry>, Problem> {
-        let catalog = self.catalog.get();
+        let catalog = self.on.catalog.get();
         let catalog = catalog.as_ref().ok_or(ProblemKind::NotReady)?;
         let product = path.get("product").map_or(self.settings.default_product.as_str(), String::as_str);
         let entry = catalog.stream(product, stream).cloned().ok_or(ProblemKind::NotFound)?;
@@ -116,14 +98,14 @@ impl Agents {
             (None, None) => return Err(ProblemKind::NotFound.into()),
         };
         let entry = self.entry(path, stream)?;
-        let now = self.clock.now();
-        let is_stopped = entry.is_stopped() || self.catalog.offers_nothing(now);
+        let now = self.on.clock.now();
+        let is_stopped = entry.is_stopped() || self.on.catalog.offers_nothing(now);
         let render = || {
             let input = DocumentInput {
                 stream: entry.stream(),
                 original: entry.source(kind.as_str()).map(AsRef::as_ref),
                 changed_at: entry.changed_at(),
-                now: self.catalog.time(now).into(),
+                now: self.on.catalog.time(now).into(),
                 is_stopped,
             };
             document(kind, &input).map(|document| Rendered::new(document.body.into()))
@@ -132,7 +114,7 @@ impl Agents {
             // Without `Last-Modified`: a date from before the stop must not validate this text, nor its date the text after the stop.
             (entry.text("updates-stopped", render), None)
         } else if kind == Kind::Updates && depends_on_time(entry.stream()) {
-            (entry.timed_text(self.catalog.time(now).as_second(), render), None)
+            (entry.timed_text(self.on.catalog.time(now).as_second(), render), None)
         } else {
             (entry.text(kind.as_str(), render), entry.modified())
         };
@@ -163,7 +145,7 @@ impl Agents {
         media_type: &'static str,
         headers: &HeaderMap,
     ) -> Response {
-        let mut response = represent(text, &self.preparer, modified.and_then(etag::date), headers).map(Body::from);
+        let mut response = represent(text, &self.on.preparer, modified.and_then(etag::date), headers).map(Body::from);
         let to = response.headers_mut();
         to.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         to.insert(header::CACHE_CONTROL, CACHING);

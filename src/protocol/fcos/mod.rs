@@ -4,20 +4,22 @@
 //! formats it. Rules that other protocols share and writes to the database do not belong here.
 
 pub mod answer;
-pub mod document_routes;
+mod document_routes;
 pub mod documents;
 pub mod images;
 mod json;
 pub mod node_view;
 pub mod poll;
+mod protocol;
 pub mod query;
 pub mod refusal;
 pub mod render;
 mod represent;
-pub mod routes;
+mod routes;
 pub mod wire;
 
 pub use answer::{Answer, Settings, UnknownPayload, answer};
+pub use protocol::Fcos;
 pub use query::{Query, View};
 pub use refusal::Refusal;
 pub use render::GraphJson;

@@ -2,10 +2,9 @@
 //! background.
 
 use super::{
-    Answer, Query, Refusal,
-    answer::{Decided, Decision, decide, polled_scope},
+    Answer, Fcos, Query, Refusal,
+    answer::{Decided, Decision, LABELS, decide, polled_scope},
     represent::represent,
-    routes::Agents,
 };
 use crate::{
     catalog::{Catalog, MissingGraph, Rendered, Scope},
@@ -41,17 +40,7 @@ enum Found<'a> {
     Missing(MissingGraph),
 }
 
-impl Agents {
-    /// Returns the product that a path polls, or `None` if it is not the path of a poll or the name must be decoded first.
-    #[must_use]
-    pub fn polled_product<'a>(&'a self, path: &'a str) -> Option<&'a str> {
-        if path == "/v1/graph" {
-            return Some(self.settings.default_product.as_str());
-        }
-        let product = path.strip_prefix('/')?.strip_suffix("/v1/graph")?;
-        (!product.is_empty() && !product.contains(['/', '%'])).then_some(product)
-    }
-
+impl Fcos {
     /// Answers a poll from prepared answers and `rendered`. Once it is known that the poll can be answered, calls `admit`, which counts it
     /// against the limit of its address.
     #[must_use]
@@ -63,7 +52,7 @@ impl Agents {
         rendered: Option<&RenderedGraph>,
         admit: impl FnOnce() -> bool,
     ) -> Polled {
-        let catalog = self.catalog.get();
+        let catalog = self.on.catalog.get();
         let query = Query::parse(query.unwrap_or_default());
         let found = query.and_then(|query| self.look_up(catalog.as_deref(), product, query, rendered));
         Polled::Answered(match found {
@@ -72,13 +61,14 @@ impl Agents {
             Ok(Found::Answer { answer, held_back, wariness, scope, query }) => {
                 let mut is_known_elsewhere = false;
                 if let (Answer::Unknown(_) | Answer::UnknownEmpty, Some(payload)) = (&answer, &query.os_checksum) {
-                    self.unknown.count(product, &query.stream, &query.basearch, query.scheme(), payload);
+                    self.on.unknown.count(product, &query.stream, &query.basearch, query.scheme(), payload);
                     is_known_elsewhere = catalog.as_deref().is_some_and(|catalog| catalog.knows_payload(payload));
                 }
-                let find = || self.metrics.scope(&metric_scope(product, &query));
+                let label = answer.label(is_known_elsewhere);
+                let find = || self.on.metrics.scope(&metric_scope(product, &query), &LABELS);
                 match scope {
-                    Some(scope) => scope.tally(find).count(answer.kind(), is_known_elsewhere, wariness, held_back),
-                    None => find().count(answer.kind(), is_known_elsewhere, wariness, held_back),
+                    Some(scope) => scope.tally(find).count(label, wariness, held_back),
+                    None => find().count(label, wariness, held_back),
                 }
                 with_caching(match answer {
                     Answer::FullGraph(rendered) | Answer::Unknown(rendered) => self.full_graph(&rendered, headers),
@@ -98,7 +88,7 @@ impl Agents {
                 Polled::Answered(response) => return response,
                 Polled::Missing(missing) => missing,
             };
-            let Some(graph) = self.preparer.render(&missing).await else {
+            let Some(graph) = self.on.preparer.render(&missing).await else {
                 return self.refuse(&Refusal::Unavailable);
             };
             rendered = Some(RenderedGraph { missing, rendered: graph });
@@ -108,7 +98,7 @@ impl Agents {
     /// Answers a poll with a refusal.
     #[must_use]
     pub fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
-        self.metrics.poll_refused(refusal.kind());
+        self.on.metrics.poll_refused(refusal.kind());
         let mut response = Response::new(refusal.body().into());
         *response.status_mut() = refusal.status();
         if let Some(seconds) = refusal.retry_after() {
@@ -128,14 +118,14 @@ impl Agents {
         if *product != *self.settings.default_product.as_str() && !catalog.has_product(product) {
             return Err(Refusal::UnknownProduct(product.into()));
         }
-        let now = self.clock.now();
+        let now = self.on.clock.now();
         let (entry, scope) = polled_scope(catalog, &self.settings, product, &query)?;
-        let node_context = query.node_context(entry.is_stopped() || self.catalog.offers_nothing(now));
+        let node_context = query.node_context(entry.is_stopped() || self.on.catalog.offers_nothing(now));
         let wariness = node_context.wariness.get();
         let Some(scope) = scope else {
             return Ok(Found::Answer { answer: Answer::Empty, held_back: false, wariness, scope, query });
         };
-        let now = self.catalog.time(now);
+        let now = self.on.catalog.time(now);
         let Decided { decision, held_back } = decide(scope, &self.settings, &query, &node_context, now.into());
         let answer = match decision {
             Decision::FullGraph { visibility, answer } => {
@@ -145,7 +135,7 @@ impl Agents {
                 };
                 let Some(graph) = scope.cached_full_graph(&visibility).or_else(just_rendered) else {
                     // Looked up here because rendering, which counts, does not know the metrics.
-                    scope.tally(|| self.metrics.scope(&metric_scope(product, &query)));
+                    scope.tally(|| self.on.metrics.scope(&metric_scope(product, &query), &LABELS));
                     return Ok(Found::Missing(MissingGraph::new(entry.clone(), scope, &node_context, visibility)));
                 };
                 answer(graph)
@@ -158,7 +148,7 @@ impl Agents {
 
     /// Builds the response with a full graph. An unencoded one also carries the graph as a file, if there is one, for zero-copy sending.
     fn full_graph(&self, rendered: &Arc<Rendered>, headers: &HeaderMap) -> Response<Bytes> {
-        let mut response = represent(rendered, &self.preparer, None, headers);
+        let mut response = represent(rendered, &self.on.preparer, None, headers);
         let is_unencoded = !response.headers().contains_key(header::CONTENT_ENCODING) && !response.body().is_empty();
         if let Some(file) = rendered.file().filter(|_| is_unencoded) {
             response.extensions_mut().insert(file.clone());

@@ -10,7 +10,7 @@ mod polls;
 mod process;
 mod shards;
 
-pub use polls::{PollRoute, PollTally, Scope};
+pub use polls::{PollLabels, PollTally, RouteTimes, Scope};
 
 use super::otlp::{FLUSH_TIMEOUT, Otlp, OtlpError, resource};
 use instruments::{Instruments, State};
@@ -84,10 +84,10 @@ impl Metrics {
         }))
     }
 
-    /// Returns the counters for polls of one scope.
+    /// Returns the counters for polls of one scope, whose answers have the labels of its protocol.
     #[must_use]
-    pub fn scope(&self, scope: &Scope<'_>) -> Arc<PollTally> {
-        self.0.instruments.polls.scope(scope)
+    pub fn scope(&self, scope: &Scope<'_>, labels: &PollLabels) -> Arc<PollTally> {
+        self.0.instruments.polls.scope(scope, labels)
     }
 
     /// Counts a rejected poll by reason.
@@ -95,9 +95,10 @@ impl Metrics {
         self.0.instruments.polls.refused(reason);
     }
 
-    /// Records the response to a poll, and its duration.
-    pub fn poll_request(&self, route: PollRoute, status: u16, scheme: &'static str, took: Duration) {
-        self.0.instruments.polls.answered(route, status, scheme, took);
+    /// Creates the durations of the requests of a method and route, which are recorded without looking anything up.
+    #[must_use]
+    pub fn route(&self, method: &'static str, route: &'static str) -> Arc<RouteTimes> {
+        self.0.instruments.polls.route(method, route)
     }
 
     /// Records the response to a request. The route is the pattern that matched, if any.

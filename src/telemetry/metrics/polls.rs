@@ -7,30 +7,21 @@ use opentelemetry::{
     KeyValue,
     metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-/// The routes of polls.
-const ROUTES: [&str; 2] = ["/v1/graph", "/{product}/v1/graph"];
 /// The URL schemes of polls.
 const SCHEMES: [&str; 2] = ["http", "https"];
 /// The statuses of polls.
 const STATUSES: [u16; 6] = [200, 304, 400, 404, 429, 503];
-/// The values of the label `answer` for polls of an existing scope, each with the label `payload` of polls with an unknown payload.
-const ANSWERS: [(&str, Option<&str>); 5] = [
-    ("node_view", None),
-    ("full_graph", None),
-    ("unknown_payload", Some("unknown")),
-    ("unknown_payload", Some("known_elsewhere")),
-    ("empty", None),
-];
-
-/// The route by which a graph is polled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PollRoute {
-    /// The route of the default product.
-    Root,
-    /// The route of any product.
-    Product,
+/// The labels of a protocol's answers to polls of an existing scope. Counts name them by their index.
+#[derive(Debug)]
+pub struct PollLabels {
+    /// The values of the label `answer`, each with the label `payload` of polls with an unknown payload.
+    pub answers: &'static [(&'static str, Option<&'static str>)],
 }
 
 /// The scope of a graph.
@@ -58,8 +49,7 @@ pub(super) struct Polls {
     rendered: Counter<u64>,
     wariness: Histogram<f64>,
     requests: Histogram<f64>,
-    by_kind: [BoundHistogram<f64>; KINDS],
-    pending: Shards<[Vec<f64>; KINDS]>,
+    routes: Mutex<Vec<Arc<RouteTimes>>>,
     by_scope: ArcSwap<BTreeMap<Key, Arc<PollTally>>>,
 }
 
@@ -67,7 +57,7 @@ pub(super) struct Polls {
 #[derive(Debug)]
 pub struct PollTally {
     is_on: bool,
-    answers: [BoundCounter<u64>; ANSWERS.len()],
+    answers: Vec<BoundCounter<u64>>,
     held_back: BoundCounter<u64>,
     rendered: BoundCounter<u64>,
     wariness: BoundHistogram<f64>,
@@ -77,24 +67,23 @@ pub struct PollTally {
 /// Buffered counts.
 #[derive(Debug, Default)]
 struct Pending {
-    answers: [u64; ANSWERS.len()],
+    answers: Vec<u64>,
     held_back: u64,
     wariness: Vec<f64>,
 }
 
 impl PollTally {
-    /// Counts a poll: its kind of answer, whether another scope knows an unknown payload, the node's wariness, and whether a release was
-    /// held back from the node.
-    pub fn count(&self, answer: &'static str, is_known_elsewhere: bool, wariness: f64, held_back: bool) {
+    /// Counts a poll: the index of its answer among the labels of the protocol, the node's wariness, and whether a release was held back
+    /// from the node.
+    pub fn count(&self, answer: usize, wariness: f64, held_back: bool) {
         if !self.is_on {
             return;
         }
-        let is_this = |(known, payload): &(&str, Option<&str>)| {
-            *known == answer && payload.is_none_or(|payload| (payload == "known_elsewhere") == is_known_elsewhere)
-        };
-        let index = ANSWERS.iter().position(is_this);
         let mut pending = self.pending.own();
-        if let Some(count) = index.and_then(|index| pending.answers.get_mut(index)) {
+        if pending.answers.is_empty() {
+            pending.answers.resize(self.answers.len(), 0);
+        }
+        if let Some(count) = pending.answers.get_mut(answer) {
             *count += 1;
         }
         pending.held_back += u64::from(held_back);
@@ -122,21 +111,58 @@ impl PollTally {
     }
 }
 
-/// The number of combinations of route, scheme and status.
-const KINDS: usize = ROUTES.len() * SCHEMES.len() * STATUSES.len();
+/// The number of combinations of scheme and status.
+const KINDS: usize = SCHEMES.len() * STATUSES.len();
 
-/// Returns the index of a combination; `None` for other statuses or schemes.
-fn kind(route: PollRoute, scheme: &str, status: u16) -> Option<usize> {
-    let scheme = SCHEMES.iter().position(|known| *known == scheme)?;
-    let status = STATUSES.iter().position(|known| *known == status)?;
-    Some((route as usize * SCHEMES.len() + scheme) * STATUSES.len() + status)
+/// The durations of the requests of one method and route.
+pub struct RouteTimes {
+    is_on: bool,
+    method: &'static str,
+    route: &'static str,
+    requests: Histogram<f64>,
+    by_kind: [BoundHistogram<f64>; KINDS],
+    pending: Shards<[Vec<f64>; KINDS]>,
 }
 
-fn kind_labels(kind: usize) -> Vec<KeyValue> {
-    let at = |all: &[&'static str], index: usize| all.get(index).copied().unwrap_or_default();
+impl RouteTimes {
+    /// Records the response to a request, and its duration.
+    pub fn record(&self, status: u16, scheme: &'static str, took: Duration) {
+        if !self.is_on {
+            return;
+        }
+        let Some(index) = kind(scheme, status) else {
+            let labels = request(self.method, Some(self.route), status, scheme);
+            return self.requests.record(took.as_secs_f64(), &labels);
+        };
+        let mut pending = self.pending.own();
+        if let Some(times) = pending.get_mut(index) {
+            times.push(took.as_secs_f64());
+            if times.len() >= BUFFER_SIZE {
+                self.flush(&mut pending);
+            }
+        }
+    }
+
+    fn flush(&self, pending: &mut [Vec<f64>; KINDS]) {
+        for (histogram, times) in self.by_kind.iter().zip(pending) {
+            for took in times.drain(..) {
+                histogram.record(took);
+            }
+        }
+    }
+}
+
+/// Returns the index of a combination; `None` for other statuses or schemes.
+fn kind(scheme: &str, status: u16) -> Option<usize> {
+    let scheme = SCHEMES.iter().position(|known| *known == scheme)?;
+    let status = STATUSES.iter().position(|known| *known == status)?;
+    Some(scheme * STATUSES.len() + status)
+}
+
+fn kind_labels(method: &'static str, route: &'static str, kind: usize) -> Vec<KeyValue> {
     let status = STATUSES.get(kind % STATUSES.len()).copied().unwrap_or_default();
-    let rest = kind / STATUSES.len();
-    request("GET", Some(at(&ROUTES, rest / SCHEMES.len())), status, at(&SCHEMES, rest % SCHEMES.len()))
+    let scheme = SCHEMES.get(kind / STATUSES.len()).copied().unwrap_or_default();
+    request(method, Some(route), status, scheme)
 }
 
 impl Polls {
@@ -157,19 +183,36 @@ impl Polls {
                 .with_description("Wariness of polling nodes, 0 (first) to 1 (last)")
                 .with_boundaries((0..=10).map(|tenth| f64::from(tenth) / 10.0).collect())
                 .build(),
-            by_kind: std::array::from_fn(|kind| requests.bind(&kind_labels(kind))),
-            pending: Shards::default(),
             requests: requests.clone(),
+            routes: Mutex::default(),
             by_scope: ArcSwap::default(),
         }
     }
 
-    pub(super) fn scope(&self, scope: &Scope<'_>) -> Arc<PollTally> {
+    /// Creates the durations of a method and route.
+    pub(super) fn route(&self, method: &'static str, route: &'static str) -> Arc<RouteTimes> {
+        let times = Arc::new(RouteTimes {
+            is_on: self.is_on,
+            method,
+            route,
+            requests: self.requests.clone(),
+            by_kind: std::array::from_fn(|kind| self.requests.bind(&kind_labels(method, route, kind))),
+            pending: Shards::default(),
+        });
+        self.routes().push(times.clone());
+        times
+    }
+
+    fn routes(&self) -> MutexGuard<'_, Vec<Arc<RouteTimes>>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn scope(&self, scope: &Scope<'_>, of: &PollLabels) -> Arc<PollTally> {
         let key = [scope.product, scope.stream, scope.arch, scope.scheme].map(str::to_owned);
         if let Some(tally) = self.by_scope.load().get(&key) {
             return tally.clone();
         }
-        let tally = Arc::new(self.tally(scope));
+        let tally = Arc::new(self.tally(scope, of));
         self.by_scope.rcu(|all| {
             let mut all = BTreeMap::clone(all);
             all.entry(key.clone()).or_insert_with(|| tally.clone());
@@ -178,12 +221,16 @@ impl Polls {
         self.by_scope.load().get(&key).cloned().unwrap_or(tally)
     }
 
-    fn tally(&self, scope: &Scope<'_>) -> PollTally {
+    fn tally(&self, scope: &Scope<'_>, of: &PollLabels) -> PollTally {
         let stream =
             [KeyValue::new("product", scope.product.to_owned()), KeyValue::new("stream", scope.stream.to_owned())];
         PollTally {
             is_on: self.is_on,
-            answers: ANSWERS.map(|(answer, payload)| self.answers.bind(&labels(scope, answer, payload))),
+            answers: of
+                .answers
+                .iter()
+                .map(|(answer, payload)| self.answers.bind(&labels(scope, answer, *payload)))
+                .collect(),
             held_back: self.held_back.bind(&stream),
             rendered: self.rendered.bind(&stream),
             wariness: self.wariness.bind(&stream),
@@ -200,36 +247,13 @@ impl Polls {
         self.answers.add(1, &labels(&none, reason, None));
     }
 
-    pub(super) fn answered(&self, route: PollRoute, status: u16, scheme: &'static str, took: Duration) {
-        if !self.is_on {
-            return;
-        }
-        let Some(index) = kind(route, scheme, status) else {
-            let route = ROUTES.get(route as usize).copied();
-            return self.requests.record(took.as_secs_f64(), &request("GET", route, status, scheme));
-        };
-        let mut pending = self.pending.own();
-        if let Some(times) = pending.get_mut(index) {
-            times.push(took.as_secs_f64());
-            if times.len() >= BUFFER_SIZE {
-                self.flush(&mut pending);
-            }
-        }
-    }
-
     /// Flushes the buffers of all threads.
     pub(super) fn gather(&self) {
-        self.pending.each(|pending| self.flush(pending));
+        for route in self.routes().iter() {
+            route.pending.each(|pending| route.flush(pending));
+        }
         for tally in self.by_scope.load().values() {
             tally.pending.each(|pending| tally.flush(pending));
-        }
-    }
-
-    fn flush(&self, pending: &mut [Vec<f64>; KINDS]) {
-        for (histogram, times) in self.by_kind.iter().zip(pending) {
-            for took in times.drain(..) {
-                histogram.record(took);
-            }
         }
     }
 }

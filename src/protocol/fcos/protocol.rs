@@ -1,0 +1,117 @@
+//! Fedora CoreOS as one of the protocols of a service.
+
+use super::{Refusal, Settings, document_routes, poll::Polled, routes};
+use crate::{
+    http::problem::ProblemKind,
+    protocol::{AgentRequest, Agents, Answer, Claim, Protocol, Rejected},
+};
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Method, header};
+use std::sync::Arc;
+use tower::limit::GlobalConcurrencyLimitLayer;
+
+/// The Fedora CoreOS protocol: polls of graphs, and upstream's documents.
+#[derive(Clone)]
+pub struct Fcos {
+    pub(super) on: Agents,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// The headers that a poll depends on.
+const POLL_HEADERS: &[HeaderName] = &[header::ACCEPT_ENCODING, header::IF_NONE_MATCH];
+
+/// The route of rejected polls in metrics.
+const POLL_ROUTE: &str = "/v1/graph";
+
+const POLL: Claim = Claim {
+    method: Method::GET,
+    path: POLL_ROUTE,
+    is_prepared: true,
+    headers: POLL_HEADERS,
+    max_body: 0,
+    rejected_route: Some(POLL_ROUTE),
+};
+
+const DOCUMENT: Claim =
+    Claim { method: Method::GET, path: "", is_prepared: false, headers: &[], max_body: 0, rejected_route: None };
+
+/// Polls and documents, at the root for the default product and below its name for each product.
+const CLAIMS: &[Claim] = &[
+    POLL,
+    Claim { path: "/{product}/v1/graph", ..POLL },
+    Claim { path: "/images", ..DOCUMENT },
+    Claim { path: "/streams/{file}", ..DOCUMENT },
+    Claim { path: "/updates/{file}", ..DOCUMENT },
+    Claim { path: "/release-notes/{file}", ..DOCUMENT },
+    Claim { path: "/prod/streams/{stream}/releases.json", ..DOCUMENT },
+    Claim { path: "/{product}/images", ..DOCUMENT },
+    Claim { path: "/{product}/streams/{file}", ..DOCUMENT },
+    Claim { path: "/{product}/updates/{file}", ..DOCUMENT },
+    Claim { path: "/{product}/release-notes/{file}", ..DOCUMENT },
+    Claim { path: "/{product}/prod/streams/{stream}/releases.json", ..DOCUMENT },
+];
+
+/// The most documents that are rendered at a time.
+const MAX_DOCUMENTS: usize = 4;
+
+impl Fcos {
+    /// Creates the protocol. Whether placeholder payloads are offered is decided by the listener.
+    #[must_use]
+    pub fn new(on: Agents, settings: Settings) -> Self {
+        let settings = Settings { offer_synthetic: on.offers_synthetic, ..settings };
+        Self { on, settings: Arc::new(settings) }
+    }
+}
+
+impl Protocol for Fcos {
+    fn name(&self) -> &'static str {
+        "fedora-coreos"
+    }
+
+    fn claims(&self) -> &[Claim] {
+        CLAIMS
+    }
+
+    fn answer(&self, request: &AgentRequest<'_>) -> Answer {
+        let product = request.product.unwrap_or(self.settings.default_product.as_str());
+        match self.poll(product, request.query, request.headers, None, request.admit) {
+            Polled::Answered(mut response) => {
+                let any = HeaderValue::from_static("*");
+                response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+                Answer::Done(response)
+            }
+            // The routes render the graph and count the poll.
+            Polled::Missing(_) => Answer::Elsewhere,
+        }
+    }
+
+    fn routes(&self) -> Router {
+        // Documents are rendered per request. The limit leaves the runtime to managers and probes.
+        let documents = document_routes::routes(self.clone());
+        routes::routes(self.clone()).merge(documents.layer(GlobalConcurrencyLimitLayer::new(MAX_DOCUMENTS)))
+    }
+
+    fn reject(&self, claim: &Claim, why: Rejected) -> Response {
+        if claim.is_prepared {
+            let refusal = match why {
+                Rejected::TooMany => Refusal::TooMany,
+                // Polls have no body.
+                Rejected::Overloaded | Rejected::TooLarge | Rejected::Incomplete => Refusal::Unavailable,
+                Rejected::Host => Refusal::Host,
+            };
+            return self.refuse(&refusal).map(Body::from);
+        }
+        match why {
+            Rejected::TooMany => ProblemKind::TooManyRequests.because("too many requests from this address"),
+            Rejected::Overloaded => ProblemKind::Overloaded.into(),
+            Rejected::TooLarge => ProblemKind::TooLarge.into(),
+            Rejected::Incomplete => ProblemKind::BadRequest.into(),
+            Rejected::Host => ProblemKind::BadRequest.because("the request needs one `Host` header with a valid value"),
+        }
+        .into_response()
+    }
+}
