@@ -227,3 +227,28 @@ fn tests_are_ignored_only_for_want_of_real_metadata() {
     }
     assert!(found >= 7, "only {found} were found");
 }
+
+/// Returns the rows of the table of features: the file and the item of each.
+fn features(page: &str) -> Vec<(String, String)> {
+    let rows = page.lines().skip_while(|line| !line.starts_with("| feature | file | item |")).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.split('|').skip(2).map(|cell| cell.trim().trim_matches('`')).collect::<Vec<_>>());
+    cells.map(|cells| (cells[0].to_owned(), cells[1].to_owned())).collect()
+}
+
+#[test]
+fn features_are_where_the_page_says() {
+    let page = std::fs::read_to_string("docs/ARCHITECTURE.md").unwrap();
+    let features = features(&page);
+    assert!(features.len() >= 10, "{features:?}");
+    for (file, item) in features {
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let is_definition = |line: &str| {
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let defines =
+                |pair: &[&str]| ["fn", "struct", "enum", "trait", "const"].contains(&pair[0]) && pair[1] == item;
+            words.windows(2).any(defines)
+        };
+        assert!(text.lines().any(is_definition), "{file} does not define {item}");
+    }
+}
