@@ -71,7 +71,7 @@ pub struct Reads {
 
 /// What was read for a command.
 #[derive(Debug, Clone, Default)]
-pub struct Read {
+pub struct LoadedReads {
     /// The other stream.
     pub stream: Option<Arc<Stream>>,
     /// The stream at the past revision.
@@ -86,7 +86,7 @@ pub struct Present<'a> {
     /// Its present state; `None` if it does not exist.
     pub stream: Option<&'a Stream>,
     /// What was read in addition.
-    pub read: &'a Read,
+    pub read: &'a LoadedReads,
     /// The time.
     pub now: Epoch,
 }

@@ -1,7 +1,7 @@
 //! The executor of commands: it authorises them, locks their streams, plans and writes them in one transaction, or previews them.
 
 use super::{
-    command::{Command, Provenance, Read},
+    command::{Command, LoadedReads, Provenance},
     error::CommandError,
     idempotency::{items, store_answer, stored_answer},
     manager::Manage,
@@ -214,7 +214,7 @@ impl Manage {
         command: &dyn Command,
     ) -> Result<Loaded, CommandError> {
         let reads = command.reads();
-        let mut read = Read::default();
+        let mut read = LoadedReads::default();
         if let Some(other) = reads.stream {
             let found = transaction.head(&other).await?.ok_or_else(|| Refusal::no_such("stream", &other))?;
             read.stream = Some(self.load_stream(transaction, &found).await?);

@@ -25,7 +25,7 @@ mod write;
 mod write_queues;
 
 pub use address::{ReleaseAddress, RolloutAddress};
-pub use command::{Command, Need, Next, Present, ProductCommand, ProductState, Provenance, Read, Reads};
+pub use command::{Command, LoadedReads, Need, Next, Present, ProductCommand, ProductState, Provenance, Reads};
 pub use error::CommandError;
 pub use manager::Manage;
 pub use read::StreamAtRevision;

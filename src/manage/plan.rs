@@ -1,7 +1,7 @@
 //! Plans: the next state that a command computes, with all checks that need no database.
 
 use super::{
-    command::{Command, Next, Present, Provenance, Read},
+    command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
     refusal::Refusal,
     request::{Action, Request},
@@ -41,7 +41,7 @@ pub(super) struct Loaded {
     pub(super) stream: Option<Arc<Stream>>,
     /// The stop of its product, which applies to a new stream, too.
     pub(super) product_stop: Option<EmergencyStop>,
-    pub(super) read: Read,
+    pub(super) read: LoadedReads,
 }
 
 impl Loaded {

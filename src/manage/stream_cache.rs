@@ -18,10 +18,10 @@ const MAX_RELEASES: usize = 50_000;
 
 /// States of streams by revision. A state is used only if it belongs to the head that was read from the database.
 #[derive(Debug, Default)]
-pub(super) struct StreamCache(Mutex<Kept>);
+pub(super) struct StreamCache(Mutex<States>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct States {
     states: HashMap<StreamId, State>,
     uses: u64,
 }
@@ -62,7 +62,7 @@ impl StreamCache {
     }
 }
 
-impl Kept {
+impl States {
     fn evict(&mut self) {
         while self.states.len() > 1 && self.releases() > MAX_RELEASES {
             let oldest = self.states.iter().min_by_key(|(_, state)| state.last_use).map(|(id, _)| id.clone());
