@@ -64,5 +64,6 @@ mod support;
 mod telemetry;
 mod terminal;
 mod tokens;
+mod toys;
 mod unknown_payloads;
 mod validation;

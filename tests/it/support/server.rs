@@ -2,7 +2,11 @@
 
 use super::postgres::Database;
 use jiff::Timestamp;
-use lockkeeper::{clock::ManualClock, config::Settings, server::Service};
+use lockkeeper::{
+    clock::ManualClock,
+    config::Settings,
+    server::{Registry, Service},
+};
 use std::{net::SocketAddr, path::Path, sync::Arc};
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -27,33 +31,52 @@ impl Server {
     }
 
     pub(crate) async fn start_with(database: &Database, change: impl FnOnce(&mut Settings)) -> Self {
-        let (server, ready) = Self::begin(1_790_000_000, |settings| {
+        Self::start_speaking(database, change, |settings| Registry::new(settings).unwrap()).await
+    }
+
+    /// Starts a service that speaks the protocols of a registry.
+    pub(crate) async fn start_speaking(
+        database: &Database,
+        change: impl FnOnce(&mut Settings),
+        registry: impl FnOnce(&Settings) -> Registry,
+    ) -> Self {
+        let change = |settings: &mut Settings| {
             settings.database = database.settings();
             change(settings);
-        });
+        };
+        let (server, ready) = Self::begin(1_790_000_000, change, registry);
         ready.await.unwrap();
         server
     }
 
     /// Starts a service without a database, with the snapshot in `data_dir`, at the given time.
     pub(crate) fn start_without_database(data_dir: &Path, at: i64, change: impl FnOnce(&mut Settings)) -> Self {
-        let (server, _) = Self::begin(at, |settings| {
-            settings.database.url = Some("postgres://127.0.0.1:1/none".into());
-            settings.data_dir = data_dir.into();
-            settings.catalog.keep_snapshot = true;
-            change(settings);
-        });
+        let (server, _) = Self::begin(
+            at,
+            |settings| {
+                settings.database.url = Some("postgres://127.0.0.1:1/none".into());
+                settings.data_dir = data_dir.into();
+                settings.catalog.keep_snapshot = true;
+                change(settings);
+            },
+            |settings| Registry::new(settings).unwrap(),
+        );
         server
     }
 
-    fn begin(at: i64, change: impl FnOnce(&mut Settings)) -> (Self, oneshot::Receiver<()>) {
+    fn begin(
+        at: i64,
+        change: impl FnOnce(&mut Settings),
+        registry: impl FnOnce(&Settings) -> Registry,
+    ) -> (Self, oneshot::Receiver<()>) {
         let mut settings = Settings { listen: "127.0.0.1:0".into(), ..Settings::default() };
         // A jump of the test's clock must not freeze shares.
         settings.catalog.stale_after = jiff::SignedDuration::from_hours(24 * 365 * 100);
         settings.catalog.keep_snapshot = false;
         change(&mut settings);
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(at).unwrap()));
-        let service = Service::bind(settings, clock.clone()).unwrap();
+        let registry = registry(&settings);
+        let service = Service::bind_with(settings, clock.clone(), registry).unwrap();
         let agents = service.agents_address().unwrap_or(service.status_address());
         let managers = service.managers_address().unwrap_or(service.status_address());
         let status = service.status_address();

@@ -1,0 +1,91 @@
+//! A toy protocol of signed files that change with time, without any revision of a stream. They are served from memory by path.
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Method, StatusCode};
+use lockkeeper::{
+    domain::hash::ContentHash,
+    protocol::{AgentRequest, Agents, Answer, Claim, Protocol, Rejected},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+const CLAIMS: &[Claim] = &[Claim {
+    method: Method::GET,
+    path: "/signed/{file}",
+    is_prepared: true,
+    headers: &[],
+    max_body: 0,
+    rejected_route: None,
+}];
+
+/// The secret of the toy's signatures.
+const SECRET: &str = "toy";
+
+pub(super) struct Files {
+    on: Agents,
+    by_path: ArcSwap<BTreeMap<String, Bytes>>,
+}
+
+impl Files {
+    pub(super) fn new(on: Agents) -> Self {
+        let files = Self { on, by_path: ArcSwap::default() };
+        files.sign();
+        files
+    }
+
+    fn sign(&self) {
+        let text = format!("valid at {}", self.on.clock.now());
+        let signature = sign(&text);
+        let files = [("timestamp", text), ("timestamp.sig", signature)];
+        let files = files.map(|(name, text)| (format!("/signed/{name}"), Bytes::from(text)));
+        self.by_path.store(Arc::new(files.into()));
+    }
+}
+
+/// Returns the signature of a text.
+pub(super) fn sign(text: &str) -> String {
+    ContentHash::from_content(format!("{SECRET}{text}").as_bytes()).to_string()
+}
+
+impl Protocol for Files {
+    fn name(&self) -> &'static str {
+        "files"
+    }
+
+    fn claims(&self) -> &[Claim] {
+        CLAIMS
+    }
+
+    fn answer(&self, request: &AgentRequest<'_>) -> Answer {
+        let mut response = http::Response::new(Bytes::new());
+        match self.by_path.load().get(request.path) {
+            _ if !(request.admit)() => *response.status_mut() = StatusCode::TOO_MANY_REQUESTS,
+            Some(file) => *response.body_mut() = file.clone(),
+            None => *response.status_mut() = StatusCode::NOT_FOUND,
+        }
+        Answer::Done(response)
+    }
+
+    fn routes(&self) -> Router {
+        Router::new()
+    }
+
+    fn reject(&self, _: &Claim, _: Rejected) -> Response {
+        StatusCode::SERVICE_UNAVAILABLE.into_response()
+    }
+
+    fn upkeep(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                ticks.tick().await;
+                self.sign();
+            }
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Three toy protocols, each one folder entry and one line of the registry, are served beside Fedora CoreOS by one process from one store.
+
+mod files;
+mod locks;
+mod questions;
+
+use crate::support::{
+    client, eventually, postgres::Database, program::import, server::Server, upstream, wire::unless_closed,
+};
+use lockkeeper::{config::Settings, server::Registry};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+};
+
+/// The registry of a service that speaks the toys, too.
+fn registry(settings: &Settings, locks: &str) -> Registry {
+    let locks = locks.to_owned();
+    Registry::new(settings)
+        .unwrap()
+        .with(Box::new(|on| Arc::new(questions::Questions(on))))
+        .with(Box::new(|on| Arc::new(files::Files::new(on))))
+        .with(Box::new(move |_| Arc::new(locks::Locks::new(&locks))))
+}
+
+async fn start(database: &Database, locks: &str) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    upstream::plain(4).write(folder.path(), "stable");
+    assert!(import(&database.url, folder.path()).status.success());
+    Server::start_speaking(database, |_| {}, |settings| registry(settings, locks)).await
+}
+
+/// Sends a request in pieces on one connection, and returns the whole response.
+async fn send(address: SocketAddr, pieces: Vec<Vec<u8>>) -> String {
+    let exchange = move || {
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.set_nodelay(true).unwrap();
+        for piece in &pieces {
+            // The server may have refused the request already.
+            unless_closed(connection.write_all(piece));
+        }
+        let mut response = String::new();
+        unless_closed(connection.read_to_string(&mut response));
+        response
+    };
+    tokio::task::spawn_blocking(exchange).await.unwrap()
+}
+
+/// Returns a question in a body of a given size, with its head.
+fn question(size: usize) -> (Vec<u8>, Vec<u8>) {
+    let ask = |product: &str, version: &str| json!({ "product": product, "stream": "stable", "arch": "x86_64", "version": version });
+    let mut body = json!([ask("fedora-coreos", "44.1.0"), ask("other", "1")]).to_string();
+    body.insert_str(1, &" ".repeat(size - body.len()));
+    let head = format!("POST /questions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {size}\r\n\r\n");
+    (head.into_bytes(), body.into_bytes())
+}
+
+fn body_of(response: &str) -> Value {
+    let (_, body) = response.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{response:?}"));
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {response:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_two_products_is_answered_however_its_body_arrives() {
+    let database = Database::new().await;
+    let server = start(&database, &database.url).await;
+    let (head, body) = question(20 * 1024);
+    let whole = [head.clone(), body.clone()].concat();
+    let (first, rest) = whole.split_at(7000);
+    let (second, third) = rest.split_at(7000);
+    let expected = json!([{ "product": "fedora-coreos", "newest": "44.4.0" }, { "product": "other", "newest": null }]);
+    for pieces in [vec![whole.clone()], vec![first.to_vec(), second.to_vec(), third.to_vec()], vec![head, body]] {
+        let response = send(server.agents, pieces).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        assert_eq!(body_of(&response), expected);
+    }
+    let update = "lockkeeper_polls_total{answer=\"update\",arch=\"x86_64\",product=\"fedora-coreos\",scheme=\"version\",stream=\"stable\"}";
+    assert_eq!(server.metric(update).await, "3");
+    // A body that is too large, or of no question, is refused in the toy's own form.
+    let (head, body) = question(questions::MAX_BODY + 1);
+    let response = send(server.agents, vec![head, body]).await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert_eq!(body_of(&response), json!({ "rejected": 413 }));
+    let none = b"POST /questions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno".to_vec();
+    assert_eq!(body_of(&send(server.agents, vec![none]).await), json!({ "rejected": 400 }));
+    let two_hosts = b"POST /questions HTTP/1.1\r\nhost: x\r\nhost: y\r\ncontent-length: 0\r\n\r\n".to_vec();
+    assert_eq!(body_of(&send(server.agents, vec![two_hosts]).await), json!({ "rejected": 400 }));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_toy_is_limited_per_address_in_its_own_form() {
+    let database = Database::new().await;
+    let limit = |settings: &mut Settings| settings.limits.polls_per_address = std::num::NonZeroU32::new(1);
+    let server = Server::start_speaking(&database, limit, |settings| registry(settings, &database.url)).await;
+    let (head, body) = question(1000);
+    let mut refused = String::new();
+    while !refused.starts_with("HTTP/1.1 429 ") {
+        refused = send(server.agents, vec![head.clone(), body.clone()]).await;
+    }
+    assert_eq!(body_of(&refused), json!({ "rejected": 429 }));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_files_change_with_time_without_a_revision() {
+    let database = Database::new().await;
+    let server = start(&database, &database.url).await;
+    let revision = server.revision("fedora-coreos/stable").await;
+    let (status, first) = server.get("/signed/timestamp").await;
+    assert_eq!((status, first.as_str()), (200, "valid at 2026-09-21T14:13:20Z"));
+    assert_eq!(server.get("/signed/timestamp.sig").await, (200, files::sign(&first)));
+    assert_eq!(server.get("/signed/other").await.0, 404);
+    server.at(1_790_000_060);
+    eventually("the file is signed again", async || {
+        server.get("/signed/timestamp").await.1 == "valid at 2026-09-21T14:14:20Z"
+    })
+    .await;
+    assert_eq!(server.revision("fedora-coreos/stable").await, revision);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_needs_the_database_is_refused_in_its_own_form_without_it() {
+    let database = Database::new().await;
+    let server = start(&database, &database.url).await;
+    let lock = async |server: &Server, name: &str| {
+        let url = format!("http://{}/locks/{name}", server.agents);
+        let response = client().post(url).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    assert_eq!(lock(&server, "a").await, (200, "taken".into()));
+    assert_eq!(lock(&server, "a").await, (409, "lock refused: held".into()));
+    assert_eq!(lock(&server, "b").await, (200, "taken".into()));
+    server.stop().await;
+    let server = start(&database, "postgres://127.0.0.1:1/none").await;
+    assert_eq!(lock(&server, "c").await, (503, "lock refused: no database".into()));
+    // Fedora CoreOS nodes are answered by the same process.
+    let poll = "/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=0.5";
+    let response = server.request(Method::GET, poll).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    server.stop().await;
+}
