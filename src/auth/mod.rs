@@ -18,5 +18,5 @@ pub use issuers::Issuers;
 pub(crate) use issuers::named_issuer;
 pub(crate) use keys::KeySet;
 pub use signing::{KeyError, SigningKey};
-pub use tokens::{IssuedToken, Tokens, sign};
+pub use tokens::{IssuedToken, Tokens, WantedToken, sign};
 pub(crate) use tokens::{key_id, verify};

@@ -52,18 +52,24 @@ pub struct IssuedToken {
     pub secret: TokenSecret,
 }
 
+/// What a new token is for.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedToken<'a> {
+    /// The display name of its holder.
+    pub name: &'a str,
+    /// Its role and streams.
+    pub grant: &'a Grant,
+    /// How long it is valid.
+    pub lifetime: SignedDuration,
+}
+
 impl IssuedToken {
     /// Builds the record of a new token, with new ids.
     ///
     /// # Errors
     /// The lifetime is under a second or ends after the year 9999, or the key cannot sign.
-    pub fn new(
-        key: &SigningKey,
-        (name, grant): (&str, &Grant),
-        lifetime: SignedDuration,
-        by: &Actor,
-        now: Timestamp,
-    ) -> Result<Self, AuthError> {
+    pub fn new(key: &SigningKey, wanted: WantedToken<'_>, by: &Actor, now: Timestamp) -> Result<Self, AuthError> {
+        let WantedToken { name, grant, lifetime } = wanted;
         let expires_at = now.checked_add(lifetime).map_err(|_| AuthError::Lifetime)?;
         if lifetime < SignedDuration::from_secs(1) {
             return Err(AuthError::Lifetime);

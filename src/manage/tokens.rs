@@ -8,7 +8,7 @@ use super::{
     request::{Action, Request},
 };
 use crate::{
-    auth::{AuthError, Grant, IssuedToken, Pattern, Role, SigningKey, sign},
+    auth::{AuthError, Grant, IssuedToken, Pattern, Role, SigningKey, WantedToken, sign},
     domain::actor::{MAX_DISPLAY_NAME_BYTES, is_display_name},
     store::{StoreError, Transaction, audit::AuditEntry, retrying, signing_keys::SigningKeyRow, tokens::TokenRow},
 };
@@ -68,8 +68,9 @@ impl Manage {
                 }
                 (_, Some(_)) => return Err(not_issued(AuthError::KeyRevoked(key.kid.clone()))),
             }
-            let issued =
-                IssuedToken::new(key, (wanted.name, &wanted.grant), wanted.lifetime, &request.caller.actor, now);
+            let TokenRequest { name, grant, lifetime, .. } = wanted;
+            let to_issue = WantedToken { name, grant, lifetime: *lifetime };
+            let issued = IssuedToken::new(key, to_issue, &request.caller.actor, now);
             let IssuedToken { row, secret } = issued.map_err(not_issued)?;
             let audience = transaction.installation().await?;
             let token = sign(key, &row, &secret.nonce, audience).map_err(not_issued)?;

@@ -61,7 +61,14 @@ impl Database {
         let follower = CatalogSync::new(access.clone(), self.sync_deps);
         let work = async {
             let failed = || readiness.report();
-            seed::prepare(&access, &manage, &self.documents, self.settings.migrate, &follower, backoff, failed).await;
+            let with = seed::Preparation {
+                access: &access,
+                manage: &manage,
+                documents: &self.documents,
+                migrates: self.settings.migrate,
+                sync: &follower,
+            };
+            seed::prepare(&with, backoff, failed).await;
             self.manager_api.open(manage.clone(), authenticator);
             readiness.report();
             tokio::select! {

@@ -19,18 +19,22 @@ enum PrepareError {
     Change(#[from] CommandError),
 }
 
+/// What a database is prepared with.
+pub(super) struct Preparation<'a> {
+    pub(super) access: &'a Access,
+    pub(super) manage: &'a Manage,
+    /// The streams of an empty database.
+    pub(super) documents: &'a [Stream],
+    /// True if this process migrates the schema.
+    pub(super) migrates: bool,
+    pub(super) sync: &'a CatalogSync,
+}
+
 /// Migrates the schema, seeds an empty database from the documents and loads the catalog. Retries until this succeeds, and calls `failed`
 /// after each failure.
-pub(super) async fn prepare(
-    access: &Access,
-    manage: &Manage,
-    documents: &[Stream],
-    migrate: bool,
-    follower: &CatalogSync,
-    mut backoff: RetryDelay,
-    mut failed: impl FnMut(),
-) {
-    while let Err(error) = try_prepare(access, manage, documents, migrate, follower).await {
+pub(super) async fn prepare(with: &Preparation<'_>, mut backoff: RetryDelay, mut failed: impl FnMut()) {
+    let access = with.access;
+    while let Err(error) = try_prepare(with).await {
         match &error {
             PrepareError::Store(error) if error.is_unavailable() => access.store().metrics().database_failed(),
             // The database answers, but it cannot be used yet.
@@ -45,21 +49,16 @@ pub(super) async fn prepare(
     }
 }
 
-async fn try_prepare(
-    access: &Access,
-    manage: &Manage,
-    documents: &[Stream],
-    migrate: bool,
-    follower: &CatalogSync,
-) -> Result<(), PrepareError> {
-    if !migrate && !access.store().is_up_to_date().await? {
+async fn try_prepare(with: &Preparation<'_>) -> Result<(), PrepareError> {
+    let Preparation { access, manage, documents, migrates, sync } = *with;
+    if !migrates && !access.store().is_up_to_date().await? {
         return Err(PrepareError::Schema);
     }
     // A standby server has the data of its primary. A process that must not migrate may lack the right to write at all.
-    if migrate && !access.store().is_replica().await? {
+    if migrates && !access.store().is_replica().await? {
         seed(access, manage, documents).await?;
     }
-    follower.refresh().await?;
+    sync.refresh().await?;
     Ok(())
 }
 

@@ -149,7 +149,8 @@ impl<'a> Compared<'a> {
         Some(greatest)
     }
 
-    fn affected_in(&self, (group, platform): Audience<'_>, at: Epoch, thresholds: &[f64]) -> Option<f64> {
+    fn affected_in(&self, audience: Audience<'_>, at: Epoch, thresholds: &[f64]) -> Option<f64> {
+        let (group, platform) = audience;
         let mut affected = 0.0;
         for (low, high) in thresholds.iter().zip(thresholds.iter().skip(1)) {
             if (self.is_over)() {

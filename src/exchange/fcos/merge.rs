@@ -56,7 +56,7 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled, removals: Removals<'
         }
     }
     for (identity, release) in identities(&stream).iter().zip(&mut stream.releases) {
-        vanished.withdraw((&identity.0, identity.1), release, &mut findings);
+        vanished.withdraw(&identity.0, identity.1, release, &mut findings);
     }
     vanished.block_updates(&mut stream, &mut findings);
     keep_old_payloads(present, &mut stream, &mut findings);

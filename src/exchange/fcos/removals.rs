@@ -52,7 +52,7 @@ impl Vanished {
         let published = |release: &Release| release.state == ReleaseState::Published;
         for (identity, release) in present.identified().into_iter().filter(|(_, release)| published(release)) {
             match (theirs.get(&identity), before.get(&identity).filter(|_| was_listed(release))) {
-                (None, _) if release.origin == Origin::Upstream => vanished.add_release(identity),
+                (None, _) if release.origin == Origin::Upstream => vanished.add_release(identity.0, identity.1),
                 (None, Some(_)) => vanished.local.push(release.version.clone()),
                 (Some(now), Some(before)) => {
                     let blocks = |arch: &Arch| {
@@ -70,7 +70,7 @@ impl Vanished {
         vanished
     }
 
-    fn add_release(&mut self, (version, times): (&Version, usize)) {
+    fn add_release(&mut self, version: &Version, times: usize) {
         self.releases.insert((version.clone(), times));
         self.names.push(match times {
             0 => version.to_string(),
@@ -109,8 +109,8 @@ impl Vanished {
     }
 
     /// Withdraws a release that has vanished. It keeps its position, payloads and policies.
-    pub(super) fn withdraw(&self, identity: (&Version, usize), release: &mut Release, findings: &mut Vec<Finding>) {
-        if self.releases.contains(&(identity.0.clone(), identity.1)) {
+    pub(super) fn withdraw(&self, version: &Version, times: usize, release: &mut Release, findings: &mut Vec<Finding>) {
+        if self.releases.contains(&(version.clone(), times)) {
             release.state = ReleaseState::Withdrawn;
             let message = "upstream no longer lists it; it was withdrawn and its payloads are kept";
             findings.push(Finding::warning(format!("release {}", release.version), message));

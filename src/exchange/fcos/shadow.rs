@@ -298,7 +298,8 @@ fn summary(answer: &Answer) -> String {
 }
 
 /// Formats a release as its version and the beginning of its digest.
-fn name((version, payload): &Key) -> String {
+fn name(key: &Key) -> String {
+    let (version, payload) = key;
     let digest = payload.rsplit(':').next().unwrap_or(payload);
     format!("{version} ({})", digest.chars().take(12).collect::<String>())
 }
