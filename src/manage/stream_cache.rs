@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The maximum number of releases that all kept streams have together. A single stream that has more is still kept.
-const MAX_RELEASES: usize = 50_000;
+const MAX_RELEASES: usize = 20_000;
 
 /// States of streams by revision. A state is used only if it belongs to the head that was read from the database.
 #[derive(Debug, Default)]
