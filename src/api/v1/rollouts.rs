@@ -88,7 +88,7 @@ fn with_ramp(new: &NewRollout, now: Epoch) -> Result<Rollout, Refusal> {
     if new.has_ramp() {
         return Err(Refusal::field("preset", "cannot be combined with start_share, duration, end_share or steps"));
     }
-    let names = Preset::ALL.map(Preset::as_str).join(", ");
+    let names = Preset::ALL.iter().map(|preset| preset.as_str()).collect::<Vec<_>>().join(", ");
     let unknown = || Refusal::field("preset", format!("must be one of {names}, is {name:?}"));
     let preset = Preset::from_name(name).ok_or_else(unknown)?;
     Ok(rollout.with_plan(preset.ramp(rollout.ramp.start())))
