@@ -29,7 +29,8 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{Arc, Mutex},
 };
-use tokio::{runtime::Handle, sync::watch};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 /// Renders and encodes as in production, and records the names of the threads that do.
 #[derive(Default)]
@@ -97,11 +98,11 @@ fn agents(recorder: &Arc<Recorder>) -> Agents {
     }
 }
 
-/// Starts an accept loop on its own thread, as the service does. It ends when the returned sender sends true.
-fn start_accept_loop(endpoint: &Arc<Endpoint>) -> (SocketAddr, watch::Sender<bool>, std::thread::JoinHandle<()>) {
+/// Starts an accept loop on its own thread, as the service does. It ends when the returned token is cancelled.
+fn start_accept_loop(endpoint: &Arc<Endpoint>) -> (SocketAddr, CancellationToken, std::thread::JoinHandle<()>) {
     let limits = LimitSettings::default();
     let pool = Pool::new(1000, 1000, &[]);
-    let (stop, stopping) = watch::channel(false);
+    let stopping = CancellationToken::new();
     let bound = Bound::to("127.0.0.1:0".parse().unwrap(), 1).unwrap();
     let address = bound.address;
     let accepting = Loop {
@@ -111,12 +112,12 @@ fn start_accept_loop(endpoint: &Arc<Endpoint>) -> (SocketAddr, watch::Sender<boo
         reserved: pool,
         rejection_slots: RejectionSlots::new(1, 1, &[]),
         tls: None,
-        stopping,
+        stopping: stopping.clone(),
     };
     let socket = bound.into_sockets().remove(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let run = move || runtime.block_on(accepting.run(socket)).unwrap();
-    (address, stop, std::thread::Builder::new().name("agents-0".into()).spawn(run).unwrap())
+    (address, stopping, std::thread::Builder::new().name("agents-0".into()).spawn(run).unwrap())
 }
 
 /// Sends a poll and returns the head and the body of the response.
@@ -143,7 +144,7 @@ async fn accept_loops_neither_render_nor_encode() {
         agents: Some(agents),
         ..Arc::into_inner(endpoint()).unwrap()
     });
-    let (address, stop, thread) = start_accept_loop(&endpoint);
+    let (address, stopping, thread) = start_accept_loop(&endpoint);
     let polling = tokio::task::spawn_blocking(move || {
         // Concurrent polls of nodes that see ten different positions in the rollouts.
         std::thread::scope(|scope| {
@@ -178,6 +179,6 @@ async fn accept_loops_neither_render_nor_encode() {
     assert!((2..=3).contains(&rendering.len()), "each graph is rendered once: {rendering:?}");
     assert!(rendering.iter().all(|name| !name.starts_with("agents-")), "{rendering:?}");
     assert_eq!(*recorder.encoding.lock().unwrap(), BTreeSet::from(["encoder".to_owned()]));
-    stop.send(true).unwrap();
+    stopping.cancel();
     tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
 }

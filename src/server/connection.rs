@@ -28,11 +28,11 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::watch,
     time::Instant,
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 /// The configuration of connections.
 pub(super) struct ConnectionConfig {
@@ -94,7 +94,7 @@ impl ConnectionConfig {
         stream: TcpStream,
         admission: Arc<Admission>,
         tls: TlsAcceptor,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         let accept = tls.accept_with(stream, |session| session.set_buffer_limit(Some(MAX_ENCRYPTED_BYTES)));
         // Boxed, so that the memory of a handshake is freed after it.
@@ -111,10 +111,10 @@ impl ConnectionConfig {
         mut stream: TcpStream,
         admission: Arc<Admission>,
         first: Bytes,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         let first = if first.is_empty() && admission.is_regular() {
-            self.answer_polls(&endpoint, &mut stream, &admission, stopping.clone()).await
+            self.answer_polls(&endpoint, &mut stream, &admission, &stopping).await
         } else {
             Some(first)
         };
@@ -124,7 +124,7 @@ impl ConnectionConfig {
             first = read_beginning(&mut stream, first) => first,
             () = tokio::time::sleep(self.head_timeout) => return,
             // A client without an open request does not delay the stop.
-            () = until(stopping.clone()) => return,
+            () = stopping.cancelled() => return,
         };
         let Ok(first) = first else { return };
         let is_http2 = first.starts_with(PREFACE);
@@ -137,11 +137,11 @@ impl ConnectionConfig {
         endpoint: &Endpoint,
         stream: &mut TcpStream,
         admission: &Admission,
-        stopping: watch::Receiver<bool>,
+        stopping: &CancellationToken,
     ) -> Option<Bytes> {
         let mut answer = FastResponse::default();
         let mut io_timeout = pin!(tokio::time::sleep(self.head_timeout));
-        let mut stopped = pin!(until(stopping));
+        let mut stopped = pin!(stopping.cancelled());
         loop {
             let received = tokio::select! {
                 biased;
@@ -173,7 +173,7 @@ impl ConnectionConfig {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         endpoint: Arc<Endpoint>,
         admission: Arc<Admission>,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         // Disconnects clients that accept nothing of an answer for this long.
         let mut stream = TimeoutStream::new(stream);
@@ -195,7 +195,7 @@ impl ConnectionConfig {
         stream: impl Read + Write + Send + Unpin + 'static,
         endpoint: Arc<Endpoint>,
         admission: Arc<Admission>,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (endpoint, admission) = (endpoint.clone(), admission.clone());
@@ -205,7 +205,7 @@ impl ConnectionConfig {
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
-            () = until(stopping) => connection.as_mut().graceful_shutdown(),
+            () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
     }
@@ -215,7 +215,7 @@ impl ConnectionConfig {
         stream: impl Read + Write + Send + Unpin + 'static,
         endpoint: Arc<Endpoint>,
         admission: Arc<Admission>,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         let activity = Arc::new(Activity::new(self.head_timeout));
         let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -230,7 +230,7 @@ impl ConnectionConfig {
             }
         });
         let mut connection = pin!(self.http2.serve_connection(stream, service));
-        let mut stopped = pin!(until(stopping));
+        let mut stopped = pin!(stopping.cancelled());
         let mut is_stopped = false;
         let mut check = pin!(tokio::time::sleep(self.head_timeout));
         loop {
@@ -277,11 +277,6 @@ fn poll_request(
     Poll::Ready(received)
 }
 
-/// Waits until the service is asked to stop, or the sender is dropped.
-pub(super) async fn until(mut stopping: watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::{
@@ -320,7 +315,8 @@ pub(super) mod tests {
         const WRITE: &[u8] = b"PUT / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\nbody";
         let (endpoint, connection_config) = (endpoint(), ConnectionConfig::new(&LimitSettings::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (_stop, stopping) = watch::channel(true);
+        let stopping = CancellationToken::new();
+        stopping.cancel();
         // Repeated, since an unbiased `select!` would choose at random.
         for _ in 0..50 {
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

@@ -1,10 +1,6 @@
 //! Answers requests on one address: polls at once, everything else by routes on the main runtime.
 
-use super::{
-    admission::Admission,
-    request_limit::{RequestLimit, RequestPermit},
-    reserved::ReservedRoutes,
-};
+use super::{admission::Admission, reserved::ReservedRoutes};
 use crate::{
     api,
     clock::SharedClock,
@@ -36,7 +32,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tower::ServiceExt;
 
 /// The body of a response: bytes for polls, any body from routes.
@@ -69,9 +68,9 @@ pub(super) struct Endpoint {
 
 /// How many requests are handled at a time. Agents and managers have separate limits, and probes and restrictive requests have a reserve.
 pub(super) struct RequestLimits {
-    agents: RequestLimit,
-    managers: RequestLimit,
-    urgent: RequestLimit,
+    agents: Arc<Semaphore>,
+    managers: Arc<Semaphore>,
+    urgent: Arc<Semaphore>,
 }
 
 /// The number of probes and restrictive requests that are handled in addition.
@@ -79,14 +78,16 @@ const MAX_URGENT: usize = 64;
 
 impl RequestLimits {
     pub(super) fn new(max: usize) -> Self {
-        Self { agents: RequestLimit::new(max), managers: RequestLimit::new(max), urgent: RequestLimit::new(MAX_URGENT) }
+        let permits = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        Self { agents: permits(max), managers: permits(max), urgent: permits(MAX_URGENT) }
     }
 
-    fn take(&self, method: &Method, path: &str) -> Option<RequestPermit> {
+    fn acquire(&self, method: &Method, path: &str) -> Option<OwnedSemaphorePermit> {
         let is_managers = path.starts_with(api::PREFIX);
-        let request_limit = if is_managers { &self.managers } else { &self.agents };
+        let semaphore = if is_managers { &self.managers } else { &self.agents };
         let is_urgent = api::restricts(method, path) || path.starts_with("/healthz/");
-        request_limit.take().or_else(|| if is_urgent { self.urgent.take() } else { None })
+        let reserve = is_urgent.then_some(&self.urgent);
+        std::iter::once(semaphore).chain(reserve).find_map(|semaphore| semaphore.clone().try_acquire_owned().ok())
     }
 }
 
@@ -165,7 +166,7 @@ impl Endpoint {
             self.count_unrouted(method, None, response.status(), started);
             return response.map(Either::Right);
         }
-        let Some(permit) = self.request_limits.take(request.method(), request.uri().path()) else {
+        let Some(permit) = self.request_limits.acquire(request.method(), request.uri().path()) else {
             if let Some(agents) = self.agents.as_ref().filter(|_| is_poll) {
                 let response = agents.refuse(&Refusal::Unavailable);
                 self.count_unrouted(method, Some("/v1/graph"), response.status(), started);

@@ -16,7 +16,6 @@ mod local_stop;
 mod pool;
 mod preface;
 mod rejection_slots;
-mod request_limit;
 mod reserved;
 mod seed;
 mod send;
