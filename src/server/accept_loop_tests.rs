@@ -3,6 +3,7 @@
 use super::{
     connection::{ConnectionConfig, tests::endpoint},
     endpoint::{Endpoint, RequestLimits},
+    fast_path::FastPath,
     listen::{Bound, Loop},
     pool::Pool,
     rejection_slots::RejectionSlots,
@@ -17,6 +18,7 @@ use crate::{
         ids::ProductName,
         stream::Stream,
     },
+    http::access::AccessLog,
     protocol::fcos::{GraphJson, Settings, UnknownPayload, View, routes, routes::Agents},
     store::State,
     telemetry::Metrics,
@@ -141,6 +143,14 @@ async fn accept_loops_neither_render_nor_encode() {
     let endpoint = Arc::new(Endpoint {
         router: routes::routes(agents.clone()),
         request_limits: RequestLimits::new(1000),
+        fast_path: Some(FastPath {
+            agents: agents.clone(),
+            throttle: None,
+            access: AccessLog::new(0.0, None),
+            exports_traces: false,
+            scheme: "http",
+            draining: Arc::default(),
+        }),
         agents: Some(agents),
         ..Arc::into_inner(endpoint()).unwrap()
     });

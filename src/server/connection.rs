@@ -4,7 +4,7 @@ use super::{
     activity::{self, Activity, TrackedBody, Verdict},
     admission::Admission,
     endpoint::Endpoint,
-    fast_path::{FastResponse, MAX_BYTES},
+    fast_path::{FastPath, FastResponse, MAX_BYTES},
     preface::{PREFACE, PrefixedIo, read_beginning},
     send::{send, send_file},
 };
@@ -104,7 +104,7 @@ impl ConnectionConfig {
     }
 
     /// Serves a connection to its end or, after `stopping`, to the end of the open request. `first` is what was already read from it.
-    /// Plain polls are answered here; hyper takes over with the first other request.
+    /// Plain polls are answered here, if there is a fast path; hyper takes over with the first other request.
     pub(super) async fn serve(
         &self,
         endpoint: Arc<Endpoint>,
@@ -113,10 +113,11 @@ impl ConnectionConfig {
         first: Bytes,
         stopping: CancellationToken,
     ) {
-        let first = if first.is_empty() && admission.is_regular() {
-            self.answer_polls(&endpoint, &mut stream, &admission, &stopping).await
-        } else {
-            Some(first)
+        let first = match &endpoint.fast_path {
+            Some(fast_path) if first.is_empty() && admission.is_regular() => {
+                self.answer_polls(fast_path, &mut stream, &admission, &stopping).await
+            }
+            _ => Some(first),
         };
         let Some(first) = first else { return };
         let first = tokio::select! {
@@ -134,7 +135,7 @@ impl ConnectionConfig {
     /// Answers plain polls. Returns the beginning of the first other request, or nothing if the connection ends.
     async fn answer_polls(
         &self,
-        endpoint: &Endpoint,
+        fast_path: &FastPath,
         stream: &mut TcpStream,
         admission: &Admission,
         stopping: &CancellationToken,
@@ -145,7 +146,7 @@ impl ConnectionConfig {
         loop {
             let received = tokio::select! {
                 biased;
-                received = poll_fn(|context| poll_request(context, endpoint, stream, admission, &mut answer)) => received,
+                received = poll_fn(|context| poll_request(context, fast_path, stream, admission, &mut answer)) => received,
                 () = &mut io_timeout => return None,
                 // A client without an open request does not delay the stop.
                 () = &mut stopped => return None,
@@ -259,7 +260,7 @@ impl ConnectionConfig {
 /// Reads what has arrived, and answers it if it is a plain poll. The buffer is on the stack, so that a waiting connection needs none.
 fn poll_request(
     context: &mut Context<'_>,
-    endpoint: &Endpoint,
+    fast_path: &FastPath,
     stream: &mut TcpStream,
     admission: &Admission,
     answer: &mut FastResponse,
@@ -270,7 +271,7 @@ fn poll_request(
         Err(_) => Received::Closed,
         Ok(()) => match buffer.filled() {
             [] => Received::Closed,
-            read if answer.prepare(endpoint, read, admission.peer(), admission.ends_after_answer()) => Received::Poll,
+            read if answer.prepare(fast_path, read, admission.peer(), admission.ends_after_answer()) => Received::Poll,
             read => Received::Other(Bytes::copy_from_slice(read)),
         },
     };
@@ -283,7 +284,7 @@ pub(super) mod tests {
         super::{endpoint::RequestLimits, pool::Pool},
         *,
     };
-    use crate::{clock::SystemClock, http::access::AccessLog, telemetry::Metrics};
+    use crate::telemetry::Metrics;
     use axum::Router;
     use std::sync::atomic::AtomicBool;
     use tokio::{
@@ -295,16 +296,14 @@ pub(super) mod tests {
     pub(in super::super) fn endpoint() -> Arc<Endpoint> {
         Arc::new(Endpoint {
             agents: None,
+            fast_path: None,
             router: Router::new().fallback(async || "done"),
             main: Handle::current(),
             reserved: None,
             request_limits: RequestLimits::new(1),
-            clock: Arc::new(SystemClock),
             metrics: Metrics::off(),
-            access: AccessLog::new(0.0, None),
             throttle: None,
             trusted_proxies: Arc::new([]),
-            exports_traces: false,
             scheme: "http",
             draining: Arc::new(AtomicBool::new(false)),
         })

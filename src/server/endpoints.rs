@@ -1,11 +1,13 @@
 //! Builds the endpoint of each address.
 
 use super::{
-    endpoint::{Endpoint, RequestLimits, Throttle},
+    endpoint::{Endpoint, RequestLimits},
     error::ServeError,
+    fast_path::FastPath,
     reserved::ReservedRoutes,
     service::Service,
     status,
+    throttle::Throttle,
 };
 use crate::{
     api,
@@ -96,18 +98,26 @@ impl Service {
             let managed = (Some(address) == self.listeners.managers).then_some(api::PREFIX);
             let access = AccessLog::new(self.settings.log.access_share, managed);
             let around = layers::Around { scheme: scheme(address), access: access.clone(), ..around.clone() };
+            let agents = agents.clone().filter(|_| is_for_agents);
+            let throttle = Throttle::new(limits).filter(|_| is_for_agents);
+            let fast_path = agents.clone().filter(|_| limits.fast_path).map(|agents| FastPath {
+                agents,
+                throttle: throttle.clone(),
+                access,
+                exports_traces: self.settings.telemetry.otlp().is_some(),
+                scheme: scheme(address),
+                draining: draining.clone(),
+            });
             let endpoint = Endpoint {
-                agents: agents.clone().filter(|_| is_for_agents),
+                agents,
+                fast_path,
                 router: layers::around(router, around),
                 main: Handle::current(),
                 reserved: reserved.take_if(|_| is_for_agents),
                 request_limits: RequestLimits::new(limits.max_requests),
-                clock: self.clock.clone(),
                 metrics: metrics.clone(),
-                access,
                 trusted_proxies: limits.trusted_proxies.clone().into(),
-                throttle: Throttle::new(limits).filter(|_| is_for_agents),
-                exports_traces: self.settings.telemetry.otlp().is_some(),
+                throttle,
                 scheme: scheme(address),
                 draining: draining.clone(),
             };

@@ -1,17 +1,96 @@
-//! The fast path for plain polls: an HTTP/1.1 GET that has arrived completely, with nothing after it. The full HTTP server handles
-//! every other request.
+//! The fast path for polls, which `limits.fast_path` switches off: prepared answers are sent without the routes and the main runtime
+//! and, for plain polls, without hyper. A plain poll is an HTTP/1.1 GET that has arrived completely, with nothing after it.
 //!
 //! Agents open a connection for every poll. The first request is answered as soon as the connection is accepted. A connection that is
 //! closed after that needs neither a task nor a registration with the kernel.
 
-use super::endpoint::{Endpoint, PollRequest, TRACEPARENT};
-use crate::{catalog::BodyFile, http::host::is_valid_host};
+use super::throttle::Throttle;
+use crate::{
+    catalog::BodyFile,
+    http::{
+        access::{AccessLog, Line},
+        host::is_valid_host,
+    },
+    protocol::fcos::{poll::Polled, routes::Agents},
+    telemetry::{PollRoute, is_traced},
+};
 use bytes::{Buf, Bytes, buf::Chain};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use std::{
     io::{ErrorKind, IoSlice, Read, Write},
     net::{IpAddr, TcpStream},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
+
+/// Answers polls from prepared answers. A listener without it answers all requests with hyper and the routes.
+pub(super) struct FastPath {
+    pub(super) agents: Agents,
+    pub(super) throttle: Option<Arc<Throttle>>,
+    pub(super) access: AccessLog,
+    /// True if traces are exported. Otherwise, requests with a trace context are answered like others.
+    pub(super) exports_traces: bool,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+    /// True during shutdown: responses tell clients to close their connections.
+    pub(super) draining: Arc<AtomicBool>,
+}
+
+/// The parts of a GET request that a poll depends on.
+pub(super) struct PollRequest<'a> {
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
+    /// The address of the other end of the connection.
+    pub(super) peer: IpAddr,
+}
+
+/// The header with the trace context of a request.
+const TRACEPARENT: &str = "traceparent";
+
+impl FastPath {
+    /// Answers a GET request if it is a poll with a prepared answer. The routes answer all others. Traced polls are among them, since
+    /// the routes create spans.
+    pub(super) fn answer(&self, request: &PollRequest<'_>) -> Option<Response<Bytes>> {
+        let product = self.agents.polled_product(request.path)?;
+        if request.headers.get(TRACEPARENT).is_some_and(|parent| self.is_traced(parent.as_bytes())) {
+            return None;
+        }
+        let (started, is_logged) = (Instant::now(), self.access.wants(request.path));
+        let admit = || self.throttle.as_ref().is_none_or(|throttle| throttle.admits(request.peer, request.headers));
+        let answer = || self.agents.poll(product, request.query, request.headers, None, admit);
+        // A panic must not end the accept loop, which all agents share.
+        let mut response = match catch_unwind(AssertUnwindSafe(answer)) {
+            Ok(Polled::Answered(response)) => response,
+            // The routes render the graph and count the poll.
+            Ok(Polled::Missing(_)) => return None,
+            Err(_) => {
+                tracing::error!("poll panicked");
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        };
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        let (status, took) = (response.status(), started.elapsed());
+        let route = if request.path == "/v1/graph" { PollRoute::Root } else { PollRoute::Product };
+        self.agents.metrics.poll_request(route, status.as_u16(), self.scheme, took);
+        if is_logged {
+            let line = Line { method: "GET", path: request.path, status, took, actor: None, request_id: None };
+            self.access.write(&line);
+        }
+        Some(response)
+    }
+
+    /// Returns true if a request with this `traceparent` is traced.
+    fn is_traced(&self, traceparent: &[u8]) -> bool {
+        self.exports_traces && is_traced(traceparent)
+    }
+}
 
 /// The next step on a connection.
 pub(super) enum NextStep {
@@ -35,8 +114,14 @@ const MAX_HEADERS: usize = 32;
 const HEADERS: [HeaderName; 3] =
     [header::ACCEPT_ENCODING, header::IF_NONE_MATCH, HeaderName::from_static("x-forwarded-for")];
 
-/// Answers the request that has already arrived, if it is a plain poll. If `is_crowded`, the connection ends after the answer.
-pub(super) fn answer_first(endpoint: &Endpoint, stream: &mut TcpStream, peer: IpAddr, is_crowded: bool) -> NextStep {
+/// Answers the request that has already arrived, if it is a plain poll. If `is_crowded`, the connection ends after the answer. Without
+/// `fast_path`, only reads the request, so that a stop right after it does not lose it.
+pub(super) fn answer_first(
+    fast_path: Option<&FastPath>,
+    stream: &mut TcpStream,
+    peer: IpAddr,
+    is_crowded: bool,
+) -> NextStep {
     let mut buffer = [0; MAX_BYTES];
     let read = match stream.read(&mut buffer) {
         Ok(0) => return NextStep::Nothing,
@@ -45,7 +130,7 @@ pub(super) fn answer_first(endpoint: &Endpoint, stream: &mut TcpStream, peer: Ip
         Err(_) => return NextStep::Nothing,
     };
     let mut answer = FastResponse::default();
-    if !answer.prepare(endpoint, read, peer, is_crowded) {
+    if !fast_path.is_some_and(|fast_path| answer.prepare(fast_path, read, peer, is_crowded)) {
         return NextStep::Serve(Bytes::copy_from_slice(read));
     }
     let sent = match stream.write_vectored(&[IoSlice::new(&answer.head), IoSlice::new(&answer.body)]) {
@@ -80,15 +165,17 @@ pub(super) struct FastResponse {
 
 impl FastResponse {
     /// Prepares the answer to the request that was read. Returns false if it is not a plain poll.
-    pub(super) fn prepare(&mut self, endpoint: &Endpoint, read: &[u8], peer: IpAddr, is_crowded: bool) -> bool {
+    pub(super) fn prepare(&mut self, fast_path: &FastPath, read: &[u8], peer: IpAddr, is_crowded: bool) -> bool {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let Some(poll) = Poll::parse(|parent| endpoint.is_traced(parent), read, &mut headers) else { return false };
+        let Some(poll) = PlainPoll::parse(|parent| fast_path.is_traced(parent), read, &mut headers) else {
+            return false;
+        };
         let (path, query) =
             poll.target.split_once('?').map_or((poll.target, None), |(path, query)| (path, Some(query)));
         let request = PollRequest { path, query, headers: &poll.headers, peer };
-        let Some(mut response) = endpoint.poll(&request) else { return false };
-        self.is_last = poll.is_last || is_crowded || endpoint.is_draining();
-        let now = endpoint.clock.now();
+        let Some(mut response) = fast_path.answer(&request) else { return false };
+        self.is_last = poll.is_last || is_crowded || fast_path.draining.load(Ordering::Relaxed);
+        let now = fast_path.agents.clock.now();
         if self.date.0 != now.as_second() || self.date.1.is_empty() {
             self.date = (now.as_second(), httpdate::fmt_http_date(now.into()));
         }
@@ -126,14 +213,14 @@ impl FastResponse {
 }
 
 /// A request that may be answered on the fast path.
-struct Poll<'a> {
+struct PlainPoll<'a> {
     target: &'a str,
     headers: HeaderMap,
     /// The client asks to close the connection after the answer.
     is_last: bool,
 }
 
-impl<'a> Poll<'a> {
+impl<'a> PlainPoll<'a> {
     /// Parses a complete HTTP/1.1 GET request without a body and with nothing after it. Returns nothing for other requests.
     fn parse(is_traced: impl Fn(&[u8]) -> bool, read: &'a [u8], buffer: &mut [httparse::Header<'a>]) -> Option<Self> {
         let mut request = httparse::Request::new(buffer);
@@ -141,7 +228,7 @@ impl<'a> Poll<'a> {
         if !is_complete || request.method != Some("GET") || request.version != Some(1) {
             return None;
         }
-        let target = request.path.filter(|target| target.starts_with('/'))?;
+        let target = request.path.filter(|target| target.starts_with('/') && target.bytes().all(is_unambiguous))?;
         let (mut headers, mut is_last, mut hosts) = (HeaderMap::new(), false, 0);
         for header in request.headers.iter() {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -169,11 +256,39 @@ impl<'a> Poll<'a> {
     }
 }
 
+/// Returns true for the characters that a path and a query may contain (RFC 3986, section 3). hyper decides on all others: it refuses
+/// some and cuts off fragments.
+fn is_unambiguous(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'@'
+                | b'/'
+                | b'?'
+                | b'%'
+        )
+}
+
 /// Parses a request like [`answer_first`], for the fuzz targets. Returns the target, the headers that an answer depends on, and whether
 /// the request is the last one of its connection.
 pub(crate) fn parse_plain_poll(read: &[u8], is_traced: bool) -> Option<(&str, HeaderMap, bool)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let poll = Poll::parse(|parent| is_traced && crate::telemetry::is_traced(parent), read, &mut headers)?;
+    let poll = PlainPoll::parse(|parent| is_traced && crate::telemetry::is_traced(parent), read, &mut headers)?;
     Some((poll.target, poll.headers, poll.is_last))
 }
 

@@ -152,7 +152,7 @@ impl Loop {
             Err(refused) => return self.start_without_permit(stream, peer, refused, connections),
         };
         let next_step = match &self.tls {
-            None => answer_first(&self.endpoint, &mut stream, peer, permit.is_crowded()),
+            None => answer_first(self.endpoint.fast_path.as_ref(), &mut stream, peer, permit.is_crowded()),
             Some(_) => NextStep::Serve(Bytes::new()),
         };
         if matches!(next_step, NextStep::Nothing) {

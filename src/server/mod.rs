@@ -21,6 +21,7 @@ mod seed;
 mod send;
 mod service;
 mod status;
+mod throttle;
 mod tls;
 mod watch;
 

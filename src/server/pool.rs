@@ -114,6 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_may_be_larger_than_a_semaphore() {
+        let pool = Pool::new(usize::MAX, usize::MAX, &[]);
+        let permit = pool.acquire(address("192.0.2.1")).unwrap();
+        assert!(!permit.is_crowded());
+    }
+
+    #[test]
     fn the_limit_per_address_leaves_permits_for_other_addresses() {
         let pool = Pool::new(8, 2, &["10.0.0.0/8".parse().unwrap()]);
         for (same, others) in [

@@ -4,7 +4,7 @@
 use crate::support::{
     contract,
     postgres::Database,
-    server::Server,
+    server::Pair,
     upstream::{self, Documents, Poll},
 };
 use lockkeeper::{
@@ -60,7 +60,7 @@ proptest! {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_through_import_database_and_http_match_the_contract() {
     let database = Database::new().await;
-    let server = Server::start(&database).await;
+    let servers = Pair::start(&database).await;
     let manage = Manage::new(database.store().await, Arc::new(SystemClock));
     let author = Author {
         actor: lockkeeper::domain::actor::Actor::from_id("test"),
@@ -88,15 +88,15 @@ async fn answers_through_import_database_and_http_match_the_contract() {
         let report = import(&manage, &id(&stream), &author, &fetched, false).await.unwrap();
         // The second import may change nothing.
         let (Outcome::Unchanged { revision } | Outcome::Changed { revision, .. }) = report.outcome;
-        server.shows(&id(&stream).to_string(), revision.0).await;
+        servers.shows(&id(&stream).to_string(), revision.0).await;
         for _ in 0..20 {
             let poll = upstream::poll().new_tree(&mut runner).unwrap().current();
-            server.at(poll.now);
-            let (status, text) = server.get(&format!("/v1/graph?{}", poll.query(&stream))).await;
+            servers.at(poll.now);
+            let (status, text) = servers.get(&format!("/v1/graph?{}", poll.query(&stream))).await;
             assert_eq!(status, 200, "{text}");
             let expected = contract::answer(&documents, &poll);
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected, "{documents:?} {poll:?}");
         }
     }
-    server.stop().await;
+    servers.stop().await;
 }
