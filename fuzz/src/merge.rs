@@ -50,7 +50,7 @@ fn check_local_values(present: &Stream, incoming: &Stream, next: &Stream) {
             let age = |ages: &[(Version, usize)]| ages.iter().position(|(version, nth)| (version, *nth) == identity);
             assert_eq!(age(&before), age(&after), "{} keeps its age", release.version);
         }
-        let has_local_policy = PolicyKind::ALL.into_iter().any(|policy| is_local(release, policy));
+        let has_local_policy = PolicyKind::ALL.iter().any(|policy| is_local(release, *policy));
         match merged.get(&identity) {
             Some(after) => check_release(release, after),
             None => assert!(!is_local_release && !has_local_policy, "{} is lost", release.version),
@@ -59,7 +59,7 @@ fn check_local_values(present: &Stream, incoming: &Stream, next: &Stream) {
 }
 
 fn check_release(before: &Release, after: &Release) {
-    for policy in PolicyKind::ALL.into_iter().filter(|policy| is_local(before, *policy)) {
+    for policy in PolicyKind::ALL.iter().copied().filter(|policy| is_local(before, *policy)) {
         match policy {
             PolicyKind::Barrier => assert_eq!(after.barrier, before.barrier),
             PolicyKind::DeadEnd => assert_eq!(after.dead_end, before.dead_end),

@@ -5,10 +5,14 @@ use crate::domain::{
     ids::{ProductName, StreamId, StreamName},
 };
 use std::{fmt, str::FromStr};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use thiserror::Error;
 
 /// A set of permissions. Each role includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case", parse_err_ty = GrantError, parse_err_fn = unknown_role)]
 pub enum Role {
     /// Reads.
     Viewer,
@@ -22,17 +26,12 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Publisher, Self::Manager, Self::Admin];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns its name in tokens and settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Publisher => "publisher",
-            Self::Manager => "manager",
-            Self::Admin => "admin",
-        }
+        self.into()
     }
 }
 
@@ -49,18 +48,8 @@ pub enum GrantError {
     Pattern(String),
 }
 
-impl FromStr for Role {
-    type Err = GrantError;
-
-    fn from_str(text: &str) -> Result<Self, GrantError> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| GrantError::Role(text.into()))
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+fn unknown_role(text: &str) -> GrantError {
+    GrantError::Role(text.into())
 }
 
 /// A pattern that covers one stream, all streams of a product, the streams of one name in all products, or all streams.
@@ -241,8 +230,9 @@ mod tests {
         ];
         let identity = Identity { actor: Actor::from_id("token:ci"), grants };
         let may = |role, stream: &str| identity.may(role, &id("os", stream));
-        assert_eq!(Role::ALL.map(|role| may(role, "stable")), [true, true, false, false]);
-        assert_eq!(Role::ALL.map(|role| may(role, "next")), [true, false, false, false]);
+        let all = |stream| Role::ALL.iter().map(|role| may(*role, stream)).collect::<Vec<_>>();
+        assert_eq!(all("stable"), [true, true, false, false]);
+        assert_eq!(all("next"), [true, false, false, false]);
         assert!(!identity.may(Role::Viewer, &id("other", "stable")));
         let on_all = |role, pattern: &str| identity.may_on_all(role, &pattern.parse().unwrap());
         assert!(on_all(Role::Viewer, "os/*") && on_all(Role::Viewer, "os/next") && !on_all(Role::Viewer, "*"));
@@ -252,7 +242,7 @@ mod tests {
     #[test]
     fn roles_have_names() {
         for role in Role::ALL {
-            assert_eq!(role.to_string().parse(), Ok(role));
+            assert_eq!(role.to_string().parse(), Ok(*role));
         }
         assert_eq!("root".parse::<Role>(), Err(GrantError::Role("root".into())));
     }

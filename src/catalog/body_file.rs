@@ -1,26 +1,24 @@
 //! Large answers as files in memory: the kernel sends them without copying them first.
 
-use std::{
-    fs::File,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{fs::File, sync::Arc};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The bytes of an answer, as a file. Clones share it.
 #[derive(Debug, Clone)]
 pub struct BodyFile(Arc<Counted>);
 
 #[derive(Debug)]
-struct Counted(File);
+struct Counted {
+    file: File,
+    _permit: SemaphorePermit<'static>,
+}
 
 /// Smaller answers are not put into files: copying them is as fast.
 const MIN_BYTES: usize = 16 << 10;
 /// The most files at a time: sockets need open files too.
 const MAX_FILES: usize = 256;
 
-static FILES: AtomicUsize = AtomicUsize::new(0);
+static FILES: Semaphore = Semaphore::const_new(MAX_FILES);
 
 impl BodyFile {
     /// Writes bytes to a new file. Returns `None` if they are few, if there are too many such files, or if the system has no files in memory.
@@ -28,27 +26,15 @@ impl BodyFile {
         if bytes.len() < MIN_BYTES {
             return None;
         }
-        if FILES.fetch_add(1, Ordering::Relaxed) >= MAX_FILES {
-            FILES.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let file = in_memory(bytes);
-        if file.is_err() {
-            FILES.fetch_sub(1, Ordering::Relaxed);
-        }
-        file.ok().map(|file| Self(Arc::new(Counted(file))))
+        let permit = FILES.try_acquire().ok()?;
+        let file = in_memory(bytes).ok()?;
+        Some(Self(Arc::new(Counted { file, _permit: permit })))
     }
 
     /// Returns the file.
     #[must_use]
     pub fn file(&self) -> &File {
-        &self.0.0
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        FILES.fetch_sub(1, Ordering::Relaxed);
+        &self.0.file
     }
 }
 

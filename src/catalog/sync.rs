@@ -1,8 +1,8 @@
 //! Keeps the catalog in sync with the database: listens for changes, polls for missed ones, and saves snapshots on disk.
 
 use super::{
-    entry::StreamEntry, handle::CatalogHandle, preparer::Preparer, rendered::Render, snapshot::SnapshotStore,
-    streams::Catalog,
+    entry::StreamEntry, handle::CatalogHandle, preparer::Preparer, rendered::Render, retry_delay::RetryDelay,
+    snapshot::SnapshotStore, streams::Catalog,
 };
 use crate::{
     clock::SharedClock,
@@ -97,8 +97,6 @@ struct SaveProgress {
 
 /// The longest time in which the database must answer.
 const MAX_TIME: Duration = Duration::from_secs(30);
-/// The longest delay between two attempts to reach an unavailable database.
-const MAX_BACKOFF: Duration = Duration::from_secs(15);
 /// How old the saved time of the last contact may be.
 const CONTACT_INTERVAL: SignedDuration = SignedDuration::from_secs(15);
 
@@ -353,22 +351,4 @@ fn removed_streams(catalog: &Catalog, heads: &[Head]) -> Vec<StreamId> {
     }
     let present: BTreeSet<&StreamId> = heads.iter().map(|head| &head.id).collect();
     catalog.streams().map(|(id, _)| id).filter(|id| !present.contains(id)).collect()
-}
-
-/// A delay between attempts that doubles up to a limit, with jitter.
-pub struct RetryDelay(Duration);
-
-impl RetryDelay {
-    /// Starts with a delay of about `first`.
-    #[must_use]
-    pub fn from(first: Duration) -> Self {
-        Self(first.min(MAX_BACKOFF))
-    }
-
-    /// Waits, and doubles the next delay.
-    pub async fn wait(&mut self) {
-        let share = 0.5 + fastrand::f64() / 2.0;
-        tokio::time::sleep(self.0.mul_f64(share)).await;
-        self.0 = (self.0 * 2).min(MAX_BACKOFF);
-    }
 }

@@ -35,6 +35,9 @@ pub struct LimitSettings {
     pub head_timeout: SignedDuration,
     /// How long a response may take.
     pub answer_timeout: SignedDuration,
+    /// Whether prepared answers to polls are sent on the fast path. If not, hyper and the routes answer all polls, which then count as
+    /// requests in `max_requests`.
+    pub fast_path: bool,
     /// The largest number of polls per second from one address; absent: unlimited.
     pub polls_per_address: Option<NonZeroU32>,
     /// Networks of trusted proxies: their `X-Forwarded-For` header is used, and `connections_per_address` does not apply to them.
@@ -55,6 +58,7 @@ impl Default for LimitSettings {
             encodings_bytes: 64 * 1024 * 1024,
             head_timeout: SignedDuration::from_secs(30),
             answer_timeout: SignedDuration::from_secs(30),
+            fast_path: true,
             polls_per_address: None,
             trusted_proxies: Vec::new(),
         }

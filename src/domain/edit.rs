@@ -121,7 +121,7 @@ fn tag_origin(before: &Release, after: &mut Release) {
             }
         }
     }
-    for policy in PolicyKind::ALL {
+    for policy in PolicyKind::ALL.iter().copied() {
         let (is_set, has_changed) = match policy {
             PolicyKind::Barrier => (after.barrier.is_some(), before.barrier != after.barrier),
             PolicyKind::DeadEnd => (after.dead_end.is_some(), before.dead_end != after.dead_end),

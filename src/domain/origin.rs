@@ -1,7 +1,10 @@
 //! The origin of a policy, a rollout, an alias or a release's state.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// The source that set a value. Local values take precedence over imported ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Origin {
     /// Imported from upstream's documents; the next import may change it.
     Upstream,
@@ -13,21 +16,17 @@ pub enum Origin {
 
 impl Origin {
     /// Every origin.
-    pub const ALL: [Self; 3] = [Self::Upstream, Self::Git, Self::Local];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name that documents and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Upstream => "upstream",
-            Self::Git => "git",
-            Self::Local => "local",
-        }
+        self.into()
     }
 
     /// Returns the origin with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|origin| origin.as_str() == name)
+        name.parse().ok()
     }
 }

@@ -9,6 +9,7 @@ use super::{
     rollout::Rollout,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The arch and scheme of a payload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +53,8 @@ pub struct Release {
 }
 
 /// A kind of policy that can be set on a release or removed from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum PolicyKind {
     /// Its barrier.
     Barrier,
@@ -64,27 +66,24 @@ pub enum PolicyKind {
 
 impl PolicyKind {
     /// Every kind of policy.
-    pub const ALL: [Self; 3] = [Self::Barrier, Self::DeadEnd, Self::Rollouts];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name that documents and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Barrier => "barrier",
-            Self::DeadEnd => "dead_end",
-            Self::Rollouts => "rollouts",
-        }
+        self.into()
     }
 
     /// Returns the kind of policy with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.as_str() == name)
+        name.parse().ok()
     }
 }
 
 /// The state of a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ReleaseState {
     /// Not published: it has no age and is not served.
     Draft,
@@ -95,23 +94,16 @@ pub enum ReleaseState {
 }
 
 impl ReleaseState {
-    /// Every state.
-    pub const ALL: [Self; 3] = [Self::Draft, Self::Published, Self::Withdrawn];
-
     /// Returns the name that documents and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Published => "published",
-            Self::Withdrawn => "withdrawn",
-        }
+        self.into()
     }
 
     /// Returns the state with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
+        name.parse().ok()
     }
 }
 

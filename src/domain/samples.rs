@@ -52,7 +52,7 @@ fn some_of<T: Ord + std::fmt::Debug>(values: impl Strategy<Value = T>) -> impl S
 }
 
 pub(crate) fn origin() -> impl Strategy<Value = Origin> {
-    select(&Origin::ALL)
+    select(Origin::ALL)
 }
 
 fn reason() -> impl Strategy<Value = Reason> {
@@ -195,7 +195,7 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
                 }
                 release.payloads.insert(key, Payload { id: id("payload"), synthetic });
             }
-            let suppressed_upstream = PolicyKind::ALL.into_iter().filter(|policy| match policy {
+            let suppressed_upstream = PolicyKind::ALL.iter().copied().filter(|policy| match policy {
                 PolicyKind::Barrier => barrier.is_none() && synthetic,
                 PolicyKind::DeadEnd => dead_end.is_none() && !synthetic,
                 PolicyKind::Rollouts => rollouts.is_empty() && synthetic,

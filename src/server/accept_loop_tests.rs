@@ -1,8 +1,10 @@
 //! Tests that accept loops never render or encode.
 
 use super::{
+    agents::AgentAnswers,
     connection::{ConnectionConfig, tests::endpoint},
     endpoint::{Endpoint, RequestLimits},
+    fast_path::FastPath,
     listen::{Bound, Loop},
     pool::Pool,
     rejection_slots::RejectionSlots,
@@ -17,6 +19,7 @@ use crate::{
         ids::ProductName,
         stream::Stream,
     },
+    http::access::AccessLog,
     protocol::{
         Agents, Protocol, Protocols,
         fcos::{Fcos, GraphJson, Settings, UnknownPayload, View},
@@ -32,7 +35,8 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{Arc, Mutex},
 };
-use tokio::{runtime::Handle, sync::watch};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 /// Renders and encodes as in production, and records the names of the threads that do.
 #[derive(Default)]
@@ -101,11 +105,11 @@ fn fcos(recorder: &Arc<Recorder>) -> Fcos {
     Fcos::new(on, settings)
 }
 
-/// Starts an accept loop on its own thread, as the service does. It ends when the returned sender sends true.
-fn start_accept_loop(endpoint: &Arc<Endpoint>) -> (SocketAddr, watch::Sender<bool>, std::thread::JoinHandle<()>) {
+/// Starts an accept loop on its own thread, as the service does. It ends when the returned token is cancelled.
+fn start_accept_loop(endpoint: &Arc<Endpoint>) -> (SocketAddr, CancellationToken, std::thread::JoinHandle<()>) {
     let limits = LimitSettings::default();
     let pool = Pool::new(1000, 1000, &[]);
-    let (stop, stopping) = watch::channel(false);
+    let stopping = CancellationToken::new();
     let bound = Bound::to("127.0.0.1:0".parse().unwrap(), 1).unwrap();
     let address = bound.address;
     let accepting = Loop {
@@ -115,12 +119,12 @@ fn start_accept_loop(endpoint: &Arc<Endpoint>) -> (SocketAddr, watch::Sender<boo
         reserved: pool,
         rejection_slots: RejectionSlots::new(1, 1, &[]),
         tls: None,
-        stopping,
+        stopping: stopping.clone(),
     };
     let socket = bound.into_sockets().remove(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let run = move || runtime.block_on(accepting.run(socket)).unwrap();
-    (address, stop, std::thread::Builder::new().name("agents-0".into()).spawn(run).unwrap())
+    (address, stopping, std::thread::Builder::new().name("agents-0".into()).spawn(run).unwrap())
 }
 
 /// Sends a poll and returns the head and the body of the response.
@@ -141,15 +145,22 @@ fn poll(address: SocketAddr, query: &str, coding: &str) -> (String, Vec<u8>) {
 async fn accept_loops_neither_render_nor_encode() {
     let recorder = Arc::new(Recorder::default());
     let fcos = fcos(&recorder);
-    let protocols = Protocols::new(vec![Arc::new(fcos.clone())], &Metrics::off()).unwrap();
+    let agents = Arc::new(AgentAnswers {
+        protocols: Protocols::new(vec![Arc::new(fcos.clone())], &Metrics::off()).unwrap(),
+        throttle: None,
+        access: AccessLog::new(0.0, None),
+        exports_traces: false,
+        scheme: "http",
+    });
+    let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_790_000_000).unwrap()));
     let endpoint = Arc::new(Endpoint {
         router: fcos.routes(),
         request_limits: RequestLimits::new(1000),
-        poll_headers: protocols.headers().cloned().collect(),
-        protocols: Some(Arc::new(protocols)),
+        fast_path: Some(FastPath::new(agents.clone(), clock, Arc::default())),
+        agents: Some(agents),
         ..Arc::into_inner(endpoint()).unwrap()
     });
-    let (address, stop, thread) = start_accept_loop(&endpoint);
+    let (address, stopping, thread) = start_accept_loop(&endpoint);
     let polling = tokio::task::spawn_blocking(move || {
         // Concurrent polls of nodes that see ten different positions in the rollouts.
         std::thread::scope(|scope| {
@@ -184,6 +195,6 @@ async fn accept_loops_neither_render_nor_encode() {
     assert!((2..=3).contains(&rendering.len()), "each graph is rendered once: {rendering:?}");
     assert!(rendering.iter().all(|name| !name.starts_with("agents-")), "{rendering:?}");
     assert_eq!(*recorder.encoding.lock().unwrap(), BTreeSet::from(["encoder".to_owned()]));
-    stop.send(true).unwrap();
+    stopping.cancel();
     tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
 }

@@ -4,7 +4,7 @@ use super::{
     activity::{self, Activity, TrackedBody, Verdict},
     admission::Admission,
     endpoint::Endpoint,
-    fast_path::{FastResponse, MAX_BYTES},
+    fast_path::{FastPath, FastResponse, MAX_BYTES},
     preface::{PREFACE, PrefixedIo, read_beginning},
     send::{send, send_file},
 };
@@ -28,11 +28,11 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::watch,
     time::Instant,
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 /// The configuration of connections.
 pub(super) struct ConnectionConfig {
@@ -94,7 +94,7 @@ impl ConnectionConfig {
         stream: TcpStream,
         admission: Arc<Admission>,
         tls: TlsAcceptor,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         let accept = tls.accept_with(stream, |session| session.set_buffer_limit(Some(MAX_ENCRYPTED_BYTES)));
         // Boxed, so that the memory of a handshake is freed after it.
@@ -104,19 +104,20 @@ impl ConnectionConfig {
     }
 
     /// Serves a connection to its end or, after `stopping`, to the end of the open request. `first` is what was already read from it.
-    /// Plain polls are answered here; hyper takes over with the first other request.
+    /// Plain polls are answered here, if there is a fast path; hyper takes over with the first other request.
     pub(super) async fn serve(
         &self,
         endpoint: Arc<Endpoint>,
         mut stream: TcpStream,
         admission: Arc<Admission>,
         first: Bytes,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
-        let first = if first.is_empty() && admission.is_regular() {
-            self.answer_polls(&endpoint, &mut stream, &admission, stopping.clone()).await
-        } else {
-            Some(first)
+        let first = match &endpoint.fast_path {
+            Some(fast_path) if first.is_empty() && admission.is_regular() => {
+                self.answer_polls(fast_path, &mut stream, &admission, &stopping).await
+            }
+            _ => Some(first),
         };
         let Some(first) = first else { return };
         let first = tokio::select! {
@@ -124,7 +125,7 @@ impl ConnectionConfig {
             first = read_beginning(&mut stream, first) => first,
             () = tokio::time::sleep(self.head_timeout) => return,
             // A client without an open request does not delay the stop.
-            () = until(stopping.clone()) => return,
+            () = stopping.cancelled() => return,
         };
         let Ok(first) = first else { return };
         let is_http2 = first.starts_with(PREFACE);
@@ -134,18 +135,18 @@ impl ConnectionConfig {
     /// Answers plain polls. Returns the beginning of the first other request, or nothing if the connection ends.
     async fn answer_polls(
         &self,
-        endpoint: &Endpoint,
+        fast_path: &FastPath,
         stream: &mut TcpStream,
         admission: &Admission,
-        stopping: watch::Receiver<bool>,
+        stopping: &CancellationToken,
     ) -> Option<Bytes> {
         let mut answer = FastResponse::default();
         let mut io_timeout = pin!(tokio::time::sleep(self.head_timeout));
-        let mut stopped = pin!(until(stopping));
+        let mut stopped = pin!(stopping.cancelled());
         loop {
             let received = tokio::select! {
                 biased;
-                received = poll_fn(|context| poll_request(context, endpoint, stream, admission, &mut answer)) => received,
+                received = poll_fn(|context| poll_request(context, fast_path, stream, admission, &mut answer)) => received,
                 () = &mut io_timeout => return None,
                 // A client without an open request does not delay the stop.
                 () = &mut stopped => return None,
@@ -173,7 +174,7 @@ impl ConnectionConfig {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         endpoint: Arc<Endpoint>,
         admission: Arc<Admission>,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         // Disconnects clients that accept nothing of an answer for this long.
         let mut stream = TimeoutStream::new(stream);
@@ -195,7 +196,7 @@ impl ConnectionConfig {
         stream: impl Read + Write + Send + Unpin + 'static,
         endpoint: Arc<Endpoint>,
         admission: Arc<Admission>,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (endpoint, admission) = (endpoint.clone(), admission.clone());
@@ -205,7 +206,7 @@ impl ConnectionConfig {
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
-            () = until(stopping) => connection.as_mut().graceful_shutdown(),
+            () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
     }
@@ -215,7 +216,7 @@ impl ConnectionConfig {
         stream: impl Read + Write + Send + Unpin + 'static,
         endpoint: Arc<Endpoint>,
         admission: Arc<Admission>,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
     ) {
         let activity = Arc::new(Activity::new(self.head_timeout));
         let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -230,7 +231,7 @@ impl ConnectionConfig {
             }
         });
         let mut connection = pin!(self.http2.serve_connection(stream, service));
-        let mut stopped = pin!(until(stopping));
+        let mut stopped = pin!(stopping.cancelled());
         let mut is_stopped = false;
         let mut check = pin!(tokio::time::sleep(self.head_timeout));
         loop {
@@ -259,7 +260,7 @@ impl ConnectionConfig {
 /// Reads what has arrived, and answers it if it is a plain poll. The buffer is on the stack, so that a waiting connection needs none.
 fn poll_request(
     context: &mut Context<'_>,
-    endpoint: &Endpoint,
+    fast_path: &FastPath,
     stream: &mut TcpStream,
     admission: &Admission,
     answer: &mut FastResponse,
@@ -270,16 +271,11 @@ fn poll_request(
         Err(_) => Received::Closed,
         Ok(()) => match buffer.filled() {
             [] => Received::Closed,
-            read if answer.prepare(endpoint, read, admission.peer(), admission.ends_after_answer()) => Received::Poll,
+            read if answer.prepare(fast_path, read, admission.peer(), admission.ends_after_answer()) => Received::Poll,
             read => Received::Other(Bytes::copy_from_slice(read)),
         },
     };
     Poll::Ready(received)
-}
-
-/// Waits until the service is asked to stop, or the sender is dropped.
-pub(super) async fn until(mut stopping: watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 #[cfg(test)]
@@ -288,7 +284,7 @@ pub(super) mod tests {
         super::{endpoint::RequestLimits, pool::Pool},
         *,
     };
-    use crate::{clock::SystemClock, http::access::AccessLog, telemetry::Metrics};
+    use crate::telemetry::Metrics;
     use axum::Router;
     use std::sync::atomic::AtomicBool;
     use tokio::{
@@ -299,19 +295,15 @@ pub(super) mod tests {
 
     pub(in super::super) fn endpoint() -> Arc<Endpoint> {
         Arc::new(Endpoint {
-            protocols: None,
-            poll_headers: Box::default(),
+            agents: None,
+            fast_path: None,
             answer_timeout: std::time::Duration::from_secs(10),
             router: Router::new().fallback(async || "done"),
             main: Handle::current(),
             reserved: None,
             request_limits: RequestLimits::new(1),
-            clock: Arc::new(SystemClock),
             metrics: Metrics::off(),
-            access: AccessLog::new(0.0, None),
-            throttle: None,
             trusted_proxies: Arc::new([]),
-            exports_traces: false,
             scheme: "http",
             draining: Arc::new(AtomicBool::new(false)),
         })
@@ -322,7 +314,8 @@ pub(super) mod tests {
         const WRITE: &[u8] = b"PUT / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\nbody";
         let (endpoint, connection_config) = (endpoint(), ConnectionConfig::new(&LimitSettings::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (_stop, stopping) = watch::channel(true);
+        let stopping = CancellationToken::new();
+        stopping.cancel();
         // Repeated, since an unbiased `select!` would choose at random.
         for _ in 0..50 {
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

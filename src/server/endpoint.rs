@@ -2,42 +2,39 @@
 
 use super::{
     admission::Admission,
-    request_limit::{RequestLimit, RequestPermit},
+    agents::{AgentAnswers, PreparedRequest},
+    fast_path::FastPath,
     reserved::ReservedRoutes,
 };
 use crate::{
     api,
-    clock::SharedClock,
-    config::LimitSettings,
     http::{
-        access::{AccessLog, Line},
-        client_addr::{ClientAddress, client_address, network},
+        client_addr::{ClientAddress, client_address},
         host::has_valid_host,
         layers::name,
         problem::ProblemKind,
     },
-    protocol::{AgentRequest, Answer as AgentAnswer, Claimed, Protocols, Rejected},
-    telemetry::{Metrics, is_traced},
+    protocol::{Claimed, Rejected},
+    telemetry::Metrics,
 };
 use axum::{Router, body::Body, response::IntoResponse};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
-};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use ipnet::IpNet;
 use std::{
     convert::Infallible,
     net::IpAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tower::ServiceExt;
 
 /// The body of a response: bytes for polls, any body from routes.
@@ -45,25 +42,20 @@ pub(super) type Answer = Either<Full<Bytes>, Body>;
 
 /// Answers the requests on one address.
 pub(super) struct Endpoint {
-    /// The protocols of agents. Prepared answers are given on the calling runtime.
-    pub(super) protocols: Option<Arc<Protocols>>,
-    /// The headers that prepared answers depend on.
-    pub(super) poll_headers: Box<[HeaderName]>,
-    /// The other routes. They may use the database, whose connections belong to the main runtime.
+    /// Answers agents on the calling runtime, if the listener serves agents.
+    pub(super) agents: Option<Arc<AgentAnswers>>,
+    /// Answers plain polls before hyper sees them, unless it is switched off.
+    pub(super) fast_path: Option<FastPath>,
+    /// All routes. They may use the database, whose connections belong to the main runtime.
     pub(super) router: Router,
     pub(super) main: Handle,
     /// The routes for which connections are reserved, if the listener serves agents, too.
     pub(super) reserved: Option<ReservedRoutes>,
     /// Limits how many requests are handled at a time.
     pub(super) request_limits: RequestLimits,
-    pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
-    pub(super) access: AccessLog,
-    pub(super) throttle: Option<Arc<Throttle>>,
     /// The networks of proxies whose forwarding headers are trusted.
     pub(super) trusted_proxies: Arc<[IpNet]>,
-    /// True if traces are exported. Otherwise, requests with a trace context are answered like others.
-    pub(super) exports_traces: bool,
     /// `http` or `https`.
     pub(super) scheme: &'static str,
     /// The time limit for a response.
@@ -74,9 +66,9 @@ pub(super) struct Endpoint {
 
 /// How many requests are handled at a time. Agents and managers have separate limits, and probes and restrictive requests have a reserve.
 pub(super) struct RequestLimits {
-    agents: RequestLimit,
-    managers: RequestLimit,
-    urgent: RequestLimit,
+    agents: Arc<Semaphore>,
+    managers: Arc<Semaphore>,
+    urgent: Arc<Semaphore>,
 }
 
 /// The number of probes and restrictive requests that are handled in addition.
@@ -84,19 +76,18 @@ const MAX_URGENT: usize = 64;
 
 impl RequestLimits {
     pub(super) fn new(max: usize) -> Self {
-        Self { agents: RequestLimit::new(max), managers: RequestLimit::new(max), urgent: RequestLimit::new(MAX_URGENT) }
+        let permits = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        Self { agents: permits(max), managers: permits(max), urgent: permits(MAX_URGENT) }
     }
 
-    fn take(&self, method: &Method, path: &str) -> Option<RequestPermit> {
+    fn acquire(&self, method: &Method, path: &str) -> Option<OwnedSemaphorePermit> {
         let is_managers = path.starts_with(api::PREFIX);
-        let request_limit = if is_managers { &self.managers } else { &self.agents };
+        let semaphore = if is_managers { &self.managers } else { &self.agents };
         let is_urgent = api::restricts(method, path) || path.starts_with("/healthz/");
-        request_limit.take().or_else(|| if is_urgent { self.urgent.take() } else { None })
+        let reserve = is_urgent.then_some(&self.urgent);
+        std::iter::once(semaphore).chain(reserve).find_map(|semaphore| semaphore.clone().try_acquire_owned().ok())
     }
 }
-
-/// The header with the trace context of a request.
-pub(super) const TRACEPARENT: &str = "traceparent";
 
 impl Endpoint {
     pub(super) async fn answer(
@@ -135,7 +126,7 @@ impl Endpoint {
 
     /// Returns the protocol that a path belongs to.
     fn owner(&self, path: &str) -> Option<Claimed<'_>> {
-        self.protocols.as_ref()?.owner(path)
+        self.agents.as_ref()?.protocols.owner(path)
     }
 
     fn reject(&self, claimed: &Claimed<'_>, why: Rejected, started: Instant, method: &'static str) -> Response<Answer> {
@@ -152,10 +143,10 @@ impl Endpoint {
         method: &'static str,
     ) -> Response<Answer> {
         let (parts, body) = request.into_parts();
-        let (path, mut body) = (parts.uri.path(), Body::new(body));
-        // Traced requests are answered by the routes, which create spans.
-        let is_traced = parts.headers.get(TRACEPARENT).is_some_and(|parent| self.is_traced(parent.as_bytes()));
-        if let Some(claimed) = self.prepared(&parts.method, path).filter(|_| !is_traced) {
+        let (path, headers, mut body) = (parts.uri.path(), &parts.headers, Body::new(body));
+        if let Some(agents) = &self.agents
+            && let Some(claimed) = agents.claim(&parts.method, path, headers)
+        {
             let mut content = Bytes::new();
             if claimed.claim.max_body > 0 {
                 content = match self.read(body, &parts, &claimed).await {
@@ -164,19 +155,19 @@ impl Endpoint {
                 };
                 body = Body::from(content.clone());
             }
-            let request = PollRequest { path, query: parts.uri.query(), headers: &parts.headers, body: content, peer };
-            if let Some(response) = self.answer_prepared(&claimed, request) {
+            let request = PreparedRequest { path, query: parts.uri.query(), headers, body: content, peer };
+            if let Some(response) = agents.answer(&claimed, request) {
                 return response.map(|body| Either::Left(Full::new(body)));
             }
         }
         // Requests of agents that are not counted yet: other methods, encoded names, or answers that must be made first.
         let owner = self.owner(path);
-        if let Some(owner) = &owner
-            && self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(peer, &parts.headers))
+        if let Some((owner, agents)) = owner.as_ref().zip(self.agents.as_ref())
+            && !agents.admits(peer, headers)
         {
             return self.reject(owner, Rejected::TooMany, started, method);
         }
-        let Some(permit) = self.request_limits.take(&parts.method, path) else {
+        let Some(permit) = self.request_limits.acquire(&parts.method, path) else {
             if let Some(owner) = &owner {
                 return self.reject(owner, Rejected::Overloaded, started, method);
             }
@@ -186,7 +177,7 @@ impl Endpoint {
             self.count_unrouted(method, is_managers.then_some(api::PREFIX), response.status(), started);
             return response.map(Either::Right);
         };
-        let client = ClientAddress(client_address(peer, &parts.headers, &self.trusted_proxies));
+        let client = ClientAddress(client_address(peer, headers, &self.trusted_proxies));
         let router = self.router.clone();
         let answer = self.main.spawn(async move {
             let mut request = Request::from_parts(parts, body);
@@ -195,35 +186,21 @@ impl Endpoint {
             drop(permit);
             answer
         });
-        let response = match answer.await {
+        let mut response = match answer.await {
             Ok(Ok(response)) => response,
             // Panics are caught by a layer, so this is a runtime that shuts down.
             Err(_) => ProblemKind::NotReady.into_response(),
         };
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // axum sets it to 0. In a 304 it would be the length of the body that the client has (RFC 9110, section 8.6).
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         response.map(Either::Right)
-    }
-
-    fn count_unrouted(&self, method: &'static str, route: Option<&str>, status: StatusCode, started: Instant) {
-        self.metrics.request(method, route, status.as_u16(), self.scheme, started.elapsed());
-    }
-
-    /// Returns true if a request with this `traceparent` is traced.
-    pub(super) fn is_traced(&self, traceparent: &[u8]) -> bool {
-        self.exports_traces && is_traced(traceparent)
-    }
-
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// Returns the prepared claim of a request.
-    pub(super) fn prepared<'a>(&'a self, method: &Method, path: &'a str) -> Option<Claimed<'a>> {
-        self.protocols.as_ref()?.prepared(method, path)
     }
 
     /// Reads the body of a claimed request, which may arrive in any number of pieces.
     async fn read(&self, body: Body, parts: &Parts, claimed: &Claimed<'_>) -> Result<Bytes, Rejected> {
-        let _permit = self.request_limits.take(&parts.method, parts.uri.path()).ok_or(Rejected::Overloaded)?;
+        let _permit = self.request_limits.acquire(&parts.method, parts.uri.path()).ok_or(Rejected::Overloaded)?;
         let reading = Limited::new(body, claimed.claim.max_body).collect();
         match tokio::time::timeout(self.answer_timeout, reading).await {
             Ok(Ok(content)) => Ok(content.to_bytes()),
@@ -232,41 +209,13 @@ impl Endpoint {
         }
     }
 
-    /// Answers a request with a prepared answer, if its protocol has one.
-    pub(super) fn answer_prepared(&self, claimed: &Claimed<'_>, request: PollRequest<'_>) -> Option<Response<Bytes>> {
-        let PollRequest { path, query, headers, body, peer } = request;
-        let (started, is_logged) = (Instant::now(), self.access.wants(path));
-        let admit = || self.throttle.as_ref().is_none_or(|throttle| throttle.admits(peer, headers));
-        let Claimed { protocol, claim, product, .. } = *claimed;
-        let request = AgentRequest { claim, path, product, query, headers, body, admit: &admit };
-        // A panic must not end the accept loop, which all agents share.
-        let response = match catch_unwind(AssertUnwindSafe(|| protocol.answer(&request))) {
-            Ok(AgentAnswer::Done(response)) => response,
-            // The routes make the answer and count the request.
-            Ok(AgentAnswer::Elsewhere) => return None,
-            Err(_) => {
-                tracing::error!(protocol = protocol.name(), "answer panicked");
-                empty_response(StatusCode::INTERNAL_SERVER_ERROR)
-            }
-        };
-        let (status, took) = (response.status(), started.elapsed());
-        claimed.times.record(status.as_u16(), self.scheme, took);
-        if is_logged {
-            let method = name(&claim.method);
-            self.access.write(&Line { method, path, status, took, actor: None, request_id: None });
-        }
-        Some(response)
+    fn count_unrouted(&self, method: &'static str, route: Option<&str>, status: StatusCode, started: Instant) {
+        self.metrics.request(method, route, status.as_u16(), self.scheme, started.elapsed());
     }
-}
 
-/// The parts of a request that a prepared answer depends on.
-pub(super) struct PollRequest<'a> {
-    pub(super) path: &'a str,
-    pub(super) query: Option<&'a str>,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: Bytes,
-    /// The address of the other end of the connection.
-    pub(super) peer: IpAddr,
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
 }
 
 /// The `Retry-After` of a refused connection, in seconds.
@@ -274,40 +223,27 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 /// Builds the response on a connection that is not admitted.
 fn service_unavailable() -> Response<Answer> {
-    let mut response = empty_response(StatusCode::SERVICE_UNAVAILABLE);
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    response.map(|body| Either::Left(Full::new(body)))
-}
-
-fn empty_response(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
     response
 }
 
-/// Limits the polls per second from one address.
-pub(super) struct Throttle {
-    limiter: DefaultKeyedRateLimiter<IpAddr>,
-    trusted: Vec<IpNet>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Throttle {
-    pub(super) fn new(limits: &LimitSettings) -> Option<Arc<Self>> {
-        let limiter = RateLimiter::keyed(Quota::per_second(limits.polls_per_address?));
-        Some(Arc::new(Self { limiter, trusted: limits.trusted_proxies.clone() }))
-    }
-
-    fn admits(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
-        self.limiter.check_key(&network(client_address(peer, headers, &self.trusted))).is_ok()
-    }
-
-    /// Removes addresses that have been idle for a while, periodically.
-    pub(super) async fn remove_idle_addresses(&self) {
-        let mut ticks = tokio::time::interval(Duration::from_secs(10));
-        loop {
-            ticks.tick().await;
-            self.limiter.retain_recent();
-            self.limiter.shrink_to_fit();
+    #[test]
+    fn each_side_has_its_limit_and_urgent_requests_have_a_reserve() {
+        for max in [1, usize::MAX] {
+            let limits = RequestLimits::new(max);
+            let acquire = |path| limits.acquire(&Method::GET, path);
+            let held = (acquire("/v1/graph"), acquire("/api/v1/products"));
+            assert!(held.0.is_some() && held.1.is_some());
+            assert_eq!([acquire("/v1/graph"), acquire("/api/v1")].map(|permit| permit.is_some()), [max > 1; 2]);
+            assert!(acquire("/healthz/live").is_some());
+            drop(held);
+            assert!(acquire("/v1/graph").is_some());
         }
     }
 }

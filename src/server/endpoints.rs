@@ -1,12 +1,14 @@
 //! Builds the endpoint of each address.
 
 use super::{
-    endpoint::{Endpoint, RequestLimits, Throttle},
+    agents::AgentAnswers,
+    endpoint::{Endpoint, RequestLimits},
     error::ServeError,
-    fast_path::FORWARDED,
+    fast_path::FastPath,
     reserved::ReservedRoutes,
     service::Service,
     status,
+    throttle::Throttle,
 };
 use crate::{
     api,
@@ -17,9 +19,8 @@ use crate::{
     telemetry::Metrics,
 };
 use axum::Router;
-use http::HeaderName;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -36,7 +37,7 @@ impl Service {
         draining: &Arc<AtomicBool>,
     ) -> Result<BTreeMap<SocketAddr, Arc<Endpoint>>, ServeError> {
         let unknown = Arc::new(UnknownPayloads::default());
-        let protocols = match self.agents_address() {
+        let mut protocols = match self.agents_address() {
             Some(address) => {
                 let on = Agents {
                     catalog: catalog.clone(),
@@ -46,8 +47,8 @@ impl Service {
                     unknown: unknown.clone(),
                     offers_synthetic: self.settings.offer_synthetic || address.ip().is_loopback(),
                 };
-                let built = self.registry.entries.iter().map(|build| build(on.clone())).collect();
-                Some(Arc::new(Protocols::new(built, metrics)?))
+                let protocols = self.registry.entries.iter().map(|build| build(on.clone())).collect();
+                Some(Protocols::new(protocols, metrics)?)
             }
             None => None,
         };
@@ -96,20 +97,26 @@ impl Service {
             let managed = (Some(address) == self.listeners.managers).then_some(api::PREFIX);
             let access = AccessLog::new(self.settings.log.access_share, managed);
             let around = layers::Around { scheme: scheme(address), access: access.clone(), ..around.clone() };
+            let agents = protocols.take_if(|_| is_for_agents).map(|protocols| {
+                Arc::new(AgentAnswers {
+                    protocols,
+                    throttle: Throttle::new(limits),
+                    access,
+                    exports_traces: self.settings.telemetry.otlp().is_some(),
+                    scheme: scheme(address),
+                })
+            });
+            let fast_path = agents.clone().filter(|_| limits.fast_path);
             let endpoint = Endpoint {
-                poll_headers: poll_headers(protocols.as_deref()),
-                protocols: protocols.clone().filter(|_| is_for_agents),
+                fast_path: fast_path.map(|agents| FastPath::new(agents, self.clock.clone(), draining.clone())),
+                agents,
                 router: layers::around(router, around),
                 main: Handle::current(),
                 reserved: reserved.take_if(|_| is_for_agents),
                 request_limits: RequestLimits::new(limits.max_requests),
-                clock: self.clock.clone(),
                 metrics: metrics.clone(),
-                access,
-                answer_timeout: limits.answer_timeout.unsigned_abs(),
                 trusted_proxies: limits.trusted_proxies.clone().into(),
-                throttle: Throttle::new(limits).filter(|_| is_for_agents),
-                exports_traces: self.settings.telemetry.otlp().is_some(),
+                answer_timeout: limits.answer_timeout.unsigned_abs(),
                 scheme: scheme(address),
                 draining: draining.clone(),
             };
@@ -117,10 +124,4 @@ impl Service {
         };
         Ok(routers.into_iter().map(endpoint).collect())
     }
-}
-
-/// Returns the headers that prepared answers depend on.
-fn poll_headers(protocols: Option<&Protocols>) -> Box<[HeaderName]> {
-    let headers = protocols.into_iter().flat_map(Protocols::headers).cloned();
-    headers.chain([FORWARDED]).collect::<HashSet<_>>().into_iter().collect()
 }

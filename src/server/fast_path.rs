@@ -1,17 +1,39 @@
-//! The fast path for plain polls: an HTTP/1.1 GET that has arrived completely, with nothing after it. The full HTTP server handles
-//! every other request.
+//! The fast path for plain polls, which `limits.fast_path` switches off: prepared answers are sent without hyper. A plain poll is an
+//! HTTP/1.1 GET that has arrived completely, with nothing after it.
 //!
 //! Agents open a connection for every poll. The first request is answered as soon as the connection is accepted. A connection that is
 //! closed after that needs neither a task nor a registration with the kernel.
 
-use super::endpoint::{Endpoint, PollRequest, TRACEPARENT};
-use crate::{catalog::BodyFile, http::host::is_valid_host};
+use super::agents::{AgentAnswers, PreparedRequest, TRACEPARENT};
+use crate::{catalog::BodyFile, clock::SharedClock, http::host::is_valid_host};
 use bytes::{Buf, Bytes, buf::Chain};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use std::{
+    collections::HashSet,
     io::{ErrorKind, IoSlice, Read, Write},
     net::{IpAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+/// Answers plain polls without hyper. A listener without it leaves all requests to hyper.
+pub(super) struct FastPath {
+    agents: Arc<AgentAnswers>,
+    /// The headers that prepared answers depend on.
+    headers: Box<[HeaderName]>,
+    clock: SharedClock,
+    /// True during shutdown: responses tell clients to close their connections.
+    draining: Arc<AtomicBool>,
+}
+
+impl FastPath {
+    pub(super) fn new(agents: Arc<AgentAnswers>, clock: SharedClock, draining: Arc<AtomicBool>) -> Self {
+        let headers = agents.protocols.headers().cloned().chain([FORWARDED]).collect::<HashSet<_>>();
+        Self { headers: headers.into_iter().collect(), agents, clock, draining }
+    }
+}
 
 /// The next step on a connection.
 pub(super) enum NextStep {
@@ -32,10 +54,16 @@ pub(super) enum NextStep {
 pub(super) const MAX_BYTES: usize = 2048;
 const MAX_HEADERS: usize = 32;
 /// The header with the addresses of clients behind proxies.
-pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Answers the request that has already arrived, if it is a plain poll. If `is_crowded`, the connection ends after the answer.
-pub(super) fn answer_first(endpoint: &Endpoint, stream: &mut TcpStream, peer: IpAddr, is_crowded: bool) -> NextStep {
+/// Answers the request that has already arrived, if it is a plain poll. If `is_crowded`, the connection ends after the answer. Without
+/// `fast_path`, only reads the request, so that a stop right after it does not lose it.
+pub(super) fn answer_first(
+    fast_path: Option<&FastPath>,
+    stream: &mut TcpStream,
+    peer: IpAddr,
+    is_crowded: bool,
+) -> NextStep {
     let mut buffer = [0; MAX_BYTES];
     let read = match stream.read(&mut buffer) {
         Ok(0) => return NextStep::Nothing,
@@ -44,7 +72,7 @@ pub(super) fn answer_first(endpoint: &Endpoint, stream: &mut TcpStream, peer: Ip
         Err(_) => return NextStep::Nothing,
     };
     let mut answer = FastResponse::default();
-    if !answer.prepare(endpoint, read, peer, is_crowded) {
+    if !fast_path.is_some_and(|fast_path| answer.prepare(fast_path, read, peer, is_crowded)) {
         return NextStep::Serve(Bytes::copy_from_slice(read));
     }
     let sent = match stream.write_vectored(&[IoSlice::new(&answer.head), IoSlice::new(&answer.body)]) {
@@ -79,17 +107,17 @@ pub(super) struct FastResponse {
 
 impl FastResponse {
     /// Prepares the answer to the request that was read. Returns false if it is not a plain poll.
-    pub(super) fn prepare(&mut self, endpoint: &Endpoint, read: &[u8], peer: IpAddr, is_crowded: bool) -> bool {
+    pub(super) fn prepare(&mut self, fast_path: &FastPath, read: &[u8], peer: IpAddr, is_crowded: bool) -> bool {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let is_traced = |parent: &[u8]| endpoint.is_traced(parent);
-        let Some(poll) = Poll::parse(is_traced, &endpoint.poll_headers, read, &mut headers) else { return false };
+        let is_traced = |parent: &[u8]| fast_path.agents.is_traced(parent);
+        let Some(poll) = PlainPoll::parse(is_traced, &fast_path.headers, read, &mut headers) else { return false };
         let (path, query) =
             poll.target.split_once('?').map_or((poll.target, None), |(path, query)| (path, Some(query)));
-        let Some(claimed) = endpoint.prepared(&Method::GET, path) else { return false };
-        let request = PollRequest { path, query, headers: &poll.headers, body: Bytes::new(), peer };
-        let Some(mut response) = endpoint.answer_prepared(&claimed, request) else { return false };
-        self.is_last = poll.is_last || is_crowded || endpoint.is_draining();
-        let now = endpoint.clock.now();
+        let Some(claimed) = fast_path.agents.claim(&Method::GET, path, &poll.headers) else { return false };
+        let request = PreparedRequest { path, query, headers: &poll.headers, body: Bytes::new(), peer };
+        let Some(mut response) = fast_path.agents.answer(&claimed, request) else { return false };
+        self.is_last = poll.is_last || is_crowded || fast_path.draining.load(Ordering::Relaxed);
+        let now = fast_path.clock.now();
         if self.date.0 != now.as_second() || self.date.1.is_empty() {
             self.date = (now.as_second(), httpdate::fmt_http_date(now.into()));
         }
@@ -127,14 +155,14 @@ impl FastResponse {
 }
 
 /// A request that may be answered on the fast path.
-struct Poll<'a> {
+struct PlainPoll<'a> {
     target: &'a str,
     headers: HeaderMap,
     /// The client asks to close the connection after the answer.
     is_last: bool,
 }
 
-impl<'a> Poll<'a> {
+impl<'a> PlainPoll<'a> {
     /// Parses a complete HTTP/1.1 GET request without a body and with nothing after it. Returns nothing for other requests.
     fn parse(
         is_traced: impl Fn(&[u8]) -> bool,
@@ -147,7 +175,7 @@ impl<'a> Poll<'a> {
         if !is_complete || request.method != Some("GET") || request.version != Some(1) {
             return None;
         }
-        let target = request.path.filter(|target| target.starts_with('/'))?;
+        let target = request.path.filter(|target| target.starts_with('/') && target.bytes().all(is_unambiguous))?;
         let (mut headers, mut is_last, mut hosts) = (HeaderMap::new(), false, 0);
         for header in request.headers.iter() {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -175,12 +203,41 @@ impl<'a> Poll<'a> {
     }
 }
 
+/// Returns true for the characters that a path and a query may contain (RFC 3986, section 3). hyper decides on all others: it refuses
+/// some and cuts off fragments.
+fn is_unambiguous(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'@'
+                | b'/'
+                | b'?'
+                | b'%'
+        )
+}
+
 /// Parses a request like [`answer_first`], for the fuzz targets. Returns the target, the headers that an answer depends on, and whether
 /// the request is the last one of its connection.
 pub(crate) fn parse_plain_poll(read: &[u8], is_traced: bool) -> Option<(&str, HeaderMap, bool)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let kept = [header::ACCEPT_ENCODING, header::IF_NONE_MATCH, FORWARDED];
-    let poll = Poll::parse(|parent| is_traced && crate::telemetry::is_traced(parent), &kept, read, &mut headers)?;
+    let is_traced = |parent: &[u8]| is_traced && crate::telemetry::is_traced(parent);
+    let poll = PlainPoll::parse(is_traced, &kept, read, &mut headers)?;
     Some((poll.target, poll.headers, poll.is_last))
 }
 

@@ -2,12 +2,11 @@
 
 use super::{
     admission::Admission,
-    connection::{ConnectionConfig, until},
+    connection::ConnectionConfig,
     endpoint::Endpoint,
     fast_path::{NextStep, answer_first},
     pool::{Pool, Refused},
     rejection_slots::{self, RejectionSlots, Ticket},
-    request_limit::RequestLimit,
     send::send,
     tls::Tls,
 };
@@ -24,8 +23,8 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest, unix::AsyncFd},
     net::TcpStream,
-    sync::watch,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// An address that the service listens on.
 #[derive(Debug)]
@@ -90,7 +89,7 @@ pub(super) struct Loop {
     /// Where connections without a permit wait.
     pub(super) rejection_slots: RejectionSlots,
     pub(super) tls: Option<Arc<Tls>>,
-    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) stopping: CancellationToken,
 }
 
 /// The number of connections that are accepted before open connections get their turn.
@@ -98,20 +97,22 @@ const ACCEPT_BATCH: usize = 64;
 
 impl Loop {
     /// Accepts connections until the service stops, then accepts those that still wait, and waits until all connections have ended.
-    pub(super) async fn run(self, socket: std::net::TcpListener) -> io::Result<()> {
+    pub(super) async fn run(mut self, socket: std::net::TcpListener) -> io::Result<()> {
+        // A token has a lock, which the connections of one loop should not share with those of others.
+        self.stopping = self.stopping.child_token();
         #[expect(
             deprecated,
             reason = "it is unsound only for types that change their socket, which a listener does not"
         )]
         let listener = AsyncFd::with_interest(socket, Interest::READABLE)?;
-        let open = RequestLimit::new(usize::MAX);
-        let mut stopped = pin!(until(self.stopping.clone()));
+        let connections = TaskTracker::new();
+        let mut stopped = pin!(self.stopping.cancelled());
         loop {
             tokio::select! {
                 biased;
                 ready = listener.readable() => {
                     let mut ready = ready?;
-                    if !self.accept_waiting(listener.get_ref(), &open).await {
+                    if !self.accept_waiting(listener.get_ref(), &connections).await {
                         ready.clear_ready();
                     }
                 }
@@ -121,21 +122,22 @@ impl Loop {
         }
         // Accepts the connections that waited when the stop began. The kernel passes later ones to another process, if there is one.
         for _ in 0..usize::try_from(BACKLOG).unwrap_or(0) / ACCEPT_BATCH {
-            if !self.accept_waiting(listener.get_ref(), &open).await {
+            if !self.accept_waiting(listener.get_ref(), &connections).await {
                 break;
             }
             tokio::task::yield_now().await;
         }
         drop(listener);
-        open.all_free().await;
+        connections.close();
+        connections.wait().await;
         Ok(())
     }
 
     /// Accepts a batch of waiting connections. Returns true if more may be waiting.
-    async fn accept_waiting(&self, listener: &std::net::TcpListener, open: &RequestLimit) -> bool {
+    async fn accept_waiting(&self, listener: &std::net::TcpListener, connections: &TaskTracker) -> bool {
         for _ in 0..ACCEPT_BATCH {
             match accept(listener) {
-                Ok((stream, peer)) => self.start(stream, peer, open),
+                Ok((stream, peer)) => self.start(stream, peer, connections),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => handle_accept_error(&error).await,
             }
@@ -144,50 +146,48 @@ impl Loop {
     }
 
     /// Starts to serve a connection.
-    fn start(&self, mut stream: std::net::TcpStream, peer: IpAddr, open: &RequestLimit) {
+    fn start(&self, mut stream: std::net::TcpStream, peer: IpAddr, connections: &TaskTracker) {
         let permit = match self.pool.acquire(peer) {
             Ok(permit) => permit,
-            Err(refused) => return self.start_without_permit(stream, peer, refused, open),
+            Err(refused) => return self.start_without_permit(stream, peer, refused, connections),
         };
         let next_step = match &self.tls {
-            None => answer_first(&self.endpoint, &mut stream, peer, permit.is_crowded()),
+            None => answer_first(self.endpoint.fast_path.as_ref(), &mut stream, peer, permit.is_crowded()),
             Some(_) => NextStep::Serve(Bytes::new()),
         };
         if matches!(next_step, NextStep::Nothing) {
             return;
         }
-        let (Some(open_permit), Ok(stream)) = (open.take(), TcpStream::from_std(stream)) else { return };
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
         let admission = Arc::new(Admission::regular(peer, permit));
-        let served = self.serve(stream, next_step, admission);
-        tokio::spawn(async move {
-            served.await;
-            drop(open_permit);
-        });
+        connections.spawn(self.serve(stream, next_step, admission));
     }
 
     /// Starts to serve a connection for which there is no permit. If the listener has reserved routes, the first request decides whether
     /// the connection gets a reserved permit; otherwise it is rejected.
-    fn start_without_permit(&self, stream: std::net::TcpStream, peer: IpAddr, refused: Refused, open: &RequestLimit) {
-        let (Some(open_permit), Ok(stream)) = (open.take(), TcpStream::from_std(stream)) else { return };
+    fn start_without_permit(
+        &self,
+        stream: std::net::TcpStream,
+        peer: IpAddr,
+        refused: Refused,
+        connections: &TaskTracker,
+    ) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
         let ticket = self.rejection_slots.enter(peer);
         if self.endpoint.reserved.is_none() {
             self.endpoint.metrics.connection_refused(refused.reason());
-            tokio::spawn(async move {
-                reject(stream, &ticket).await;
-                drop((open_permit, ticket));
-            });
+            connections.spawn(async move { reject(stream, &ticket).await });
             return;
         }
         let metrics = self.endpoint.metrics.clone();
         let admission = Arc::new(Admission::reserved(peer, refused, self.reserved.clone(), ticket, metrics));
         let served = self.serve(stream, NextStep::Serve(Bytes::new()), admission.clone());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             tokio::select! {
                 biased;
                 () = served => {}
                 () = admission.expired() => {}
             }
-            drop(open_permit);
         });
     }
 
@@ -272,7 +272,7 @@ mod tests {
     async fn a_waiting_connection_needs_little_memory() {
         let limits = LimitSettings::default();
         let pool = Pool::new(2, 2, &[]);
-        let (_stop, stopping) = watch::channel(false);
+        let stopping = CancellationToken::new();
         let (endpoint, connection_config) = (endpoint(), Arc::new(ConnectionConfig::new(&limits)));
         let rejection_slots = RejectionSlots::new(1, 1, &[]);
         let accepting = Loop {

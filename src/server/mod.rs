@@ -4,6 +4,7 @@
 mod accept_loop_tests;
 mod activity;
 mod admission;
+mod agents;
 mod connection;
 mod database;
 mod endpoint;
@@ -17,12 +18,12 @@ mod pool;
 mod preface;
 mod protocols;
 mod rejection_slots;
-mod request_limit;
 mod reserved;
 mod seed;
 mod send;
 mod service;
 mod status;
+mod throttle;
 mod tls;
 mod watch;
 

@@ -3,13 +3,8 @@
 use crate::http::client_addr::{is_within, network};
 use dashmap::DashMap;
 use ipnet::IpNet;
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{net::IpAddr, sync::Arc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A limited number of connections. Clones share the limit.
 #[derive(Debug, Clone)]
@@ -18,7 +13,7 @@ pub(super) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     size: usize,
-    taken: AtomicUsize,
+    permits: Arc<Semaphore>,
     per_address: usize,
     exempt: Vec<IpNet>,
     /// Contains only addresses with open connections, and is therefore never larger than the pool.
@@ -48,6 +43,7 @@ impl Refused {
 #[derive(Debug)]
 pub(super) struct Permit {
     pool: Arc<Shared>,
+    _acquired: OwnedSemaphorePermit,
     /// The address that the connection is counted under, unless it is exempt.
     address: Option<IpAddr>,
 }
@@ -55,26 +51,22 @@ pub(super) struct Permit {
 impl Pool {
     /// Creates a pool with a limit on all connections and a limit per address. Addresses in `exempt` networks have no limit of their own.
     pub(super) fn new(size: usize, per_address: usize, exempt: &[IpNet]) -> Self {
-        let (taken, by_address, exempt) = (AtomicUsize::new(0), DashMap::new(), exempt.to_vec());
-        Self(Arc::new(Shared { size, taken, per_address, exempt, by_address }))
+        let size = size.min(Semaphore::MAX_PERMITS);
+        let (permits, by_address) = (Arc::new(Semaphore::new(size)), DashMap::new());
+        Self(Arc::new(Shared { size, permits, per_address, exempt: exempt.to_vec(), by_address }))
     }
 
     /// Acquires a permit for a connection from this address.
     pub(super) fn acquire(&self, peer: IpAddr) -> Result<Permit, Refused> {
         let shared = &self.0;
-        // From here on, dropping the permit releases what was acquired.
-        let mut permit = Permit { pool: shared.clone(), address: None };
-        if shared.taken.fetch_add(1, Ordering::AcqRel) >= shared.size {
-            return Err(Refused::Full);
-        }
+        let acquired = shared.permits.clone().try_acquire_owned().map_err(|_| Refused::Full)?;
+        let mut permit = Permit { pool: shared.clone(), _acquired: acquired, address: None };
         if shared.per_address >= shared.size || is_within(&shared.exempt, peer) {
             return Ok(permit);
         }
         let address = network(peer);
         let mut count = shared.by_address.entry(address).or_insert(0);
         if *count >= shared.per_address {
-            // The entry has a lock, which dropping the permit needs as well.
-            drop(count);
             return Err(Refused::Address);
         }
         *count += 1;
@@ -87,7 +79,7 @@ impl Pool {
 impl Permit {
     /// Returns true if more than half of the pool is taken.
     pub(super) fn is_crowded(&self) -> bool {
-        self.pool.taken.load(Ordering::Relaxed) > self.pool.size / 2
+        self.pool.size - self.pool.permits.available_permits() > self.pool.size / 2
     }
 }
 
@@ -99,7 +91,6 @@ impl Drop for Permit {
                 *count == 0
             });
         }
-        self.pool.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -123,6 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_may_be_larger_than_a_semaphore() {
+        let pool = Pool::new(usize::MAX, usize::MAX, &[]);
+        let permit = pool.acquire(address("192.0.2.1")).unwrap();
+        assert!(!permit.is_crowded());
+    }
+
+    #[test]
     fn the_limit_per_address_leaves_permits_for_other_addresses() {
         let pool = Pool::new(8, 2, &["10.0.0.0/8".parse().unwrap()]);
         for (same, others) in [
@@ -140,6 +138,6 @@ mod tests {
         assert!(proxied.iter().all(Result::is_ok), "a trusted proxy has no limit of its own");
         assert_eq!(pool.acquire(address("192.0.2.1")).unwrap_err(), Refused::Full);
         drop(proxied);
-        assert_eq!((pool.0.by_address.len(), pool.0.taken.load(Ordering::Relaxed)), (0, 0), "no address is remembered");
+        assert_eq!((pool.0.by_address.len(), pool.0.permits.available_permits()), (0, 8), "no address is remembered");
     }
 }

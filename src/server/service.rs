@@ -1,7 +1,7 @@
 //! The service, from its settings to its shutdown.
 
 use super::{
-    connection::{ConnectionConfig, until},
+    connection::ConnectionConfig,
     database::Database,
     error::ServeError,
     event_loops::EventLoopHealth,
@@ -32,10 +32,8 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::{
-    sync::{oneshot, watch as signal},
-    task::JoinSet,
-};
+use tokio::{sync::oneshot, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// A service whose listeners are bound and that does not answer yet.
 pub struct Service {
@@ -157,7 +155,9 @@ impl Service {
         ready: impl FnOnce() + Send + 'static,
     ) -> Result<(), ServeError> {
         let force_shutdown = force_shutdown.shared();
-        let (stopping, stopped) = signal::channel(false);
+        let stopping = CancellationToken::new();
+        // Connections end, too, if this future is dropped.
+        let _guard = stopping.clone().drop_guard();
         let metrics = if self.settings.telemetry.metrics {
             Metrics::on(self.settings.telemetry.otlp().as_ref())?
         } else {
@@ -193,7 +193,7 @@ impl Service {
                 reserved: managers_pool(limits),
                 rejection_slots: rejection_slots(limits),
                 tls: self.tls.clone().filter(|_| !is_probes_only),
-                stopping: stopped.clone(),
+                stopping: stopping.clone(),
             };
             for (number, socket) in bound.into_sockets().into_iter().enumerate() {
                 if is_for_agents {
@@ -208,12 +208,13 @@ impl Service {
         if let Some(tls) = self.tls {
             upkeep.spawn(async move { tls.follow_for_ever().await });
         }
-        for throttle in endpoints.values().filter_map(|endpoint| endpoint.throttle.clone()) {
-            upkeep.spawn(async move { throttle.remove_idle_addresses().await });
-        }
-        let protocols = endpoints.values().filter_map(|endpoint| endpoint.protocols.as_ref());
-        for protocol in protocols.flat_map(|protocols| protocols.all()) {
-            upkeep.spawn(protocol.clone().upkeep());
+        for agents in endpoints.values().filter_map(|endpoint| endpoint.agents.clone()) {
+            for protocol in agents.protocols.all() {
+                upkeep.spawn(protocol.clone().upkeep());
+            }
+            if let Some(throttle) = agents.throttle.clone() {
+                upkeep.spawn(async move { throttle.remove_idle_addresses().await });
+            }
         }
         let manager_api = self.manager_api.clone();
         upkeep.spawn(async move { manager_api.log_failed_authentications().await });
@@ -229,7 +230,7 @@ impl Service {
             auth: self.settings.auth,
             api: self.settings.api,
         };
-        let mut database_task = tokio::spawn(database.follow(until(stopped), ready));
+        let mut database_task = tokio::spawn(database.follow(stopping.clone().cancelled_owned(), ready));
         let failed = tokio::select! {
             () = stop => None,
             ended = &mut database_task => Some(ended),
@@ -241,7 +242,7 @@ impl Service {
             let _ = unless(force_shutdown.clone(), tokio::time::sleep(self.settings.drain_delay.unsigned_abs())).await;
         }
         tracing::info!("stopping, finishing requests in flight");
-        stopping.send_replace(true);
+        stopping.cancel();
         let finished = async { while listening.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(self.settings.shutdown_grace.unsigned_abs(), finished);
         if !matches!(unless(force_shutdown.clone(), in_time).await, Some(Ok(()))) {
@@ -316,20 +317,16 @@ fn run_on_own_thread(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
     event_loops.register(runtime.handle());
     let (finish, finished) = oneshot::channel();
-    let (cancel, cancelled) = oneshot::channel::<()>();
+    let cancelled = CancellationToken::new();
+    let guard = cancelled.clone().drop_guard();
     let work = move || {
-        runtime.block_on(async {
-            tokio::select! {
-                () = log_failure(accepting.run(socket)) => {}
-                _ = cancelled => {}
-            }
-        });
+        runtime.block_on(cancelled.run_until_cancelled(log_failure(accepting.run(socket))));
         let _ = finish.send(());
     };
     std::thread::Builder::new().name(format!("agents-{number}")).spawn(work).map_err(ServeError::Thread)?;
     Ok(async move {
         let _ = finished.await;
-        drop(cancel);
+        drop(guard);
     })
 }
 

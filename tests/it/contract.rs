@@ -5,7 +5,7 @@ use crate::support::{
     contract,
     postgres::Database,
     replace::import_fetched,
-    server::Server,
+    server::Pair,
     upstream::{self, Documents, Poll},
 };
 use lockkeeper::{
@@ -57,7 +57,7 @@ proptest! {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_through_import_database_and_http_match_the_contract() {
     let database = Database::new().await;
-    let server = Server::start(&database).await;
+    let servers = Pair::start(&database).await;
     let manage = Manage::new(database.store().await, Arc::new(SystemClock));
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Folder(folder.path().into());
@@ -79,15 +79,15 @@ async fn answers_through_import_database_and_http_match_the_contract() {
         let fetched = fetch(&location, &id(&stream)).await.unwrap();
         let report = import_fetched(&manage, fetched, false).await.unwrap();
         // The second import may change nothing.
-        server.shows(&id(&stream).to_string(), report.revision).await;
+        servers.shows(&id(&stream).to_string(), report.revision).await;
         for _ in 0..20 {
             let poll = upstream::poll().new_tree(&mut runner).unwrap().current();
-            server.at(poll.now);
-            let (status, text) = server.get(&format!("/v1/graph?{}", poll.query(&stream))).await;
+            servers.at(poll.now);
+            let (status, text) = servers.get(&format!("/v1/graph?{}", poll.query(&stream))).await;
             assert_eq!(status, 200, "{text}");
             let expected = contract::answer(&documents, &poll);
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected, "{documents:?} {poll:?}");
         }
     }
-    server.stop().await;
+    servers.stop().await;
 }

@@ -5,7 +5,7 @@ use crate::support::{
     contract, fixtures,
     postgres::Database,
     program,
-    server::Server,
+    server::Pair,
     upstream::{self, Poll},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -69,7 +69,7 @@ fn every_golden_node_has_its_wariness() {
 async fn the_service_answers_every_golden_case_after_import() {
     let folder = fixtures::fcos();
     let database = Database::new().await;
-    let server = Server::start(&database).await;
+    let servers = Pair::start(&database).await;
     let upstream_folder = tempfile::tempdir().unwrap();
     let mut revisions = std::collections::BTreeMap::new();
     let mut state = None;
@@ -90,10 +90,10 @@ async fn the_service_answers_every_golden_case_after_import() {
             let revision: &mut i64 = revisions.entry(stream.clone()).or_default();
             // `updates/` is a copy of the last state of `history/`, except for white space.
             *revision += i64::from(program::text(&output.stdout).contains(&format!("{stream}: revision")));
-            server.shows(&format!("fedora-coreos/{stream}"), *revision).await;
+            servers.shows(&format!("fedora-coreos/{stream}"), *revision).await;
             state = Some((releases, updates));
         }
-        server.at(case["now"].as_i64().unwrap());
+        servers.at(case["now"].as_i64().unwrap());
         let mut query = form_urlencoded::Serializer::new(String::new());
         for key in ["stream", "basearch", "rollout_wariness", "node_uuid"] {
             if let Some(value) = case[key].as_str() {
@@ -101,12 +101,12 @@ async fn the_service_answers_every_golden_case_after_import() {
             }
         }
         query.append_pair("oci", &case["oci"].to_string());
-        let (status, answer) = server.get(&format!("/v1/graph?{}", query.finish())).await;
+        let (status, answer) = servers.get(&format!("/v1/graph?{}", query.finish())).await;
         assert_eq!(status, 200, "{answer}");
         check(&folder, &case, &answer);
     }
     assert!(revisions.values().all(|revision| *revision >= 5), "{revisions:?}");
-    server.stop().await;
+    servers.stop().await;
 }
 
 /// The arches of the polls: upstream's, and one that only the fixtures have.
@@ -220,7 +220,7 @@ fn the_program_answers_polls_of_the_fixtures_like_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_answers_polls_of_the_fixtures_like_the_contract() {
     let database = Database::new().await;
-    let server = Server::start(&database).await;
+    let servers = Pair::start(&database).await;
     for (number, state) in (1..).zip(fixtures::STATES) {
         let output = program::import(&database.url, &fixtures::own().join(state));
         // 3: each state's stream metadata names a release that the stream does not have, and the second state lacks a barrier.
@@ -232,18 +232,18 @@ async fn the_service_answers_polls_of_the_fixtures_like_the_contract() {
             let documents = fixtures::documents(state, name);
             // The fixtures of this stream do not change.
             let revision = if name == "dormant" { 1 } else { number };
-            server.shows(&format!("fedora-coreos/{name}"), revision).await;
+            servers.shows(&format!("fedora-coreos/{name}"), revision).await;
             let mut polls = polls(&documents);
             polls.retain(|poll| poll.arch != "riscv64" || has_riscv64(state, name));
             polls.sort_by_key(|poll| poll.now);
             for polls in polls.chunk_by(|one, other| one.now == other.now) {
-                server.at(polls[0].now);
-                let checks = polls.iter().map(|poll| check_poll(&server, &documents, name, poll));
+                servers.at(polls[0].now);
+                let checks = polls.iter().map(|poll| check_poll(&servers, &documents, name, poll));
                 stream::iter(checks).buffer_unordered(16).map(Ok::<(), ()>).try_collect::<()>().await.unwrap();
             }
         }
     }
-    server.stop().await;
+    servers.stop().await;
 }
 
 /// Returns true if the service knows the arch: by releases, or by the metadata of the stream.
@@ -251,8 +251,8 @@ fn has_riscv64(state: &str, stream: &str) -> bool {
     stream == "dormant" || stream == "stable" && state != "first"
 }
 
-async fn check_poll(server: &Server, documents: &upstream::Documents, name: &str, poll: &Poll) {
-    let (status, answer) = server.get(&format!("/v1/graph?{}", poll.query(name))).await;
+async fn check_poll(servers: &Pair, documents: &upstream::Documents, name: &str, poll: &Poll) {
+    let (status, answer) = servers.get(&format!("/v1/graph?{}", poll.query(name))).await;
     assert_eq!(status, 200, "{answer}");
     let expected = contract::compact(&contract::answer(documents, poll));
     assert_eq!(answer, expected, "{name} {poll:?}");
@@ -284,12 +284,12 @@ fn the_reference_matches_answers_worked_out_by_hand() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_on_a_changed_commit_get_the_answers_of_their_release() {
     let database = Database::new().await;
-    let server = Server::start(&database).await;
+    let servers = Pair::start(&database).await;
     for state in fixtures::STATES {
         let output = program::import(&database.url, &fixtures::own().join(state));
         assert!(matches!(output.status.code(), Some(0 | 3)), "{}", program::text(&output.stderr));
     }
-    server.shows("fedora-coreos/stable", 3).await;
+    servers.shows("fedora-coreos/stable", 3).await;
     let [before, after] = ["second", "third"].map(|state| fixtures::documents(state, "stable"));
     let commit = |documents: &upstream::Documents| {
         let release = &documents.releases["releases"][2];
@@ -305,10 +305,10 @@ async fn nodes_on_a_changed_commit_get_the_answers_of_their_release() {
         payload: Some(payload.into()),
         now: 1_790_000_000,
     };
-    let (_, answer) = server.get(&format!("/v1/graph?{}", poll(&old).query("stable"))).await;
+    let (_, answer) = servers.get(&format!("/v1/graph?{}", poll(&old).query("stable"))).await;
     let mut expected = contract::answer(&after, &poll(&new));
     assert_ne!(expected["edges"], json!([]), "the release has no updates, so the comparison shows nothing");
     expected["nodes"][0]["payload"] = old.into();
     assert_eq!(answer, contract::compact(&expected));
-    server.stop().await;
+    servers.stop().await;
 }

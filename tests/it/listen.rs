@@ -6,6 +6,7 @@ use crate::support::{
 use jiff::SignedDuration;
 use reqwest::Method;
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     num::NonZeroU32,
@@ -83,6 +84,171 @@ async fn polls_get_the_same_answer_over_every_kind_of_connection() {
         assert_eq!((split(&old).0, split(&old).2), (first.0.clone(), first.2.clone()));
     }
     server.stop().await;
+}
+
+/// Sends a request, closes this side of the connection, and reads the whole response. Returns the lines of its head except the date,
+/// and its body.
+async fn whole_response(address: SocketAddr, request: &str) -> (Vec<String>, Vec<u8>) {
+    let request = request.to_owned();
+    let exchange = move || {
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.write_all(request.as_bytes()).unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut response = Vec::new();
+        connection.read_to_end(&mut response).unwrap();
+        let end = response.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, body) = response.split_at(end.unwrap_or_else(|| panic!("no response to {request:?}")) + 4);
+        let lines = std::str::from_utf8(head).unwrap().lines();
+        let (dates, lines): (Vec<String>, _) =
+            lines.map(ToOwned::to_owned).partition(|line| line.starts_with("date: "));
+        assert_eq!(dates.len(), 1, "{request:?}");
+        (lines, body.to_vec())
+    };
+    tokio::task::spawn_blocking(exchange).await.unwrap()
+}
+
+/// Sends a request to a service with the fast path and to one without it, and checks that the responses are the same. Returns the lines of
+/// the head, and the body.
+async fn same_response(servers: &[Server; 2], request: &str) -> (Vec<String>, Vec<u8>) {
+    let [with, without] = servers;
+    let expected = whole_response(without.agents, request).await;
+    assert_eq!(whole_response(with.agents, request).await, expected, "{request}");
+    expected
+}
+
+async fn status_of_both(servers: &[Server; 2], request: &str) -> String {
+    same_response(servers, request).await.0[0].split(' ').nth(1).unwrap().to_owned()
+}
+
+/// Returns requests of a target with each method, each way to end the connection, and these headers.
+fn requests(target: &str, headers: &str) -> Vec<String> {
+    ["GET", "HEAD"]
+        .iter()
+        .flat_map(|method| {
+            ["", "connection: close\r\n", "connection: keep-alive\r\n"]
+                .map(|connection| format!("{method} {target} HTTP/1.1\r\nhost: x\r\n{headers}{connection}\r\n"))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_are_the_same_without_the_fast_path() {
+    let database = Database::new().await;
+    import_stream(&database);
+    let start = async |fast_path| Server::start_with(&database, |settings| settings.limits.fast_path = fast_path).await;
+    let servers = [start(true).await, start(false).await];
+    let encoded = |encoding: &str| format!("GET {POLL} HTTP/1.1\r\nhost: x\r\naccept-encoding: {encoding}\r\n\r\n");
+    let value = |head: &[String], name: &str| {
+        head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(ToOwned::to_owned))
+    };
+    let mut tags = vec!["*".to_owned(), "\"unknown\"".into()];
+    for encoding in ["identity", "gzip", "zstd"] {
+        for server in &servers {
+            eventually("the encoding is ready", async || {
+                let (head, _) = whole_response(server.agents, &encoded(encoding)).await;
+                encoding == "identity" || value(&head, "content-encoding").as_deref() == Some(encoding)
+            })
+            .await;
+        }
+        tags.push(value(&same_response(&servers, &encoded(encoding)).await.0, "etag").unwrap());
+    }
+    let mut statuses = BTreeSet::new();
+    for encoding in ["identity", "gzip", "zstd", "gzip, zstd", "*", "gzip;q=0", "br"] {
+        for condition in tags.iter().map(|tag| format!("if-none-match: {tag}\r\n")).chain([String::new()]) {
+            for request in requests(POLL, &format!("accept-encoding: {encoding}\r\n{condition}")) {
+                statuses.insert(status_of_both(&servers, &request).await);
+            }
+        }
+    }
+    assert_eq!(statuses, ["200", "304"].map(ToOwned::to_owned).into());
+    for (target, status) in [
+        (format!("{POLL}&os_checksum={:064x}", 1), "200"),
+        (format!("{POLL}&os_checksum={:064x}&view=full", 1), "200"),
+        (format!("{POLL}&os_checksum=unknown&node_uuid=x&group=workers&platform=metal&os_version=44"), "200"),
+        (POLL.replace("/v1", "/fedora-coreos/v1"), "200"),
+        (POLL.replace("/v1", "/fedora%2Dcoreos/v1"), "200"),
+        (POLL.replace("stable", "st%61ble"), "200"),
+        ("/v1/graph?stream=stable&basearch=s390x&oci=true".into(), "200"),
+        (format!("{POLL}&unknown=a/b?c:d@e!f$g'(h)*i+j,k;l~m=n"), "200"),
+        (format!("{POLL}&unknown={{}}|^`[]\u{e9}"), "200"),
+        (format!("{POLL}#fragment"), "200"),
+        (format!("{POLL}#&stream=next"), "200"),
+        (format!("{POLL}&unknown=<\">"), "400"),
+        (format!("{POLL}\\"), "200"),
+        ("/v1/graph".into(), "400"),
+        ("/v1/graph?".into(), "400"),
+        ("/v1/graph?stream=stable".into(), "400"),
+        ("/v1/graph?basearch=x86_64&stream=".into(), "400"),
+        (format!("{POLL}&stream=stable"), "400"),
+        (format!("{POLL}&oci=maybe"), "400"),
+        (format!("{POLL}&view=half"), "400"),
+        (POLL.replace("stable", "nope"), "404"),
+        (POLL.replace("x86_64", "nope"), "404"),
+        (POLL.replace("/v1", "/nope/v1"), "404"),
+        (POLL.replace("/v1", "//v1"), "404"),
+        ("/v1/graph/".into(), "404"),
+    ] {
+        for request in requests(&target, "") {
+            assert_eq!(status_of_both(&servers, &request).await, status, "{request}");
+        }
+    }
+    for (request, status) in [
+        (format!("GET {POLL} HTTP/1.1\r\n\r\n"), "400"),
+        (format!("GET {POLL} HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n"), "400"),
+        (format!("GET {POLL} HTTP/1.0\r\n\r\n"), "200"),
+        (format!("POST {POLL} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"), "405"),
+        (format!("OPTIONS {POLL} HTTP/1.1\r\nhost: x\r\norigin: http://y\r\n\r\n"), "200"),
+    ] {
+        assert_eq!(status_of_both(&servers, &request).await, status, "{request}");
+    }
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_the_same_without_the_fast_path() {
+    let database = Database::new().await;
+    import_stream(&database);
+    let limited = async |fast_path| {
+        Server::start_with(&database, |settings| {
+            settings.limits.fast_path = fast_path;
+            settings.limits.polls_per_address = NonZeroU32::new(1);
+        })
+        .await
+    };
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let not_ready = |fast_path: bool| {
+        Server::start_without_database(folders[usize::from(fast_path)].path(), 1_790_000_000, |settings| {
+            settings.limits.fast_path = fast_path;
+        })
+    };
+    let unknown = "/nope/v1/graph?stream=nope&basearch=x86_64";
+    for (servers, refusals) in [
+        ([limited(true).await, limited(false).await], [(POLL, "429"), ("/v1/graph", "429"), (unknown, "429")]),
+        ([not_ready(true), not_ready(false)], [(POLL, "503"), ("/v1/graph", "400"), (unknown, "503")]),
+    ] {
+        for (target, status) in refusals {
+            for request in requests(target, "accept-encoding: gzip\r\n") {
+                // Repeated, since one poll per second is admitted.
+                eventually("both services refuse the poll", async || {
+                    let [with, without] = &servers;
+                    let responses =
+                        [whole_response(with.agents, &request).await, whole_response(without.agents, &request).await];
+                    let are_refused = responses.iter().all(|(head, _)| head[0].split(' ').nth(1) == Some(status));
+                    if are_refused {
+                        assert_eq!(responses[0], responses[1], "{request}");
+                        assert!(responses[0].0.contains(&"access-control-allow-origin: *".to_owned()), "{responses:?}");
+                    }
+                    are_refused
+                })
+                .await;
+            }
+        }
+        for server in servers {
+            server.stop().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -317,7 +317,7 @@ async fn every_operation_checks_authentication_and_role() {
             "get_token" | "revoke_token" => ask(&stranger).await.is_problem(404),
             _ => ask(&stranger).await.is_problem(403),
         }
-        let below = match Role::ALL.into_iter().rfind(|role| *role < case.role) {
+        let below = match Role::ALL.iter().rfind(|role| **role < case.role) {
             Some(below) => Some(desk.manager(below.as_str(), "*").await),
             None => None,
         };

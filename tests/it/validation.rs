@@ -89,7 +89,8 @@ fn lint_finds_no_error_in_real_metadata() {
 fn paths_of_the_service_are_reserved_product_names() {
     let stream = StreamName::parse("stable").unwrap();
     let first = |path: &str| path.trim_start_matches('/').split('/').next().unwrap().to_owned();
-    for path in Kind::ALL.map(|kind| kind.path(&stream)).iter().map(String::as_str).chain([
+    let documents: Vec<String> = Kind::ALL.iter().map(|kind| kind.path(&stream)).collect();
+    for path in documents.iter().map(String::as_str).chain([
         "/v1/graph",
         "/api/v1/openapi.json",
         "/healthz/ready",

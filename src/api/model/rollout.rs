@@ -231,7 +231,7 @@ impl PresetModel {
     /// Lists every preset.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        Preset::ALL.into_iter().map(Self::new).collect()
+        Preset::ALL.iter().copied().map(Self::new).collect()
     }
 
     fn new(preset: Preset) -> Self {

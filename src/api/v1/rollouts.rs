@@ -91,7 +91,7 @@ fn plan(new: &NewRollout) -> Result<RolloutPlan, Problem> {
 }
 
 fn preset(name: &str) -> Result<Preset, Problem> {
-    let names = Preset::ALL.map(Preset::as_str).join(", ");
+    let names = Preset::ALL.iter().map(|preset| preset.as_str()).collect::<Vec<_>>().join(", ");
     Preset::from_name(name).ok_or_else(|| field("preset", format!("must be one of {names}, is {name:?}")))
 }
 

@@ -55,7 +55,7 @@ impl Stream {
     /// Returns the origin of most releases, which the document states only once.
     fn most_common_origin(&self) -> Origin {
         let count = |origin: &Origin| self.releases.iter().filter(|release| release.origin == *origin).count();
-        Origin::ALL.into_iter().max_by_key(count).unwrap_or(Origin::Git)
+        Origin::ALL.iter().copied().max_by_key(count).unwrap_or(Origin::Git)
     }
 }
 

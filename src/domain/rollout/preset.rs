@@ -7,15 +7,19 @@ use super::{
     share::Share,
 };
 use crate::domain::{duration::Minutes, epoch::Epoch, origin::Origin};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// A predefined ramp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 pub enum Preset {
     /// Linear over 48 hours.
+    #[strum(serialize = "linear-48h")]
     Linear48h,
     /// Daily steps over a week.
+    #[strum(serialize = "week")]
     Week,
     /// Linear over 3 hours.
+    #[strum(serialize = "emergency-3h")]
     Emergency,
 }
 
@@ -25,22 +29,18 @@ const DAY: u64 = 24 * 60;
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 3] = [Self::Linear48h, Self::Week, Self::Emergency];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name of the preset.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Linear48h => "linear-48h",
-            Self::Week => "week",
-            Self::Emergency => "emergency-3h",
-        }
+        self.into()
     }
 
     /// Returns the preset with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|preset| preset.as_str() == name)
+        name.parse().ok()
     }
 
     /// Returns a description for users.
@@ -95,7 +95,7 @@ mod tests {
             [0.0, 0.01, 0.01, 0.05, 0.15, 0.40, 0.60, 0.90, 1.0]
         );
         for preset in Preset::ALL {
-            assert_eq!(Preset::from_name(preset.as_str()), Some(preset));
+            assert_eq!(Preset::from_name(preset.as_str()), Some(*preset));
             assert!(!preset.description().is_empty());
         }
     }

@@ -37,7 +37,7 @@ pub fn export<'a>(
         let document = document(kind, &input)?;
         Some(Exported { path: kind.path(&stream.id.stream), body: document.body, findings: document.findings })
     };
-    Kind::ALL.into_iter().filter_map(of_kind).collect()
+    Kind::ALL.iter().copied().filter_map(of_kind).collect()
 }
 
 /// Writes a document below a folder, atomically.

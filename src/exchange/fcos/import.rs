@@ -56,7 +56,7 @@ pub struct Fetched {
 /// A required document is missing, or a document cannot be fetched or parsed.
 pub async fn fetch(location: &Location, id: &StreamId) -> Result<Fetched, SourceError> {
     let mut texts = Texts::default();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let path = kind.path(&id.stream);
         match location.fetch(&path).await? {
             Some(content) => texts.insert(kind, location.resolve(&path), content),

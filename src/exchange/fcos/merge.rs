@@ -251,7 +251,7 @@ fn keep_local_values(before: &Release, release: &mut Release, findings: &mut Vec
     } else if before.origin != Origin::Upstream || is_removed(before) {
         (release.state, release.origin) = (before.state, before.origin);
     }
-    for policy in PolicyKind::ALL {
+    for policy in PolicyKind::ALL.iter().copied() {
         let is_local = before.suppressed_upstream.contains(&policy) || is_set_locally(before, policy);
         match policy {
             PolicyKind::Barrier if is_local => release.barrier.clone_from(&before.barrier),

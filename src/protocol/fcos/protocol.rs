@@ -10,6 +10,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use tower::limit::GlobalConcurrencyLimitLayer;
@@ -79,11 +80,7 @@ impl Protocol for Fcos {
     fn answer(&self, request: &AgentRequest<'_>) -> Answer {
         let product = request.product.unwrap_or(self.settings.default_product.as_str());
         match self.poll(product, request.query, request.headers, None, request.admit) {
-            Polled::Answered(mut response) => {
-                let any = HeaderValue::from_static("*");
-                response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
-                Answer::Done(response)
-            }
+            Polled::Answered(response) => Answer::Done(allow_any_origin(response)),
             // The routes render the graph and count the poll.
             Polled::Missing(_) => Answer::Elsewhere,
         }
@@ -103,7 +100,7 @@ impl Protocol for Fcos {
                 Rejected::Overloaded | Rejected::TooLarge | Rejected::Incomplete => Refusal::Unavailable,
                 Rejected::Host => Refusal::Host,
             };
-            return self.refuse(&refusal).map(Body::from);
+            return allow_any_origin(self.refuse(&refusal)).map(Body::from);
         }
         match why {
             Rejected::TooMany => ProblemKind::TooManyRequests.because("too many requests from this address"),
@@ -114,4 +111,10 @@ impl Protocol for Fcos {
         }
         .into_response()
     }
+}
+
+/// Lets pages of any origin read a response.
+fn allow_any_origin(mut response: http::Response<Bytes>) -> http::Response<Bytes> {
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
 }

@@ -1,5 +1,6 @@
 //! Values with one shard per thread, which can be visited together.
 
+use crossbeam_utils::CachePadded;
 use std::{
     cell::Cell,
     sync::{
@@ -11,26 +12,21 @@ use std::{
 /// The number of shards. With more threads, some threads share a shard.
 const MAX: usize = 16;
 
-/// A shard on its own cache lines, which prevents false sharing between cores.
+/// A value per thread, each on its own cache lines, which prevents false sharing between cores.
 #[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard<T>(Mutex<T>);
-
-/// A value per thread.
-#[derive(Debug, Default)]
-pub(super) struct Shards<T>([Shard<T>; MAX]);
+pub(super) struct Shards<T>([CachePadded<Mutex<T>>; MAX]);
 
 impl<T> Shards<T> {
     /// Locks the shard of the current thread. There is no contention, except while all shards are visited.
     pub(super) fn own(&self) -> MutexGuard<'_, T> {
         let [first, ..] = &self.0;
-        self.0.get(number() % MAX).unwrap_or(first).0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.get(number() % MAX).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Visits all shards in turn.
     pub(super) fn each(&self, mut visit: impl FnMut(&mut T)) {
         for shard in &self.0 {
-            visit(&mut shard.0.lock().unwrap_or_else(PoisonError::into_inner));
+            visit(&mut shard.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 }

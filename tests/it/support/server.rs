@@ -147,8 +147,54 @@ impl Server {
         super::eventually("the revision is served", || async { self.revision(stream).await >= Some(revision) }).await;
     }
 
+    /// Returns a whole response without its date, the only part in which services with equal state differ.
+    async fn response(&self, path: &str) -> (u16, http::HeaderMap, bytes::Bytes) {
+        let response = self.request(reqwest::Method::GET, path).send().await.unwrap();
+        let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
+        headers.remove(http::header::DATE).unwrap();
+        (status, headers, response.bytes().await.unwrap())
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.task.await.unwrap();
+    }
+}
+
+/// Two services with the same database: with the fast path, and without it.
+pub(crate) struct Pair {
+    with_fast_path: Server,
+    without_fast_path: Server,
+}
+
+impl Pair {
+    pub(crate) async fn start(database: &Database) -> Self {
+        Self {
+            with_fast_path: Server::start(database).await,
+            without_fast_path: Server::start_with(database, |settings| settings.limits.fast_path = false).await,
+        }
+    }
+
+    pub(crate) fn at(&self, epoch: i64) {
+        self.with_fast_path.at(epoch);
+        self.without_fast_path.at(epoch);
+    }
+
+    pub(crate) async fn shows(&self, stream: &str, revision: i64) {
+        self.with_fast_path.shows(stream, revision).await;
+        self.without_fast_path.shows(stream, revision).await;
+    }
+
+    /// Sends a request to both services, and checks that the responses are the same.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let (status, headers, body) = self.with_fast_path.response(path).await;
+        let without_fast_path = self.without_fast_path.response(path).await;
+        assert_eq!(without_fast_path, (status, headers, body.clone()), "{path}");
+        (status, String::from_utf8(body.into()).unwrap())
+    }
+
+    pub(crate) async fn stop(self) {
+        self.with_fast_path.stop().await;
+        self.without_fast_path.stop().await;
     }
 }

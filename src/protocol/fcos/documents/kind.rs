@@ -1,9 +1,11 @@
 //! The kinds of upstream's documents, and their paths.
 
 use crate::domain::ids::StreamName;
+use strum::{IntoStaticStr, VariantArray};
 
 /// A kind of document that upstream publishes for each stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Kind {
     /// The release index.
     Releases,
@@ -17,17 +19,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Releases, Self::Updates, Self::Stream, Self::ReleaseNotes];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the name of the document among a stream's sources.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Releases => "releases",
-            Self::Updates => "updates",
-            Self::Stream => "stream",
-            Self::ReleaseNotes => "release-notes",
-        }
+        self.into()
     }
 
     /// Returns the path of the document in upstream's layout.
