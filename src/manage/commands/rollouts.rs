@@ -30,21 +30,15 @@ pub struct RolloutPlan {
 }
 
 impl RolloutPlan {
-    fn rollout(&self, present: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
+    fn rollout(&self, stream: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
         let start = self.document.start.clone().unwrap_or_else(|| now.to_string());
-        let rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
-        let rollout = match self.preset {
-            Some(preset) => {
-                let ramp = preset.ramp(rollout.ramp.start());
-                rollout.with_plan(ramp)
-            }
-            None => rollout,
-        };
-        let rollout = if self.waits_for_windows {
-            rollout.delayed_past(&present.protection.freeze_windows, now)
-        } else {
-            rollout
-        };
+        let mut rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
+        if let Some(preset) = self.preset {
+            rollout = rollout.with_plan(preset.ramp(rollout.ramp.start()));
+        }
+        if self.waits_for_windows {
+            rollout = rollout.delayed_past(&stream.protection.freeze_windows, now);
+        }
         Ok(Rollout { origin: Origin::Local, ..rollout })
     }
 }
@@ -80,7 +74,7 @@ impl Command for CreateRollout {
         }
         release.rollouts.insert(number - 1, self.plan.rollout(present, now)?);
         release.suppressed_upstream.remove(&PolicyKind::Rollouts);
-        Ok(Next::from(stream).creates(number))
+        Ok(Next::from(stream).creates(&number))
     }
 }
 
