@@ -7,7 +7,7 @@ use crate::{
         ids::StreamId,
         origin::Origin,
         release::{PolicyKind, ReleaseState},
-        rollout::{Rollout, RolloutState, preset::Preset},
+        rollout::{Rollout, preset::Preset},
         stream::Stream,
     },
     manage::{
@@ -37,7 +37,8 @@ impl RolloutPlan {
             rollout = rollout.with_plan(preset.ramp(rollout.ramp.start()));
         }
         if self.waits_for_windows {
-            rollout = rollout.delayed_past(&stream.protection.freeze_windows, now);
+            // A start at `now` is still ahead: the rollout has not opened yet.
+            rollout = rollout.delayed_past(&stream.protection.freeze_windows, now.plus_seconds(-1));
         }
         Ok(Rollout { origin: Origin::Local, ..rollout })
     }
@@ -103,9 +104,8 @@ impl Command for ReplaceRollout {
         let is_draft = release.state == ReleaseState::Draft;
         let rollout = self.rollout.find(&mut release.rollouts)?;
         // A completed or aborted rollout stays so, even before its start.
-        let is_scheduled =
-            rollout.begins_at() > now && matches!(rollout.state, RolloutState::Active | RolloutState::Paused { .. });
-        if !is_draft && !is_scheduled {
+        let is_waiting = rollout.is_live() && !rollout.is_open(present.plan_time(now));
+        if !is_draft && !is_waiting {
             let detail = "has started or ended: pause, hold, accelerate, complete or abort it instead";
             return Err(Refusal::State(format!("{} {detail}", self.rollout)));
         }
@@ -143,3 +143,7 @@ impl Command for RemoveRollout {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "rollouts_tests.rs"]
+mod tests;
