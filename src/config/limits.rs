@@ -35,8 +35,7 @@ pub struct LimitSettings {
     pub head_timeout: SignedDuration,
     /// How long a response may take.
     pub answer_timeout: SignedDuration,
-    /// Whether prepared answers to polls are sent on the fast path. If not, hyper and the routes answer all polls, which then count as
-    /// requests in `max_requests`.
+    /// Whether plain polls are read without hyper. If not, hyper reads all requests.
     pub fast_path: bool,
     /// The largest number of polls per second from one address; absent: unlimited.
     pub polls_per_address: Option<NonZeroU32>,

@@ -82,7 +82,7 @@ impl PolicyKind {
 }
 
 /// The state of a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ReleaseState {
     /// Not published: it has no age and is not served.
@@ -94,6 +94,9 @@ pub enum ReleaseState {
 }
 
 impl ReleaseState {
+    /// Every state.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// Returns the name that documents and the database use.
     #[must_use]
     pub fn as_str(self) -> &'static str {

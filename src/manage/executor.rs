@@ -249,3 +249,34 @@ fn repeated(json: &str) -> Result<Vec<Report>, CommandError> {
     let reports = items(json)?.into_iter().map(Report::from_stored).collect::<serde_json::Result<_>>();
     Ok(reports.map_err(|error| StoreError::corrupt("idempotency_keys", error))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::ids::{ProductName, StreamName},
+        manage::commands::stops::LiftStop,
+    };
+
+    fn lift(product: &str, stream: &str) -> LiftStop {
+        let (product, stream) = (ProductName::parse(product).unwrap(), StreamName::parse(stream).unwrap());
+        LiftStop { stream: StreamId { product, stream } }
+    }
+
+    #[test]
+    fn commands_are_executed_in_the_order_of_their_streams_names() {
+        let commands = [("os", "stable"), ("another", "testing"), ("os", "next"), ("os-b", "a"), ("os", "stable-b")];
+        let commands = commands.map(|(product, stream)| lift(product, stream));
+        let sorted = in_name_order(&commands.each_ref().map(|command| command as &dyn Command)).unwrap();
+        let names: Vec<String> = sorted.iter().map(|command| command.target().to_string()).collect();
+        assert_eq!(names, ["another/testing", "os/next", "os/stable", "os/stable-b", "os-b/a"]);
+        assert!(in_name_order(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn two_commands_for_one_stream_are_refused() {
+        let [first, other, second] = [lift("os", "stable"), lift("os", "next"), lift("os", "stable")];
+        let refused = in_name_order(&[&first, &other, &second]).err().unwrap();
+        assert_eq!(refused, Refusal::State("there is more than one command for os/stable".into()));
+    }
+}

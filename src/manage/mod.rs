@@ -46,3 +46,6 @@ pub mod records {
         tokens::TokenRow,
     };
 }
+
+#[cfg(test)]
+mod testing;

@@ -197,3 +197,7 @@ fn new_findings(before: &Stream, after: &Stream, now: Epoch) -> Vec<Finding> {
         .chain(removed::findings(before, after))
         .collect()
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -87,3 +87,7 @@ fn with_upstream_aliases(present: &Stream, written: &Stream) -> Stream {
     }
     stream
 }
+
+#[cfg(test)]
+#[path = "documents_tests.rs"]
+mod tests;

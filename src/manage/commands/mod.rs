@@ -12,3 +12,6 @@ pub mod rollout_actions;
 pub mod rollouts;
 pub mod stops;
 pub mod streams;
+
+#[cfg(test)]
+mod every_command_tests;

@@ -153,8 +153,7 @@ impl Command for BlockUpdate {
             Some(known) => *known = blocked.clone(),
             None => stream.blocked_updates.push(blocked.clone()),
         }
-        let index = updates_to(&stream, target).position(|known| known.blocks_same(&blocked));
-        let number = index.map_or(0, |index| index + 1);
+        let number = updates_to(&stream, target).take_while(|known| !known.blocks_same(&blocked)).count() + 1;
         Ok(Next::from(stream).creates(&number))
     }
 }
@@ -192,3 +191,7 @@ impl Command for UnblockUpdate {
 fn updates_to<'a>(stream: &'a Stream, target: &'a Version) -> impl Iterator<Item = &'a BlockedUpdate> {
     stream.blocked_updates.iter().filter(move |blocked| blocked.target == *target)
 }
+
+#[cfg(test)]
+#[path = "policies_tests.rs"]
+mod tests;

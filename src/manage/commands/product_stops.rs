@@ -66,3 +66,47 @@ impl ProductCommand for LiftProductStop {
         Some(Box::new(PauseAtStop { stream: stream.clone() }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manage::testing::{NOW, id, next, reason, stop, stream};
+    use crate::{domain::stream::Stream, manage::command::Provenance};
+
+    fn product() -> ProductName {
+        id().product
+    }
+
+    #[test]
+    fn the_first_stop_of_a_product_stays_in_force() {
+        let command = StopProduct { product: product(), reason: reason("nodes do not boot") };
+        let stopped = command.apply(&ProductState::default(), NOW).unwrap();
+        assert_eq!(stopped.stop, Some(EmergencyStop { since: NOW, reason: reason("nodes do not boot") }));
+        let earlier = ProductState { stop: Some(stop(-6)) };
+        assert_eq!(command.apply(&earlier, NOW), Ok(earlier));
+        assert!(command.in_stream(&id()).is_none());
+        assert_eq!((command.action(), command.product()), (Action::STOP, &product()));
+    }
+
+    #[test]
+    fn a_product_stop_is_lifted_once() {
+        let command = LiftProductStop { product: product() };
+        let lifted = command.apply(&ProductState { stop: Some(stop(-6)) }, NOW);
+        assert_eq!(lifted, Ok(ProductState { stop: None }));
+        let refused = command.apply(&ProductState::default(), NOW).unwrap_err();
+        assert_eq!(refused.to_string(), "there is no emergency stop of os");
+        assert_eq!((command.action(), command.product()), (Action::LIFT_STOP, &product()));
+    }
+
+    #[test]
+    fn lifting_a_product_stop_pauses_the_rollouts_of_its_streams() {
+        let command = LiftProductStop { product: product() }.in_stream(&id()).unwrap();
+        assert_eq!((command.target(), command.action()), (&id(), Action::LIFT_STOP));
+        assert!(matches!(command.provenance(), Provenance::Recorded) && !command.lifts_stop());
+        let mut stopped = Stream { product_stop: Some(stop(-6)), ..stream() };
+        let paused = next(&*command, &stopped);
+        stopped.pause_at_stop(NOW);
+        assert_ne!(paused, stream());
+        assert_eq!(paused, stopped);
+    }
+}

@@ -238,3 +238,7 @@ impl Command for SetNotes {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "releases_tests.rs"]
+mod tests;

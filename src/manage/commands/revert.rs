@@ -78,9 +78,11 @@ fn reverted(present: &Stream, then: &Stream) -> Stream {
     let was_published = |draft: &Release| aged.iter().any(|release| release.version == draft.version);
     let drafts = then.releases.iter().filter(|release| !is_aged(release) && !was_published(release)).cloned();
     let releases = aged.iter().cloned().chain(drafts).collect();
-    let is_upstream = |blocked: &&BlockedUpdate| blocked.origin == Origin::Upstream;
-    let added =
-        present.blocked_updates.iter().filter(is_upstream).filter(|block| !then.blocked_updates.contains(block));
+    let is_blocked_then = |blocked: &BlockedUpdate| then.blocked_updates.iter().any(|was| was.blocks_same(blocked));
+    let added = present
+        .blocked_updates
+        .iter()
+        .filter(|blocked| blocked.origin == Origin::Upstream && !is_blocked_then(blocked));
     let blocked_updates = then.blocked_updates.iter().chain(added).cloned().collect();
     Stream { releases, blocked_updates, ..present.clone() }
 }
@@ -118,3 +120,7 @@ fn has_policy(release: &Release, policy: PolicyKind) -> bool {
         PolicyKind::Rollouts => !release.rollouts.is_empty(),
     }
 }
+
+#[cfg(test)]
+#[path = "revert_tests.rs"]
+mod tests;

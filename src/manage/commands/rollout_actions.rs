@@ -200,3 +200,7 @@ impl Command for AbortRollout {
         self.rollout.advance(present, |rollout, _| rollout.abort())
     }
 }
+
+#[cfg(test)]
+#[path = "rollout_actions_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use crate::{
         ids::StreamId,
         origin::Origin,
         release::{PolicyKind, ReleaseState},
-        rollout::{Rollout, RolloutState, preset::Preset},
+        rollout::{Rollout, preset::Preset},
         stream::Stream,
     },
     manage::{
@@ -30,21 +30,16 @@ pub struct RolloutPlan {
 }
 
 impl RolloutPlan {
-    fn rollout(&self, present: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
+    fn rollout(&self, stream: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
         let start = self.document.start.clone().unwrap_or_else(|| now.to_string());
-        let rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
-        let rollout = match self.preset {
-            Some(named) => {
-                let ramp = named.ramp(rollout.ramp.start());
-                rollout.with_plan(ramp)
-            }
-            None => rollout,
-        };
-        let rollout = if self.waits_for_windows {
-            rollout.delayed_past(&present.protection.freeze_windows, now)
-        } else {
-            rollout
-        };
+        let mut rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
+        if let Some(preset) = self.preset {
+            rollout = rollout.with_plan(preset.ramp(rollout.ramp.start()));
+        }
+        if self.waits_for_windows {
+            // A start at `now` is still ahead: the rollout has not opened yet.
+            rollout = rollout.delayed_past(&stream.protection.freeze_windows, now.plus_seconds(-1));
+        }
         Ok(Rollout { origin: Origin::Local, ..rollout })
     }
 }
@@ -109,9 +104,8 @@ impl Command for ReplaceRollout {
         let is_draft = release.state == ReleaseState::Draft;
         let rollout = self.rollout.find(&mut release.rollouts)?;
         // A completed or aborted rollout stays so, even before its start.
-        let is_scheduled =
-            rollout.begins_at() > now && matches!(rollout.state, RolloutState::Active | RolloutState::Paused { .. });
-        if !is_draft && !is_scheduled {
+        let is_waiting = rollout.is_live() && !rollout.is_open(present.plan_time(now));
+        if !is_draft && !is_waiting {
             let detail = "has started or ended: pause, hold, accelerate, complete or abort it instead";
             return Err(Refusal::State(format!("{} {detail}", self.rollout)));
         }
@@ -149,3 +143,7 @@ impl Command for RemoveRollout {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "rollouts_tests.rs"]
+mod tests;

@@ -91,3 +91,60 @@ impl Command for PauseAtStop {
         Ok(stream.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{rollout::RolloutState, stream::Stream},
+        manage::testing::{NOW, at, found, id, next, reason, refusal, stop, stopped, stream},
+    };
+
+    /// Returns the states of the rollouts of release 3: running, scheduled, paused, completed, aborted.
+    fn states(stream: &Stream) -> Vec<RolloutState> {
+        found(stream, "3").rollouts.iter().map(|rollout| rollout.state).collect()
+    }
+
+    /// Returns the states after a lifted stop, which pauses the rollouts that would open further.
+    fn states_paused_at(hours: i64) -> Vec<RolloutState> {
+        let paused = |hours| RolloutState::Paused { at: at(hours) };
+        vec![paused(hours), paused(hours), paused(-12), RolloutState::Completed, RolloutState::Aborted]
+    }
+
+    #[test]
+    fn a_stop_begins_now_and_the_first_one_stays() {
+        let stop = |text: &str| StopStream { stream: id(), reason: reason(text) };
+        let once = next(&stop("nodes do not boot"), &stream());
+        let in_force = EmergencyStop { since: NOW, reason: reason("nodes do not boot") };
+        assert_eq!(once, Stream { stop: Some(in_force), ..stream() });
+        assert_eq!(next(&stop("another reason"), &once), once);
+    }
+
+    #[test]
+    fn lifting_a_stop_pauses_what_would_open_further() {
+        let lifted = next(&LiftStop { stream: id() }, &stopped(stream()));
+        assert_eq!((&lifted.stop, states(&lifted)), (&None, states_paused_at(-6)));
+        // The clock of the process that made the stop was ahead.
+        let early = Stream { stop: Some(stop(1)), ..stream() };
+        assert_eq!(states(&next(&LiftStop { stream: id() }, &early)), states_paused_at(0));
+        assert_eq!(refusal(&LiftStop { stream: id() }, &lifted), "there is no emergency stop of os/stable");
+    }
+
+    #[test]
+    fn lifting_the_stop_of_a_stream_keeps_that_of_its_product() {
+        let of_product = Stream { product_stop: Some(stop(-9)), ..stream() };
+        assert_eq!(refusal(&LiftStop { stream: id() }, &of_product), "there is no emergency stop of os/stable");
+        let lifted = next(&LiftStop { stream: id() }, &stopped(of_product));
+        assert_eq!((&lifted.stop, &lifted.product_stop), (&None, &Some(stop(-9))));
+        assert_eq!(states(&lifted), states_paused_at(-9), "the earlier stop counts");
+    }
+
+    #[test]
+    fn the_rollouts_of_a_product_are_paused_at_its_stop() {
+        let pause = PauseAtStop { stream: id() };
+        assert_eq!(next(&pause, &stream()), stream());
+        let of_product = Stream { product_stop: Some(stop(-9)), ..stream() };
+        let paused = next(&pause, &of_product);
+        assert_eq!((states(&paused), &paused.product_stop), (states_paused_at(-9), &Some(stop(-9))));
+    }
+}

@@ -82,3 +82,40 @@ impl Command for SetStream {
         Ok(self.settings.apply_to(present.existing()?).into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::duration::Minutes,
+        manage::{
+            command::LoadedReads,
+            testing::{apply_to, id, next, refusal, stream},
+        },
+    };
+
+    fn settings() -> StreamSettings {
+        StreamSettings {
+            arches: BTreeSet::from([Arch::parse("s390x").unwrap()]),
+            mirrors: BTreeSet::from([Repository::parse("mirror.example/os").unwrap()]),
+            protection: Protection { shortest_rollout: Some(Minutes(60)), ..Protection::default() },
+        }
+    }
+
+    #[test]
+    fn a_new_stream_has_its_settings_and_no_releases() {
+        let create = CreateStream { stream: id(), settings: settings() };
+        let created = apply_to(&create, None, &LoadedReads::default()).unwrap();
+        let StreamSettings { arches, mirrors, protection } = settings();
+        assert_eq!(created.stream, Stream { arches, mirrors, protection, ..Stream::empty(id()) });
+        assert_eq!(created.created.as_deref(), Some("stable"));
+        assert_eq!(refusal(&create, &created.stream), "stream os/stable exists already");
+    }
+
+    #[test]
+    fn settings_are_replaced_and_nothing_else_changes() {
+        let set = SetStream { stream: id(), settings: settings() };
+        let StreamSettings { arches, mirrors, protection } = settings();
+        assert_eq!(next(&set, &stream()), Stream { arches, mirrors, protection, ..stream() });
+    }
+}

@@ -1,0 +1,255 @@
+//! Tests of what every command has in common, on any stream.
+
+use super::{
+    artifacts::{RemoveArtifact, SetArtifact},
+    documents::{PutDocument, StartStream},
+    payloads::{AddAlias, RemoveAlias, RemovePayload, SetPayload},
+    policies::{BlockUpdate, RemoveBarrier, RemoveDeadEnd, SetBarrier, SetDeadEnd, UnblockUpdate},
+    releases::{CreateRelease, PromoteRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
+    revert::RevertStream,
+    rollout_actions::{
+        AbortRollout, AccelerateRollout, CompleteRollout, HoldRollout, PauseRollout, ResumeRollout, StartRollout,
+    },
+    rollouts::{CreateRollout, RemoveRollout, ReplaceRollout, RolloutPlan},
+    stops::{LiftStop, PauseAtStop, StopStream},
+    streams::{CreateStream, SetStream, StreamSettings},
+};
+use crate::{
+    auth::Role,
+    domain::{
+        admission::exposure::exposure_increases,
+        artifact::{Artifact, ArtifactKey, ArtifactName, Location, Notes, Promotion},
+        document::{Strictness, shape::BlockedUpdateDocument},
+        duration::Minutes,
+        epoch::Epoch,
+        ids::{StreamName, Version},
+        origin::Origin,
+        policy::{barrier::Barrier, dead_end::DeadEnd},
+        release::Release,
+        rollout::{preset::Preset, share::Share},
+        samples,
+        stream::{Revision, Stream},
+    },
+    manage::{
+        address::{ReleaseAddress, RolloutAddress},
+        command::{Command, LoadedReads, Present, Provenance, Reads},
+        plan::{Loaded, plan},
+        request::{Action, Request},
+        testing::{caller, key, loaded, payload, payload_id, reason, stream, timestamp, version},
+    },
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// A command, and the name of its action.
+type Named = (&'static str, Box<dyn Command>);
+
+/// The number of commands that [`every_command`] returns.
+const COMMANDS: usize = 36;
+
+/// Returns a command of each kind for a stream. Those for a release or a rollout are for this one, whether it exists or not.
+fn every_command(stream: &Stream, version: &Version, number: usize, written: &Stream) -> [Named; COMMANDS] {
+    let id = || stream.id.clone();
+    let release = || ReleaseAddress { stream: id(), version: version.clone() };
+    let rollout = || RolloutAddress { release: release(), number };
+    let (reason, key) = (reason("a test"), || key("x86_64"));
+    let plan = || RolloutPlan {
+        document: toml::from_str("start_share = 0.0").unwrap(),
+        preset: Some(Preset::Week),
+        waits_for_windows: number.is_multiple_of(2),
+    };
+    let artifact = ArtifactKey { arch: key().arch, name: ArtifactName::parse("live.iso").unwrap() };
+    let location =
+        Artifact { location: Location::parse("https://builds.example/x").unwrap(), sha256: None, size: None };
+    let oldest = stream.releases.first().map_or_else(|| "9".into(), |release| release.version.to_string());
+    let blocked = BlockedUpdateDocument {
+        first: oldest.clone(),
+        last: oldest,
+        target: version.to_string(),
+        reason: "a test".into(),
+        arches: None,
+        origin: None,
+    };
+    let origin = Origin::Local;
+    let barrier = Barrier { reason: reason.clone(), arches: None, origin };
+    let dead_end = DeadEnd { reason: reason.clone(), arches: None, origin };
+    let settings = StreamSettings {
+        arches: written.arches.clone(),
+        mirrors: written.mirrors.clone(),
+        protection: written.protection.clone(),
+    };
+    let draft = Release { payloads: [(key(), payload(99))].into(), ..Release::published(self::version("99"), origin) };
+    let from = Promotion { stream: StreamName::parse("testing").unwrap(), version: version.clone() };
+    [
+        ("stream.stop", Box::new(StopStream { stream: id(), reason })),
+        ("stream.lift-stop", Box::new(LiftStop { stream: id() })),
+        ("stream.lift-stop", Box::new(PauseAtStop { stream: id() })),
+        ("stream.create", Box::new(CreateStream { stream: id(), settings: settings.clone() })),
+        ("stream.set", Box::new(SetStream { stream: id(), settings })),
+        ("stream.put-document", Box::new(PutDocument { written: written.clone() })),
+        ("stream.change", Box::new(StartStream { written: written.clone() })),
+        ("stream.revert", Box::new(RevertStream { stream: id(), to: Revision(1) })),
+        ("release.create", Box::new(CreateRelease { stream: id(), draft })),
+        ("release.remove", Box::new(RemoveRelease { release: release() })),
+        ("release.publish", Box::new(PublishRelease { release: release() })),
+        ("release.withdraw", Box::new(WithdrawRelease { release: release() })),
+        (
+            "release.promote",
+            Box::new(PromoteRelease { stream: id(), from, version: Some(self::version("98")), payloads: None }),
+        ),
+        ("release.change", Box::new(SetNotes { release: release(), notes: Some(Notes::parse("a note").unwrap()) })),
+        ("payload.set", Box::new(SetPayload { release: release(), key: key(), payload: payload(97) })),
+        ("payload.remove", Box::new(RemovePayload { release: release(), key: key() })),
+        ("alias.add", Box::new(AddAlias { release: release(), key: key(), alias: payload_id(96) })),
+        ("alias.remove", Box::new(RemoveAlias { release: release(), key: key(), alias: payload_id(96) })),
+        ("artifact.set", Box::new(SetArtifact { release: release(), key: artifact.clone(), artifact: location })),
+        ("artifact.remove", Box::new(RemoveArtifact { release: release(), key: artifact })),
+        ("barrier.set", Box::new(SetBarrier { release: release(), barrier })),
+        ("barrier.remove", Box::new(RemoveBarrier { release: release() })),
+        ("dead-end.set", Box::new(SetDeadEnd { release: release(), dead_end })),
+        ("dead-end.remove", Box::new(RemoveDeadEnd { release: release() })),
+        ("blocked-update.add", Box::new(BlockUpdate { target: release(), blocked })),
+        ("blocked-update.remove", Box::new(UnblockUpdate { target: release(), number })),
+        ("rollout.create", Box::new(CreateRollout { release: release(), plan: plan(), before: None })),
+        ("rollout.set", Box::new(ReplaceRollout { rollout: rollout(), plan: plan() })),
+        ("rollout.remove", Box::new(RemoveRollout { rollout: rollout() })),
+        ("rollout.start", Box::new(StartRollout { rollout: rollout() })),
+        ("rollout.pause", Box::new(PauseRollout { rollout: rollout() })),
+        ("rollout.resume", Box::new(ResumeRollout { rollout: rollout() })),
+        ("rollout.accelerate", Box::new(AccelerateRollout { rollout: rollout(), within: Minutes(60) })),
+        ("rollout.hold", Box::new(HoldRollout { rollout: rollout(), share: Share::new(0.5).unwrap() })),
+        ("rollout.complete", Box::new(CompleteRollout { rollout: rollout() })),
+        ("rollout.abort", Box::new(AbortRollout { rollout: rollout() })),
+    ]
+}
+
+#[test]
+fn every_command_names_its_action_and_its_stream() {
+    let stream = stream();
+    for (name, command) in every_command(&stream, &version("3"), 1, &stream) {
+        assert_eq!((command.action().name, command.target()), (name, &stream.id));
+    }
+}
+
+#[test]
+fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
+    let stream = stream();
+    let (present, read) = (Some(&stream), LoadedReads::default());
+    for (name, command) in every_command(&stream, &version("3"), 1, &stream) {
+        let reads = match name {
+            "release.promote" => {
+                let testing = StreamName::parse("testing").unwrap();
+                let source = crate::domain::ids::StreamId { stream: testing, ..stream.id.clone() };
+                Reads { stream: Some(source), revision: None }
+            }
+            "stream.revert" => Reads { stream: None, revision: Some(Revision(1)) },
+            _ => Reads::default(),
+        };
+        assert_eq!(command.reads(), reads, "{name}");
+        let is_recorded = matches!(command.provenance(), Provenance::Recorded);
+        assert!(is_recorded || matches!(command.provenance(), Provenance::Local), "{name}");
+        // The stop of a product is lifted outside of its streams.
+        assert_eq!(command.lifts_stop(), name == "stream.lift-stop" && !is_recorded);
+        assert_eq!(is_recorded, name == "stream.change" || name == "stream.lift-stop" && !command.lifts_stop());
+        let present = Present { id: &stream.id, stream: present, read: &read, now: Epoch(0) };
+        assert_eq!(command.needs(&present), None, "{name}");
+    }
+}
+
+#[test]
+fn only_some_commands_create_a_stream() {
+    let stream = stream();
+    for (name, command) in every_command(&stream, &version("3"), 1, &stream) {
+        let read = LoadedReads { stream: Some(Arc::new(stream.clone())), revision: Some(Arc::new(stream.clone())) };
+        let result = command.apply(&Present { id: &stream.id, stream: None, read: &read, now: Epoch(0) });
+        match name {
+            "stream.create" | "stream.put-document" | "stream.change" => {
+                assert_eq!(result.unwrap().stream.id, stream.id, "{name}");
+            }
+            _ => assert_eq!(result.unwrap_err().to_string(), "there is no stream os/stable", "{name}"),
+        }
+    }
+}
+
+/// A command for any stream, with what it reads.
+#[derive(Debug)]
+struct Case {
+    before: Stream,
+    other: Arc<Stream>,
+    command: usize,
+    release: usize,
+    number: usize,
+    now: Epoch,
+}
+
+impl Case {
+    /// Returns one of the commands whose action fits.
+    fn command(&self, fits: impl Fn(Action) -> bool) -> Box<dyn Command> {
+        let releases = &self.before.releases;
+        let release = releases.get(self.release % releases.len().max(1));
+        let version = release.map_or_else(|| version("9"), |release| release.version.clone());
+        let all = every_command(&self.before, &version, self.number, &self.other).into_iter();
+        let mut fitting: Vec<_> = all.map(|(_, command)| command).filter(|command| fits(command.action())).collect();
+        fitting.swap_remove(self.command % fitting.len())
+    }
+
+    fn loaded(&self) -> Loaded {
+        let read = LoadedReads { stream: Some(self.other.clone()), revision: Some(self.other.clone()) };
+        let Loaded { mut head, stream, .. } = loaded(&self.before.id, Some(&self.before));
+        head.changed_at = timestamp(Epoch(0));
+        Loaded { head, stream, product_stop: None, read }
+    }
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    (samples::stream(), samples::stream(), 0..COMMANDS, 0..17usize, 1..4usize, 100_000i64..400_000).prop_map(
+        |(before, other, command, release, number, now)| Case {
+            before,
+            other: Arc::new(other),
+            command,
+            release,
+            number,
+            now: Epoch(now),
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_command_depends_only_on_what_it_is_applied_to(case in case()) {
+        let loaded = case.loaded();
+        let present = Present { id: &case.before.id, stream: Some(&case.before), read: &loaded.read, now: case.now };
+        let command = case.command(|_| true);
+        let next = command.apply(&present);
+        prop_assert_eq!(&case.command(|_| true).apply(&present), &next);
+        let Ok(next) = next else { return Ok(()) };
+        prop_assert_eq!(&next.stream.id, &case.before.id);
+        prop_assert_eq!(&next.stream.product_stop, &case.before.product_stop);
+        prop_assert_eq!(&next.findings, &[]);
+    }
+
+    #[test]
+    fn a_planned_state_is_stored_and_loaded_as_it_is(case in case()) {
+        let caller = caller(Role::Admin);
+        let request = Request { acknowledge: true, ..Request::new(&caller, "a test") };
+        let Ok(planned) = plan(&*case.command(|_| true), &request, &case.loaded(), timestamp(case.now)) else { return Ok(()) };
+        prop_assert_eq!(&*planned.before, &case.before);
+        let Some(next) = planned.next else { return Ok(()) };
+        prop_assert_ne!(&next, &case.before);
+        prop_assert_eq!(Stream::from_document(&next.to_document(), Strictness::Recorded), Ok(next));
+    }
+
+    #[test]
+    fn a_restrictive_command_is_never_refused_for_its_effect(case in case()) {
+        let command = case.command(|action| action.is_restrictive);
+        let loaded = case.loaded();
+        let present = Present { id: &case.before.id, stream: Some(&case.before), read: &loaded.read, now: case.now };
+        let Ok(next) = command.apply(&present) else { return Ok(()) };
+        prop_assert_eq!(exposure_increases(&case.before, &next.stream, case.now), []);
+        let caller = caller(command.action().role);
+        let planned = plan(&*command, &Request::new(&caller, "a test"), &loaded, timestamp(case.now));
+        prop_assert!(planned.is_ok(), "{:?}", planned);
+    }
+}

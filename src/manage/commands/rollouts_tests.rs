@@ -1,0 +1,181 @@
+//! Tests of creating, replacing and deleting rollouts.
+
+use super::*;
+use crate::{
+    domain::rollout::{ramp::Ramp, share::Share},
+    manage::testing::{
+        NOW, apply, at, found, found_mut, found_rollout, next, refusal, release, rollout, stopped, stream, with_window,
+    },
+};
+
+fn plan(document: &str) -> RolloutPlan {
+    RolloutPlan { document: toml::from_str(document).unwrap(), preset: None, waits_for_windows: false }
+}
+
+fn create(version: &str, plan: RolloutPlan) -> CreateRollout {
+    CreateRollout { release: release(version), plan, before: None }
+}
+
+/// Returns the only rollout of release 5 after a command that creates it.
+fn created(plan: RolloutPlan, before: &Stream) -> Rollout {
+    let after = next(&create("5", plan), before);
+    let [rollout] = &found(&after, "5").rollouts[..] else { panic!("there is more than one rollout") };
+    rollout.clone()
+}
+
+#[test]
+fn a_rollout_starts_at_the_time_of_the_command_unless_it_has_a_start() {
+    let linear = |start| Preset::Linear48h.rollout(start);
+    let text = "start_share = 0.0\nduration = \"PT48H\"\norigin = \"upstream\"";
+    assert_eq!(created(plan(text), &stream()), linear(NOW));
+    assert_eq!(created(plan(&format!("start = \"{}\"\n{text}", at(-5))), &stream()), linear(at(-5)));
+    let constant = linear(NOW).with_plan(Ramp::constant(NOW, Share::ALL));
+    assert_eq!(created(plan("start_share = 1.0"), &stream()), constant);
+}
+
+#[test]
+fn a_preset_replaces_the_ramp_and_keeps_the_start_and_the_selector() {
+    for preset in Preset::ALL.iter().copied() {
+        let document = plan(&format!("start = \"{}\"\nselector = {{ groups = [\"canary\"] }}", at(2)));
+        let rollout = created(RolloutPlan { preset: Some(preset), ..document.clone() }, &stream());
+        let selector = created(document, &stream()).selector;
+        assert!(selector.groups.is_some());
+        assert_eq!(rollout, Rollout { selector, ..preset.rollout(at(2)) });
+    }
+}
+
+#[test]
+fn a_rollout_is_inserted_before_another_one() {
+    let command = |before| CreateRollout { before, ..create("3", plan("start_share = 0.5")) };
+    for (before, number) in [(None, 6), (Some(1), 1), (Some(3), 3), (Some(6), 6)] {
+        let Next { stream: after, created, .. } = apply(&command(before), &stream()).unwrap();
+        assert_eq!(created, Some(number.to_string()));
+        let mut rollouts = found(&after, "3").rollouts.clone();
+        assert_eq!(rollouts.remove(number - 1).ramp, Ramp::constant(NOW, Share::new(0.5).unwrap()));
+        assert_eq!(rollouts, found(&stream(), "3").rollouts);
+    }
+    for before in [0, 7] {
+        let message = format!("before: must be between 1 and 6, is {before}");
+        assert_eq!(refusal(&command(Some(before)), &stream()), message);
+    }
+}
+
+#[test]
+fn a_new_rollout_ends_the_suppression_of_upstream_ones() {
+    for version in ["1", "2", "4"] {
+        let mut before = stream();
+        found_mut(&mut before, version).suppressed_upstream.extend(PolicyKind::ALL);
+        let after = next(&create(version, plan("start_share = 0.5")), &before);
+        let suppressed: Vec<_> = found(&after, version).suppressed_upstream.iter().copied().collect();
+        assert_eq!(suppressed, [PolicyKind::Barrier, PolicyKind::DeadEnd]);
+    }
+}
+
+#[test]
+fn invalid_fields_are_named() {
+    for (document, message) in [
+        ("end_share = 0.5", "end_share: requires a duration"),
+        ("start_share = 2.0", "start_share: is 2, expected a share between 0 and 1"),
+    ] {
+        assert_eq!(refusal(&create("3", plan(document)), &stream()), message);
+        let replace = ReplaceRollout { rollout: rollout("3", 2), plan: plan(document) };
+        assert_eq!(refusal(&replace, &stream()), message);
+    }
+}
+
+#[test]
+fn a_rollout_that_waits_starts_after_the_freeze_window() {
+    let waits = |start: Option<i64>| {
+        let start = start.map(|hours| format!("start = \"{}\"", at(hours))).unwrap_or_default();
+        RolloutPlan { preset: Some(Preset::Linear48h), waits_for_windows: true, ..plan(&start) }
+    };
+    for ((from, until), start, begins) in [
+        ((10, 20), Some(15), 20),
+        ((10, 20), Some(9), 9),
+        ((10, 20), Some(20), 20),
+        ((10, 20), None, 0),
+        // The window is in force.
+        ((-10, 10), Some(1), 10),
+        ((-10, 10), None, 10),
+    ] {
+        let before = with_window(stream(), from, until);
+        let expected = Preset::Linear48h.rollout(at(begins));
+        assert_eq!(created(waits(start), &before), expected, "{from} {until} {start:?}");
+        let replace = ReplaceRollout { rollout: rollout("4", 1), plan: waits(start) };
+        assert_eq!(found(&next(&replace, &before), "4").rollouts, [expected]);
+        let does_not_wait = RolloutPlan { waits_for_windows: false, ..waits(start) };
+        assert_eq!(created(does_not_wait, &before).begins_at(), at(start.unwrap_or(0)));
+    }
+}
+
+/// Returns the stream with another rollout 1 of release 3.
+fn with_first(rollout: Rollout) -> Stream {
+    let mut stream = stream();
+    found_mut(&mut stream, "3").rollouts[0] = rollout;
+    stream
+}
+
+#[test]
+fn a_rollout_is_replaced_until_it_starts() {
+    let plan = || plan("start_share = 0.5");
+    for number in [1, 3, 4, 5] {
+        let message = format!(
+            "rollout {number} of release 3 has started or ended: pause, hold, accelerate, complete or abort it instead"
+        );
+        let replace = ReplaceRollout { rollout: rollout("3", number), plan: plan() };
+        assert_eq!(refusal(&replace, &stream()), message);
+    }
+    let linear = |hours| Preset::Linear48h.rollout(at(hours));
+    for (before, is_replaced) in [
+        (with_first(linear(1)), true),
+        (with_first(linear(0)), false),
+        (with_first(linear(1).pause(NOW).unwrap()), true),
+        // It was paused before its start.
+        (with_first(linear(-6).pause(at(-12)).unwrap()), true),
+        (with_first(linear(-6).pause(at(-6)).unwrap()), false),
+        // Completed and aborted rollouts stay so, even before their start.
+        (with_first(linear(1).complete().unwrap()), false),
+        (with_first(linear(1).abort().unwrap()), false),
+        // Plan time is frozen since hour -6.
+        (stopped(with_first(linear(-3))), true),
+        (stopped(with_first(linear(-6))), false),
+    ] {
+        let replace = ReplaceRollout { rollout: rollout("3", 1), plan: plan() };
+        let result = apply(&replace, &before);
+        assert_eq!(result.is_ok(), is_replaced, "{:?}", found_rollout(&before, 1));
+        let Ok(Next { stream: after, created, .. }) = result else { continue };
+        assert_eq!((created, found_rollout(&after, 1).begins_at()), (None, NOW));
+        assert_eq!(found(&after, "3").rollouts[1..], found(&before, "3").rollouts[1..]);
+    }
+}
+
+#[test]
+fn a_rollout_of_a_draft_is_replaced_and_deleted_at_any_time() {
+    let mut before = stream();
+    let rollouts = found(&before, "3").rollouts.clone();
+    found_mut(&mut before, "4").rollouts = rollouts;
+    for number in 1..=5 {
+        let replace = ReplaceRollout { rollout: rollout("4", number), plan: plan("start_share = 0.5") };
+        assert_eq!(found(&next(&replace, &before), "4").rollouts[number - 1].begins_at(), NOW);
+        let remove = RemoveRollout { rollout: rollout("4", number) };
+        let mut expected = found(&before, "4").rollouts.clone();
+        expected.remove(number - 1);
+        assert_eq!(found(&next(&remove, &before), "4").rollouts, expected);
+    }
+}
+
+#[test]
+fn a_rollout_of_a_release_that_was_published_is_not_deleted() {
+    let remove = RemoveRollout { rollout: rollout("3", 2) };
+    for state in [ReleaseState::Published, ReleaseState::Withdrawn] {
+        let mut before = stream();
+        found_mut(&mut before, "3").state = state;
+        assert_eq!(refusal(&remove, &before), "release 3 was published: abort the rollout instead");
+    }
+    for (version, number) in [("3", 0), ("3", 6), ("5", 1)] {
+        let message = format!("there is no rollout {number} of release {version}");
+        assert_eq!(refusal(&RemoveRollout { rollout: rollout(version, number) }, &stream()), message);
+        let replace = ReplaceRollout { rollout: rollout(version, number), plan: plan("") };
+        assert_eq!(refusal(&replace, &stream()), message);
+    }
+}
