@@ -4,7 +4,7 @@ use crate::{
     auth::Identity,
     domain::document::{MAX_PROBLEMS, Problem as FieldProblem},
     http::problem::{FieldError, Problem, ProblemKind},
-    manage::{CommandError, Refusal, records::StoreError},
+    manage::{CommandError, FindingReport, Refusal, records::StoreError},
 };
 
 /// Maps an error of the database. The log has the details.
@@ -51,6 +51,7 @@ fn problem_from(refusal: Refusal) -> Problem {
         }
         Refusal::Invalid(problems) => fields(problems),
         Refusal::Dangerous(findings) | Refusal::Unacknowledged(findings) => {
+            let findings: Vec<FindingReport> = findings.iter().map(FindingReport::from).collect();
             ProblemKind::Conflict.because(detail).found(&findings)
         }
         Refusal::KeyReused => ProblemKind::Invalid.because(detail),

@@ -14,7 +14,6 @@ use crate::{
     domain::{
         admission::{emergency_stop::EmergencyStop, lint::lint},
         epoch::Epoch,
-        finding::Finding,
         graph::{Graph, NodeIndex, visibility::NodeContext},
         ids::{Arch, StreamId},
         located::{ScopeNames, describe_release},
@@ -22,7 +21,7 @@ use crate::{
         rollout::wariness::Wariness,
     },
     http::problem::{Problem, ProblemKind},
-    manage::StreamAtRevision,
+    manage::{FindingReport, StreamAtRevision},
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -221,10 +220,11 @@ async fn explain_node(
 ///
 /// Errors are states that can harm nodes; warnings are unusual states.
 #[utoipa::path(get, path = "/lint", tag = "answers", params(StreamPath),
-    responses((status = 200, description = "All findings, in the order of the releases", body = Page<Finding>)))]
+    responses((status = 200, description = "All findings, in the order of the releases", body = Page<FindingReport>)))]
 async fn lint_stream(State(api): State<Api>, PathParams(path): PathParams<StreamPath>, read: ReadRequest) -> Answer {
     let snapshot = api.stream(&read.caller, &path.id()?).await?;
     let now = api.now()?;
-    let items = api.manage()?.compute(|| lint(&snapshot.stream, now)).await;
+    let findings = api.manage()?.compute(|| lint(&snapshot.stream, now)).await;
+    let items = findings.iter().map(FindingReport::from).collect::<Vec<_>>();
     read.with_tag(&Page { items, next: None })
 }

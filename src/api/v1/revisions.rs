@@ -11,11 +11,11 @@ use crate::{
         state::{Api, may_read, no_stream},
     },
     domain::{
-        diff::{Change, Diff},
+        diff::Diff,
         stream::{Revision, Stream},
     },
     http::problem::ProblemKind,
-    manage::{Action, Report, commands::revert::RevertStream},
+    manage::{Action, ChangeReport, Report, commands::revert::RevertStream},
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -78,7 +78,7 @@ struct FromQuery {
 
 /// Compare two revisions
 #[utoipa::path(get, path = "/revisions/{revision}/diff", tag = "history", params(RevisionPath, FromQuery),
-    responses((status = 200, description = "The changes, in the order of the releases", body = Vec<Change>)))]
+    responses((status = 200, description = "The changes, in the order of the releases", body = Vec<ChangeReport>)))]
 async fn diff_revision(
     State(api): State<Api>,
     PathParams(path): PathParams<RevisionPath>,
@@ -93,7 +93,8 @@ async fn diff_revision(
         0 => Arc::new(Stream::empty(id)),
         from => api.stream_at(&read.caller, &id, Some(from)).await?.stream,
     };
-    api.manage()?.compute(|| read.with_tag(&Diff::between(&before, &after.stream))).await
+    let diff = api.manage()?.compute(|| Diff::between(&before, &after.stream)).await;
+    read.with_tag(&diff.0.iter().map(ChangeReport::from).collect::<Vec<_>>())
 }
 
 /// Revert a stream to a revision, by a new revision
