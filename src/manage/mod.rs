@@ -9,6 +9,7 @@ mod command;
 pub mod commands;
 mod error;
 mod executor;
+mod findings_cache;
 mod idempotency;
 mod manager;
 mod plan;
@@ -29,7 +30,7 @@ pub use address::{ReleaseAddress, RolloutAddress};
 pub use command::{Command, Need, Next, Present, ProductCommand, ProductState, Provenance, Read, Reads};
 pub use error::CommandError;
 pub use manager::Manage;
-pub use read::StreamAtRevision;
+pub use read::{ReadError, StreamAtRevision};
 pub use refusal::Refusal;
 pub use report::{ImpactReport, ProductStopReport, Report, Update};
 pub use report_parts::{ChangeReport, ChangeTarget, FindingReport, SeverityReport};
@@ -40,11 +41,7 @@ pub use upstream::UpstreamDocument;
 /// Stored records, for modules that may not import the store.
 pub mod records {
     pub use crate::store::{
-        StoreError,
-        audit::{AuditEntry, AuditFilter},
-        revisions::RevisionMeta,
-        signing_keys::SigningKeyRow,
-        streams::Head,
+        StoreError, audit::AuditEntry, revisions::RevisionMeta, signing_keys::SigningKeyRow, streams::Head,
         tokens::TokenRow,
     };
 }

@@ -56,6 +56,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
     let policy = json!({"reason": "because"});
     let token = json!({"name": "ci", "role": "viewer", "streams": "PRODUCT/STREAM", "expires_in": "P1D"});
     BTreeMap::from([
+        ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
         ("list_products", case(Viewer, "/products")),
         ("get_product", case(Viewer, "/products/PRODUCT")),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
@@ -327,6 +328,7 @@ async fn every_operation_checks_authentication_and_role() {
         // A caller without the role learns nothing about other errors of the request.
         let shows_what_the_caller_may_see = [
             "list_presets",
+            "get_overview",
             "list_products",
             "list_tokens",
             "get_token",

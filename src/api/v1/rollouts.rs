@@ -1,6 +1,6 @@
 //! Rollouts and presets.
 
-use super::releases::{find, read_release};
+use super::releases::read_release;
 use crate::{
     api::{
         model::{AccelerateModel, HoldModel, NewRollout, PresetModel, RolloutModel},
@@ -12,7 +12,7 @@ use crate::{
         state::Api,
     },
     domain::rollout::{preset::Preset, share::Share},
-    http::problem::{Problem, ProblemKind},
+    http::problem::Problem,
     manage::{
         Action, Report,
         commands::{
@@ -55,25 +55,18 @@ async fn list_presets(read: ReadRequest) -> Answer {
 #[utoipa::path(get, path = "/releases/{version}/rollouts", tag = "rollouts", params(ReleasePath),
     responses((status = 200, description = "All rollouts", body = Page<RolloutModel>)))]
 async fn list_rollouts(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    ReadRequest::show_now(
-        snapshot.revision,
-        &Page { items: RolloutModel::all(&snapshot.stream, release, api.now()?), next: None },
-    )
+    let found = read_release(&api, &read, &path).await?;
+    let items = RolloutModel::all(&found.stream, &found.release, api.now()?);
+    ReadRequest::show_now(found.revision, &Page { items, next: None })
 }
 
 /// Get a rollout
 #[utoipa::path(get, path = "/releases/{version}/rollouts/{id}", tag = "rollouts", params(NumberPath),
     responses((status = 200, description = "The rollout", body = RolloutModel)))]
 async fn get_rollout(State(api): State<Api>, PathParams(path): PathParams<NumberPath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    let number = path.number()?;
-    let found =
-        RolloutModel::all(&snapshot.stream, release, api.now()?).into_iter().find(|rollout| rollout.id == number);
-    let none = || ProblemKind::NotFound.because(format!("there is no rollout {number} of release {version}"));
-    ReadRequest::show_now(snapshot.revision, &found.ok_or_else(none)?)
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let found = reader.rollout(&path.version()?, path.number()?).await?;
+    ReadRequest::show_now(found.revision, &RolloutModel::new(&found.status, &found.rollout))
 }
 
 /// Parses what of a requested rollout does not depend on the time.
