@@ -112,8 +112,7 @@ impl Put {
             let id = written.id.clone();
             manage.run(&PutDocument { written }, &request).await.map_err(|error| match error {
                 moved @ CommandError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(
-                    "{} was not changed; edit the present output of `document show`, or use --force",
-                    id
+                    "{id} was not changed; edit the present output of `document show`, or use --force"
                 )),
                 CommandError::Refused(Refusal::Dangerous(findings)) => rejected(&findings, "has errors"),
                 CommandError::Refused(Refusal::Unacknowledged(findings)) => {

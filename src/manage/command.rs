@@ -124,7 +124,7 @@ pub struct Next {
 impl Next {
     /// Sets the name of what the command creates.
     #[must_use]
-    pub fn creates(self, name: impl ToString) -> Self {
+    pub fn creates(self, name: &impl ToString) -> Self {
         Self { created: Some(name.to_string()), ..self }
     }
 }

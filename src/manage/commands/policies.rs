@@ -155,7 +155,7 @@ impl Command for BlockUpdate {
         }
         let index = updates_to(&stream, target).position(|known| known.blocks_same(&blocked));
         let number = index.map_or(0, |index| index + 1);
-        Ok(Next::from(stream).creates(number))
+        Ok(Next::from(stream).creates(&number))
     }
 }
 

@@ -49,7 +49,7 @@ fn add_draft(present: &Stream, draft: Release) -> Result<Next, Refusal> {
     let mut stream = present.clone();
     let draft = Release { state: ReleaseState::Draft, origin: Origin::Local, ..draft };
     stream.releases.push(draft.into());
-    Ok(Next::from(stream).creates(version))
+    Ok(Next::from(stream).creates(&version))
 }
 
 /// Deletes a draft. A release that was published can only be withdrawn.

@@ -34,8 +34,8 @@ impl RolloutPlan {
         let start = self.document.start.clone().unwrap_or_else(|| now.to_string());
         let rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
         let rollout = match self.preset {
-            Some(preset) => {
-                let ramp = preset.ramp(rollout.ramp.start());
+            Some(named) => {
+                let ramp = named.ramp(rollout.ramp.start());
                 rollout.with_plan(ramp)
             }
             None => rollout,
@@ -80,7 +80,7 @@ impl Command for CreateRollout {
         }
         release.rollouts.insert(number - 1, self.plan.rollout(present, now)?);
         release.suppressed_upstream.remove(&PolicyKind::Rollouts);
-        Ok(Next::from(stream).creates(number))
+        Ok(Next::from(stream).creates(&number))
     }
 }
 
