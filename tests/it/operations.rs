@@ -105,6 +105,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("list_rollouts", case(Viewer, "releases/1.3/rollouts")),
         ("create_rollout", with(Manager, "releases/1.4/rollouts", json!({"preset": "week"}))),
         ("get_rollout", case(Viewer, "releases/1.3/rollouts/1")),
+        ("list_rollout_history", case(Viewer, "releases/1.3/rollouts/1/history")),
         (
             "replace_rollout",
             with(Manager, "releases/1.3/rollouts/3", json!({"preset": "linear-48h", "start": "2026-10-01T00:00:00Z"})),

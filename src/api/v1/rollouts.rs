@@ -3,11 +3,11 @@
 use super::releases::read_release;
 use crate::{
     api::{
-        model::{AccelerateModel, HoldModel, NewRollout, PresetModel, RolloutModel},
-        page::Page,
+        model::{AccelerateModel, AuditEntryModel, HoldModel, NewRollout, PresetModel, RolloutModel},
+        page::{Page, PageQuery},
         paths::{NumberPath, PathParams, ReleasePath, path_of_release},
         refuse::field,
-        request::{ReadRequest, UncheckedWrite},
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created},
         state::Api,
     },
@@ -31,6 +31,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_rollouts, create_rollout))
         .routes(routes!(get_rollout, replace_rollout, delete_rollout))
+        .routes(routes!(list_rollout_history))
         .routes(routes!(start_rollout))
         .routes(routes!(pause_rollout))
         .routes(routes!(resume_rollout))
@@ -67,6 +68,26 @@ async fn get_rollout(State(api): State<Api>, PathParams(path): PathParams<Number
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
     let found = reader.rollout(&path.version()?, path.number()?).await?;
     ReadRequest::show_now(found.revision, &RolloutModel::new(&found.status, &found.rollout))
+}
+
+/// List what happened to a rollout, newest first
+///
+/// The entries are those of the audit log that name the rollout, and those of documents, imports, reverts, publications and lifted stops
+/// whose revision changed it. Rollouts are identified by their number, which changes when one is inserted or deleted before them. A page
+/// may have few entries, or none, and still have a `next`: each page looks at a limited part of the log.
+#[utoipa::path(get, path = "/releases/{version}/rollouts/{id}/history", tag = "rollouts", params(NumberPath, PageQuery),
+    responses((status = 200, description = "A page of audit entries", body = Page<AuditEntryModel>)))]
+async fn list_rollout_history(
+    State(api): State<Api>,
+    PathParams(path): PathParams<NumberPath>,
+    read: ReadRequest,
+    page: LazyQuery<PageQuery>,
+) -> Answer {
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let (version, number, page) = (path.version()?, path.number()?, page.parse()?);
+    let history = reader.rollout_history(&version, number, page.number()?, page.limit()).await?;
+    let items = history.entries.into_iter().map(AuditEntryModel::new).collect();
+    read.with_tag(&Page { items, next: history.next.map(|next| next.to_string()) })
 }
 
 /// Parses what of a requested rollout does not depend on the time.

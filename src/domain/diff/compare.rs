@@ -117,3 +117,71 @@ impl fmt::Display for Diff {
         self.0.iter().try_for_each(|change| writeln!(f, "{change}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::document::{StreamDocument, Strictness};
+
+    fn stream(text: &str) -> Stream {
+        let text = format!("format = 1\nproduct = \"os\"\nstream = \"stable\"\norigin = \"local\"\n{text}");
+        let document: StreamDocument = toml::from_str(&text).unwrap();
+        Stream::from_document(&document, Strictness::Recorded).unwrap()
+    }
+
+    #[test]
+    fn changes_are_listed_in_the_order_of_the_releases() {
+        let before = stream(
+            r#"
+            arches = ["x86_64"]
+            releases = [
+                { version = "2", payloads = [{ arch = "x86_64", scheme = "oci", id = "b" }] },
+                { version = "1", barrier = { reason = "keys" }, rollouts = [{ start_share = 0.5 }] },
+            ]"#,
+        );
+        let after = stream(
+            r#"
+            arches = ["aarch64", "x86_64"]
+            mirrors = ["registry.example/os"]
+            blocked_updates = [{ first = "2", last = "2", target = "1", reason = "too far" }]
+            protection = { shortest_rollout = "PT24H", canaries = ["lab"], freeze_windows = [
+                { from = "friday 16:00", until = "monday 08:00", zone = "Europe/Berlin", reason = "weekend" },
+            ] }
+            releases = [
+                { version = "2", state = "withdrawn", notes = "new", payloads = [{ arch = "x86_64", scheme = "oci", id = "c" }],
+                  artifacts = [{ arch = "x86_64", name = "metal.raw", url = "https://builds.example/metal.raw" }] },
+                { version = "1", dead_end = { reason = "install again", arches = ["x86_64"] }, suppressed_upstream = ["barrier"],
+                  rollouts = [{ start_share = 0.5, state = "completed" }] },
+                { version = "3", payloads = [{ arch = "x86_64", scheme = "oci", id = "d" }] },
+            ]"#,
+        );
+        insta::assert_snapshot!(Diff::between(&before, &after), @"
+        + arch aarch64: served
+        + canaries: lab
+        + freeze window friday 16:00 to monday 08:00 Europe/Berlin: weekend
+        + mirror registry.example/os: recognised
+        + shortest rollout: PT24H
+        ~ release 2: published, age index 0 (local) -> withdrawn, age index 0 (local)
+        + release 2, artifact metal.raw for x86_64: https://builds.example/metal.raw
+        + release 2, notes: 3 bytes, 11507a0e2f5e
+        ~ release 2, x86_64 oci: b -> c
+        - release 1, barrier: keys (local)
+        + release 1, dead end: install again (on x86_64) (local)
+        ~ release 1, rollout 1: from share 0.5 (local) -> from share 0.5 (completed) (local)
+        + release 1, upstream barrier: suppressed here
+        + release 3: published, age index 2 (local)
+        + blocked update 2..=2 to 1: too far (local)
+        ");
+    }
+
+    #[test]
+    fn an_alias_of_another_arch_is_a_change() {
+        let alias = |arches: &[&str]| {
+            let aliases = arches.iter().map(|arch| format!("{{ arch = \"{arch}\", scheme = \"oci\", id = \"a\" }}"));
+            let aliases: Vec<String> = aliases.collect();
+            stream(&format!("releases = [{{ version = \"1\", aliases = [{}] }}]", aliases.join(", ")))
+        };
+        let diff = Diff::between(&alias(&["x86_64"]), &alias(&["aarch64", "x86_64"]));
+        assert_eq!(diff.to_string(), "+ release 1, alias a: aarch64 oci (local)\n");
+    }
+}
