@@ -62,7 +62,7 @@ struct NodeQuestion {
 }
 
 impl NodeQuery {
-    fn parse(self, revision: &RevisionQuery) -> Result<NodeQuestion, Problem> {
+    fn at_revision(self, revision: &RevisionQuery) -> Result<NodeQuestion, Problem> {
         let scheme = self.scheme.as_ref().map_or_else(|| Ok(Scheme::checksum()), |scheme| Scheme::parse(scheme));
         Ok(NodeQuestion {
             arch: Arch::parse(&self.arch).map_err(|error| field("arch", error))?,
@@ -119,7 +119,7 @@ async fn get_graph(
     revision: LazyQuery<RevisionQuery>,
 ) -> Answer {
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
-    let question = query.parse()?.parse(&revision.parse()?)?;
+    let question = query.parse()?.at_revision(&revision.parse()?)?;
     read.with_tag(&GraphModel::new(&reader.graph(&question.as_question()).await?))
 }
 
@@ -158,7 +158,7 @@ async fn explain_node(
     revision: LazyQuery<RevisionQuery>,
 ) -> Answer {
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
-    let question = query.parse()?.parse(&revision.parse()?)?;
+    let question = query.parse()?.at_revision(&revision.parse()?)?;
     let running = running.parse()?;
     read.with_tag(&ExplainModel::new(&reader.explain(&question.as_question(), running.running()?).await?))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     access::ReadError,
-    explanation_text::{HoldReason, hold_reason},
+    hold_reason::HoldReason,
     streams::{StreamAtRevision, StreamReader},
 };
 use crate::{
@@ -302,7 +302,9 @@ impl Explainer<'_> {
             let node = self.graph.node(wait.target)?;
             let visibility = self.graph.target_visibility(node, self.node_context, now);
             let rollout = visibility.rollout.and_then(|index| Some((index + 1, node.rollouts.get(index)?)));
-            let reason = hold_reason(rollout, self.node_context.wariness, now);
+            let reason = rollout.map_or(HoldReason::NoRollout, |(number, rollout)| {
+                HoldReason::new(number, rollout, self.node_context.wariness, now)
+            });
             Some(HeldBack { release: node.version.clone(), opens: wait.opens, reason })
         };
         waits.iter().filter_map(held_back).collect()

@@ -25,7 +25,7 @@ const MAX_ITEMS: usize = 20;
 
 /// The first items of a list, and the number of all.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FirstOf<T> {
+pub struct Excerpt<T> {
     /// The first items, at most 20.
     pub items: Vec<T>,
     /// The number of all items.
@@ -44,9 +44,9 @@ pub struct StreamOverview {
     /// The newest published release with a payload on each arch.
     pub newest: BTreeMap<Arch, Version>,
     /// The rollouts of published releases that have not ended and do not admit all nodes yet, those of the newest release first.
-    pub rollouts: FirstOf<LiveRollout>,
+    pub rollouts: Excerpt<LiveRollout>,
     /// The lint findings, the most severe first; at most a minute old.
-    pub findings: FirstOf<Finding>,
+    pub findings: Excerpt<Finding>,
     /// The emergency stop of the stream, if one is in force.
     pub stop: Option<EmergencyStop>,
     /// The emergency stop of the product, if one is in force.
@@ -110,15 +110,15 @@ impl StreamOverview {
             revision: head.revision,
             changed_at: head.changed_at,
             newest: newest(stream),
-            rollouts: FirstOf::new(live_rollouts(stream, now)),
-            findings: FirstOf::new(by_severity.into_iter().cloned()),
+            rollouts: Excerpt::new(live_rollouts(stream, now)),
+            findings: Excerpt::new(by_severity.into_iter().cloned()),
             stop: stream.stop.clone(),
             product_stop: stream.product_stop.clone(),
         }
     }
 }
 
-impl<T> FirstOf<T> {
+impl<T> Excerpt<T> {
     fn new(items: impl IntoIterator<Item = T>) -> Self {
         let mut rest = items.into_iter();
         let items: Vec<T> = rest.by_ref().take(MAX_ITEMS).collect();
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn a_long_list_is_cut_and_counted() {
-        let listed = FirstOf::new(0..50);
+        let listed = Excerpt::new(0..50);
         assert_eq!((listed.items.len(), listed.total), (MAX_ITEMS, 50));
-        let listed = FirstOf::new([1, 2]);
+        let listed = Excerpt::new([1, 2]);
         assert_eq!((listed.items, listed.total), (vec![1, 2], 2));
     }
 

@@ -89,13 +89,13 @@ enum Relation {
 
 fn relation(entry: &AuditEntry, version: &Version, number: usize) -> Relation {
     let subject = entry.subject.as_deref().unwrap_or_default();
-    let of_release = subject.strip_prefix("releases/").and_then(|rest| rest.strip_prefix(version.as_str()));
-    let of_rollout = of_release.and_then(|rest| rest.strip_prefix("/rollouts"));
-    let may_change = match of_rollout.filter(|_| entry.action.starts_with("rollout.")) {
+    let in_release = subject.strip_prefix("releases/").and_then(|rest| rest.strip_prefix(version.as_str()));
+    let in_rollouts = in_release.and_then(|rest| rest.strip_prefix("/rollouts"));
+    let may_change = match in_rollouts.filter(|_| entry.action.starts_with("rollout.")) {
         Some(rest) if rest.split('/').nth(1) == Some(&number.to_string()) => return Relation::Names,
         // A new rollout has no number yet, and a deleted one changes the numbers of those after it.
         Some(rest) => rest.is_empty() || entry.action == Action::REMOVE_ROLLOUT.name,
-        None if entry.action == Action::PUBLISH.name => of_release == Some("/publish"),
+        None if entry.action == Action::PUBLISH.name => in_release == Some("/publish"),
         None => ON_STREAM.iter().any(|action| action.name == entry.action),
     };
     match entry.revision {

@@ -30,13 +30,14 @@ pub enum HoldReason {
     },
 }
 
-/// Returns why a release is held back by the rollout that applies to a node, or by having none.
-pub(super) fn hold_reason(rollout: Option<(usize, &Rollout)>, wariness: Wariness, now: Epoch) -> HoldReason {
-    let Some((number, rollout)) = rollout else { return HoldReason::NoRollout };
-    match rollout.open_share(now) {
-        OpenShare::Closed => HoldReason::Aborted { number },
-        OpenShare::Open(share) => {
-            HoldReason::NotReached { number, phase: RolloutPhase::at(rollout, now), share, wariness }
+impl HoldReason {
+    /// Returns why the rollout that applies to a node holds it back.
+    pub(super) fn new(number: usize, rollout: &Rollout, wariness: Wariness, now: Epoch) -> Self {
+        match rollout.open_share(now) {
+            OpenShare::Closed => Self::Aborted { number },
+            OpenShare::Open(share) => {
+                Self::NotReached { number, phase: RolloutPhase::at(rollout, now), share, wariness }
+            }
         }
     }
 }
