@@ -144,16 +144,25 @@ mod tests {
             arches = ["aarch64", "x86_64"]
             mirrors = ["registry.example/os"]
             blocked_updates = [{ first = "2", last = "2", target = "1", reason = "too far" }]
-            protection = { shortest_rollout = "PT24H", canaries = ["lab"], freeze_windows = [
-                { from = "friday 16:00", until = "monday 08:00", zone = "Europe/Berlin", reason = "weekend" },
-            ] }
-            releases = [
-                { version = "2", state = "withdrawn", notes = "new", payloads = [{ arch = "x86_64", scheme = "oci", id = "c" }],
-                  artifacts = [{ arch = "x86_64", name = "metal.raw", url = "https://builds.example/metal.raw" }] },
-                { version = "1", dead_end = { reason = "install again", arches = ["x86_64"] }, suppressed_upstream = ["barrier"],
-                  rollouts = [{ start_share = 0.5, state = "completed" }] },
-                { version = "3", payloads = [{ arch = "x86_64", scheme = "oci", id = "d" }] },
-            ]"#,
+            [protection]
+            shortest_rollout = "PT24H"
+            canaries = ["lab"]
+            freeze_windows = [{ from = "friday 16:00", until = "monday 08:00", zone = "Europe/Berlin", reason = "weekend" }]
+            [[releases]]
+            version = "2"
+            state = "withdrawn"
+            notes = "new"
+            payloads = [{ arch = "x86_64", scheme = "oci", id = "c" }]
+            artifacts = [{ arch = "x86_64", name = "metal.raw", url = "https://builds.example/metal.raw" }]
+            [[releases]]
+            version = "1"
+            dead_end = { reason = "install again", arches = ["x86_64"] }
+            suppressed_upstream = ["barrier"]
+            rollouts = [{ start_share = 0.5, state = "completed" }]
+            [[releases]]
+            version = "3"
+            payloads = [{ arch = "x86_64", scheme = "oci", id = "d" }]
+            "#,
         );
         insta::assert_snapshot!(Diff::between(&before, &after), @"
         + arch aarch64: served
