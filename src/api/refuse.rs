@@ -4,7 +4,7 @@ use crate::{
     auth::Identity,
     domain::document::{MAX_PROBLEMS, Problem as FieldProblem},
     http::problem::{FieldError, Problem, ProblemKind},
-    manage::{CommandError, Refusal, records::StoreError},
+    manage::{CommandError, FindingReport, ReadError, Refusal, records::StoreError},
 };
 
 /// Maps an error of the database. The log has the details.
@@ -16,6 +16,17 @@ pub(super) fn refused(error: StoreError) -> Problem {
     }
     tracing::warn!(error = &error as &dyn std::error::Error, "database unavailable");
     ProblemKind::Unavailable.because("the database is unavailable")
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unauthenticated => ProblemKind::Unauthenticated.because(error.to_string()),
+            ReadError::Denied { .. } => ProblemKind::Forbidden.because(error.to_string()),
+            ReadError::NotFound(detail) => ProblemKind::NotFound.because(detail),
+            ReadError::Store(error) => refused(error),
+        }
+    }
 }
 
 /// Builds the problem of a missing role: 403, or 401 for an anonymous caller, who can still send a token.
@@ -51,6 +62,7 @@ fn problem_from(refusal: Refusal) -> Problem {
         }
         Refusal::Invalid(problems) => fields(problems),
         Refusal::Dangerous(findings) | Refusal::Unacknowledged(findings) => {
+            let findings: Vec<FindingReport> = findings.iter().map(FindingReport::from).collect();
             ProblemKind::Conflict.because(detail).found(&findings)
         }
         Refusal::KeyReused => ProblemKind::Invalid.because(detail),

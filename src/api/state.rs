@@ -4,17 +4,16 @@ use super::{
     body::BodyBudget,
     failures::{AuthFailures, SUMMARY_PERIOD},
     load::CallerLoad,
-    refuse::forbidden,
     refuse::refused,
 };
 use crate::{
-    auth::{AuthError, Authenticator, Identity, Role},
-    domain::{epoch::Epoch, ids::StreamId, stream::Revision},
+    auth::{AuthError, Authenticator, Identity},
+    domain::epoch::Epoch,
     http::{
         client_addr::ClientAddress,
         problem::{Problem, ProblemKind},
     },
-    manage::{Manage, StreamAtRevision, records::StoreError},
+    manage::Manage,
 };
 use http::{HeaderMap, HeaderValue, header};
 use jiff::SignedDuration;
@@ -126,48 +125,10 @@ impl Api {
     pub fn flush_failed_authentications(&self) {
         self.0.failures.log_summary();
     }
-
-    /// Reads the present state of a stream for a caller who may read it.
-    pub(super) async fn stream(&self, caller: &Identity, id: &StreamId) -> Result<StreamAtRevision, Problem> {
-        may_read(caller, id)?;
-        self.manage()?.stream(id).await.map_err(refused)?.ok_or_else(|| no_stream(id))
-    }
-
-    /// Reads a stream at a revision, by default the newest, for a caller who may read it.
-    pub(super) async fn stream_at(
-        &self,
-        caller: &Identity,
-        id: &StreamId,
-        revision: Option<i64>,
-    ) -> Result<StreamAtRevision, Problem> {
-        let Some(revision) = revision else { return self.stream(caller, id).await };
-        may_read(caller, id)?;
-        let found = self.manage()?.revision(id, Revision(revision)).await.map_err(refused)?;
-        found.ok_or_else(|| ProblemKind::NotFound.because(format!("there is no revision {revision} of {id}")))
-    }
 }
 
 /// Returns the token of an `Authorization` header (RFC 6750, section 2.1).
 fn bearer_token(authorization: &HeaderValue) -> Option<&str> {
     let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Checks that a caller may read a stream.
-pub(super) fn may_read(caller: &Identity, id: &StreamId) -> Result<(), Problem> {
-    if caller.may(Role::Viewer, id) {
-        return Ok(());
-    }
-    Err(forbidden(caller, format!("requires role `viewer` on `{id}`")))
-}
-
-/// Builds the problem of a stream that does not exist.
-pub(super) fn no_stream(id: &StreamId) -> Problem {
-    ProblemKind::NotFound.because(format!("there is no stream {id}"))
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        refused(error)
-    }
 }

@@ -90,8 +90,8 @@ pub(super) struct List {
 impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let list =
-            runtime()?.block_on(with_database(&settings, async |access| Ok(manage(access).await?.tokens().await?)))?;
+        let list = runtime()?
+            .block_on(with_database(&settings, async |access| Ok(manage(access).await?.tokens(&identity()).await?)))?;
         let now = SystemClock.now();
         for token in list {
             let state = match token.revoked_at {

@@ -1,12 +1,9 @@
 //! Findings: the results of checks such as lint, each with a severity, a place and a message.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
-use utoipa::ToSchema;
 
 /// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Unusual, but handled as the rules say.
     Warning,
@@ -16,9 +13,20 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// Returns the name that reports use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Drift => "drift",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// One result of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({ "severity": "warning", "place": "release 44.20260722.3.0", "message": "has no payload on s390x" }))]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Its severity.
     pub severity: Severity,
@@ -48,11 +56,6 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Warning => "warning",
-            Severity::Drift => "drift",
-            Severity::Error => "error",
-        };
-        write!(f, "{severity}: {}: {}", self.place, self.message)
+        write!(f, "{}: {}: {}", self.severity.as_str(), self.place, self.message)
     }
 }

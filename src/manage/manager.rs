@@ -1,6 +1,7 @@
 //! The write side of a store, and the states of streams that it keeps in memory.
 
 use super::{
+    findings_cache::FindingsCache,
     stream_cache::StreamCache,
     write_queues::{ReadTransaction, WriteQueues},
 };
@@ -19,6 +20,7 @@ pub struct Manage {
     clock: SharedClock,
     write_queues: Arc<WriteQueues>,
     streams: Arc<StreamCache>,
+    findings: Arc<FindingsCache>,
 }
 
 impl Manage {
@@ -26,7 +28,7 @@ impl Manage {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock) -> Self {
         let write_queues = Arc::new(WriteQueues::new(&store));
-        Self { store, clock, write_queues, streams: Arc::default() }
+        Self { store, clock, write_queues, streams: Arc::default(), findings: Arc::default() }
     }
 
     /// Returns the time.
@@ -51,6 +53,10 @@ impl Manage {
 
     pub(super) fn write_queues(&self) -> &WriteQueues {
         &self.write_queues
+    }
+
+    pub(super) fn findings_cache(&self) -> &FindingsCache {
+        &self.findings
     }
 
     pub(super) async fn reading(&self, name: &'static str) -> Result<ReadTransaction, StoreError> {

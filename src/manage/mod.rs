@@ -9,6 +9,7 @@ mod command;
 pub mod commands;
 mod error;
 mod executor;
+mod findings_cache;
 mod idempotency;
 mod manager;
 mod plan;
@@ -16,6 +17,7 @@ mod products;
 pub mod read;
 mod refusal;
 mod report;
+mod report_parts;
 mod request;
 mod start;
 mod stream_cache;
@@ -28,9 +30,10 @@ pub use address::{ReleaseAddress, RolloutAddress};
 pub use command::{Command, LoadedReads, Need, Next, Present, ProductCommand, ProductState, Provenance, Reads};
 pub use error::CommandError;
 pub use manager::Manage;
-pub use read::StreamAtRevision;
+pub use read::{ReadError, StreamAtRevision};
 pub use refusal::Refusal;
 pub use report::{ImpactReport, ProductStopReport, Report, Update};
+pub use report_parts::{ChangeReport, ChangeTarget, FindingReport, SeverityReport};
 pub use request::{Action, Request};
 pub use tokens::{RevokedToken, TokenRequest};
 pub use upstream::UpstreamDocument;
@@ -38,11 +41,7 @@ pub use upstream::UpstreamDocument;
 /// Stored records, for modules that may not import the store.
 pub mod records {
     pub use crate::store::{
-        StoreError,
-        audit::{AuditEntry, AuditFilter},
-        revisions::RevisionMeta,
-        signing_keys::SigningKeyRow,
-        streams::Head,
+        StoreError, audit::AuditEntry, revisions::RevisionMeta, signing_keys::SigningKeyRow, streams::Head,
         tokens::TokenRow,
     };
 }

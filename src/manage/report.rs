@@ -1,5 +1,6 @@
 //! Reports: what a change did or would do.
 
+use super::report_parts::{self, ChangeReport, FindingReport};
 use crate::domain::{
     admission::{
         emergency_stop::EmergencyStop,
@@ -20,7 +21,8 @@ use utoipa::ToSchema;
     "product": "fedora-coreos", "stream": "stable", "revision": 42, "changed": true, "dry_run": false,
     "changes": [{ "subject": "release 44.20260722.3.0, rollout 1",
         "before": "from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (local)",
-        "after": "from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (paused at 2026-07-23T02:00:00Z) (local)" }],
+        "after": "from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (paused at 2026-07-23T02:00:00Z) (local)",
+        "target": { "kind": "rollout", "release": "44.20260722.3.0", "number": 1 } }],
     "impact": [], "findings": []
 }))]
 pub struct Report {
@@ -39,12 +41,16 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// The changes, in the order of the releases.
+    #[serde(serialize_with = "report_parts::changes")]
+    #[schema(value_type = Vec<ChangeReport>)]
     pub changes: Vec<Change>,
     /// The effect on nodes, for each arch and scheme with an effect. Null if it was not computed: restrictive changes (pause,
     /// hold, abort, withdraw, dead end, blocked update, emergency stop) do not wait for it unless they are dry runs, and the
     /// computation is given up after 2 seconds.
     pub impact: Option<Vec<ImpactReport>>,
     /// New errors and warnings that the change introduces. Errors refuse the change unless it is restrictive or a dry run.
+    #[serde(serialize_with = "report_parts::findings")]
+    #[schema(value_type = Vec<FindingReport>)]
     pub findings: Vec<Finding>,
     /// The JSON that answered the first request, if this one repeats it with the same idempotency key.
     #[serde(skip)]

@@ -4,6 +4,7 @@ use super::{
     error::CommandError,
     idempotency::{parse, store_answer, stored_answer},
     manager::Manage,
+    read::is_visible,
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -101,7 +102,7 @@ impl Manage {
         let attempt = async || {
             let mut transaction = self.store().begin(Action::REVOKE_TOKEN.name).await?;
             let now = self.clock().now();
-            let found = transaction.token(id).await?.filter(|row| is_visible(request, row));
+            let found = transaction.token(id).await?.filter(|row| is_visible(request.caller, row));
             let found =
                 found.ok_or_else(|| Refusal::NotFound(format!("token {id} does not exist, or you may not read it")))?;
             if !transaction.revoke_token(id, &request.caller.actor.id, now).await? {
@@ -173,11 +174,6 @@ fn allow_admin(request: &Request<'_>, on: &Pattern) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::denied(Role::Admin, on))
-}
-
-/// Returns true if the caller is an admin of all streams of a token.
-fn is_visible(request: &Request<'_>, row: &TokenRow) -> bool {
-    row.pattern.parse().is_ok_and(|on| request.caller.may_on_all(Role::Admin, &on))
 }
 
 /// Checks the name and lifetime of a token. Returns the reason for the audit log, which records a lifetime beyond the limit.

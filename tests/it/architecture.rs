@@ -113,6 +113,16 @@ fn modules_import_only_allowed_modules() {
 }
 
 #[test]
+fn the_rules_are_serialised_in_documents_only() {
+    for path in rust_files("src/domain") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let is_document = path.to_string_lossy().contains("/domain/document/");
+        assert!(is_document || !text.contains("use serde::"), "{} uses serde", path.display());
+        assert!(path.ends_with("document/shape.rs") || !text.contains("utoipa"), "{} uses utoipa", path.display());
+    }
+}
+
+#[test]
 fn the_table_of_imports_is_read() {
     let page = "text\n\n| module | may import | notes |\n|---|---|---|\n| a, b | none | x |\n| c | a, b | |\n| d | all | |\n\n| e | a | |\n";
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();

@@ -51,6 +51,7 @@ mod outage;
 mod privacy;
 mod publishers;
 mod races;
+mod reads;
 mod redirects;
 mod removals;
 mod replica;

@@ -56,6 +56,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
     let policy = json!({"reason": "because"});
     let token = json!({"name": "ci", "role": "viewer", "streams": "PRODUCT/STREAM", "expires_in": "P1D"});
     BTreeMap::from([
+        ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
         ("list_products", case(Viewer, "/products")),
         ("get_product", case(Viewer, "/products/PRODUCT")),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
@@ -104,6 +105,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("list_rollouts", case(Viewer, "releases/1.3/rollouts")),
         ("create_rollout", with(Manager, "releases/1.4/rollouts", json!({"preset": "week"}))),
         ("get_rollout", case(Viewer, "releases/1.3/rollouts/1")),
+        ("list_rollout_history", case(Viewer, "releases/1.3/rollouts/1/history")),
         (
             "replace_rollout",
             with(Manager, "releases/1.3/rollouts/3", json!({"preset": "linear-48h", "start": "2026-10-01T00:00:00Z"})),
@@ -327,6 +329,7 @@ async fn every_operation_checks_authentication_and_role() {
         // A caller without the role learns nothing about other errors of the request.
         let shows_what_the_caller_may_see = [
             "list_presets",
+            "get_overview",
             "list_products",
             "list_tokens",
             "get_token",

@@ -67,7 +67,7 @@ async fn saved_states_are_loaded_unchanged() {
         }
         let (rows, recorded) = load(&store, revision).await;
         assert_eq!(rows, recorded);
-        let kept = manage.stream(&stable()).await.unwrap().unwrap();
+        let kept = manage.stream_reader(&Identity::local("test"), stable()).unwrap().present().await.unwrap();
         assert_eq!((kept.revision, &*kept.stream), (revision, &rows), "the state that is kept in memory");
         assert_eq!(without_opening_times(rows), *state);
         assert!(!write_stream(&manage, state).await.changed);

@@ -1,16 +1,8 @@
 //! What a stream means for nodes: its update graph, and the updates of one node.
 
-use crate::domain::{
-    admission::emergency_stop::EmergencyStop,
-    document::{shape::StopDocument, stop as stop_document},
-    epoch::Epoch,
-    graph::{
-        Graph, Node, NodeIndex,
-        route::{End, Hop, Route, Wait},
-        visibility::NodeContext,
-    },
-    rollout::share::OpenShare,
-    stream::Revision,
+use crate::{
+    domain::document::{shape::StopDocument, stop as stop_document},
+    manage::read::{Explanation, ExplanationEnd, GraphView, HeldBack, Update},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -80,42 +72,32 @@ pub struct GraphUpdate {
     pub open: bool,
 }
 
-/// A time, and the emergency stop that is in force at it.
-type At<'a> = (Epoch, Option<&'a EmergencyStop>);
-
 impl GraphModel {
     /// Describes a graph as a node sees it at a time.
     #[must_use]
-    pub fn new(revision: Revision, graph: &Graph, node_context: &NodeContext<'_>, (at, stop): At<'_>) -> Self {
-        let visibility = |node: &Node| graph.target_visibility(node, node_context, at);
-        let open: Vec<bool> = graph.nodes().iter().map(|node| !visibility(node).held_back).collect();
-        let releases = graph.nodes().iter().map(|node| GraphRelease {
+    pub fn new(view: &GraphView) -> Self {
+        let graph = &view.graph;
+        let releases = graph.nodes().iter().zip(&view.offers).map(|(node, offer)| GraphRelease {
             version: node.version.to_string(),
             age: node.age,
             payload: node.payload.to_string(),
             withdrawn: node.withdrawn,
             barrier: node.barrier.as_ref().map(|reason| reason.as_str().to_owned()),
             dead_end: node.dead_end.as_ref().map(|reason| reason.as_str().to_owned()),
-            open_share: visibility(node).rollout.and_then(|index| node.rollouts.get(index)).and_then(|rollout| {
-                match rollout.open_share(at) {
-                    OpenShare::Open(_) if stop.is_some() => Some(0.0),
-                    OpenShare::Open(share) => Some(share),
-                    OpenShare::Closed => None,
-                }
-            }),
+            open_share: offer.share,
         });
         let updates = graph.edges().map(|edge| GraphUpdate {
             from: edge.from.0,
             to: edge.to.0,
-            open: open.get(edge.to.0).copied().unwrap_or(false),
+            open: view.offers.get(edge.to.0).is_some_and(|offer| offer.is_open),
         });
         Self {
-            revision: revision.0,
-            at: at.to_string(),
+            revision: view.revision.0,
+            at: view.at.to_string(),
             arch: graph.arch.to_string(),
             scheme: graph.scheme.to_string(),
-            wariness: node_context.wariness.get(),
-            stopped: stop.map(stop_document),
+            wariness: view.wariness.get(),
+            stopped: view.stop.as_ref().map(stop_document),
             releases: releases.collect(),
             updates: updates.collect(),
         }
@@ -190,40 +172,25 @@ pub struct WaitModel {
 }
 
 impl ExplainModel {
-    /// Explains the updates of a node that runs the release `from`.
+    /// Describes the updates of a node.
     #[must_use]
-    pub fn new(
-        revision: Revision,
-        graph: &Graph,
-        from: NodeIndex,
-        node_context: &NodeContext<'_>,
-        (at, stop): At<'_>,
-    ) -> Self {
-        let explainer = Explainer { graph, node_context };
-        let Route { hops, end } = graph.route(from, node_context, at);
-        let mut now = at;
-        let hops = hops.iter().map(|hop| {
-            let model = explainer.hop(hop, now);
-            now = hop.at;
-            model
-        });
-        let hops: Vec<HopModel> = hops.collect();
-        let (end, end_reason, closed) = match &end {
-            End::Newest => ("newest", None, Vec::new()),
-            End::DeadEnd(reason) => ("dead_end", Some(reason.as_str().to_owned()), Vec::new()),
-            End::NoTarget if stop.is_some() => ("stopped", None, Vec::new()),
-            End::NoTarget => ("no_update", None, Vec::new()),
-            End::Closed(waits) => ("closed", None, waits.iter().map(|wait| explainer.wait(wait, now)).collect()),
+    pub fn new(explanation: &Explanation) -> Self {
+        let (end, end_reason, closed) = match &explanation.end {
+            ExplanationEnd::Newest => ("newest", None, Vec::new()),
+            ExplanationEnd::DeadEnd(reason) => ("dead_end", Some(reason.as_str().to_owned()), Vec::new()),
+            ExplanationEnd::Stopped => ("stopped", None, Vec::new()),
+            ExplanationEnd::NoUpdate => ("no_update", None, Vec::new()),
+            ExplanationEnd::Closed(targets) => ("closed", None, targets.iter().map(WaitModel::new).collect()),
         };
         Self {
-            revision: revision.0,
-            at: at.to_string(),
-            arch: graph.arch.to_string(),
-            scheme: graph.scheme.to_string(),
-            wariness: node_context.wariness.get(),
-            stopped: stop.map(stop_document),
-            release: explainer.version(from),
-            hops,
+            revision: explanation.revision.0,
+            at: explanation.at.to_string(),
+            arch: explanation.arch.to_string(),
+            scheme: explanation.scheme.to_string(),
+            wariness: explanation.wariness.get(),
+            stopped: explanation.stop.as_ref().map(stop_document),
+            release: explanation.release.to_string(),
+            hops: explanation.updates.iter().map(HopModel::new).collect(),
             end,
             end_reason,
             closed,
@@ -231,45 +198,22 @@ impl ExplainModel {
     }
 }
 
-struct Explainer<'a> {
-    graph: &'a Graph,
-    node_context: &'a NodeContext<'a>,
+impl HopModel {
+    fn new(update: &Update) -> Self {
+        Self {
+            to: update.to.to_string(),
+            at: update.at.to_string(),
+            held_back: update.held_back.iter().map(WaitModel::new).collect(),
+        }
+    }
 }
 
-impl Explainer<'_> {
-    fn version(&self, index: NodeIndex) -> String {
-        self.graph.node(index).map(|node| node.version.to_string()).unwrap_or_default()
-    }
-
-    fn hop(&self, hop: &Hop, now: Epoch) -> HopModel {
-        HopModel {
-            to: self.version(hop.to),
-            at: hop.at.to_string(),
-            held_back: hop.waiting.iter().map(|wait| self.wait(wait, now)).collect(),
-        }
-    }
-
-    fn wait(&self, wait: &Wait, now: Epoch) -> WaitModel {
-        WaitModel {
-            release: self.version(wait.target),
-            opens: wait.opens.map(|opens| opens.to_string()),
-            reason: self.graph.node(wait.target).map(|node| self.reason(node, now)).unwrap_or_default(),
-        }
-    }
-
-    fn reason(&self, node: &Node, now: Epoch) -> String {
-        let visibility = self.graph.target_visibility(node, self.node_context, now);
-        let Some((number, rollout)) = visibility.rollout.and_then(|index| Some((index + 1, node.rollouts.get(index)?)))
-        else {
-            return "no selector of its rollouts matches this node".into();
-        };
-        match rollout.open_share(now) {
-            OpenShare::Closed => format!("rollout {number} was aborted"),
-            OpenShare::Open(share) => format!(
-                "rollout {number} ({}) is open to a share of {share}, and the wariness of this node is {}",
-                super::rollout::state(rollout, now),
-                self.node_context.wariness.get()
-            ),
+impl WaitModel {
+    fn new(held_back: &HeldBack) -> Self {
+        Self {
+            release: held_back.release.to_string(),
+            opens: held_back.opens.map(|opens| opens.to_string()),
+            reason: held_back.reason.to_string(),
         }
     }
 }

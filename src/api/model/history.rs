@@ -1,9 +1,6 @@
 //! Revisions and audit entries.
 
-use crate::{
-    domain::stream::Revision,
-    manage::records::{AuditEntry, RevisionMeta},
-};
+use crate::manage::{read::RevisionRecord, records::AuditEntry};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -32,14 +29,14 @@ pub struct RevisionModel {
 impl RevisionModel {
     /// Describes a revision.
     #[must_use]
-    pub fn new((revision, record): (Revision, RevisionMeta)) -> Self {
+    pub fn new(RevisionRecord { revision, meta }: RevisionRecord) -> Self {
         Self {
             revision: revision.0,
-            created_at: record.made_at,
-            actor: record.actor.id,
-            actor_name: record.actor.name,
-            reason: record.reason,
-            request_id: record.request_id,
+            created_at: meta.made_at,
+            actor: meta.actor.id,
+            actor_name: meta.actor.name,
+            reason: meta.reason,
+            request_id: meta.request_id,
         }
     }
 }

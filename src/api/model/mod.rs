@@ -2,6 +2,7 @@
 
 mod answers;
 mod history;
+mod overview;
 mod release;
 mod rollout;
 mod stream;
@@ -9,6 +10,7 @@ mod token;
 
 pub use answers::{ExplainModel, GraphModel};
 pub use history::{AuditEntryModel, RevisionModel};
+pub use overview::OverviewModel;
 pub use release::{
     ArtifactModel, BlockedModel, NewBlocked, NewPromotion, NewRelease, NotesModel, PayloadModel, PromotionModel,
     ReleaseModel,

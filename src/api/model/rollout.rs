@@ -1,15 +1,18 @@
 //! Rollouts.
 
-use crate::domain::{
-    document::{
-        release as document_of,
-        shape::{RolloutDocument, SelectorDocument, StepDocument},
+use crate::{
+    domain::{
+        document::{
+            rollout as document_of,
+            shape::{RolloutDocument, SelectorDocument, StepDocument},
+        },
+        duration::Minutes,
+        epoch::Epoch,
+        release::Release,
+        rollout::{Rollout, preset::Preset},
+        stream::Stream,
     },
-    duration::Minutes,
-    epoch::Epoch,
-    release::Release,
-    rollout::{Rollout, RolloutState, preset::Preset, share::OpenShare, wariness::Wariness},
-    stream::Stream,
+    manage::read::RolloutStatus,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -75,24 +78,20 @@ impl RolloutModel {
     /// Describes the rollouts of a release of a stream, at a time.
     #[must_use]
     pub fn all(stream: &Stream, release: &Release, now: Epoch) -> Vec<Self> {
-        let documents = document_of(release).rollouts;
-        let rollouts = release.rollouts.iter().zip(documents).zip(1..);
-        rollouts.map(|((rollout, document), id)| Self::new(id, (rollout, document), stream, now)).collect()
+        let statuses = RolloutStatus::all(stream, &release.rollouts, now);
+        statuses.iter().zip(&release.rollouts).map(|(status, rollout)| Self::new(status, rollout)).collect()
     }
 
-    fn new(id: usize, (rollout, document): (&Rollout, RolloutDocument), stream: &Stream, now: Epoch) -> Self {
-        let share = match rollout.open_share(stream.plan_time(now)) {
-            OpenShare::Open(share) => Some(share),
-            OpenShare::Closed => None,
-        };
-        let is_stopped = stream.active_stop().is_some();
-        let fully_open_at = rollout.opens_at(Wariness::new(1.0), now).filter(|at| *at > now && !is_stopped);
+    /// Describes a rollout.
+    #[must_use]
+    pub fn new(status: &RolloutStatus, rollout: &Rollout) -> Self {
+        let document = document_of(rollout);
         Self {
-            id,
-            state: state(rollout, now),
-            open_share: share.map(|share| if is_stopped { 0.0 } else { share }),
-            open_share_if_lifted: share.filter(|_| is_stopped),
-            fully_open_at: fully_open_at.map(|at| at.to_string()),
+            id: status.number,
+            state: status.phase.as_str(),
+            open_share: status.share,
+            open_share_if_lifted: status.share_if_lifted,
+            fully_open_at: status.fully_open_at.map(|at| at.to_string()),
             end_share: document.duration.as_ref().map(|_| document.end_share.unwrap_or(1.0)),
             selector: document.selector,
             start: document.start,
@@ -104,14 +103,6 @@ impl RolloutModel {
             first_opened: document.first_opened,
             origin: rollout.origin.as_str(),
         }
-    }
-}
-
-pub(super) fn state(rollout: &Rollout, now: Epoch) -> &'static str {
-    match rollout.state {
-        RolloutState::Active if now < rollout.begins_at() => "scheduled",
-        RolloutState::Active => "running",
-        state => state.as_str(),
     }
 }
 
@@ -235,7 +226,7 @@ impl PresetModel {
     }
 
     fn new(preset: Preset) -> Self {
-        let document = crate::domain::document::rollout(&preset.rollout(Epoch(0)));
+        let document = document_of(&preset.rollout(Epoch(0)));
         Self {
             name: preset.as_str(),
             description: preset.description(),

@@ -6,7 +6,7 @@ use crate::{
         document::shape::{ProtectionDocument, StopDocument},
         stream::Stream,
     },
-    manage::{StreamAtRevision, records::Head},
+    manage::{StreamAtRevision, read::Product, records::Head},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,15 @@ pub struct ProductModel {
     pub product: String,
     /// The names of its streams that the caller may read.
     pub streams: Vec<String>,
+}
+
+impl ProductModel {
+    /// Describes a product.
+    #[must_use]
+    pub fn new(product: &Product) -> Self {
+        let streams = product.streams.iter().map(ToString::to_string).collect();
+        Self { product: product.name.to_string(), streams }
+    }
 }
 
 /// A stream and its newest revision.
@@ -98,14 +107,12 @@ impl StreamModel {
     pub fn new(snapshot: &StreamAtRevision) -> Self {
         let stream = &snapshot.stream;
         let StopModel { emergency_stop, product_emergency_stop } = StopModel::new(stream);
-        let newest =
-            stream.aged().rfind(|(_, release)| release.state == crate::domain::release::ReleaseState::Published);
         Self {
             product: stream.id.product.to_string(),
             stream: stream.id.stream.to_string(),
             revision: snapshot.revision.0,
             releases: stream.aged().count(),
-            newest: newest.map(|(_, release)| release.version.to_string()),
+            newest: snapshot.newest().map(|release| release.version.to_string()),
             settings: StreamSettings {
                 arches: stream.arches.iter().map(ToString::to_string).collect(),
                 mirrors: stream.mirrors.iter().map(ToString::to_string).collect(),

@@ -9,20 +9,14 @@ use crate::{
         refuse::field,
         request::{LazyQuery, ReadRequest},
         respond::Answer,
-        state::{Api, may_read},
+        state::Api,
     },
-    domain::{
-        admission::{emergency_stop::EmergencyStop, lint::lint},
-        epoch::Epoch,
-        finding::Finding,
-        graph::{Graph, NodeIndex, visibility::NodeContext},
-        ids::{Arch, StreamId},
-        located::{ScopeNames, describe_release},
-        payload::Scheme,
-        rollout::wariness::Wariness,
+    domain::{epoch::Epoch, ids::Arch, payload::Scheme, rollout::wariness::Wariness, stream::Revision},
+    http::problem::Problem,
+    manage::{
+        FindingReport,
+        read::{Question, Running},
     },
-    http::problem::{Problem, ProblemKind},
-    manage::StreamAtRevision,
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -32,9 +26,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(get_graph)).routes(routes!(explain_node)).routes(routes!(lint_stream))
 }
-
-/// The maximum number of releases of other scopes that a problem names.
-const MAX_LOCATED: usize = 8;
 
 /// The node, the scope and the time.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -59,54 +50,60 @@ struct NodeQuery {
     at: Option<String>,
 }
 
+/// The parsed query about a node.
+struct NodeQuestion {
+    arch: Arch,
+    scheme: Scheme,
+    group: Option<String>,
+    platform: Option<String>,
+    wariness: Wariness,
+    at: Option<Epoch>,
+    revision: Option<Revision>,
+}
+
 impl NodeQuery {
-    fn scope(&self) -> Result<(Arch, Scheme), Problem> {
+    fn at_revision(self, revision: &RevisionQuery) -> Result<NodeQuestion, Problem> {
         let scheme = self.scheme.as_ref().map_or_else(|| Ok(Scheme::checksum()), |scheme| Scheme::parse(scheme));
-        let arch = Arch::parse(&self.arch).map_err(|error| field("arch", error))?;
-        Ok((arch, scheme.map_err(|error| field("scheme", error))?))
+        Ok(NodeQuestion {
+            arch: Arch::parse(&self.arch).map_err(|error| field("arch", error))?,
+            scheme: scheme.map_err(|error| field("scheme", error))?,
+            at: self.at()?,
+            wariness: self.wariness()?,
+            group: self.group,
+            platform: self.platform,
+            revision: revision.revision.map(Revision),
+        })
     }
 
-    fn node_context(&self, is_stopped: bool) -> Result<NodeContext<'_>, Problem> {
-        let wariness = match (&self.node, self.wariness) {
-            (Some(_), Some(_)) => return Err(field("wariness", "cannot be combined with `node`")),
-            (Some(node), None) => Wariness::from_node_id(node),
-            (None, Some(wariness)) if (0.0..=1.0).contains(&wariness) => Wariness::new(wariness),
-            (None, Some(wariness)) => {
-                return Err(field("wariness", format!("must be between 0 and 1, is {wariness}")));
-            }
-            (None, None) => Wariness::new(0.5),
-        };
-        Ok(NodeContext { group: self.group.as_deref(), platform: self.platform.as_deref(), wariness, is_stopped })
+    fn wariness(&self) -> Result<Wariness, Problem> {
+        match (&self.node, self.wariness) {
+            (Some(_), Some(_)) => Err(field("wariness", "cannot be combined with `node`")),
+            (Some(node), None) => Ok(Wariness::from_node_id(node)),
+            (None, Some(wariness)) if (0.0..=1.0).contains(&wariness) => Ok(Wariness::new(wariness)),
+            (None, Some(wariness)) => Err(field("wariness", format!("must be between 0 and 1, is {wariness}"))),
+            (None, None) => Ok(Wariness::new(0.5)),
+        }
     }
 
-    fn at(&self, api: &Api) -> Result<Epoch, Problem> {
-        let Some(text) = &self.at else { return api.now() };
-        Epoch::parse(text).ok_or_else(|| field("at", "must be a time in whole seconds such as 2026-07-22T14:00:00Z"))
+    fn at(&self) -> Result<Option<Epoch>, Problem> {
+        let Some(text) = &self.at else { return Ok(None) };
+        let invalid = || field("at", "must be a time in whole seconds such as 2026-07-22T14:00:00Z");
+        Epoch::parse(text).map(Some).ok_or_else(invalid)
     }
 }
 
-/// Returns the emergency stop that is in force at a time: the stream's, as of the revision, or its product's.
-async fn stop_at(api: &Api, snapshot: &StreamAtRevision, at: Epoch) -> Result<Option<EmergencyStop>, Problem> {
-    // A present stop counts even if the clock of the process that set it is ahead.
-    let (is_past, product) = (at < api.now()?, &snapshot.stream.id.product);
-    let manage = api.manage()?;
-    let of_product =
-        if is_past { manage.product_stop_at(product, at).await? } else { manage.product_stop(product).await? };
-    let of_stream = snapshot.stream.stop.iter().filter(|stop| !is_past || stop.since <= at);
-    Ok(of_stream.chain(&of_product).min_by_key(|stop| stop.since).cloned())
-}
-
-fn graph(
-    snapshot: &StreamAtRevision,
-    (arch, scheme): (&Arch, &Scheme),
-    stop: Option<&EmergencyStop>,
-) -> Result<Graph, Problem> {
-    let stream = &snapshot.stream;
-    if !stream.known_arches().contains(arch) {
-        return Err(ProblemKind::NotFound.because(format!("{} does not serve {arch}", stream.id)));
+impl NodeQuestion {
+    fn as_question(&self) -> Question<'_> {
+        Question {
+            revision: self.revision,
+            arch: &self.arch,
+            scheme: &self.scheme,
+            group: self.group.as_deref(),
+            platform: self.platform.as_deref(),
+            wariness: self.wariness,
+            at: self.at,
+        }
     }
-    let graph = Graph::new(stream, arch, scheme);
-    Ok(if stop.is_some() { graph.closed() } else { graph })
 }
 
 /// Get the update graph of an arch and scheme, for a node and a time
@@ -121,18 +118,9 @@ async fn get_graph(
     query: LazyQuery<NodeQuery>,
     revision: LazyQuery<RevisionQuery>,
 ) -> Answer {
-    let id = path.id()?;
-    may_read(&read.caller, &id)?;
-    let (query, revision) = (query.parse()?, revision.parse()?.revision);
-    let snapshot = api.stream_at(&read.caller, &id, revision).await?;
-    let ((arch, scheme), at) = (query.scope()?, query.at(&api)?);
-    let stop = stop_at(&api, &snapshot, at).await?;
-    let node_context = query.node_context(stop.is_some())?;
-    let response = api.manage()?.compute(|| {
-        let graph = graph(&snapshot, (&arch, &scheme), stop.as_ref())?;
-        read.with_tag(&GraphModel::new(snapshot.revision, &graph, &node_context, (at, stop.as_ref())))
-    });
-    response.await
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let question = query.parse()?.at_revision(&revision.parse()?)?;
+    read.with_tag(&GraphModel::new(&reader.graph(&question.as_question()).await?))
 }
 
 /// The release that a node runs.
@@ -146,41 +134,13 @@ struct RunningQuery {
 }
 
 impl RunningQuery {
-    /// Finds the node that the query names. Returns `None` if it names a payload that the graph does not have.
-    fn find(&self, graph: &Graph) -> Result<Option<NodeIndex>, Problem> {
+    fn running(&self) -> Result<Running<'_>, Problem> {
         match (&self.release, &self.payload) {
-            (Some(release), None) => {
-                let position = graph.nodes().iter().position(|node| node.version.as_str() == release);
-                let none = || ProblemKind::NotFound.because(format!("there is no release {release} in this graph"));
-                position.map(|position| Some(NodeIndex(position))).ok_or_else(none)
-            }
-            (None, Some(payload)) => Ok(graph.recognise(payload).map(|found| found.node)),
+            (Some(release), None) => Ok(Running::Release(release)),
+            (None, Some(payload)) => Ok(Running::Payload(payload)),
             _ => Err(field("release", "either `release` or `payload` is required")),
         }
     }
-}
-
-/// Returns the problem that no release of a graph has a payload. It names the releases of other scopes that have it, if the caller may read
-/// their streams.
-async fn unknown_payload(
-    api: &Api,
-    read: &ReadRequest,
-    id: &StreamId,
-    (arch, scheme): (&Arch, &Scheme),
-    payload: &str,
-) -> Result<Problem, Problem> {
-    let requested = ScopeNames {
-        product: id.product.as_str(),
-        stream: id.stream.as_str(),
-        arch: arch.as_str(),
-        scheme: scheme.as_str(),
-    };
-    let located = api.manage()?.locate(payload, |id| may_read(&read.caller, id).is_ok()).await?;
-    let located = located.iter().take(MAX_LOCATED);
-    let releases: Vec<String> =
-        located.map(|located| describe_release(located.version.as_str(), located.scope(), requested)).collect();
-    let known = if releases.is_empty() { String::new() } else { format!("; this is {}", releases.join(", ")) };
-    Ok(ProblemKind::NotFound.because(format!("there is no release with the payload {payload} in this graph{known}")))
 }
 
 /// Explain the future updates of a node
@@ -197,34 +157,18 @@ async fn explain_node(
     running: LazyQuery<RunningQuery>,
     revision: LazyQuery<RevisionQuery>,
 ) -> Answer {
-    let id = path.id()?;
-    may_read(&read.caller, &id)?;
-    let (query, revision) = (query.parse()?, revision.parse()?.revision);
-    let snapshot = api.stream_at(&read.caller, &id, revision).await?;
-    let ((arch, scheme), at) = (query.scope()?, query.at(&api)?);
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let question = query.parse()?.at_revision(&revision.parse()?)?;
     let running = running.parse()?;
-    let stop = stop_at(&api, &snapshot, at).await?;
-    let node_context = query.node_context(stop.is_some())?;
-    let explained = api.manage()?.compute(|| {
-        let graph = graph(&snapshot, (&arch, &scheme), stop.as_ref())?;
-        let Some(from) = running.find(&graph)? else { return Ok(None) };
-        read.with_tag(&ExplainModel::new(snapshot.revision, &graph, from, &node_context, (at, stop.as_ref()))).map(Some)
-    });
-    if let Some(explained) = explained.await? {
-        return Ok(explained);
-    }
-    let payload = running.payload.as_deref().unwrap_or_default();
-    Err(unknown_payload(&api, &read, &id, (&arch, &scheme), payload).await?)
+    read.with_tag(&ExplainModel::new(&reader.explain(&question.as_question(), running.running()?).await?))
 }
 
 /// List the lint findings of a stream
 ///
 /// Errors are states that can harm nodes; warnings are unusual states.
 #[utoipa::path(get, path = "/lint", tag = "answers", params(StreamPath),
-    responses((status = 200, description = "All findings, in the order of the releases", body = Page<Finding>)))]
+    responses((status = 200, description = "All findings, in the order of the releases", body = Page<FindingReport>)))]
 async fn lint_stream(State(api): State<Api>, PathParams(path): PathParams<StreamPath>, read: ReadRequest) -> Answer {
-    let snapshot = api.stream(&read.caller, &path.id()?).await?;
-    let now = api.now()?;
-    let items = api.manage()?.compute(|| lint(&snapshot.stream, now)).await;
-    read.with_tag(&Page { items, next: None })
+    let findings = api.manage()?.stream_reader(&read.caller, path.id()?)?.findings().await?;
+    read.with_tag(&Page { items: findings.iter().map(FindingReport::from).collect::<Vec<_>>(), next: None })
 }

@@ -1,6 +1,6 @@
 //! Artifacts: the locations of a release's files.
 
-use super::releases::{find, read_release};
+use super::releases::read_release;
 use crate::{
     api::{
         model::ArtifactModel,
@@ -32,9 +32,8 @@ async fn list_artifacts(
     PathParams(path): PathParams<ReleasePath>,
     read: ReadRequest,
 ) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    read.show(snapshot.revision, &Page { items: document::release(release).artifacts, next: None })
+    let found = read_release(&api, &read, &path).await?;
+    read.show(found.revision, &Page { items: document::release(&found.release).artifacts, next: None })
 }
 
 /// Set the location of an artifact

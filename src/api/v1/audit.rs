@@ -4,14 +4,14 @@ use crate::{
     api::{
         model::AuditEntryModel,
         page::{Page, PageQuery},
-        refuse::{field, forbidden},
+        refuse::field,
         request::{LazyQuery, ReadRequest},
         respond::Answer,
-        state::{Api, may_read},
+        state::Api,
     },
-    auth::{Pattern, Role},
     domain::ids::{ProductName, StreamId, StreamName},
-    manage::records::AuditFilter,
+    http::problem::Problem,
+    manage::read::AuditScope,
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -32,6 +32,20 @@ struct AuditQuery {
     stream: Option<String>,
 }
 
+impl AuditQuery {
+    fn scope(&self) -> Result<AuditScope, Problem> {
+        let product =
+            self.product.as_ref().map(|name| ProductName::parse(name).map_err(|error| field("product", error)));
+        let stream = self.stream.as_ref().map(|name| StreamName::parse(name).map_err(|error| field("stream", error)));
+        match (product.transpose()?, stream.transpose()?) {
+            (Some(product), Some(stream)) => Ok(AuditScope::Stream(StreamId { product, stream })),
+            (Some(product), None) => Ok(AuditScope::Product(product)),
+            (None, Some(_)) => Err(field("stream", "requires `product`")),
+            (None, None) => Ok(AuditScope::All),
+        }
+    }
+}
+
 /// List audit entries, newest first
 ///
 /// Requires the role `viewer` on everything that the filter selects: on the stream, on all streams of the product, or on all
@@ -45,31 +59,10 @@ async fn list_audit_entries(
     page: LazyQuery<PageQuery>,
 ) -> Answer {
     // The required role depends on the query. Callers without any role learn nothing about errors in it.
-    if !read.caller.has_anywhere(Role::Viewer) {
-        return Err(forbidden(&read.caller, "requires role `viewer` on at least one stream".into()));
-    }
-    let (query, page) = (query.parse()?, page.parse()?);
-    let product = query.product.as_ref().map(|name| ProductName::parse(name).map_err(|error| field("product", error)));
-    let stream = query.stream.as_ref().map(|name| StreamName::parse(name).map_err(|error| field("stream", error)));
-    let (product, stream) = (product.transpose()?, stream.transpose()?);
-    match (&product, &stream) {
-        (Some(product), Some(stream)) => {
-            may_read(&read.caller, &StreamId { product: product.clone(), stream: stream.clone() })?;
-        }
-        (None, Some(_)) => return Err(field("stream", "requires `product`")),
-        (product, None) => {
-            let on = product.clone().map_or(Pattern::ALL, Pattern::for_product);
-            if !read.caller.may_on_all(Role::Viewer, &on) {
-                return Err(forbidden(&read.caller, format!("requires role `viewer` on `{on}`")));
-            }
-        }
-    }
-    let filter = AuditFilter {
-        product: product.as_ref().map(ProductName::as_str),
-        stream: stream.as_ref().map(StreamName::as_str),
-        before: page.number()?,
-        limit: i64::try_from(page.limit() + 1).unwrap_or(i64::MAX),
-    };
-    let entries = api.manage()?.audit_entries(filter).await?.into_iter().map(AuditEntryModel::new).collect();
+    let reader = api.manage()?.audit_reader(&read.caller)?;
+    let (scope, page) = (query.parse()?.scope()?, page.parse()?);
+    reader.check(&scope)?;
+    let most = i64::try_from(page.limit() + 1).unwrap_or(i64::MAX);
+    let entries = reader.entries(&scope, page.number()?, most).await?.into_iter().map(AuditEntryModel::new).collect();
     read.with_tag(&page.descending(entries, |entry: &AuditEntryModel| entry.id))
 }

@@ -32,9 +32,9 @@ async fn list_blocked_updates(
     PathParams(path): PathParams<ReleasePath>,
     read: ReadRequest,
 ) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let items = BlockedModel::all(&snapshot.stream, version.as_str());
-    read.show(snapshot.revision, &Page { items, next: None })
+    let found = read_release(&api, &read, &path).await?;
+    let items = BlockedModel::all(&found.stream, found.release.version.as_str());
+    read.show(found.revision, &Page { items, next: None })
 }
 
 /// Block updates to a release from a range of releases

@@ -7,11 +7,11 @@ use crate::{
         refuse::{field, fields},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed},
-        state::{Api, may_read},
+        state::Api,
     },
     domain::{
         document::{StreamDocument, Strictness},
-        stream::Stream,
+        stream::{Revision, Stream},
     },
     manage::{Action, Report, commands::documents::PutDocument},
 };
@@ -45,9 +45,8 @@ async fn get_document(
     read: ReadRequest,
     query: LazyQuery<RevisionQuery>,
 ) -> Answer {
-    let id = path.id()?;
-    may_read(&read.caller, &id)?;
-    let snapshot = api.stream_at(&read.caller, &id, query.parse()?.revision).await?;
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let snapshot = reader.at(query.parse()?.revision.map(Revision)).await?;
     read.show(snapshot.revision, &snapshot.stream.to_document())
 }
 

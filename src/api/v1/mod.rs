@@ -5,6 +5,7 @@ mod artifacts;
 mod audit;
 mod blocked_updates;
 mod documents;
+mod overview;
 mod payloads;
 mod policies;
 mod products;
@@ -46,6 +47,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(documents::operations())
         .merge(answers::operations());
     let others = OpenApiRouter::new()
+        .merge(overview::operations())
         .merge(products::operations())
         .merge(streams::all())
         .merge(stops::of_product())

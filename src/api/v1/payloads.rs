@@ -1,6 +1,6 @@
 //! The payloads and aliases of a release.
 
-use super::releases::{find, read_release};
+use super::releases::read_release;
 use crate::{
     api::{
         model::PayloadModel,
@@ -37,9 +37,8 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
 #[utoipa::path(get, path = "/releases/{version}/payloads", tag = "releases", params(ReleasePath),
     responses((status = 200, description = "All payloads", body = Page<PayloadDocument>)))]
 async fn list_payloads(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    read.show(snapshot.revision, &Page { items: document::release(release).payloads, next: None })
+    let found = read_release(&api, &read, &path).await?;
+    read.show(found.revision, &Page { items: document::release(&found.release).payloads, next: None })
 }
 
 /// Set the payload of a release on an arch and scheme
@@ -86,9 +85,8 @@ async fn delete_payload(
 #[utoipa::path(get, path = "/releases/{version}/aliases", tag = "releases", params(ReleasePath),
     responses((status = 200, description = "All aliases", body = Page<AliasDocument>)))]
 async fn list_aliases(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    read.show(snapshot.revision, &Page { items: document::release(release).aliases, next: None })
+    let found = read_release(&api, &read, &path).await?;
+    read.show(found.revision, &Page { items: document::release(&found.release).aliases, next: None })
 }
 
 /// Add an alias to a release

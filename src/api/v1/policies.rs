@@ -1,6 +1,6 @@
 //! Barriers and dead ends.
 
-use super::releases::{find, read_release};
+use super::releases::read_release;
 use crate::{
     api::{
         paths::{PathParams, ReleasePath},
@@ -35,10 +35,9 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
 #[utoipa::path(get, path = "/releases/{version}/barrier", tag = "policies", params(ReleasePath),
     responses((status = 200, description = "The barrier", body = PolicyDocument)))]
 async fn get_barrier(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    let none = || ProblemKind::NotFound.because(format!("release {version} is not a barrier"));
-    read.show(snapshot.revision, &document::release(release).barrier.ok_or_else(none)?)
+    let found = read_release(&api, &read, &path).await?;
+    let none = || ProblemKind::NotFound.because(format!("release {} is not a barrier", found.release.version));
+    read.show(found.revision, &document::release(&found.release).barrier.ok_or_else(none)?)
 }
 
 /// Mark a release as a barrier
@@ -77,10 +76,9 @@ async fn delete_barrier(
 #[utoipa::path(get, path = "/releases/{version}/dead-end", tag = "policies", params(ReleasePath),
     responses((status = 200, description = "The dead end", body = PolicyDocument)))]
 async fn get_dead_end(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    let none = || ProblemKind::NotFound.because(format!("release {version} is not a dead end"));
-    read.show(snapshot.revision, &document::release(release).dead_end.ok_or_else(none)?)
+    let found = read_release(&api, &read, &path).await?;
+    let none = || ProblemKind::NotFound.because(format!("release {} is not a dead end", found.release.version));
+    read.show(found.revision, &document::release(&found.release).dead_end.ok_or_else(none)?)
 }
 
 /// Mark a release as a dead end

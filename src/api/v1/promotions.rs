@@ -40,7 +40,7 @@ async fn list_promotions(
     read: ReadRequest,
     page: LazyQuery<PageQuery>,
 ) -> Answer {
-    let snapshot = api.stream(&read.caller, &path.id()?).await?;
+    let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
     let releases = snapshot.stream.releases.iter().enumerate();
     let promoted =
         releases.filter_map(|(position, release)| Some((position, &**release, release.promoted_from.as_ref()?)));

@@ -10,16 +10,12 @@ use crate::{
         respond::{Answer, changed, created},
         state::Api,
     },
-    domain::{
-        artifact::Notes,
-        document::parts,
-        ids::{StreamId, Version},
-        release::Release,
-    },
-    http::problem::{Problem, ProblemKind},
+    domain::{artifact::Notes, document::parts},
+    http::problem::Problem,
     manage::{
-        Action, Report, StreamAtRevision,
+        Action, Report,
         commands::releases::{CreateRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
+        read::ReleaseAtRevision,
     },
 };
 use axum::extract::State;
@@ -33,26 +29,14 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(withdraw_release))
 }
 
-/// Finds a release of a stream, and its position.
-pub(super) fn find<'a>(snapshot: &'a StreamAtRevision, version: &Version) -> Result<(usize, &'a Release), Problem> {
-    let position = snapshot.stream.position_of(version);
-    let found = position.and_then(|position| Some((position, &**snapshot.stream.releases.get(position)?)));
-    found.ok_or_else(|| {
-        ProblemKind::NotFound.because(format!("there is no release {version} of {}", snapshot.stream.id))
-    })
-}
-
-/// Reads a stream and checks that it has the release, for a caller who may read the stream.
+/// Reads a release, for a caller who may read its stream.
 pub(super) async fn read_release(
     api: &Api,
     read: &ReadRequest,
-    id: StreamId,
-    version: Result<Version, Problem>,
-) -> Result<(StreamAtRevision, Version), Problem> {
-    let snapshot = api.stream(&read.caller, &id).await?;
-    let version = version?;
-    find(&snapshot, &version)?;
-    Ok((snapshot, version))
+    path: &ReleasePath,
+) -> Result<ReleaseAtRevision, Problem> {
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    Ok(reader.release(&path.version()?).await?)
 }
 
 /// List the releases of a stream, oldest first, drafts last
@@ -64,7 +48,7 @@ async fn list_releases(
     read: ReadRequest,
     page: LazyQuery<PageQuery>,
 ) -> Answer {
-    let snapshot = api.stream(&read.caller, &path.id()?).await?;
+    let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
     let now = api.now()?;
     let releases = snapshot.stream.releases.iter().enumerate();
     // Positions are stable cursors: only drafts change theirs.
@@ -97,9 +81,9 @@ async fn create_release(
 #[utoipa::path(get, path = "/releases/{version}", tag = "releases", params(ReleasePath),
     responses((status = 200, description = "The release", body = ReleaseModel)))]
 async fn get_release(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (position, release) = find(&snapshot, &version)?;
-    ReadRequest::show_now(snapshot.revision, &ReleaseModel::new(&snapshot.stream, position, release, api.now()?))
+    let found = read_release(&api, &read, &path).await?;
+    let model = ReleaseModel::new(&found.stream, found.position, &found.release, api.now()?);
+    ReadRequest::show_now(found.revision, &model)
 }
 
 /// Set or remove the notes of a release

@@ -8,18 +8,13 @@ use crate::{
         paths::{PathParams, RevisionPath, StreamPath},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed},
-        state::{Api, may_read, no_stream},
+        state::Api,
     },
-    domain::{
-        diff::{Change, Diff},
-        stream::{Revision, Stream},
-    },
-    http::problem::ProblemKind,
-    manage::{Action, Report, commands::revert::RevertStream},
+    domain::stream::Revision,
+    manage::{Action, ChangeReport, Report, commands::revert::RevertStream},
 };
 use axum::extract::State;
 use serde::Deserialize;
-use std::sync::Arc;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -40,30 +35,20 @@ async fn list_revisions(
     read: ReadRequest,
     page: LazyQuery<PageQuery>,
 ) -> Answer {
-    let id = path.id()?;
-    may_read(&read.caller, &id)?;
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
     let page = page.parse()?;
     let most = i64::try_from(page.limit() + 1).unwrap_or(i64::MAX);
-    let records = api.manage()?.records(&id, page.number()?.map(Revision), most).await?;
-    let (head, records) = records.ok_or_else(|| no_stream(&id))?;
-    let page =
-        page.descending(records.into_iter().map(RevisionModel::new).collect(), |model: &RevisionModel| model.revision);
-    read.show(head.revision, &page)
+    let (newest, records) = reader.revisions(page.number()?.map(Revision), most).await?;
+    let records = records.into_iter().map(RevisionModel::new).collect();
+    read.show(newest, &page.descending(records, |model: &RevisionModel| model.revision))
 }
 
 /// Get a revision: its actor, time and reason
 #[utoipa::path(get, path = "/revisions/{revision}", tag = "history", params(RevisionPath),
     responses((status = 200, description = "The revision", body = RevisionModel)))]
 async fn get_revision(State(api): State<Api>, PathParams(path): PathParams<RevisionPath>, read: ReadRequest) -> Answer {
-    let id = path.id()?;
-    may_read(&read.caller, &id)?;
-    let number = path.revision()?;
-    let before = Revision(number.saturating_add(1));
-    let records = api.manage()?.records(&id, Some(before), 1).await?;
-    let (_, records) = records.ok_or_else(|| no_stream(&id))?;
-    let record = records.into_iter().find(|(revision, _)| revision.0 == number);
-    let none = || ProblemKind::NotFound.because(format!("there is no revision {number} of {id}"));
-    read.with_tag(&RevisionModel::new(record.ok_or_else(none)?))
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    read.with_tag(&RevisionModel::new(reader.revision(Revision(path.revision()?)).await?))
 }
 
 /// The revision to compare with.
@@ -78,22 +63,17 @@ struct FromQuery {
 
 /// Compare two revisions
 #[utoipa::path(get, path = "/revisions/{revision}/diff", tag = "history", params(RevisionPath, FromQuery),
-    responses((status = 200, description = "The changes, in the order of the releases", body = Vec<Change>)))]
+    responses((status = 200, description = "The changes, in the order of the releases", body = Vec<ChangeReport>)))]
 async fn diff_revision(
     State(api): State<Api>,
     PathParams(path): PathParams<RevisionPath>,
     read: ReadRequest,
     query: LazyQuery<FromQuery>,
 ) -> Answer {
-    let id = path.id()?;
-    may_read(&read.caller, &id)?;
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
     let (number, query) = (path.revision()?, query.parse()?);
-    let after = api.stream_at(&read.caller, &id, Some(number)).await?;
-    let before = match query.from.unwrap_or_else(|| number.saturating_sub(1)) {
-        0 => Arc::new(Stream::empty(id)),
-        from => api.stream_at(&read.caller, &id, Some(from)).await?.stream,
-    };
-    api.manage()?.compute(|| read.with_tag(&Diff::between(&before, &after.stream))).await
+    let diff = reader.diff(Revision(number), query.from.map(Revision)).await?;
+    read.with_tag(&diff.0.iter().map(ChangeReport::from).collect::<Vec<_>>())
 }
 
 /// Revert a stream to a revision, by a new revision

@@ -1,18 +1,18 @@
 //! Rollouts and presets.
 
-use super::releases::{find, read_release};
+use super::releases::read_release;
 use crate::{
     api::{
-        model::{AccelerateModel, HoldModel, NewRollout, PresetModel, RolloutModel},
-        page::Page,
+        model::{AccelerateModel, AuditEntryModel, HoldModel, NewRollout, PresetModel, RolloutModel},
+        page::{Page, PageQuery},
         paths::{NumberPath, PathParams, ReleasePath, path_of_release},
         refuse::field,
-        request::{ReadRequest, UncheckedWrite},
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created},
         state::Api,
     },
     domain::rollout::{preset::Preset, share::Share},
-    http::problem::{Problem, ProblemKind},
+    http::problem::Problem,
     manage::{
         Action, Report,
         commands::{
@@ -31,6 +31,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_rollouts, create_rollout))
         .routes(routes!(get_rollout, replace_rollout, delete_rollout))
+        .routes(routes!(list_rollout_history))
         .routes(routes!(start_rollout))
         .routes(routes!(pause_rollout))
         .routes(routes!(resume_rollout))
@@ -55,25 +56,38 @@ async fn list_presets(read: ReadRequest) -> Answer {
 #[utoipa::path(get, path = "/releases/{version}/rollouts", tag = "rollouts", params(ReleasePath),
     responses((status = 200, description = "All rollouts", body = Page<RolloutModel>)))]
 async fn list_rollouts(State(api): State<Api>, PathParams(path): PathParams<ReleasePath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    ReadRequest::show_now(
-        snapshot.revision,
-        &Page { items: RolloutModel::all(&snapshot.stream, release, api.now()?), next: None },
-    )
+    let found = read_release(&api, &read, &path).await?;
+    let items = RolloutModel::all(&found.stream, &found.release, api.now()?);
+    ReadRequest::show_now(found.revision, &Page { items, next: None })
 }
 
 /// Get a rollout
 #[utoipa::path(get, path = "/releases/{version}/rollouts/{id}", tag = "rollouts", params(NumberPath),
     responses((status = 200, description = "The rollout", body = RolloutModel)))]
 async fn get_rollout(State(api): State<Api>, PathParams(path): PathParams<NumberPath>, read: ReadRequest) -> Answer {
-    let (snapshot, version) = read_release(&api, &read, path.id()?, path.version()).await?;
-    let (_, release) = find(&snapshot, &version)?;
-    let number = path.number()?;
-    let found =
-        RolloutModel::all(&snapshot.stream, release, api.now()?).into_iter().find(|rollout| rollout.id == number);
-    let none = || ProblemKind::NotFound.because(format!("there is no rollout {number} of release {version}"));
-    ReadRequest::show_now(snapshot.revision, &found.ok_or_else(none)?)
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let found = reader.rollout(&path.version()?, path.number()?).await?;
+    ReadRequest::show_now(found.revision, &RolloutModel::new(&found.status, &found.rollout))
+}
+
+/// List what happened to a rollout, newest first
+///
+/// The entries are those of the audit log that name the rollout, and those of documents, imports, reverts, publications and lifted stops
+/// whose revision changed it. Rollouts are identified by their number, which changes when one is inserted or deleted before them. A page
+/// may have few entries, or none, and still have a `next`: each page looks at a limited part of the log.
+#[utoipa::path(get, path = "/releases/{version}/rollouts/{id}/history", tag = "rollouts", params(NumberPath, PageQuery),
+    responses((status = 200, description = "A page of audit entries", body = Page<AuditEntryModel>)))]
+async fn list_rollout_history(
+    State(api): State<Api>,
+    PathParams(path): PathParams<NumberPath>,
+    read: ReadRequest,
+    page: LazyQuery<PageQuery>,
+) -> Answer {
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let (version, number, page) = (path.version()?, path.number()?, page.parse()?);
+    let history = reader.rollout_history(&version, number, page.number()?, page.limit()).await?;
+    let items = history.entries.into_iter().map(AuditEntryModel::new).collect();
+    read.with_tag(&Page { items, next: history.next.map(|next| next.to_string()) })
 }
 
 /// Parses what of a requested rollout does not depend on the time.

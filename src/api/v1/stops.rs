@@ -4,12 +4,12 @@ use crate::{
     api::{
         model::{ProductStopModel, StopModel},
         paths::{PathParams, ProductPath, StreamPath},
-        refuse::{field, forbidden},
+        refuse::field,
         request::{ReadRequest, UncheckedWrite, WriteRequest},
         respond::{Answer, changed, json},
         state::Api,
     },
-    auth::{Pattern, Role},
+    auth::Pattern,
     domain::{document::stop as stop_document, reason::Reason},
     http::problem::Problem,
     manage::{
@@ -39,7 +39,7 @@ async fn get_emergency_stop(
     PathParams(path): PathParams<StreamPath>,
     read: ReadRequest,
 ) -> Answer {
-    let snapshot = api.stream(&read.caller, &path.id()?).await?;
+    let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
     read.show(snapshot.revision, &StopModel::new(&snapshot.stream))
 }
 
@@ -85,11 +85,7 @@ async fn get_product_emergency_stop(
     PathParams(path): PathParams<ProductPath>,
     read: ReadRequest,
 ) -> Answer {
-    let product = path.product()?;
-    if !read.caller.may_on_some(Role::Viewer, &product) {
-        return Err(forbidden(&read.caller, format!("requires role `viewer` on a stream of `{product}`")));
-    }
-    let stop = api.manage()?.product_stop(&product).await?;
+    let stop = api.manage()?.product_reader(&read.caller, path.product()?)?.stop().await?;
     read.with_tag(&ProductStopModel { emergency_stop: stop.as_ref().map(stop_document) })
 }
 

@@ -5,12 +5,11 @@ use crate::{
         model::{StreamModel, StreamSettings, StreamSummary},
         page::{Page, PageQuery},
         paths::{PathParams, ProductPath, StreamPath, path_of},
-        refuse::{fields, forbidden},
+        refuse::fields,
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created_at},
         state::Api,
     },
-    auth::Role,
     domain::{document::parts, stream::Revision},
     manage::{
         Action, Report,
@@ -39,21 +38,17 @@ async fn list_streams(
     read: ReadRequest,
     page: LazyQuery<PageQuery>,
 ) -> Answer {
-    let product = path.product()?;
-    if !read.caller.may_on_some(Role::Viewer, &product) {
-        return Err(forbidden(&read.caller, format!("requires role `viewer` on a stream of `{product}`")));
-    }
+    let reader = api.manage()?.product_reader(&read.caller, path.product()?)?;
     let page = page.parse()?;
-    let heads = api.manage()?.heads().await?;
-    let visible = heads.iter().filter(|head| head.id.product == product && read.caller.may(Role::Viewer, &head.id));
-    read.with_tag(&page.by_name(visible.map(StreamSummary::new), |stream| stream.stream.clone())?)
+    let streams = reader.streams().await?;
+    read.with_tag(&page.by_name(streams.iter().map(StreamSummary::new), |stream| stream.stream.clone())?)
 }
 
 /// Get a stream
 #[utoipa::path(get, path = "/", tag = "streams", params(StreamPath),
     responses((status = 200, description = "The stream", body = StreamModel)))]
 async fn get_stream(State(api): State<Api>, PathParams(path): PathParams<StreamPath>, read: ReadRequest) -> Answer {
-    let snapshot = api.stream(&read.caller, &path.id()?).await?;
+    let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
     read.show(snapshot.revision, &StreamModel::new(&snapshot))
 }
 

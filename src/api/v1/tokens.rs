@@ -10,10 +10,10 @@ use crate::{
         respond::Answer,
         state::Api,
     },
-    auth::{Grant, Identity, Pattern, Role, SigningKey},
+    auth::{Grant, Pattern, Role, SigningKey},
     domain::duration::Minutes,
-    http::problem::{Problem, ProblemKind},
-    manage::{Action, TokenRequest, records::TokenRow},
+    http::problem::ProblemKind,
+    manage::{Action, TokenRequest},
 };
 use axum::{Json as JsonBody, extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
@@ -26,23 +26,13 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(get_token, revoke_token))
 }
 
-/// Lists the tokens on streams of which the caller is an admin.
-async fn tokens(api: &Api, caller: &Identity) -> Result<Vec<TokenRow>, Problem> {
-    if !caller.has_anywhere(Role::Admin) {
-        return Err(forbidden(caller, "requires role `admin` on at least one stream".into()));
-    }
-    let all = api.manage()?.tokens().await?;
-    let is_visible = |token: &TokenRow| token.pattern.parse().is_ok_and(|on| caller.may_on_all(Role::Admin, &on));
-    Ok(all.into_iter().filter(is_visible).collect())
-}
-
 /// List issued tokens, by id
 ///
 /// A token is listed if the caller is an admin of all its streams. Expired and revoked tokens are included.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", params(PageQuery),
     responses((status = 200, description = "A page of tokens", body = Page<TokenModel>)))]
 async fn list_tokens(State(api): State<Api>, read: ReadRequest, page: LazyQuery<PageQuery>) -> Answer {
-    let mut tokens = tokens(&api, &read.caller).await?;
+    let mut tokens = api.manage()?.tokens(&read.caller).await?;
     let page = page.parse()?;
     tokens.sort_by(|a, b| a.id.cmp(&b.id));
     read.with_tag(&page.by_name(tokens.into_iter().map(TokenModel::new), |token| token.id.clone())?)
@@ -93,9 +83,7 @@ async fn create_token(State(api): State<Api>, write: UncheckedWrite) -> Answer {
 #[utoipa::path(get, path = "/tokens/{id}", tag = "tokens", params(TokenPath),
     responses((status = 200, description = "The metadata of the token", body = TokenModel)))]
 async fn get_token(State(api): State<Api>, PathParams(path): PathParams<TokenPath>, read: ReadRequest) -> Answer {
-    let found = tokens(&api, &read.caller).await?.into_iter().find(|token| token.id == path.id);
-    let none = || ProblemKind::NotFound.because(format!("token {} does not exist, or you may not read it", path.id));
-    read.with_tag(&TokenModel::new(found.ok_or_else(none)?))
+    read.with_tag(&TokenModel::new(api.manage()?.token(&read.caller, &path.id).await?))
 }
 
 /// The options of a revocation.

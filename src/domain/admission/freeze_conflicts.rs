@@ -126,7 +126,7 @@ fn first_outside(at: Epoch, windows: &[FreezeWindow]) -> Epoch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{admission::freeze_window::FreezeWindowDocument, rollout::preset::Preset, samples};
+    use crate::domain::{document::shape::FreezeWindowDocument, rollout::preset::Preset, samples};
     use proptest::prelude::*;
 
     const HOUR: i64 = 3600;

@@ -1,14 +1,12 @@
 //! Freeze windows: times in which no rollout is started, stepped or resumed and no release is published.
 
-use crate::domain::{epoch::Epoch, reason::Reason};
+use crate::domain::{document::shape::FreezeWindowDocument, epoch::Epoch, reason::Reason};
 use jiff::{
     SignedDuration, Timestamp, ToSpan,
     civil::{DateTime, Weekday},
     tz::{TimeZone, TimeZoneDatabase},
 };
-use serde::{Deserialize, Serialize};
 use std::fmt;
-use utoipa::ToSchema;
 
 /// A time in which exposure must not increase.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,21 +49,6 @@ pub struct WeekTime {
 /// A time zone of the IANA database that is built into this program. The database of the machine is not used, so all replicas agree.
 #[derive(Debug, Clone)]
 pub struct Zone(TimeZone);
-
-/// A freeze window in a document. With a zone it repeats every week.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FreezeWindowDocument {
-    /// The first moment of the window: `friday 16:00`, or without a zone RFC 3339 in whole seconds.
-    pub from: String,
-    /// The first moment after the window, in the same form.
-    pub until: String,
-    /// The time zone, by its IANA name: `Europe/Berlin`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// The reason; must not be blank.
-    pub reason: String,
-}
 
 const DAYS: [(&str, Weekday); 7] = [
     ("monday", Weekday::Monday),

@@ -1,6 +1,5 @@
 //! The fields of a stream document. Unknown fields are rejected; absent fields have the defaults stated here.
 
-use crate::domain::admission::freeze_window::FreezeWindowDocument;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -109,6 +108,21 @@ pub struct ProtectionDocument {
     /// Times in which nothing is started, stepped, resumed or published.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze_windows: Vec<FreezeWindowDocument>,
+}
+
+/// A freeze window in a document. With a zone it repeats every week.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FreezeWindowDocument {
+    /// The first moment of the window: `friday 16:00`, or without a zone RFC 3339 in whole seconds.
+    pub from: String,
+    /// The first moment after the window, in the same form.
+    pub until: String,
+    /// The time zone, by its IANA name: `Europe/Berlin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The reason; must not be blank.
+    pub reason: String,
 }
 
 /// An emergency stop.

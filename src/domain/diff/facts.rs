@@ -1,0 +1,113 @@
+//! A stream as a list of facts that can be compared.
+
+use super::{
+    fact::Fact,
+    target::{ReleaseId, Target},
+};
+use crate::domain::{
+    release::Release,
+    rollout::{Rollout, RolloutClock},
+    stream::Stream,
+};
+
+/// A fact about a stream, and the release that it is listed at.
+pub(super) struct Listed {
+    pub(super) target: Target,
+    pub(super) fact: Fact,
+}
+
+/// Returns every fact about a stream. Several facts may have the same target: the last one counts.
+pub(super) fn facts(stream: &Stream) -> Vec<Listed> {
+    let mut facts = settings(stream);
+    for (age, ((version, earlier), release)) in stream.identified().into_iter().enumerate() {
+        let id = ReleaseId { version: version.clone(), occurrence: earlier + 1 };
+        facts.extend(policies(&id, release));
+        facts.extend(details(&id, release));
+        let fact = Fact::Release { state: release.state, age, origin: release.origin };
+        facts.push(Listed { target: Target::Release(id), fact });
+    }
+    let blocked = stream.blocked_updates.iter().map(|blocked| {
+        let (first, last, target) = (blocked.first.clone(), blocked.last.clone(), blocked.target.clone());
+        let fact = Fact::BlockedUpdate { reason: blocked.reason.clone(), origin: blocked.origin };
+        Listed { target: Target::BlockedUpdate { first, last, target }, fact }
+    });
+    facts.extend(blocked);
+    facts
+}
+
+fn settings(stream: &Stream) -> Vec<Listed> {
+    let mut facts = Vec::new();
+    let mut add = |target, fact| facts.push(Listed { target, fact });
+    for arch in &stream.arches {
+        add(Target::Arch(arch.clone()), Fact::Served);
+    }
+    for mirror in &stream.mirrors {
+        add(Target::Mirror(mirror.clone()), Fact::Recognised);
+    }
+    if let Some(shortest) = stream.protection.shortest_rollout {
+        add(Target::ShortestRollout, Fact::Duration(shortest));
+    }
+    if !stream.protection.canaries.is_empty() {
+        add(Target::Canaries, Fact::Groups(stream.protection.canaries.clone()));
+    }
+    for window in &stream.protection.freeze_windows {
+        // Windows with equal times count as one.
+        let document = window.to_document();
+        let target = Target::FreezeWindow { from: document.from, until: document.until, zone: document.zone };
+        add(target, Fact::Freeze(window.reason.clone()));
+    }
+    if let Some(stop) = &stream.stop {
+        add(Target::EmergencyStop, Fact::Stop(stop.clone()));
+    }
+    for (kind, hash) in &stream.sources {
+        add(Target::UpstreamDocument(kind.clone()), Fact::Document(*hash));
+    }
+    facts
+}
+
+fn policies(id: &ReleaseId, release: &Release) -> Vec<Listed> {
+    let mut facts = Vec::new();
+    let mut add = |target, fact| facts.push(Listed { target, fact });
+    if let Some(barrier) = &release.barrier {
+        let (reason, arches) = (barrier.reason.clone(), barrier.arches.clone());
+        add(Target::Barrier(id.clone()), Fact::Policy { reason, arches, origin: barrier.origin });
+    }
+    if let Some(dead_end) = &release.dead_end {
+        let (reason, arches) = (dead_end.reason.clone(), dead_end.arches.clone());
+        add(Target::DeadEnd(id.clone()), Fact::Policy { reason, arches, origin: dead_end.origin });
+    }
+    for (number, rollout) in (1..).zip(&release.rollouts) {
+        // When it first opened is recorded with any change.
+        let clock = RolloutClock { first_opened: None, ..rollout.clock };
+        let rollout = Rollout { clock, ..rollout.clone() };
+        add(Target::Rollout { release: id.clone(), number }, Fact::Rollout(Box::new(rollout)));
+    }
+    for policy in &release.suppressed_upstream {
+        add(Target::SuppressedUpstream { release: id.clone(), policy: *policy }, Fact::Suppressed);
+    }
+    facts
+}
+
+fn details(id: &ReleaseId, release: &Release) -> Vec<Listed> {
+    let mut facts = Vec::new();
+    let mut add = |target, fact| facts.push(Listed { target, fact });
+    for (key, payload) in &release.payloads {
+        add(Target::Payload { release: id.clone(), key: key.clone() }, Fact::Payload(payload.clone()));
+    }
+    for (key, aliases) in &release.aliases {
+        for (alias, origin) in aliases {
+            let target = Target::Alias { release: id.clone(), id: alias.clone(), key: key.clone() };
+            add(target, Fact::Alias { key: key.clone(), origin: *origin });
+        }
+    }
+    for (key, artifact) in &release.artifacts {
+        add(Target::Artifact { release: id.clone(), key: key.clone() }, Fact::Artifact(artifact.clone()));
+    }
+    if let Some(notes) = &release.notes {
+        add(Target::Notes(id.clone()), Fact::Notes(notes.clone()));
+    }
+    if let Some(from) = &release.promoted_from {
+        add(Target::Promotion(id.clone()), Fact::Promotion(from.clone()));
+    }
+    facts
+}

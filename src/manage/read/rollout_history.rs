@@ -1,0 +1,186 @@
+//! What happened to a rollout, from the audit log.
+
+use super::{access::ReadError, streams::StreamReader};
+use crate::{
+    domain::{
+        ids::Version,
+        rollout::{Rollout, RolloutClock},
+        stream::{Revision, Stream},
+    },
+    manage::request::Action,
+    store::{
+        Transaction,
+        audit::{AuditEntry, AuditFilter},
+    },
+};
+use std::collections::BTreeMap;
+
+/// The number of audit entries that are read at a time.
+const BATCH: i64 = 200;
+/// The maximum number of audit entries of the stream that one page looks at.
+const MAX_SCANNED: usize = 2000;
+/// The maximum number of revisions that one page loads to compare them.
+const MAX_LOADED: usize = 40;
+
+/// Actions on a whole stream. Whether they changed a rollout is found by comparing revisions.
+const ON_STREAM: [Action; 4] = [Action::PUT_DOCUMENT, Action::REVERT, Action::CHANGE_STREAM, Action::LIFT_STOP];
+
+/// A page of the history of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutHistory {
+    /// The audit entries with their numbers, newest first. A page may have few entries, or none, and still not be the last one.
+    pub entries: Vec<(i64, AuditEntry)>,
+    /// The number before which the next page begins; absent on the last page.
+    pub next: Option<i64>,
+}
+
+impl StreamReader<'_> {
+    /// Returns at most `limit` audit entries of actions on a rollout, newest first, optionally only those before a given one. Rollouts are
+    /// identified by their numbers, which change when a rollout is inserted or deleted before them.
+    ///
+    /// # Errors
+    /// The rollout does not exist, or the database failed.
+    pub async fn rollout_history(
+        &self,
+        version: &Version,
+        number: usize,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<RolloutHistory, ReadError> {
+        self.rollout(version, number).await?;
+        let mut transaction = self.manage.reading("rollout_history").await?;
+        let mut states = RolloutStates { reader: self, version, number, loaded: BTreeMap::new() };
+        let (mut entries, mut scanned, mut next) = (Vec::new(), 0, before);
+        loop {
+            let (product, stream) = (Some(self.id.product.as_str()), Some(self.id.stream.as_str()));
+            let filter = AuditFilter { product, stream, before: next, limit: BATCH };
+            let batch = transaction.audit_entries(filter).await?;
+            if batch.is_empty() {
+                return Ok(RolloutHistory { entries, next: None });
+            }
+            for (id, entry) in batch {
+                if entries.len() >= limit || scanned >= MAX_SCANNED || states.loaded.len() >= MAX_LOADED {
+                    return Ok(RolloutHistory { entries, next });
+                }
+                (scanned, next) = (scanned + 1, Some(id));
+                let is_about = match relation(&entry, version, number) {
+                    Relation::Names => true,
+                    Relation::MayChange(revision) => states.differ_at(&mut transaction, revision).await?,
+                    Relation::None => false,
+                };
+                if is_about {
+                    entries.push((id, entry));
+                }
+            }
+        }
+    }
+}
+
+/// How an action is related to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// The action names the rollout.
+    Names,
+    /// The action may have changed the rollout, in this revision.
+    MayChange(Revision),
+    /// The action has nothing to do with the rollout.
+    None,
+}
+
+fn relation(entry: &AuditEntry, version: &Version, number: usize) -> Relation {
+    let subject = entry.subject.as_deref().unwrap_or_default();
+    let in_release = subject.strip_prefix("releases/").and_then(|rest| rest.strip_prefix(version.as_str()));
+    let in_rollouts = in_release.and_then(|rest| rest.strip_prefix("/rollouts"));
+    let may_change = match in_rollouts.filter(|_| entry.action.starts_with("rollout.")) {
+        Some(rest) if rest.split('/').nth(1) == Some(&number.to_string()) => return Relation::Names,
+        // A new rollout has no number yet, and a deleted one changes the numbers of those after it.
+        Some(rest) => rest.is_empty() || entry.action == Action::REMOVE_ROLLOUT.name,
+        None if entry.action == Action::PUBLISH.name => in_release == Some("/publish"),
+        None => ON_STREAM.iter().any(|action| action.name == entry.action),
+    };
+    match entry.revision {
+        Some(revision) if may_change => Relation::MayChange(Revision(revision)),
+        _ => Relation::None,
+    }
+}
+
+/// A rollout at revisions of its stream.
+struct RolloutStates<'a> {
+    reader: &'a StreamReader<'a>,
+    version: &'a Version,
+    number: usize,
+    loaded: BTreeMap<Revision, Option<Rollout>>,
+}
+
+impl RolloutStates<'_> {
+    /// Returns true if a revision changed the rollout.
+    async fn differ_at(&mut self, transaction: &mut Transaction, revision: Revision) -> Result<bool, ReadError> {
+        let before = self.load(transaction, Revision(revision.0.saturating_sub(1))).await?;
+        Ok(before != self.load(transaction, revision).await?)
+    }
+
+    async fn load(&mut self, transaction: &mut Transaction, revision: Revision) -> Result<Option<Rollout>, ReadError> {
+        if let Some(rollout) = self.loaded.get(&revision) {
+            return Ok(rollout.clone());
+        }
+        let head = transaction.head(&self.reader.id).await?.ok_or_else(|| self.reader.no_stream())?;
+        let stream = transaction.revision(head.key, revision).await?;
+        let rollout = stream.and_then(|stream| self.find(&stream));
+        self.loaded.insert(revision, rollout.clone());
+        Ok(rollout)
+    }
+
+    fn find(&self, stream: &Stream) -> Option<Rollout> {
+        let release = stream.releases.get(stream.position_of(self.version)?)?;
+        let rollout = release.rollouts.get(self.number.checked_sub(1)?)?;
+        // When it first opened is recorded with any change.
+        let clock = RolloutClock { first_opened: None, ..rollout.clock };
+        Some(Rollout { clock, ..rollout.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::actor::Actor;
+
+    #[test]
+    fn actions_are_related_to_a_rollout_by_their_subject() {
+        let revision = Revision(7);
+        for (action, subject, expected) in [
+            ("rollout.pause", "releases/1.3/rollouts/1/pause", Relation::Names),
+            ("rollout.set", "releases/1.3/rollouts/1", Relation::Names),
+            ("rollout.pause", "releases/1.3/rollouts/11/pause", Relation::None),
+            ("rollout.pause", "releases/1.30/rollouts/1/pause", Relation::None),
+            ("rollout.create", "releases/1.3/rollouts", Relation::MayChange(revision)),
+            ("rollout.create", "releases/1.4/rollouts", Relation::None),
+            ("rollout.remove", "releases/1.3/rollouts/2", Relation::MayChange(revision)),
+            ("release.publish", "releases/1.3/publish", Relation::MayChange(revision)),
+            ("release.publish", "releases/1.4/publish", Relation::None),
+            ("release.withdraw", "releases/1.3/withdraw", Relation::None),
+            ("stream.put-document", "document", Relation::MayChange(revision)),
+            ("stream.revert", "revisions/3/revert", Relation::MayChange(revision)),
+            ("stream.change", "", Relation::MayChange(revision)),
+            ("stream.lift-stop", "emergency-stop", Relation::MayChange(revision)),
+            ("stream.stop", "emergency-stop", Relation::None),
+        ] {
+            let entry = AuditEntry {
+                at: jiff::Timestamp::UNIX_EPOCH,
+                actor: Actor::from_id("local:core"),
+                action: action.into(),
+                product: Some("os".into()),
+                stream: Some("stable".into()),
+                revision: Some(7),
+                subject: Some(subject.into()),
+                reason: "x".into(),
+                request_id: None,
+            };
+            let found = relation(&entry, &Version::parse("1.3").unwrap(), 1);
+            assert_eq!(found, expected, "{action} {subject}");
+            if let Relation::MayChange(_) = found {
+                let unchanged = AuditEntry { revision: None, ..entry };
+                assert_eq!(relation(&unchanged, &Version::parse("1.3").unwrap(), 1), Relation::None);
+            }
+        }
+    }
+}

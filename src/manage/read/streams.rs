@@ -1,0 +1,115 @@
+//! Streams: their present state, earlier revisions, and findings.
+
+use super::access::ReadError;
+use crate::{
+    auth::{Identity, Role},
+    domain::{
+        admission::lint::lint,
+        finding::Finding,
+        ids::StreamId,
+        release::{Release, ReleaseState},
+        stream::{Revision, Stream},
+    },
+    manage::manager::Manage,
+    store::{State, StoreError},
+};
+use std::sync::Arc;
+
+/// A stream at one of its revisions.
+#[derive(Debug, Clone)]
+pub struct StreamAtRevision {
+    /// The revision.
+    pub revision: Revision,
+    /// The stream at that revision.
+    pub stream: Arc<Stream>,
+}
+
+impl StreamAtRevision {
+    /// Returns the newest published release.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Release> {
+        let newest = self.stream.aged().rfind(|(_, release)| release.state == ReleaseState::Published);
+        newest.map(|(_, release)| release)
+    }
+}
+
+/// The reads of a stream, for a caller who may read it. The stream need not exist.
+#[derive(Clone)]
+pub struct StreamReader<'a> {
+    pub(super) manage: &'a Manage,
+    pub(super) caller: &'a Identity,
+    pub(super) id: StreamId,
+}
+
+impl Manage {
+    /// Returns the reads of a stream.
+    ///
+    /// # Errors
+    /// The caller may not read the stream.
+    pub fn stream_reader<'a>(&'a self, caller: &'a Identity, id: StreamId) -> Result<StreamReader<'a>, ReadError> {
+        if caller.may(Role::Viewer, &id) {
+            return Ok(StreamReader { manage: self, caller, id });
+        }
+        Err(ReadError::denied(caller, Role::Viewer, format_args!("`{id}`")))
+    }
+
+    /// Returns the newest state of every stream that `filter` selects, with its upstream documents, in one consistent read. For
+    /// imports and local commands, which have access to the database.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a row is corrupt.
+    pub async fn states(&self, filter: impl Fn(&StreamId) -> bool) -> Result<Vec<State>, StoreError> {
+        let mut transaction = self.reading("states").await?;
+        let mut states = Vec::new();
+        for head in transaction.heads().await?.iter().filter(|head| filter(&head.id)) {
+            states.push(transaction.load_state(head, |_| None).await?);
+        }
+        Ok(states)
+    }
+}
+
+impl StreamReader<'_> {
+    /// Returns the present state of the stream.
+    ///
+    /// # Errors
+    /// The stream does not exist, or the database failed.
+    pub async fn present(&self) -> Result<StreamAtRevision, ReadError> {
+        let mut transaction = self.manage.reading("stream").await?;
+        let head = transaction.head(&self.id).await?.ok_or_else(|| self.no_stream())?;
+        let stream = self.manage.load_stream(&mut transaction, &head).await?;
+        Ok(StreamAtRevision { revision: head.revision, stream })
+    }
+
+    /// Returns the state of the stream at a revision, or without one its present state.
+    ///
+    /// # Errors
+    /// The stream or the revision does not exist, or the database failed.
+    pub async fn at(&self, revision: Option<Revision>) -> Result<StreamAtRevision, ReadError> {
+        let Some(revision) = revision else { return self.present().await };
+        let mut transaction = self.manage.reading("revision").await?;
+        let stream = match transaction.head(&self.id).await? {
+            Some(head) => transaction.revision(head.key, revision).await?,
+            None => None,
+        };
+        let stream = stream.ok_or_else(|| self.no_revision(revision))?;
+        Ok(StreamAtRevision { revision, stream: Arc::new(stream) })
+    }
+
+    /// Returns the lint findings of the stream, in the order of its releases.
+    ///
+    /// # Errors
+    /// The stream does not exist, or the database failed.
+    pub async fn findings(&self) -> Result<Vec<Finding>, ReadError> {
+        let StreamAtRevision { stream, .. } = self.present().await?;
+        let now = self.manage.now();
+        Ok(self.manage.compute(|| lint(&stream, now)).await)
+    }
+
+    pub(super) fn no_stream(&self) -> ReadError {
+        ReadError::NotFound(format!("there is no stream {}", self.id))
+    }
+
+    pub(super) fn no_revision(&self, revision: Revision) -> ReadError {
+        ReadError::NotFound(format!("there is no revision {revision} of {}", self.id))
+    }
+}
