@@ -11,10 +11,10 @@ const MAX_AGE: i64 = 60;
 
 /// Findings by stream. They are used only for the state that they were computed from.
 #[derive(Debug, Default)]
-pub(super) struct FindingsCache(Mutex<HashMap<StreamId, Kept>>);
+pub(super) struct FindingsCache(Mutex<HashMap<StreamId, Entry>>);
 
 #[derive(Debug)]
-struct Kept {
+struct Entry {
     /// Does not keep the state in memory.
     stream: Weak<Stream>,
     at: Epoch,
@@ -36,7 +36,7 @@ impl FindingsCache {
         let findings: Arc<[Finding]> = lint(stream, now).into();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.stream.strong_count() > 0);
-        let entry = Kept { stream: Arc::downgrade(stream), at: now, findings: findings.clone() };
+        let entry = Entry { stream: Arc::downgrade(stream), at: now, findings: findings.clone() };
         kept.insert(stream.id.clone(), entry);
         findings
     }

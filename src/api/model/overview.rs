@@ -72,7 +72,7 @@ pub struct LiveRolloutModel {
     /// During an emergency stop: the share, 0 to 1, that the rollout admits once the stop is lifted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_share_if_lifted: Option<f64>,
-    /// The next point of the plan: its start, a step or its end. Absent if there is none, and in pauses and emergency stops.
+    /// The next point of the plan: its start, a step or its end. Absent after its end, and in pauses and emergency stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_step: Option<NextStepModel>,
     /// When the rollout will admit all matching nodes, if it is not changed. Absent if it never will, or during an emergency stop.

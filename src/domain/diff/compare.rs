@@ -28,7 +28,7 @@ pub struct Change {
 
 /// The place of a change in the list: settings first, then the releases in their order, then blocked updates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Position {
     position: usize,
     name: Name,
 }
@@ -50,7 +50,7 @@ impl Diff {
             let (before, after) = (before.remove(&target), after.remove(&target));
             let is_compared = !target.is_detail() || target.release().is_some_and(|release| kept.contains(release));
             if is_compared && differs(before.as_ref(), after.as_ref()) {
-                let place = Place { position: position(&order, &target), name: target.name() };
+                let place = Position { position: position(&order, &target), name: target.name() };
                 changes.insert((place, target.clone()), Change { target, before, after });
             }
         }

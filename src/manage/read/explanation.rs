@@ -167,12 +167,12 @@ impl StreamReader<'_> {
         }
     }
 
-    async fn ask(&self, question: &Question<'_>) -> Result<Asked, ReadError> {
+    async fn ask(&self, question: &Question<'_>) -> Result<Moment, ReadError> {
         let StreamAtRevision { revision, stream } = self.at(question.revision).await?;
         let now = self.manage.now();
         let at = question.at.unwrap_or(now);
         let stop = self.stop_at(&stream, at, now).await?;
-        Ok(Asked { revision, stream, at, stop })
+        Ok(Moment { revision, stream, at, stop })
     }
 
     /// Returns the emergency stop that is in force at a time: the stream's, as of the revision, or its product's.
@@ -210,14 +210,14 @@ impl StreamReader<'_> {
 }
 
 /// What a question is about: the stream at its revision, the time, and the stop that is in force then.
-struct Asked {
+struct Moment {
     revision: Revision,
     stream: std::sync::Arc<Stream>,
     at: Epoch,
     stop: Option<EmergencyStop>,
 }
 
-impl Asked {
+impl Moment {
     fn graph(&self, question: &Question<'_>) -> Result<Graph, ReadError> {
         let (stream, arch) = (&self.stream, question.arch);
         if !stream.known_arches().contains(arch) {
