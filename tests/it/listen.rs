@@ -34,6 +34,16 @@ fn exchange(address: SocketAddr, pieces: &[&str]) -> String {
     answer
 }
 
+/// Returns an open connection whose first poll was answered.
+fn answered(address: SocketAddr) -> TcpStream {
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(format!("GET {POLL} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+    let mut status = [0; 12];
+    connection.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    connection
+}
+
 async fn send(address: SocketAddr, pieces: &[&str]) -> String {
     let pieces: Vec<String> = pieces.iter().map(ToString::to_string).collect();
     let work = move || exchange(address, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
