@@ -15,6 +15,7 @@ use crate::{
     store::{StoreError, Transaction, audit::AuditEntry, retrying},
 };
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 impl Manage {
     /// Executes a command for a product.
@@ -91,7 +92,9 @@ impl Manage {
         let request = Request { subject: "", expected: None, ..*request };
         let (mut reports, mut written) = (Vec::new(), Vec::new());
         let heads = transaction.heads().await?;
-        for id in heads.into_iter().map(|head| head.id).filter(|id| id.product == *command.product()) {
+        let ids: BTreeSet<_> =
+            heads.into_iter().map(|head| head.id).filter(|id| id.product == *command.product()).collect();
+        for id in ids {
             let Some(command) = command.in_stream(&id) else { continue };
             let executed = self.run_in(transaction, &*command, &request, None).await?;
             if executed.report.changed {
