@@ -1,7 +1,7 @@
 //! The executor of commands: it authorises them, locks their streams, plans and writes them in one transaction, or previews them.
 
 use super::{
-    command::{Command, LoadedReads, Provenance},
+    command::{Command, LoadedReads, Provenance, Reads},
     error::CommandError,
     idempotency::{items, store_answer, stored_answer},
     manager::Manage,
@@ -35,6 +35,13 @@ const IMPACT_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) struct Inspected {
     before: Arc<Stream>,
     impact: Option<Impact>,
+}
+
+/// What is known of a command before its stream is locked.
+#[derive(Default)]
+pub(super) struct Before<'a> {
+    read: LoadedReads,
+    inspected: Option<&'a Inspected>,
 }
 
 /// A command that was executed in a transaction.
@@ -73,9 +80,7 @@ impl Manage {
                 request.require(Role::Viewer, &other, None)?;
             }
         }
-        if request.reason.trim().is_empty() {
-            return Err(Refusal::field("reason", "must not be empty").into());
-        }
+        request.require_reason()?;
         if request.dry_run {
             let mut reports = Vec::with_capacity(commands.len());
             for command in commands {
@@ -106,14 +111,19 @@ impl Manage {
     ) -> Result<Vec<Report>, CommandError> {
         let Some(name) = commands.first().map(|command| command.action().name) else { return Ok(Vec::new()) };
         let attempt = async || {
+            let mut read = Vec::with_capacity(commands.len());
+            for command in commands {
+                read.push(self.read_for(*command).await?);
+            }
             let mut transaction = self.store().begin(name).await?;
             let key = request.idempotency_key();
             if let Some(json) = stored_answer(&mut transaction, key, self.clock().now()).await? {
                 return repeated(&json);
             }
             let (mut reports, mut written) = (Vec::with_capacity(commands.len()), Vec::with_capacity(commands.len()));
-            for (command, inspected) in commands.iter().zip(inspected) {
-                let executed = self.run_in(&mut transaction, *command, request, inspected.as_ref()).await?;
+            for ((command, inspected), read) in commands.iter().zip(inspected).zip(read) {
+                let before = Before { read, inspected: inspected.as_ref() };
+                let executed = self.run_in(&mut transaction, *command, request, before).await?;
                 reports.push(executed.report);
                 written.extend(executed.written);
             }
@@ -139,10 +149,11 @@ impl Manage {
         transaction: &mut Transaction,
         command: &dyn Command,
         request: &Request<'_>,
-        inspected: Option<&Inspected>,
+        known: Before<'_>,
     ) -> Result<Executed, CommandError> {
+        let Before { read, inspected } = known;
         let head = transaction.lock_stream(command.target()).await?;
-        let loaded = self.load(transaction, head, command).await?;
+        let loaded = self.load(transaction, head, read).await?;
         let Plan { before, next, created, findings, now } =
             off_the_runtime(|| plan(command, request, &loaded, self.clock().now()))?;
         // An impact is valid only for the state that it was computed from.
@@ -204,27 +215,42 @@ impl Manage {
         let mut transaction = self.reading("present").await?;
         let id = command.target();
         let head = transaction.head(id).await?.unwrap_or_else(|| Head::absent(id.clone()));
-        self.load(&mut transaction, head, command).await
+        let read = self.load_reads(&mut transaction, command).await?;
+        self.load(&mut transaction, head, read).await
     }
 
-    async fn load(
+    /// Reads what a command reads in addition to its stream, all from one state of the database.
+    async fn read_for(&self, command: &dyn Command) -> Result<LoadedReads, CommandError> {
+        if command.reads() == Reads::default() {
+            return Ok(LoadedReads::default());
+        }
+        let mut transaction = self.reading("reads").await?;
+        self.load_reads(&mut transaction, command).await
+    }
+
+    async fn load_reads(
         &self,
         transaction: &mut Transaction,
-        head: Head,
         command: &dyn Command,
-    ) -> Result<Loaded, CommandError> {
-        let reads = command.reads();
+    ) -> Result<LoadedReads, CommandError> {
+        let (reads, id) = (command.reads(), command.target());
         let mut read = LoadedReads::default();
         if let Some(other) = reads.stream {
             let found = transaction.head(&other).await?.ok_or_else(|| Refusal::no_such("stream", &other))?;
             read.stream = Some(self.load_stream(transaction, &found).await?);
         }
         if let Some(number) = reads.revision {
-            let no_such = || Refusal::no_such("revision", format!("{number} of {}", head.id));
-            let found =
-                if head.revision == Revision(0) { None } else { transaction.revision(head.key, number).await? };
+            let found = match transaction.head(id).await? {
+                Some(head) => transaction.revision(head.key, number).await?,
+                None => None,
+            };
+            let no_such = || Refusal::no_such("revision", format!("{number} of {id}"));
             read.revision = Some(Arc::new(found.ok_or_else(no_such)?));
         }
+        Ok(read)
+    }
+
+    async fn load(&self, transaction: &mut Transaction, head: Head, read: LoadedReads) -> Result<Loaded, CommandError> {
         let (stream, product_stop) = match head.revision {
             Revision(0) => (None, transaction.product_stop(&head.id.product).await?),
             _ => (Some(self.load_stream(transaction, &head).await?), None),

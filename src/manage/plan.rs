@@ -88,7 +88,10 @@ pub(super) fn plan(
     let before = loaded.before();
     let Next { stream, created, findings } = command.apply(&present)?;
     let (mut next, findings) = match command.provenance() {
-        Provenance::Local => check_local(command.action(), request, &before, stream, now)?,
+        Provenance::Local => {
+            let (next, new) = check_local(command.action(), request, &before, stream, now)?;
+            (next, findings.into_iter().chain(new).collect())
+        }
         Provenance::Recorded => {
             refuse_invalid(exceeded(&before, &stream))?;
             refuse_invalid(unusable(&before, &stream))?;

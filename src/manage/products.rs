@@ -1,9 +1,9 @@
-//! The executor of commands for products. A command that only restricts waits for no stream and no other manager.
+//! The executor of commands for products. A stop waits for no stream, only for another change of its product.
 
 use super::{
     command::{ProductCommand, ProductState},
     error::CommandError,
-    executor::Written,
+    executor::{Before, Written},
     idempotency::{store_answer, stored_answer},
     manager::Manage,
     refusal::Refusal,
@@ -33,6 +33,7 @@ impl Manage {
         if !request.caller.may_on_all(action.role, &all) {
             return Err(Refusal::denied(action.role, &all).into());
         }
+        request.require_reason()?;
         let attempt = async || {
             let mut transaction = self.store().begin(action.name).await?;
             let now = self.clock().now();
@@ -41,7 +42,7 @@ impl Manage {
                 let report = ProductStopReport::from_stored(&json);
                 return Ok(report.map_err(|error| StoreError::corrupt("idempotency_keys", error))?);
             }
-            if !transaction.has_streams(product).await? {
+            if !transaction.lock_product(product).await? || !transaction.has_streams(product).await? {
                 return Err(Refusal::no_such("product", product).into());
             }
             let (report, written) = self.apply_to_product(&mut transaction, command, request, now).await?;
@@ -73,7 +74,6 @@ impl Manage {
         let after = command.apply(&before, now.into())?;
         let (streams, written) = self.run_in_streams(transaction, command, request).await?;
         let changed = match (before.stop, after.stop) {
-            // Another process may have stopped it meanwhile. The first stop stays in force.
             (None, Some(stop)) => transaction.stop_product(product, &stop, now).await?,
             (Some(_), None) => transaction.lift_product_stop(product, now).await?,
             _ => false,
@@ -96,7 +96,7 @@ impl Manage {
             heads.into_iter().map(|head| head.id).filter(|id| id.product == *command.product()).collect();
         for id in ids {
             let Some(command) = command.in_stream(&id) else { continue };
-            let executed = self.run_in(transaction, &*command, &request, None).await?;
+            let executed = self.run_in(transaction, &*command, &request, Before::default()).await?;
             if executed.report.changed {
                 reports.push(executed.report);
             }

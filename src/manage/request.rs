@@ -50,6 +50,11 @@ impl<'a> Request<'a> {
         if self.caller.may(role, on) { Ok(()) } else { Err(Refusal::Denied { role, on: on.to_string(), why }) }
     }
 
+    /// Checks that the request has a reason.
+    pub(super) fn require_reason(&self) -> Result<(), Refusal> {
+        if self.reason.trim().is_empty() { Err(Refusal::field("reason", "must not be empty")) } else { Ok(()) }
+    }
+
     /// Returns the idempotency key, if the request has one.
     pub(super) fn idempotency_key(&self) -> Option<IdempotencyKey<'a>> {
         self.idempotency.map(|(key, fingerprint)| IdempotencyKey { actor: &self.caller.actor.id, key, fingerprint })

@@ -1,7 +1,8 @@
 //! The first start: creates the first streams of an empty store.
 
 use super::{
-    command::Command, commands::documents::StartStream, error::CommandError, manager::Manage, request::Request,
+    command::Command, commands::documents::StartStream, error::CommandError, executor::Before, manager::Manage,
+    request::Request,
 };
 use crate::{domain::stream::Stream, store::retrying};
 
@@ -19,7 +20,7 @@ impl Manage {
                 return Ok(false);
             }
             for command in &commands {
-                self.run_in(&mut transaction, command as &dyn Command, request, None).await?;
+                self.run_in(&mut transaction, command as &dyn Command, request, Before::default()).await?;
             }
             transaction.announce().await?;
             transaction.commit().await?;

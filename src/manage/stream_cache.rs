@@ -1,4 +1,4 @@
-//! Keeps the newest states of streams in memory, so that a command does not load a whole stream again.
+//! Keeps the newest states of streams in memory: a command then does not load a whole stream again.
 
 use crate::{
     domain::{
@@ -56,19 +56,28 @@ impl StreamCache {
         kept.uses += 1;
         let state =
             State { revision: head.revision, changed_at: head.changed_at, stream: stream.clone(), last_use: kept.uses };
-        kept.states.insert(head.id.clone(), state);
-        kept.evict();
+        // A reader may have begun before the newest change.
+        let is_older = |newest: &State| newest.revision > head.revision && newest.changed_at > head.changed_at;
+        if !kept.states.get(&head.id).is_some_and(is_older) {
+            kept.states.insert(head.id.clone(), state);
+        }
+        let evicted = kept.evict();
+        drop(kept);
+        // Large states are freed without the lock.
+        drop(evicted);
         stream
     }
 }
 
 impl States {
-    fn evict(&mut self) {
+    fn evict(&mut self) -> Vec<State> {
+        let mut evicted = Vec::new();
         while self.states.len() > 1 && self.releases() > MAX_RELEASES {
             let oldest = self.states.iter().min_by_key(|(_, state)| state.last_use).map(|(id, _)| id.clone());
-            let Some(oldest) = oldest else { return };
-            self.states.remove(&oldest);
+            let Some(oldest) = oldest else { break };
+            evicted.extend(self.states.remove(&oldest));
         }
+        evicted
     }
 
     fn releases(&self) -> usize {
@@ -91,6 +100,10 @@ mod tests {
         Head { revision: Revision(revision), ..Head::absent(id) }
     }
 
+    fn head_at(name: &str, revision: i64, second: i64) -> Head {
+        Head { changed_at: Timestamp::from_second(second).unwrap(), ..head(name, revision) }
+    }
+
     fn stream(head: &Head, releases: usize) -> Stream {
         let mut stream = Stream::empty(head.id.clone());
         let release = |n: usize| Release::published(Version::parse(&format!("1.{n}")).unwrap(), Origin::Local);
@@ -105,6 +118,10 @@ mod tests {
         assert!(Arc::ptr_eq(&cache.get(&first).unwrap(), &kept));
         assert!(cache.get(&head("stable", 2)).is_none());
         assert!(cache.get(&head("testing", 1)).is_none());
+        let second = head_at("stable", 2, 20);
+        cache.keep(&second, stream(&second, 2));
+        cache.keep(&head_at("stable", 1, 10), stream(&first, 1));
+        assert!(cache.get(&second).is_some(), "an older state does not replace a newer one");
         let restored = Head { changed_at: Timestamp::MAX, ..first };
         assert!(cache.get(&restored).is_none());
     }

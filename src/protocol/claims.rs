@@ -98,14 +98,6 @@ impl PathPattern {
         };
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(can_be_equal)
     }
-
-    /// Returns the first segment if it is the same in every path that matches.
-    pub(super) fn root(&self) -> Option<&'static str> {
-        match self.0.first()? {
-            Segment::Literal(literal) => Some(literal),
-            Segment::Product | Segment::Any => None,
-        }
-    }
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
@@ -166,7 +158,5 @@ mod tests {
         assert!(overlap("/v1/graph", "/{product}/graph"));
         assert!(!overlap("/v1/graph", "/v1/updates"));
         assert!(!overlap("/v1/graph", "/{product}/v1/graph"));
-        assert_eq!(PathPattern::new("/v1/graph").root(), Some("v1"));
-        assert_eq!(PathPattern::new("/{product}/v1/graph").root(), None);
     }
 }

@@ -32,7 +32,8 @@ pub trait Protocol: Send + Sync {
     /// Answers a request of a prepared claim at once: without locks and without waiting.
     fn answer(&self, request: &AgentRequest<'_>) -> Answer;
 
-    /// Returns the routes of everything else that it claims: what must be rendered or written first, other methods.
+    /// Returns the routes of all requests that it claims. They answer what must be rendered or written first, other methods and encoded
+    /// paths, and also prepared requests whose trace is exported.
     fn routes(&self) -> Router;
 
     /// Returns the response to a claimed request that is not answered, in the form that its agents read.
@@ -76,7 +77,7 @@ pub struct AgentRequest<'a> {
     /// The body, if the claim allows one.
     pub body: Bytes,
     /// Counts the request against the limit of its address. It is called once it is known that the request can be answered; if it
-    /// returns false, the request is rejected as [`Rejected::TooMany`].
+    /// returns false, the answer is the protocol's own refusal. A request with a body was counted before the body was read.
     pub admit: &'a dyn Fn() -> bool,
 }
 

@@ -88,16 +88,13 @@ impl Protocols {
             .find_map(|entry| Some(entry.claimed(entry.pattern.matches(path)?)))
     }
 
-    /// Returns the protocol that a path belongs to, whatever the method.
+    /// Returns the protocol that a path belongs to: the one that claims it with this method, or else with another one.
     #[must_use]
-    pub fn owner(&self, path: &str) -> Option<Claimed<'_>> {
-        let entry = self.entries.iter().find(|entry| entry.pattern.matches_decoded(path))?;
+    pub fn owner(&self, method: &Method, path: &str) -> Option<Claimed<'_>> {
+        let mut matching = self.entries.iter().filter(|entry| entry.pattern.matches_decoded(path));
+        let any = matching.clone().next()?;
+        let entry = matching.find(|entry| entry.claim.method == method).unwrap_or(any);
         Some(entry.claimed(Match { product: None }))
-    }
-
-    /// Returns the names that cannot be products, because the first segment of a claimed path has that name.
-    pub fn reserved_names(&self) -> impl Iterator<Item = &'static str> {
-        self.entries.iter().filter_map(|entry| entry.pattern.root())
     }
 }
 
@@ -157,11 +154,10 @@ mod tests {
         assert_eq!(found(Method::POST, "/ask"), Some(("questions", None)));
         assert_eq!(found(Method::GET, "/ask"), None, "the method differs");
         assert_eq!(found(Method::GET, "/files/a"), None, "it is not prepared");
-        let owner = |path| all.owner(path).map(|found| found.protocol.name());
+        let owner = |path| all.owner(&Method::HEAD, path).map(|found| found.protocol.name());
         assert_eq!(owner("/files/a"), Some("graphs"));
         assert_eq!(owner("/%61sk"), Some("questions"));
         assert_eq!(owner("/api/v1/streams"), None);
-        assert_eq!(all.reserved_names().collect::<Vec<_>>(), ["files", "ask"]);
     }
 
     #[test]
@@ -171,7 +167,9 @@ mod tests {
         let clash = protocols(vec![Toy("a", vec![all.clone()]), Toy("b", vec![one.clone()])]).err().unwrap();
         assert_eq!(clash.to_string(), "a and b both claim GET /toy/streams/all");
         let other_method = Claim { method: Method::POST, ..one.clone() };
-        assert!(protocols(vec![Toy("a", vec![all.clone()]), Toy("b", vec![other_method])]).is_ok());
+        let both = protocols(vec![Toy("a", vec![all.clone()]), Toy("b", vec![other_method])]).unwrap();
+        let owner = |method| both.owner(&method, "/toy/streams/all").map(|found| found.protocol.name());
+        assert_eq!([Method::GET, Method::POST, Method::PUT].map(owner), [Some("a"), Some("b"), Some("a")]);
         assert!(protocols(vec![Toy("a", vec![all, one])]).is_ok(), "a protocol may answer a special case differently");
     }
 }

@@ -54,7 +54,8 @@ impl AgentAnswers {
     pub(super) fn answer(&self, claimed: &Claimed<'_>, request: PreparedRequest<'_>) -> Option<Response<Bytes>> {
         let PreparedRequest { path, query, headers, body, peer } = request;
         let (started, is_logged) = (Instant::now(), self.access.wants(path));
-        let admit = || self.admits(peer, headers);
+        // A request with a body was counted before the body was read.
+        let admit = || claimed.claim.max_body > 0 || self.admits(peer, headers);
         let Claimed { protocol, claim, product, .. } = *claimed;
         let request = AgentRequest { claim, path, product, query, headers, body, admit: &admit };
         // A panic must not end the accept loop, which all agents share.

@@ -18,9 +18,9 @@ use crate::{
     telemetry::Metrics,
 };
 use axum::{Router, body::Body, response::IntoResponse};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use ipnet::IpNet;
 use std::{
     convert::Infallible,
@@ -69,7 +69,12 @@ pub(super) struct RequestLimits {
     agents: Arc<Semaphore>,
     managers: Arc<Semaphore>,
     urgent: Arc<Semaphore>,
+    /// Bodies of agents' requests that are being read.
+    bodies: Arc<Semaphore>,
 }
+
+/// The most bodies of agents' requests that are read at a time.
+const MAX_BODIES: usize = 256;
 
 /// The number of probes and restrictive requests that are handled in addition.
 const MAX_URGENT: usize = 64;
@@ -77,7 +82,8 @@ const MAX_URGENT: usize = 64;
 impl RequestLimits {
     pub(super) fn new(max: usize) -> Self {
         let permits = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Self { agents: permits(max), managers: permits(max), urgent: permits(MAX_URGENT) }
+        let (agents, managers) = (permits(max), permits(max));
+        Self { agents, managers, urgent: permits(MAX_URGENT), bodies: permits(MAX_BODIES) }
     }
 
     fn acquire(&self, method: &Method, path: &str) -> Option<OwnedSemaphorePermit> {
@@ -115,7 +121,7 @@ impl Endpoint {
     /// Refuses a request of HTTP/1 whose host is missing, invalid or given twice (RFC 9112, section 3.2).
     fn refuse_host(&self, request: &Request<Incoming>, started: Instant, method: &'static str) -> Response<Answer> {
         let path = request.uri().path();
-        if let Some(owner) = self.owner(path) {
+        if let Some(owner) = self.owner(request.method(), path) {
             return self.reject(&owner, Rejected::Host, started, method);
         }
         let problem = ProblemKind::BadRequest.because("the request needs one `Host` header with a valid value");
@@ -125,8 +131,8 @@ impl Endpoint {
     }
 
     /// Returns the protocol that a path belongs to.
-    fn owner(&self, path: &str) -> Option<Claimed<'_>> {
-        self.agents.as_ref()?.protocols.owner(path)
+    fn owner(&self, method: &Method, path: &str) -> Option<Claimed<'_>> {
+        self.agents.as_ref()?.protocols.owner(method, path)
     }
 
     fn reject(&self, claimed: &Claimed<'_>, why: Rejected, started: Instant, method: &'static str) -> Response<Answer> {
@@ -149,7 +155,12 @@ impl Endpoint {
         {
             let mut content = Bytes::new();
             if claimed.claim.max_body > 0 {
-                content = match self.read(body, &parts, &claimed).await {
+                let read = if agents.admits(peer, headers) {
+                    self.read(body, claimed.claim.max_body).await
+                } else {
+                    Err(Rejected::TooMany)
+                };
+                content = match read {
                     Ok(content) => content,
                     Err(why) => return self.reject(&claimed, why, started, method),
                 };
@@ -161,7 +172,7 @@ impl Endpoint {
             }
         }
         // Requests of agents that are not counted yet: other methods, encoded names, or answers that must be made first.
-        let owner = self.owner(path);
+        let owner = self.owner(&parts.method, path);
         if let Some((owner, agents)) = owner.as_ref().zip(self.agents.as_ref())
             && !agents.admits(peer, headers)
         {
@@ -199,9 +210,13 @@ impl Endpoint {
     }
 
     /// Reads the body of a claimed request, which may arrive in any number of pieces.
-    async fn read(&self, body: Body, parts: &Parts, claimed: &Claimed<'_>) -> Result<Bytes, Rejected> {
-        let _permit = self.request_limits.acquire(&parts.method, parts.uri.path()).ok_or(Rejected::Overloaded)?;
-        let reading = Limited::new(body, claimed.claim.max_body).collect();
+    async fn read(&self, body: Body, max: usize) -> Result<Bytes, Rejected> {
+        // A size that is announced is checked before anything is read.
+        if body.size_hint().lower() > u64::try_from(max).unwrap_or(u64::MAX) {
+            return Err(Rejected::TooLarge);
+        }
+        let _permit = self.request_limits.bodies.try_acquire().map_err(|_| Rejected::Overloaded)?;
+        let reading = Limited::new(body, max).collect();
         match tokio::time::timeout(self.answer_timeout, reading).await {
             Ok(Ok(content)) => Ok(content.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejected::TooLarge),

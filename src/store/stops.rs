@@ -128,6 +128,21 @@ impl Transaction {
         found.fetch_one(self.connection()).await.map_err(StoreError::at("has_streams"))
     }
 
+    /// Locks a product against other changes of the product until this transaction ends. Its streams can still be changed. Returns
+    /// false if it does not exist.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn lock_product(&mut self, product: &ProductName) -> Result<bool, StoreError> {
+        let found = sqlx::query!(
+            "-- name: lock_product
+            select id from products where name = $1 for no key update",
+            product.as_str()
+        );
+        let found = found.fetch_optional(self.connection()).await.map_err(StoreError::at("lock_product"))?;
+        Ok(found.is_some())
+    }
+
     /// Stops a product. Returns false if it was already stopped. The time of the change is later than that of every earlier change,
     /// whatever the clocks of the processes say, so processes can compare the times to find the newer state.
     ///

@@ -127,9 +127,7 @@ impl Transaction {
         .map_err(StoreError::at("ensure_stream"))?;
         let row = sqlx::query!(
             "-- name: lock_stream
-            select streams.id, streams.revision, (
-                select made_at from revisions where stream_id = streams.id and number = streams.revision
-            ) as \"made_at: jiff_sqlx::Timestamp\"
+            select streams.id, streams.revision
             from streams join products on products.id = streams.product_id
             where products.name = $1 and streams.name = $2
             for update of streams",
@@ -139,7 +137,17 @@ impl Transaction {
         .fetch_one(self.connection())
         .await
         .map_err(StoreError::at("lock_stream"))?;
-        let changed_at = row.made_at.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff);
+        // In the statement that locks, a subquery would not see the revision of a writer that it waited for.
+        let made_at = sqlx::query_scalar!(
+            "-- name: made_at
+            select made_at as \"made_at: jiff_sqlx::Timestamp\" from revisions where stream_id = $1 and number = $2",
+            row.id,
+            row.revision
+        )
+        .fetch_optional(self.connection())
+        .await
+        .map_err(StoreError::at("made_at"))?;
+        let changed_at = made_at.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff);
         Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision), changed_at })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{
     eventually,
-    manager::{Desk, Manager, STABLE, document, with_reason},
+    manager::{Desk, STABLE, document, with_reason},
     postgres::Database,
     server::Server,
 };
@@ -41,8 +41,11 @@ async fn selectors_releases_and_rollouts_are_bounded() {
 }
 
 /// Creates a stream and widens its rollouts in the database beyond the limits of requests. Returns the path of one of them.
-async fn widened(database: &Database, admin: &Manager<'_>) -> String {
-    admin.creates_stream(&document("os", "stable")).await;
+async fn widened(database: &Database) -> String {
+    let server = Server::start(database).await;
+    Desk::new(&server, database).manager("admin", "*").await.creates_stream(&document("os", "stable")).await;
+    // A service keeps the states of revisions in memory: only another one reads the changed rows.
+    server.stop().await;
     let names = |name: &str| -> Vec<String> { (0..1700).map(|n| format!("{name}{n}")).collect() };
     let widened = sqlx::query("update rollouts set selector_groups = $1, selector_platforms = $2")
         .bind(names("g"))
@@ -58,9 +61,9 @@ async fn widened(database: &Database, admin: &Manager<'_>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wide_stored_rollout_does_not_delay_restrictive_changes() {
     let database = Database::new().await;
+    let rollout = widened(&database).await;
     let server = Server::start(&database).await;
     let admin = Desk::new(&server, &database).manager("admin", "*").await;
-    let rollout = widened(&database, &admin).await;
     let response =
         admin.change(Method::POST, &format!("{rollout}/complete?dry_run=true&acknowledge=true"), None).await.ok();
     assert_eq!(response.body["impact"], Value::Null, "the computation takes too long and is given up");
@@ -84,9 +87,9 @@ async fn computed_changes(server: &Server) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_answered_while_impacts_are_computed() {
     let database = Database::new().await;
+    let rollout = widened(&database).await;
     let server = Server::start(&database).await;
     let admin = Desk::new(&server, &database).manager("admin", "*").await;
-    let rollout = widened(&database, &admin).await;
     let stop = format!("{STABLE}/emergency-stop");
     let is_overtaking = async || {
         let before = computed_changes(&server).await;

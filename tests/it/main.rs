@@ -26,6 +26,7 @@ mod doctor;
 mod documents;
 mod embedded;
 mod exchange;
+mod executor;
 mod explain;
 mod export;
 mod exposure;

@@ -68,7 +68,7 @@ fn by_target(stream: &Stream) -> Facts {
     facts(stream).into_iter().map(|Listed { target, fact }| (target, fact)).collect()
 }
 
-/// Returns the release of a target that stands for a release.
+/// Returns the release that a target is about, if it is a release.
 fn id(target: &Target) -> Option<ReleaseId> {
     match target {
         Target::Release(release) => Some(release.clone()),

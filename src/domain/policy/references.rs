@@ -50,7 +50,8 @@ pub fn unusable(before: &Stream, after: &Stream) -> Vec<Problem> {
         .filter(|dangling| !known.contains(&dangling.user))
         .map(|dangling| dangling.problem)
         .collect();
-    if *before == Stream::empty(before.id.clone()) {
+    // A new stream may have a stop of its product.
+    if *before == (Stream { product_stop: before.product_stop.clone(), ..Stream::empty(before.id.clone()) }) {
         problems.extend(reserved(&after.id));
     }
     let known: BTreeSet<_> = malformed(before).into_iter().map(|malformed| (malformed.key, malformed.id)).collect();

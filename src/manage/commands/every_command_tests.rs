@@ -124,6 +124,16 @@ fn every_command(stream: &Stream, version: &Version, number: usize, written: &St
 }
 
 #[test]
+fn every_action_on_a_stream_has_a_command() {
+    let stream = stream();
+    let commands = every_command(&stream, &version("3"), 1, &stream);
+    let named: std::collections::BTreeSet<&str> = commands.iter().map(|(name, _)| *name).collect();
+    let is_of_tokens = |name: &str| name.starts_with("token.") || name.starts_with("signing-key.");
+    let actions = Action::ALL.iter().map(|action| action.name).filter(|name| !is_of_tokens(name));
+    assert_eq!(named, actions.collect());
+}
+
+#[test]
 fn every_command_names_its_action_and_its_stream() {
     let stream = stream();
     for (name, command) in every_command(&stream, &version("3"), 1, &stream) {

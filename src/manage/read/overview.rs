@@ -94,10 +94,12 @@ impl Manage {
     }
 
     async fn recent_findings(&self, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
-        match self.findings_cache().get(stream, now) {
-            Some(findings) => findings,
-            None => self.compute(|| self.findings_cache().compute(stream, now)).await,
+        let cache = self.findings_cache();
+        if let Some(findings) = cache.get(stream, now) {
+            return findings;
         }
+        // Another caller may have computed them while this one waited for its turn.
+        self.compute(|| cache.get(stream, now).unwrap_or_else(|| cache.compute(stream, now))).await
     }
 }
 

@@ -20,7 +20,7 @@ const BATCH: i64 = 200;
 /// The maximum number of audit entries of the stream that one page looks at.
 const MAX_SCANNED: usize = 2000;
 /// The maximum number of revisions that one page loads to compare them.
-const MAX_LOADED: usize = 40;
+const MAX_LOADED: usize = 10;
 
 /// Actions on a whole stream. Whether they changed a rollout is found by comparing revisions.
 const ON_STREAM: [Action; 4] = [Action::PUT_DOCUMENT, Action::REVERT, Action::CHANGE_STREAM, Action::LIFT_STOP];

@@ -69,7 +69,7 @@ pub struct RolloutStatus {
     pub share: Option<f64>,
     /// During an emergency stop: the share that it admits once the stop is lifted.
     pub share_if_lifted: Option<f64>,
-    /// The next point of its plan. Absent if it has no such point, or while plan time stands still: in pauses and emergency stops.
+    /// The next point of its plan. Absent if it has no such point, and in pauses and emergency stops, when plan time is frozen.
     pub next_step: Option<NextStep>,
     /// When it will admit all matching nodes. Absent if it never will, if it does already, or during an emergency stop.
     pub fully_open_at: Option<Epoch>,

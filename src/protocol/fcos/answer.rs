@@ -1,7 +1,7 @@
 //! Decides the answer to a poll: stream, scope, and full graph or node view.
 
 use super::{
-    ARCHES,
+    ARCHES, NAME,
     node_view::node_view,
     query::{Query, View},
     refusal::Refusal,
@@ -24,6 +24,7 @@ const EMPTY: Bytes = Bytes::from_static(br#"{"edges":[],"nodes":[]}"#);
 
 /// The labels of answers in metrics.
 pub(super) const LABELS: PollLabels = PollLabels {
+    protocol: NAME,
     answers: &[
         ("node_view", None),
         ("full_graph", None),

@@ -24,5 +24,8 @@ pub use query::{Query, View};
 pub use refusal::Refusal;
 pub use render::GraphJson;
 
+/// The name of this protocol.
+const NAME: &str = "fedora-coreos";
+
 /// The architectures of Fedora CoreOS. Every stream accepts them, even without releases for them.
 pub const ARCHES: [&str; 4] = ["aarch64", "ppc64le", "s390x", "x86_64"];

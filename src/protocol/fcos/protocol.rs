@@ -1,6 +1,6 @@
 //! Fedora CoreOS as one of the protocols of a service.
 
-use super::{Refusal, Settings, document_routes, poll::Polled, routes};
+use super::{NAME, Refusal, Settings, document_routes, poll::Polled, routes};
 use crate::{
     http::problem::ProblemKind,
     protocol::{AgentRequest, Agents, Answer, Claim, Protocol, Rejected},
@@ -70,7 +70,7 @@ impl Fcos {
 
 impl Protocol for Fcos {
     fn name(&self) -> &'static str {
-        "fedora-coreos"
+        NAME
     }
 
     fn claims(&self) -> &[Claim] {

@@ -20,6 +20,8 @@ const STATUSES: [u16; 6] = [200, 304, 400, 404, 429, 503];
 /// The labels of a protocol's answers to polls of an existing scope. Counts name them by their index.
 #[derive(Debug)]
 pub struct PollLabels {
+    /// The name of the protocol: each has counters of its own.
+    pub protocol: &'static str,
     /// The values of the label `answer`, each with the label `payload` of polls with an unknown payload.
     pub answers: &'static [(&'static str, Option<&'static str>)],
 }
@@ -40,7 +42,7 @@ pub struct Scope<'a> {
 /// The number of polls that a thread buffers.
 const BUFFER_SIZE: usize = 128;
 
-type Key = [String; 4];
+type Key = (&'static str, [String; 4]);
 
 pub(super) struct Polls {
     is_on: bool,
@@ -207,12 +209,12 @@ impl Polls {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn scope(&self, scope: &Scope<'_>, of: &PollLabels) -> Arc<PollTally> {
-        let key = [scope.product, scope.stream, scope.arch, scope.scheme].map(str::to_owned);
+    pub(super) fn scope(&self, scope: &Scope<'_>, answers: &PollLabels) -> Arc<PollTally> {
+        let key = (answers.protocol, [scope.product, scope.stream, scope.arch, scope.scheme].map(str::to_owned));
         if let Some(tally) = self.by_scope.load().get(&key) {
             return tally.clone();
         }
-        let tally = Arc::new(self.tally(scope, of));
+        let tally = Arc::new(self.tally(scope, answers));
         self.by_scope.rcu(|all| {
             let mut all = BTreeMap::clone(all);
             all.entry(key.clone()).or_insert_with(|| tally.clone());
@@ -221,12 +223,12 @@ impl Polls {
         self.by_scope.load().get(&key).cloned().unwrap_or(tally)
     }
 
-    fn tally(&self, scope: &Scope<'_>, of: &PollLabels) -> PollTally {
+    fn tally(&self, scope: &Scope<'_>, answers: &PollLabels) -> PollTally {
         let stream =
             [KeyValue::new("product", scope.product.to_owned()), KeyValue::new("stream", scope.stream.to_owned())];
         PollTally {
             is_on: self.is_on,
-            answers: of
+            answers: answers
                 .answers
                 .iter()
                 .map(|(answer, payload)| self.answers.bind(&labels(scope, answer, *payload)))

@@ -3,11 +3,13 @@
 use arc_swap::ArcSwap;
 use axum::{
     Router,
+    body::Body,
     response::{IntoResponse, Response},
+    routing::get,
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use lockkeeper::{
     domain::hash::ContentHash,
     protocol::{AgentRequest, Agents, Answer, Claim, Protocol, Rejected},
@@ -26,14 +28,16 @@ const CLAIMS: &[Claim] = &[Claim {
 /// The secret of the toy's signatures.
 const SECRET: &str = "toy";
 
+type ByPath = BTreeMap<String, Bytes>;
+
 pub(super) struct Files {
     on: Agents,
-    by_path: ArcSwap<BTreeMap<String, Bytes>>,
+    by_path: Arc<ArcSwap<ByPath>>,
 }
 
 impl Files {
     pub(super) fn new(on: Agents) -> Self {
-        let files = Self { on, by_path: ArcSwap::default() };
+        let files = Self { on, by_path: Arc::default() };
         files.sign();
         files
     }
@@ -45,6 +49,14 @@ impl Files {
         let files = files.map(|(name, text)| (format!("/signed/{name}"), Bytes::from(text)));
         self.by_path.store(Arc::new(files.into()));
     }
+}
+
+fn file(files: &ByPath, path: &str) -> http::Response<Bytes> {
+    files.get(path).map_or_else(|| status(StatusCode::NOT_FOUND), |file| http::Response::new(file.clone()))
+}
+
+fn status(status: StatusCode) -> http::Response<Bytes> {
+    http::Response::builder().status(status).body(Bytes::new()).unwrap()
 }
 
 /// Returns the signature of a text.
@@ -62,17 +74,17 @@ impl Protocol for Files {
     }
 
     fn answer(&self, request: &AgentRequest<'_>) -> Answer {
-        let mut response = http::Response::new(Bytes::new());
-        match self.by_path.load().get(request.path) {
-            _ if !(request.admit)() => *response.status_mut() = StatusCode::TOO_MANY_REQUESTS,
-            Some(file) => *response.body_mut() = file.clone(),
-            None => *response.status_mut() = StatusCode::NOT_FOUND,
-        }
-        Answer::Done(response)
+        Answer::Done(if (request.admit)() {
+            file(&self.by_path.load(), request.path)
+        } else {
+            status(StatusCode::TOO_MANY_REQUESTS)
+        })
     }
 
     fn routes(&self) -> Router {
-        Router::new()
+        let by_path = self.by_path.clone();
+        let serve = async move |uri: Uri| file(&by_path.load(), uri.path()).map(Body::from);
+        Router::new().route("/signed/{file}", get(serve))
     }
 
     fn reject(&self, _: &Claim, _: Rejected) -> Response {
