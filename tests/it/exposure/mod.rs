@@ -232,7 +232,8 @@ impl Property<'_> {
                 .collect()
         };
         kinds.sort_unstable_by(|one, other| other.cmp(one));
-        let few = kinds.len().min(8);
+        // Of a few kinds that are missing, if there are so many.
+        let few = kinds.iter().take(8).filter(|(missing, ..)| *missing > 0).count();
         rng.shuffle(&mut kinds[..few]);
         kinds.into_iter().find_map(|(_, _, kind)| Some((kind, kind.draw(rng, target)?)))
     }
