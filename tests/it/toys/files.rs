@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const CLAIMS: &[Claim] = &[Claim {
     method: Method::GET,
-    path: "/signed/{file}",
+    path: "/signed/files/{file}",
     is_prepared: true,
     headers: &[],
     max_body: 0,
@@ -46,7 +46,7 @@ impl Files {
         let text = format!("valid at {}", self.on.clock.now());
         let signature = sign(&text);
         let files = [("timestamp", text), ("timestamp.sig", signature)];
-        let files = files.map(|(name, text)| (format!("/signed/{name}"), Bytes::from(text)));
+        let files = files.map(|(name, text)| (format!("/signed/files/{name}"), Bytes::from(text)));
         self.by_path.store(Arc::new(files.into()));
     }
 }
@@ -84,7 +84,7 @@ impl Protocol for Files {
     fn routes(&self) -> Router {
         let by_path = self.by_path.clone();
         let serve = async move |uri: Uri| file(&by_path.load(), uri.path()).map(Body::from);
-        Router::new().route("/signed/{file}", get(serve))
+        Router::new().route("/signed/files/{file}", get(serve))
     }
 
     fn reject(&self, _: &Claim, _: Rejected) -> Response {

@@ -110,13 +110,13 @@ async fn signed_files_change_with_time_without_a_revision() {
     let database = Database::new().await;
     let server = start(&database, &database.url).await;
     let revision = server.revision("fedora-coreos/stable").await;
-    let (status, first) = server.get("/signed/timestamp").await;
+    let (status, first) = server.get("/signed/files/timestamp").await;
     assert_eq!((status, first.as_str()), (200, "valid at 2026-09-21T14:13:20Z"));
-    assert_eq!(server.get("/signed/timestamp.sig").await, (200, files::sign(&first)));
-    assert_eq!(server.get("/signed/other").await.0, 404);
+    assert_eq!(server.get("/signed/files/timestamp.sig").await, (200, files::sign(&first)));
+    assert_eq!(server.get("/signed/files/other").await.0, 404);
     server.at(1_790_000_060);
     eventually("the file is signed again", async || {
-        server.get("/signed/timestamp").await.1 == "valid at 2026-09-21T14:14:20Z"
+        server.get("/signed/files/timestamp").await.1 == "valid at 2026-09-21T14:14:20Z"
     })
     .await;
     assert_eq!(server.revision("fedora-coreos/stable").await, revision);
