@@ -80,9 +80,13 @@ pub struct AuditEntryModel {
 }
 
 impl AuditEntryModel {
-    /// Describes an entry.
+    /// Describes numbered entries.
     #[must_use]
-    pub fn new((id, entry): (i64, AuditEntry)) -> Self {
+    pub fn all(entries: Vec<(i64, AuditEntry)>) -> Vec<Self> {
+        entries.into_iter().map(|(id, entry)| Self::new(id, entry)).collect()
+    }
+
+    fn new(id: i64, entry: AuditEntry) -> Self {
         Self {
             id,
             at: entry.at,

@@ -63,6 +63,6 @@ async fn list_audit_entries(
     let (scope, page) = (query.parse()?.scope()?, page.parse()?);
     reader.check(&scope)?;
     let most = i64::try_from(page.limit() + 1).unwrap_or(i64::MAX);
-    let entries = reader.entries(&scope, page.number()?, most).await?.into_iter().map(AuditEntryModel::new).collect();
+    let entries = AuditEntryModel::all(reader.entries(&scope, page.number()?, most).await?);
     read.with_tag(&page.descending(entries, |entry: &AuditEntryModel| entry.id))
 }

@@ -86,7 +86,7 @@ async fn list_rollout_history(
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
     let (version, number, page) = (path.version()?, path.number()?, page.parse()?);
     let history = reader.rollout_history(&version, number, page.number()?, page.limit()).await?;
-    let items = history.entries.into_iter().map(AuditEntryModel::new).collect();
+    let items = AuditEntryModel::all(history.entries);
     read.with_tag(&Page { items, next: history.next.map(|next| next.to_string()) })
 }
 

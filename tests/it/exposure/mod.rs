@@ -248,8 +248,9 @@ impl Property<'_> {
                 let path = format!("{path}&acknowledge=true");
                 let response = self.admin.ask(method.clone(), &path, &[("if-match", "*")], body.as_ref()).await;
                 assert!(response.status < 500, "{command:?}: {response:?}");
-                // A command that changes nothing proves nothing in a freeze window. Stopping what is stopped changes nothing, either.
-                let is_change = self.restriction == Restriction::Stop || response.body["changed"] != false;
+                // A command that changes nothing proves nothing. A product is stopped only where it is stopped already, which must
+                // not move its stop.
+                let is_change = kind == Kind::StopProduct || response.body["changed"] != false;
                 (response.status < 300 && is_change, response.body["detail"].as_str().unwrap_or_default().to_owned())
             }
             Command::Import(documents) => {
@@ -257,7 +258,7 @@ impl Property<'_> {
                 documents.write(folder.path(), &copy.name);
                 let fetched = fetch(&Location::Folder(folder.path().into()), &id).await.unwrap();
                 match import_fetched(self.manage, fetched, true).await {
-                    Ok(report) => (self.restriction == Restriction::Stop || report.changed, String::new()),
+                    Ok(report) => (report.changed, String::new()),
                     Err(error) => (false, error.to_string()),
                 }
             }
