@@ -1,10 +1,6 @@
-//! One stream in the catalog: a graph for each scope, and cached answers.
+//! One stream in the catalog: its state, and a graph for each scope.
 
-use super::{
-    known::{PayloadHashes, hashes},
-    rendered::{Render, Rendered},
-    scope::Scope,
-};
+use super::known::{PayloadHashes, hashes};
 use crate::{
     domain::{
         admission::emergency_stop::EmergencyStop,
@@ -18,10 +14,9 @@ use crate::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 /// A stream at one revision.
@@ -30,55 +25,40 @@ pub struct StreamEntry {
     state: State,
     arches: BTreeSet<Arch>,
     /// Shared by entries that differ only in their product's stop.
-    scopes: Arc<BTreeMap<Arch, BTreeMap<Scheme, Scope>>>,
+    graphs: Arc<Graphs>,
     /// The payloads of its releases in all scopes.
     payloads: PayloadHashes,
     synthetic: bool,
-    texts: RwLock<HashMap<&'static str, Option<Arc<Rendered>>>>,
-    /// The text that depends on the time, and the second for which it was rendered.
-    timed_text: Mutex<Option<(i64, Option<Arc<Rendered>>)>>,
-    /// Upstream's documents that were parsed.
-    parsed: RwLock<HashMap<String, Arc<Value>>>,
 }
+
+type Graphs = BTreeMap<Arch, BTreeMap<Scheme, Arc<Graph>>>;
 
 impl StreamEntry {
     /// Builds the graphs of all its scopes.
     #[must_use]
-    pub fn new(state: State, render: &dyn Render) -> Self {
+    pub fn new(state: State) -> Self {
         let stream = &state.stream;
-        let mut scopes: BTreeMap<Arch, BTreeMap<Scheme, Scope>> = BTreeMap::new();
+        let mut graphs = Graphs::new();
         for key in stream.payload_keys() {
-            let scope = Scope::new(Graph::new(stream, &key.arch, &key.scheme), render);
-            scopes.entry(key.arch.clone()).or_default().insert(key.scheme.clone(), scope);
+            let graph = Arc::new(Graph::new(stream, &key.arch, &key.scheme));
+            graphs.entry(key.arch.clone()).or_default().insert(key.scheme.clone(), graph);
         }
         Self {
             arches: stream.known_arches().into_iter().cloned().collect(),
-            payloads: hashes(scopes.values().flat_map(BTreeMap::values).flat_map(|scope| scope.graph().names())),
-            scopes: Arc::new(scopes),
+            payloads: hashes(graphs.values().flat_map(BTreeMap::values).flat_map(|graph| graph.names())),
+            graphs: Arc::new(graphs),
             synthetic: stream.is_synthetic(),
-            texts: RwLock::default(),
-            timed_text: Mutex::default(),
-            parsed: RwLock::default(),
             state,
         }
     }
 
-    /// Returns this entry with another stop of its product, or without one. The graphs are shared; the texts are rendered again.
+    /// Returns this entry with another stop of its product, or without one. The graphs are shared.
     #[must_use]
     pub(super) fn with_product_stop(&self, stop: Option<&EmergencyStop>) -> Self {
         let mut state = self.state.clone();
         state.stream.product_stop = stop.cloned();
-        let (arches, scopes, payloads) = (self.arches.clone(), self.scopes.clone(), self.payloads.clone());
-        Self {
-            state,
-            arches,
-            scopes,
-            payloads,
-            synthetic: self.synthetic,
-            texts: RwLock::default(),
-            timed_text: Mutex::default(),
-            parsed: RwLock::default(),
-        }
+        let (arches, graphs, payloads) = (self.arches.clone(), self.graphs.clone(), self.payloads.clone());
+        Self { state, arches, graphs, payloads, synthetic: self.synthetic }
     }
 
     /// Returns true while an emergency stop of the stream or of its product is active. Nothing is offered then.
@@ -93,9 +73,9 @@ impl StreamEntry {
         &self.payloads
     }
 
-    /// Returns all scopes.
-    pub(super) fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        self.scopes.values().flat_map(BTreeMap::values)
+    /// Returns the graphs of all scopes.
+    pub fn graphs(&self) -> impl Iterator<Item = &Arc<Graph>> {
+        self.graphs.values().flat_map(BTreeMap::values)
     }
 
     /// Returns the revision.
@@ -140,44 +120,6 @@ impl StreamEntry {
         self.state.sources.get(kind).cloned()
     }
 
-    /// Returns a text that depends only on this revision. Renders it at the first call.
-    pub fn text(&self, name: &'static str, render: impl FnOnce() -> Option<Rendered>) -> Option<Arc<Rendered>> {
-        if let Some(text) = self.texts.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return text.clone();
-        }
-        let text = render().map(Arc::new);
-        self.texts.write().unwrap_or_else(PoisonError::into_inner).insert(name, text.clone());
-        text
-    }
-
-    /// Returns a text that depends on this revision and the time. Renders it at most once per second.
-    pub fn timed_text(&self, second: i64, render: impl FnOnce() -> Option<Rendered>) -> Option<Arc<Rendered>> {
-        let mut cached = self.timed_text.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((rendered_for, text)) = &*cached
-            && *rendered_for == second
-        {
-            return text.clone();
-        }
-        let new = render().map(Arc::new);
-        // An unchanged text keeps its encodings.
-        let before = cached.take().and_then(|(_, before)| before);
-        let same = before.filter(|before| new.as_ref().is_some_and(|new| new.body == before.body));
-        let text = same.or(new);
-        *cached = Some((second, text.clone()));
-        text
-    }
-
-    /// Returns the upstream document of a kind as JSON, or `None` if it is missing or not JSON. Parses it at the first call.
-    #[must_use]
-    pub fn parsed_source(&self, kind: &str) -> Option<Arc<Value>> {
-        if let Some(parsed) = self.parsed.read().unwrap_or_else(PoisonError::into_inner).get(kind) {
-            return Some(parsed.clone());
-        }
-        let parsed: Arc<Value> = Arc::new(serde_json::from_slice(self.source(kind)?).ok()?);
-        self.parsed.write().unwrap_or_else(PoisonError::into_inner).insert(kind.into(), parsed.clone());
-        Some(parsed)
-    }
-
     /// Returns the number of releases, without drafts.
     #[must_use]
     pub fn releases(&self) -> usize {
@@ -202,26 +144,15 @@ impl StreamEntry {
         &self.arches
     }
 
-    /// Returns the scope of an arch and a scheme, or `None` if it has no releases.
+    /// Returns the graph of an arch and a scheme, or `None` if it has no releases.
     #[must_use]
-    pub fn scope(&self, arch: &str, scheme: &str) -> Option<&Scope> {
-        self.scopes.get(arch)?.get(scheme)
+    pub fn graph(&self, arch: &str, scheme: &str) -> Option<&Arc<Graph>> {
+        self.graphs.get(arch)?.get(scheme)
     }
 
     /// Returns true if both share the same graphs in memory.
-    pub(super) fn shares_graphs_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.scopes, &other.scopes)
-    }
-
-    /// Records which full graphs were in use at the previous revision. Returns true if there are any.
-    pub(super) fn inherit(&self, before: &Self) -> bool {
-        let mut any = false;
-        for scope in self.scopes() {
-            let (arch, scheme) = (scope.graph().arch.as_str(), scope.graph().scheme.as_str());
-            let in_use = before.scope(arch, scheme).map(Scope::in_use).unwrap_or_default();
-            any |= !in_use.is_empty();
-            scope.set_inherited(&in_use.into());
-        }
-        any
+    #[must_use]
+    pub fn shares_graphs_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.graphs, &other.graphs)
     }
 }

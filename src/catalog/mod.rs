@@ -1,6 +1,7 @@
 //! The read side: all streams as one immutable value in memory, with prepared answers.
 //!
-//! Polls read only this. Rules and formats of protocols do not belong here: a protocol passes in a [`Render`].
+//! Polls read only this. Rules and formats of protocols do not belong here: a protocol passes in what implements [`Prepare`], and gets its
+//! [`Prepared`] answers back.
 
 mod body_file;
 mod encoding;
@@ -11,10 +12,13 @@ mod known;
 mod local_stop;
 mod missing;
 mod node_profile;
+mod prepared;
 mod preparer;
+mod product;
 mod rendered;
 mod retry_delay;
 mod scope;
+mod scopes;
 mod snapshot;
 mod streams;
 mod sync;
@@ -26,10 +30,12 @@ pub use entry::StreamEntry;
 pub use handle::{CatalogHandle, LocalStop};
 pub use local_stop::LocalStopFile;
 pub use missing::MissingGraph;
+pub use prepared::{Prepare, Prepared, PreparedScopes, Preparers, ProductView};
 pub use preparer::Preparer;
 pub use rendered::{NodeFragment, Render, Rendered};
 pub use retry_delay::RetryDelay;
 pub use scope::Scope;
+pub use scopes::StreamScopes;
 pub use snapshot::{SnapshotError, SnapshotStore};
 pub use streams::Catalog;
 pub use sync::{CatalogSync, SyncDeps};

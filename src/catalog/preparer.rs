@@ -6,9 +6,10 @@
 
 use super::{
     encoding::{Budget, Coding, Encode},
-    entry::StreamEntry,
     missing::MissingGraph,
-    rendered::{Render, Rendered},
+    prepared::PreparedScopes,
+    rendered::Rendered,
+    scopes::StreamScopes,
     streams::Catalog,
     worker::{Job, Worker},
 };
@@ -33,7 +34,6 @@ pub(super) const THREAD: &str = "encoder";
 /// Renders and encodes answers in the background. The thread ends when the last clone is dropped.
 #[derive(Clone)]
 pub struct Preparer {
-    render: Arc<dyn Render>,
     renders: Arc<Semaphore>,
     jobs: SyncSender<Job>,
 }
@@ -43,12 +43,7 @@ impl Preparer {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(
-        render: Arc<dyn Render>,
-        encode: Arc<dyn Encode>,
-        max_bytes: usize,
-        metrics: &Metrics,
-    ) -> io::Result<Self> {
+    pub fn start(encode: Arc<dyn Encode>, max_bytes: usize, metrics: &Metrics) -> io::Result<Self> {
         let budget = Budget::new(max_bytes);
         let shown = budget.clone();
         metrics.gauge("lockkeeper.encodings.size", "By", "Bytes of answers in gzip and zstd", move || {
@@ -56,9 +51,9 @@ impl Preparer {
             vec![(f64::from(bytes), Vec::new())]
         });
         let (jobs, queue) = sync_channel(MAX_JOBS);
-        let worker = Worker::new(render.clone(), encode, budget, metrics.clone());
+        let worker = Worker::new(encode, budget, metrics.clone());
         std::thread::Builder::new().name(THREAD.into()).spawn(move || worker.run(&queue))?;
-        Ok(Self { render, renders: Arc::new(Semaphore::new(MAX_RENDERS)), jobs })
+        Ok(Self { renders: Arc::new(Semaphore::new(MAX_RENDERS)), jobs })
     }
 
     /// Queues an encoding, unless it is ready, queued or unavailable. Does not block.
@@ -78,30 +73,31 @@ impl Preparer {
                 return Some(rendered);
             }
             let permit = self.renders.clone().acquire_owned().await.ok()?;
-            let (missing, render) = (missing.clone(), self.render.clone());
+            let missing = missing.clone();
             let rendering = tokio::task::spawn_blocking(move || {
                 // The graph is cached even if the request is cancelled.
                 let _permit = permit;
-                missing.render(&*render)
+                missing.render()
             });
             rendering.await.ok().flatten()
         };
         waiting.render()?.get_or_init(render).await.clone()
     }
 
-    /// Records which full graphs of changed streams were in use before. Returns the entries that have any.
-    pub(super) fn inherit(before: Option<&Catalog>, after: &Catalog) -> Vec<Arc<StreamEntry>> {
-        let Some(before) = before else { return Vec::new() };
-        let with_any = after.streams().filter(|(id, entry)| {
-            let old = before.stream(id.product.as_str(), id.stream.as_str());
-            old.is_some_and(|old| !Arc::ptr_eq(old, entry) && entry.inherit(old))
-        });
-        with_any.map(|(_, entry)| entry.clone()).collect()
+    /// Queues the preparation of the full graphs that were in use before the catalog changed, for a given time.
+    pub(super) fn prepare_inherited(&self, catalog: &Catalog, at: Epoch, offers_nothing: bool) {
+        for prepared in catalog.all_prepared() {
+            for PreparedScopes { scopes, is_stopped } in prepared.scopes() {
+                if scopes.take_inherited() {
+                    self.prepare(scopes, at, is_stopped || offers_nothing);
+                }
+            }
+        }
     }
 
-    /// Queues the preparation of the full graphs that an entry inherited, for a given time.
-    pub(super) fn prepare(&self, entry: &Arc<StreamEntry>, at: Epoch, is_stopped: bool) {
-        let job = Job::Prepare { entry: Arc::downgrade(entry), at, is_stopped };
+    /// Queues the preparation of the full graphs that scopes inherited, for a given time.
+    pub(super) fn prepare(&self, scopes: &Arc<StreamScopes>, at: Epoch, is_stopped: bool) {
+        let job = Job::Prepare { scopes: Arc::downgrade(scopes), at, is_stopped };
         if self.jobs.try_send(job).is_err() {
             // They stay recorded for the next revision. Until then, requests render what they need.
             tracing::debug!("full graphs not prepared, the queue is full");

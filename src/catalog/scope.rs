@@ -1,4 +1,4 @@
-//! One scope: its graph, and prepared answers.
+//! One scope: its graph, and answers that are prepared from it.
 
 use super::{
     full_graphs::FullGraphs,
@@ -20,9 +20,10 @@ use std::{
 use tokio::sync::OnceCell;
 
 /// One graph, its rendered releases, and its full graphs by visibility.
-#[derive(Debug)]
 pub struct Scope {
-    graph: Graph,
+    graph: Arc<Graph>,
+    /// The format of its answers. Scopes of other formats have caches of their own.
+    render: Arc<dyn Render>,
     fragments: Fragments,
     full_graphs: ArcSwap<FullGraphs>,
     /// Full graphs that are being rendered for waiting requests.
@@ -89,10 +90,11 @@ impl Fragments {
 }
 
 impl Scope {
-    pub(super) fn new(graph: Graph, render: &dyn Render) -> Self {
+    pub(super) fn new(graph: Arc<Graph>, render: Arc<dyn Render>) -> Self {
         Self {
-            fragments: Fragments::new(&graph, render),
+            fragments: Fragments::new(&graph, &*render),
             graph,
+            render,
             full_graphs: ArcSwap::default(),
             renders: Mutex::default(),
             tally: OnceLock::new(),
@@ -124,42 +126,26 @@ impl Scope {
 
     /// Returns the full graph for a node with this visibility. Renders it on the calling thread if it is not cached.
     #[must_use]
-    pub fn full_graph(
-        &self,
-        node_context: &NodeContext<'_>,
-        visibility: &Visibility,
-        render: &dyn Render,
-    ) -> Arc<Rendered> {
-        self.cached_full_graph(visibility)
-            .unwrap_or_else(|| self.render(&NodeProfile::new(node_context), visibility, render))
+    pub fn full_graph(&self, node_context: &NodeContext<'_>, visibility: &Visibility) -> Arc<Rendered> {
+        self.cached_full_graph(visibility).unwrap_or_else(|| self.render(&NodeProfile::new(node_context), visibility))
     }
 
     /// Renders the full graph for a poll.
-    pub(super) fn render_for_poll(
-        &self,
-        node_profile: &NodeProfile,
-        visibility: &Visibility,
-        render: &dyn Render,
-    ) -> Arc<Rendered> {
+    pub(super) fn render_for_poll(&self, node_profile: &NodeProfile, visibility: &Visibility) -> Arc<Rendered> {
         if let Some(tally) = self.tally.get() {
             tally.count_rendered();
         }
-        self.render(node_profile, visibility, render)
+        self.render(node_profile, visibility)
     }
 
     /// Returns the full graph, rendered if it is not cached. Does not count as a use.
-    pub(super) fn prepare_full_graph(
-        &self,
-        node_profile: &NodeProfile,
-        visibility: &Visibility,
-        render: &dyn Render,
-    ) -> Arc<Rendered> {
+    pub(super) fn prepare_full_graph(&self, node_profile: &NodeProfile, visibility: &Visibility) -> Arc<Rendered> {
         let cached = self.full_graphs.load().peek(visibility).cloned();
-        cached.unwrap_or_else(|| self.render(node_profile, visibility, render))
+        cached.unwrap_or_else(|| self.render(node_profile, visibility))
     }
 
-    fn render(&self, node_profile: &NodeProfile, visibility: &Visibility, render: &dyn Render) -> Arc<Rendered> {
-        let rendered = Arc::new(Rendered::new(render.full_graph(&self.graph, visibility)));
+    fn render(&self, node_profile: &NodeProfile, visibility: &Visibility) -> Arc<Rendered> {
+        let rendered = Arc::new(Rendered::new(self.render.full_graph(&self.graph, visibility)));
         rendered.prepare_file();
         self.full_graphs.rcu(|current| {
             let mut next = FullGraphs::clone(current);
@@ -207,6 +193,12 @@ impl Scope {
 
     fn renders(&self) -> MutexGuard<'_, HashMap<Visibility, Arc<SharedRender>>> {
         self.renders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Scope").field("graph", &self.graph).finish_non_exhaustive()
     }
 }
 

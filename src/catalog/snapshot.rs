@@ -8,11 +8,11 @@ use crate::{
     domain::{
         document::{self, Problem, StreamDocument, Strictness, parts, shape::StopDocument},
         hash::ContentHash,
-        ids::ProductName,
+        ids::{ProductName, ProtocolName},
         stream::{Revision, SourceKind, Stream},
     },
     files::{self, Folder},
-    store::{ProductStops, State},
+    store::{ProductRecord, ProductStops, PublishedProduct, State},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -77,6 +77,8 @@ pub struct Snapshot {
     pub installation: String,
     /// The last contact with the database.
     pub last_contact_at: Timestamp,
+    /// The products; empty in snapshots of older versions.
+    pub products: BTreeMap<ProductName, PublishedProduct>,
     /// The product stops that were active.
     pub stops: ProductStops,
     /// The streams.
@@ -91,12 +93,23 @@ struct Contents {
     #[serde(alias = "heard_at")]
     last_contact_at: Timestamp,
     #[serde(default)]
+    products: BTreeMap<String, SnapshotProduct>,
+    #[serde(default)]
     product_stops: BTreeMap<String, StopDocument>,
     #[serde(default)]
     product_stops_changed_at: Option<Timestamp>,
     streams: Vec<SnapshotStream>,
     /// The hashes of the documents that follow, and their lengths.
     documents: BTreeMap<String, usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SnapshotProduct {
+    protocol: String,
+    revision: i64,
+    changed_at: Timestamp,
+    /// The hashes of its published files, by path.
+    files: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -205,6 +218,7 @@ impl SnapshotStore {
         let contact = self.contact(&contents.installation);
         Ok(Some(Snapshot {
             last_contact_at: contact.map_or(contents.last_contact_at, |at| at.max(contents.last_contact_at)),
+            products: contents.products(&documents)?,
             stops: product_stops(&contents)?,
             installation: contents.installation,
             states,
@@ -225,6 +239,18 @@ impl SnapshotStore {
     pub fn save(&self, catalog: &Catalog, last_contact_at: Timestamp) -> Result<(), SnapshotError> {
         let Some(installation) = catalog.installation() else { return Ok(()) };
         let mut documents: BTreeMap<String, &Bytes> = BTreeMap::new();
+        let mut products = BTreeMap::new();
+        for (name, record, files) in catalog.records() {
+            let hashed = files.iter().map(|(path, content)| (path, ContentHash::from_content(content).to_string(), content));
+            let hashed: Vec<_> = hashed.collect();
+            documents.extend(hashed.iter().map(|(_, hash, content)| (hash.clone(), *content)));
+            products.insert(name.to_string(), SnapshotProduct {
+                protocol: record.protocol.to_string(),
+                revision: record.revision,
+                changed_at: record.changed_at,
+                files: hashed.into_iter().map(|(path, hash, _)| (path.clone(), hash)).collect(),
+            });
+        }
         let mut streams = Vec::new();
         for (_, entry) in catalog.streams() {
             let state = entry.state();
@@ -240,6 +266,7 @@ impl SnapshotStore {
         let contents = Contents {
             installation: installation.into(),
             last_contact_at,
+            products,
             product_stops: catalog
                 .stops()
                 .active
@@ -279,6 +306,23 @@ impl SnapshotStore {
     fn replace(&self, name: &str, content: &[u8]) -> Result<(), SnapshotError> {
         let path = self.folder.join(name);
         files::replace(&path, 0o600, content).map_err(|source| SnapshotError::Io { path: path.clone(), source })
+    }
+}
+
+impl Contents {
+    fn products(
+        &self,
+        documents: &BTreeMap<&str, Bytes>,
+    ) -> Result<BTreeMap<ProductName, PublishedProduct>, SnapshotError> {
+        let products = self.products.iter().map(|(name, product)| {
+            let name = ProductName::parse(name).map_err(|_| SnapshotError::Damaged)?;
+            let protocol = ProtocolName::parse(&product.protocol).map_err(|_| SnapshotError::Damaged)?;
+            let record = ProductRecord { protocol, revision: product.revision, changed_at: product.changed_at };
+            let file = |(path, hash): (&String, &String)| Some((path.clone(), documents.get(hash.as_str())?.clone()));
+            let files = product.files.iter().map(file).collect::<Option<_>>().ok_or(SnapshotError::Damaged)?;
+            Ok((name, PublishedProduct { record, files }))
+        });
+        products.collect()
     }
 }
 

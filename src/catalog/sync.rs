@@ -1,14 +1,17 @@
 //! Keeps the catalog in sync with the database: listens for changes, polls for missed ones, and saves snapshots on disk.
 
 use super::{
-    entry::StreamEntry, handle::CatalogHandle, preparer::Preparer, rendered::Render, retry_delay::RetryDelay,
+    entry::StreamEntry, handle::CatalogHandle, prepared::Preparers, preparer::Preparer, retry_delay::RetryDelay,
     snapshot::SnapshotStore, streams::Catalog,
 };
 use crate::{
     clock::SharedClock,
     config::CatalogSettings,
-    domain::{ids::StreamId, stream::Revision},
-    store::{Access, ProductStops, State, StoreError, Transaction, signal::Changes, streams::Head},
+    domain::{
+        ids::{ProductName, StreamId},
+        stream::Revision,
+    },
+    store::{Access, ProductStops, PublishedProduct, State, StoreError, Transaction, signal::Changes, streams::Head},
     telemetry::{Metrics, TraceContext, set_parent},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -27,8 +30,8 @@ use tracing::{Instrument, Span};
 pub struct SyncDeps {
     /// The catalog that polls read.
     pub catalog: Arc<CatalogHandle>,
-    /// The format of answers.
-    pub render: Arc<dyn Render>,
+    /// What the protocols prepare.
+    pub preparers: Preparers,
     /// Renders and encodes answers in the background.
     pub preparer: Preparer,
     /// The clock.
@@ -51,9 +54,13 @@ impl SyncDeps {
                 // A clock that was ahead at the time must not delay the freeze.
                 let last_contact_at = snapshot.last_contact_at.min(self.clock.now());
                 catalog.set_stops(snapshot.stops);
-                for state in snapshot.states {
-                    catalog.insert(state, &*self.render);
+                for (name, product) in snapshot.products {
+                    catalog.set_record(&name, product.record, product.files);
                 }
+                for state in snapshot.states {
+                    catalog.insert(state);
+                }
+                catalog.prepare(&self.preparers);
                 tracing::warn!(%last_contact_at, "serving the snapshot until the database is available");
                 self.catalog.set(catalog);
                 self.catalog.record_contact(last_contact_at);
@@ -78,6 +85,7 @@ pub struct CatalogSync {
 #[derive(Default)]
 struct Loaded {
     changed: Vec<State>,
+    products: Vec<(ProductName, PublishedProduct)>,
     /// Revisions that cannot be read. Each is logged once.
     broken: BTreeMap<StreamId, Revision>,
 }
@@ -188,12 +196,13 @@ impl CatalogSync {
         let mut catalog = present.as_deref().cloned().unwrap_or_else(|| Catalog::new(installation));
         let heads = transaction.heads().await?;
         let stops = transaction.product_stops().await?;
-        let Loaded { changed, broken } = self.load_changed(&mut transaction, &catalog, &heads).await?;
+        let Loaded { changed, broken, products } = self.load_changed(&mut transaction, &catalog, &heads).await?;
         transaction.commit().await?;
         let is_behind = is_behind(&catalog, &heads) || stops.changed_at < catalog.stops().changed_at;
         let removed = removed_streams(&catalog, &heads);
         let has_other_stops = stops != *catalog.stops() && !lags_behind(&catalog, &heads, &stops);
-        let is_new = present.is_none() || !removed.is_empty() || !changed.is_empty() || has_other_stops;
+        let has_changed = !removed.is_empty() || !changed.is_empty() || !products.is_empty() || has_other_stops;
+        let is_new = present.is_none() || has_changed || catalog.has_unprepared();
         if has_other_stops {
             tracing::warn!(products = ?stops.active.keys().collect::<Vec<_>>(), "product stops changed");
             catalog.set_stops(stops);
@@ -201,27 +210,21 @@ impl CatalogSync {
         for id in &removed {
             catalog.remove(id);
         }
+        for (name, product) in products {
+            tracing::info!(product = %name, protocol = %product.record.protocol, files = product.files.len(), "product loaded");
+            catalog.set_record(&name, product.record, product.files);
+        }
         for state in changed {
             let (id, revision) = (state.stream.id.clone(), state.revision);
-            let render = self.deps.render.clone();
-            let rendering = Instant::now();
-            let built = tokio::task::spawn_blocking(move || StreamEntry::new(state, &*render)).await;
+            let built = tokio::task::spawn_blocking(move || StreamEntry::new(state)).await;
             // Rules do not panic. If one did, the stream would keep its last state and the next refresh would try again.
             let Ok(entry) = built else { continue };
-            self.deps.metrics.catalog_rendered(rendering.elapsed());
             tracing::info!(stream = %id, revision = %revision, releases = entry.releases(), "stream loaded");
             catalog.insert_entry(id, entry);
         }
         self.deps.catalog.set_broken(broken);
         if is_new {
-            let with_inherited = Preparer::inherit(present.as_deref(), &catalog);
-            self.deps.catalog.set(catalog);
-            self.deps.metrics.catalog_rebuilt(started.elapsed());
-            let now = self.deps.clock.now();
-            for entry in with_inherited {
-                let is_stopped = entry.is_stopped() || self.deps.catalog.offers_nothing(now);
-                self.deps.preparer.prepare(&entry, self.deps.catalog.time(now).into(), is_stopped);
-            }
+            self.swap(catalog, started).await;
         }
         self.deps.metrics.database_answered();
         self.deps.metrics.set_serving_snapshot(false);
@@ -233,6 +236,25 @@ impl CatalogSync {
         Ok(())
     }
 
+    /// Prepares the answers of what changed, and replaces the catalog.
+    async fn swap(&self, mut catalog: Catalog, started: Instant) {
+        let (preparers, preparing) = (self.deps.preparers.clone(), Instant::now());
+        let prepared = tokio::task::spawn_blocking(move || {
+            catalog.prepare(&preparers);
+            catalog
+        });
+        // Panics of protocols are handled there.
+        let Ok(catalog) = prepared.await else { return };
+        self.deps.metrics.catalog_rendered(preparing.elapsed());
+        self.deps.catalog.set(catalog);
+        self.deps.metrics.catalog_rebuilt(started.elapsed());
+        let now = self.deps.clock.now();
+        if let Some(catalog) = &*self.deps.catalog.get() {
+            let offers_nothing = self.deps.catalog.offers_nothing(now);
+            self.deps.preparer.prepare_inherited(catalog, self.deps.catalog.time(now).into(), offers_nothing);
+        }
+    }
+
     async fn load_changed(
         &self,
         transaction: &mut Transaction,
@@ -241,6 +263,12 @@ impl CatalogSync {
     ) -> Result<Loaded, StoreError> {
         let known = self.deps.catalog.broken();
         let mut loaded = Loaded::default();
+        for (name, record) in transaction.product_records().await? {
+            if catalog.record(&name).is_none_or(|shown| record.is_newer_than(shown)) {
+                let files = transaction.published_files(&name).await?;
+                loaded.products.push((name, PublishedProduct { record, files }));
+            }
+        }
         for head in heads {
             let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
             // A lower revision with a later time means that a backup was restored.

@@ -2,8 +2,8 @@
 
 use super::{
     encoding::{Budget, Coding, Encode},
-    entry::StreamEntry,
-    rendered::{Render, Rendered},
+    rendered::Rendered,
+    scopes::StreamScopes,
 };
 use crate::{domain::epoch::Epoch, telemetry::Metrics};
 use std::{
@@ -12,16 +12,15 @@ use std::{
     sync::{Arc, Weak, mpsc::Receiver},
 };
 
-/// A job of the thread. The queue does not keep answers and entries alive.
+/// A job of the thread. The queue does not keep answers alive.
 pub(super) enum Job {
     /// Encodes an answer.
     Encode(Weak<Rendered>, Coding),
-    /// Renders and encodes the full graphs that an entry inherited, for a given time.
-    Prepare { entry: Weak<StreamEntry>, at: Epoch, is_stopped: bool },
+    /// Renders and encodes the full graphs that scopes inherited, for a given time.
+    Prepare { scopes: Weak<StreamScopes>, at: Epoch, is_stopped: bool },
 }
 
 pub(super) struct Worker {
-    render: Arc<dyn Render>,
     encode: Arc<dyn Encode>,
     budget: Budget,
     metrics: Metrics,
@@ -31,8 +30,8 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(render: Arc<dyn Render>, encode: Arc<dyn Encode>, budget: Budget, metrics: Metrics) -> Self {
-        Self { render, encode, budget, metrics, cached: Vec::new(), has_warned: false }
+    pub(super) fn new(encode: Arc<dyn Encode>, budget: Budget, metrics: Metrics) -> Self {
+        Self { encode, budget, metrics, cached: Vec::new(), has_warned: false }
     }
 
     /// Works until the queue is closed.
@@ -53,21 +52,20 @@ impl Worker {
                     self.encode(&rendered, coding);
                 }
             }
-            Job::Prepare { entry, at, is_stopped } => self.prepare(&entry, at, is_stopped),
+            Job::Prepare { scopes, at, is_stopped } => self.prepare(&scopes, at, is_stopped),
         }
     }
 
-    fn prepare(&mut self, entry: &Weak<StreamEntry>, at: Epoch, is_stopped: bool) {
-        let Some(scopes) = entry.upgrade().map(|entry| entry.scopes().count()) else { return };
-        for scope in 0..scopes {
-            let inherited = entry.upgrade().and_then(|entry| Some(entry.scopes().nth(scope)?.inherited()));
+    fn prepare(&mut self, scopes: &Weak<StreamScopes>, at: Epoch, is_stopped: bool) {
+        let Some(count) = scopes.upgrade().map(|scopes| scopes.iter().count()) else { return };
+        for index in 0..count {
+            let inherited = scopes.upgrade().and_then(|scopes| Some(scopes.iter().nth(index)?.inherited()));
             for in_use in inherited.iter().flat_map(|inherited| inherited.iter()) {
-                // If there is a newer revision, this entry is gone and the newer one inherits the rest.
-                let Some(entry) = entry.upgrade() else { return };
-                let Some(scope) = entry.scopes().nth(scope) else { return };
+                // If there is a newer revision, these scopes are gone and the newer ones inherit the rest.
+                let Some(scopes) = scopes.upgrade() else { return };
+                let Some(scope) = scopes.iter().nth(index) else { return };
                 let visibility = scope.graph().visibility(&in_use.node_profile.node_context(is_stopped), at);
-                let render =
-                    AssertUnwindSafe(|| scope.prepare_full_graph(&in_use.node_profile, &visibility, &*self.render));
+                let render = AssertUnwindSafe(|| scope.prepare_full_graph(&in_use.node_profile, &visibility));
                 let Ok(rendered) = catch_unwind(render) else { continue };
                 for coding in &in_use.codings {
                     if rendered.slot(*coding).enqueue() {
@@ -75,8 +73,8 @@ impl Worker {
                     }
                 }
             }
-            if let (Some(entry), Some(inherited)) = (entry.upgrade(), inherited)
-                && let Some(scope) = entry.scopes().nth(scope)
+            if let (Some(scopes), Some(inherited)) = (scopes.upgrade(), inherited)
+                && let Some(scope) = scopes.iter().nth(index)
             {
                 scope.clear_inherited(&inherited);
             }

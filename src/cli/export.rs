@@ -8,6 +8,7 @@ use crate::{
     domain::ids::{ProductName, StreamId, StreamName},
     exchange::fcos::export::{export, write},
     manage::Manage,
+    server::Registry,
 };
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -55,7 +56,7 @@ impl Fcos {
         let stream = self.stream.as_deref().map(StreamName::parse).transpose().context("--stream")?;
         let states = runtime()?.block_on(with_database(&settings, async |access| {
             access.store().migrate().await?;
-            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
+            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
             let wanted = |id: &StreamId| id.product == product && stream.as_ref().is_none_or(|name| id.stream == *name);
             Ok(manage.states(wanted).await?)
         }))?;

@@ -10,7 +10,7 @@ use crate::{
     escape::escaped,
     exchange::fcos::source::GraphFiles,
     files,
-    protocol::fcos::{GraphJson, Query, Refusal, Settings, UnknownPayload, View, answer},
+    protocol::fcos::{FcosPrepare, Query, Refusal, Settings, UnknownPayload, View, answer},
     store::State,
 };
 use anyhow::{Context, bail};
@@ -196,7 +196,8 @@ const PRODUCT: &str = "fedora-coreos";
 fn load_catalog(files: &GraphFiles, stream: &str) -> anyhow::Result<Catalog> {
     let id = StreamId { product: ProductName::parse(PRODUCT)?, stream: StreamName::parse(stream).context("stream")? };
     let mut catalog = Catalog::default();
-    catalog.insert(State::unstored(files.read(&id)?.stream), &GraphJson);
+    catalog.insert(State::unstored(files.read(&id)?.stream));
+    catalog.prepare(&FcosPrepare::preparers());
     Ok(catalog)
 }
 

@@ -14,6 +14,7 @@ use crate::{
         source::Location,
     },
     manage::{Manage, Report, Request},
+    server::Registry,
 };
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -98,7 +99,7 @@ impl Fcos {
         }
         with_database(&settings, async |access| {
             access.store().migrate().await?;
-            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock));
+            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
             for (id, fetched) in ids.iter().zip(fetched) {
                 let imported = match fetched {
                     Ok(fetched) => import(&manage, fetched, self.allow_removals, &request).await,

@@ -39,7 +39,7 @@ impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
         let keys = runtime()?
-            .block_on(with_database(&settings, async |access| Ok(manage(access).await?.signing_keys().await?)))?;
+            .block_on(with_database(&settings, async |access| Ok(manage(access, &settings).await?.signing_keys().await?)))?;
         for key in keys {
             let state = key.revoked_at.map_or_else(|| "valid".into(), |at| format!("revoked {}", without_fraction(at)));
             print_row(&[
@@ -71,7 +71,7 @@ impl Revoke {
         let user = identity();
         let tokens = runtime()?.block_on(with_database(&settings, async |access| {
             let request = Request::new(&user, &self.reason);
-            Ok(manage(access).await?.revoke_signing_key(&self.kid, &request).await?)
+            Ok(manage(access, &settings).await?.revoke_signing_key(&self.kid, &request).await?)
         }))?;
         print_line(format!("revoked {} and {tokens} valid tokens signed with it", self.kid));
         Ok(ExitCode::SUCCESS)

@@ -7,8 +7,9 @@ use super::{
 use crate::{
     auth::{Grant, Pattern, Role, SigningKey},
     clock::{Clock, SystemClock},
-    config::Flags,
+    config::{Flags, Settings},
     manage::{Manage, Request, TokenRequest},
+    server::Registry,
     store::Access,
 };
 use anyhow::Context;
@@ -74,7 +75,7 @@ impl Create {
         let user = identity();
         let (_, token) = runtime()?.block_on(with_database(&settings, async |access| {
             let request = Request::new(&user, &self.reason);
-            Ok(manage(access).await?.create_token(&key, &wanted, &request).await?)
+            Ok(manage(access, &settings).await?.create_token(&key, &wanted, &request).await?)
         }))?;
         print_line(token);
         Ok(ExitCode::SUCCESS)
@@ -91,7 +92,7 @@ impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
         let list = runtime()?
-            .block_on(with_database(&settings, async |access| Ok(manage(access).await?.tokens(&identity()).await?)))?;
+            .block_on(with_database(&settings, async |access| Ok(manage(access, &settings).await?.tokens(&identity()).await?)))?;
         let now = SystemClock.now();
         for token in list {
             let state = match token.revoked_at {
@@ -126,7 +127,7 @@ impl Revoke {
         let user = identity();
         let revoked = runtime()?.block_on(with_database(&settings, async |access| {
             let request = Request::new(&user, &self.reason);
-            Ok(manage(access).await?.revoke_token(&self.id, self.with_issued, &request).await?)
+            Ok(manage(access, &settings).await?.revoke_token(&self.id, self.with_issued, &request).await?)
         }))?;
         print_line(format!("revoked {}", revoked.token.subject()));
         for token in &revoked.issued {
@@ -140,9 +141,9 @@ impl Revoke {
     }
 }
 
-pub(super) async fn manage(access: &Access) -> anyhow::Result<Manage> {
+pub(super) async fn manage(access: &Access, settings: &Settings) -> anyhow::Result<Manage> {
     access.store().migrate().await?;
-    Ok(Manage::new(access.store().clone(), Arc::new(SystemClock)))
+    Ok(Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(settings)?.dialects()))
 }
 
 pub(super) fn without_fraction(time: jiff::Timestamp) -> String {

@@ -35,17 +35,13 @@ text_type!(
     |at, c| c.is_ascii_lowercase() || c.is_ascii_digit() || (at > 0 && matches!(c, '-' | '_' | '.'))
 );
 
-/// Names that the service uses for its own paths. A product with such a name could not be reached under `/{product}/`.
-pub const RESERVED: [&str; 9] =
-    ["api", "healthz", "images", "metrics", "prod", "release-notes", "streams", "updates", "v1"];
-
-impl ProductName {
-    /// Returns true if the service uses this name for its own paths.
-    #[must_use]
-    pub fn is_reserved(&self) -> bool {
-        RESERVED.contains(&self.as_str())
-    }
-}
+text_type!(
+    /// The name of a protocol that nodes speak.
+    ProtocolName,
+    64,
+    "1 to 64 of a-z, 0-9 and '-', starting with a letter or digit",
+    |at, c| c.is_ascii_lowercase() || c.is_ascii_digit() || (at > 0 && c == '-')
+);
 
 text_type!(
     /// The name of a stream within its product, such as `stable`; it is part of URLs.

@@ -8,7 +8,7 @@ use crate::{
         admission::emergency_stop::EmergencyStop,
         epoch::Epoch,
         finding::Finding,
-        ids::{ProductName, StreamId},
+        ids::{ProductName, ProtocolName, StreamId},
         stream::{Revision, Stream},
     },
 };
@@ -149,6 +149,11 @@ pub trait ProductCommand: Send + Sync {
     /// The present state does not allow the command.
     fn apply(&self, present: &ProductState, now: Epoch) -> Result<ProductState, Refusal>;
 
+    /// Returns true if it creates the product if there is none. Other commands need a product with streams.
+    fn creates(&self) -> bool {
+        false
+    }
+
     /// Returns what is done in a stream of the product, in the same transaction.
     fn in_stream(&self, _stream: &StreamId) -> Option<Box<dyn Command>> {
         None
@@ -158,6 +163,10 @@ pub trait ProductCommand: Send + Sync {
 /// The state of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProductState {
+    /// The protocol that its nodes speak; `None` if the product does not exist.
+    pub protocol: Option<ProtocolName>,
+    /// True if it has a stream.
+    pub has_streams: bool,
     /// Its emergency stop, if one is in force.
     pub stop: Option<EmergencyStop>,
 }

@@ -255,7 +255,8 @@ impl Manage {
             Revision(0) => (None, transaction.product_stop(&head.id.product).await?),
             _ => (Some(self.load_stream(transaction, &head).await?), None),
         };
-        Ok(Loaded { head, stream, product_stop, read })
+        let dialect = self.dialect(transaction, &head.id.product).await?;
+        Ok(Loaded { head, stream, product_stop, read, dialects: self.dialects().clone(), dialect })
     }
 }
 

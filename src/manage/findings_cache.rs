@@ -1,6 +1,12 @@
 //! Keeps the lint findings of the newest states of streams in memory: linting a long stream takes longer than reading it.
 
-use crate::domain::{admission::lint::lint, epoch::Epoch, finding::Finding, ids::StreamId, stream::Stream};
+use crate::domain::{
+    dialect::{Dialect, findings},
+    epoch::Epoch,
+    finding::Finding,
+    ids::StreamId,
+    stream::Stream,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -32,8 +38,8 @@ impl FindingsCache {
     }
 
     /// Computes the findings of a state, and keeps them.
-    pub(super) fn compute(&self, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
-        let findings: Arc<[Finding]> = lint(stream, now).into();
+    pub(super) fn compute(&self, dialect: Option<&dyn Dialect>, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
+        let findings: Arc<[Finding]> = findings(dialect, stream, now).into();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.stream.strong_count() > 0);
         let entry = Entry { stream: Arc::downgrade(stream), at: now, findings: findings.clone() };
@@ -52,12 +58,12 @@ mod tests {
         let cache = FindingsCache::default();
         let [stream, other] = [0; 2].map(|_| Arc::new(Stream::empty(samples::id())));
         assert!(cache.get(&stream, Epoch(0)).is_none());
-        cache.compute(&stream, Epoch(0));
+        cache.compute(None, &stream, Epoch(0));
         assert!(cache.get(&stream, Epoch(59)).is_some() && cache.get(&stream, Epoch(60)).is_none());
         assert!(cache.get(&stream, Epoch(-1)).is_none(), "the clock went back");
         assert!(cache.get(&other, Epoch(0)).is_none(), "an equal state may have another time");
         drop(stream);
-        cache.compute(&Arc::new(Stream::empty(samples::id())), Epoch(0));
+        cache.compute(None, &Arc::new(Stream::empty(samples::id())), Epoch(0));
         assert!(cache.get(&other, Epoch(0)).is_none());
     }
 }

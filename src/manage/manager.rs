@@ -7,7 +7,12 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    domain::{epoch::Epoch, stream::Stream},
+    domain::{
+        dialect::{Dialect, Dialects},
+        epoch::Epoch,
+        ids::ProductName,
+        stream::Stream,
+    },
     store::{Store, StoreError, Transaction, streams::Head},
     telemetry::Metrics,
 };
@@ -18,17 +23,18 @@ use std::sync::Arc;
 pub struct Manage {
     store: Store,
     clock: SharedClock,
+    dialects: Arc<Dialects>,
     write_queues: Arc<WriteQueues>,
     streams: Arc<StreamCache>,
     findings: Arc<FindingsCache>,
 }
 
 impl Manage {
-    /// Creates the write side of a store.
+    /// Creates the write side of a store, for products of these protocols.
     #[must_use]
-    pub fn new(store: Store, clock: SharedClock) -> Self {
+    pub fn new(store: Store, clock: SharedClock, dialects: Arc<Dialects>) -> Self {
         let write_queues = Arc::new(WriteQueues::new(&store));
-        Self { store, clock, write_queues, streams: Arc::default(), findings: Arc::default() }
+        Self { store, clock, dialects, write_queues, streams: Arc::default(), findings: Arc::default() }
     }
 
     /// Returns the time.
@@ -39,6 +45,22 @@ impl Manage {
 
     pub(super) fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    /// Returns the protocols.
+    #[must_use]
+    pub fn dialects(&self) -> &Arc<Dialects> {
+        &self.dialects
+    }
+
+    /// Returns the protocol of a product; `None` if the product does not exist or this service does not speak its protocol.
+    pub(super) async fn dialect(
+        &self,
+        transaction: &mut Transaction,
+        product: &ProductName,
+    ) -> Result<Option<Arc<dyn Dialect>>, StoreError> {
+        let protocol = transaction.protocol(product).await?;
+        Ok(protocol.and_then(|protocol| self.dialects.get(&protocol)).cloned())
     }
 
     pub(super) fn store(&self) -> &Store {

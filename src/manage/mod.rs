@@ -32,7 +32,7 @@ pub use error::CommandError;
 pub use manager::Manage;
 pub use read::{ReadError, StreamAtRevision};
 pub use refusal::Refusal;
-pub use report::{ImpactReport, ProductStopReport, Report, Update};
+pub use report::{ImpactReport, ProductReport, Report, Update};
 pub use report_parts::{ChangeReport, ChangeTarget, FindingReport, SeverityReport};
 pub use request::{Action, Request};
 pub use tokens::{RevokedToken, TokenRequest};

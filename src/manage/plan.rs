@@ -3,6 +3,7 @@
 use super::{
     command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
+    products::refuse_reserved,
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -13,10 +14,10 @@ use crate::{
             bounds::exceeded,
             check::{check_admission, check_schedule},
             emergency_stop::EmergencyStop,
-            lint::lint,
             manager_only::find_manager_only_change,
             pace::too_fast,
         },
+        dialect::{Dialect, Dialects, findings},
         document::{Problem, Strictness, parts::find_duplicates},
         edit::apply_local_edit,
         epoch::Epoch,
@@ -34,7 +35,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What a command is planned on: the stream as it was loaded, and what else the command reads.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Loaded {
     pub(super) head: Head,
     /// The present state; `None` if the stream does not exist.
@@ -42,6 +43,9 @@ pub(super) struct Loaded {
     /// The stop of its product, which applies to a new stream, too.
     pub(super) product_stop: Option<EmergencyStop>,
     pub(super) read: LoadedReads,
+    pub(super) dialects: Arc<Dialects>,
+    /// The protocol of its product; `None` if the product is new or this service does not speak its protocol.
+    pub(super) dialect: Option<Arc<dyn Dialect>>,
 }
 
 impl Loaded {
@@ -85,11 +89,15 @@ pub(super) fn plan(
     if let Some(need) = command.needs(&present) {
         request.require(need.role, &head.id, need.why)?;
     }
+    if loaded.stream.is_none() {
+        refuse_reserved(&loaded.dialects, &head.id.product)?;
+    }
     let before = loaded.before();
     let Next { stream, created, findings } = command.apply(&present)?;
     let (mut next, findings) = match command.provenance() {
         Provenance::Local => {
-            let (next, new) = check_local(command.action(), request, &before, stream, now)?;
+            let local = LocalChange { action: command.action(), request, before: &before, dialect: loaded.dialect.as_deref() };
+            let (next, new) = local.check(stream, now)?;
             (next, findings.into_iter().chain(new).collect())
         }
         Provenance::Recorded => {
@@ -132,41 +140,59 @@ fn keep_stops(before: &Stream, next: &mut Stream, lifts_stop: bool, now: Epoch) 
     }
 }
 
-/// Tags what a local command changes, and checks it. Returns the next state and the findings.
-fn check_local(
+/// A local command, and what it is checked against.
+struct LocalChange<'a> {
     action: Action,
-    request: &Request<'_>,
-    before: &Stream,
-    next: Stream,
-    now: Epoch,
-) -> Result<(Stream, Vec<Finding>), Refusal> {
-    let mut next = apply_local_edit(before, next)?;
-    next.sources.clone_from(&before.sources);
-    // Publishers cannot offer payloads that no manager has admitted.
-    if let Some(why) = find_manager_only_change(before, &next) {
-        request.require(Role::Manager, &next.id, Some(why))?;
+    request: &'a Request<'a>,
+    before: &'a Stream,
+    dialect: Option<&'a dyn Dialect>,
+}
+
+impl LocalChange<'_> {
+    /// Tags what the command changes, and checks it. Returns the next state and the findings.
+    fn check(&self, next: Stream, now: Epoch) -> Result<(Stream, Vec<Finding>), Refusal> {
+        let Self { action, request, before, .. } = *self;
+        let mut next = apply_local_edit(before, next)?;
+        next.sources.clone_from(&before.sources);
+        // Publishers cannot offer payloads that no manager has admitted.
+        if let Some(why) = find_manager_only_change(before, &next) {
+            request.require(Role::Manager, &next.id, Some(why))?;
+        }
+        refuse_invalid(exceeded(before, &next))?;
+        refuse_invalid(unusable(before, &next))?;
+        refuse_invalid(new_duplicates(before, &next))?;
+        check_real(before, &next)?;
+        // Restrictive commands may touch a plan that was scheduled into a freeze window before.
+        if !action.is_restrictive {
+            check_schedule(before, &next, now).map_err(|planned| Refusal::State(planned.to_string()))?;
+        }
+        let findings = self.new_findings(&next, now);
+        let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
+        // Findings of a dry run or of a restrictive command are reported, and do not refuse it.
+        if request.dry_run || action.is_restrictive {
+            return Ok((next, findings));
+        }
+        if has_errors {
+            return Err(Refusal::Dangerous(findings));
+        }
+        if !request.acknowledge && !findings.is_empty() {
+            return Err(Refusal::Unacknowledged(findings));
+        }
+        Ok((next, findings))
     }
-    refuse_invalid(exceeded(before, &next))?;
-    refuse_invalid(unusable(before, &next))?;
-    refuse_invalid(new_duplicates(before, &next))?;
-    check_real(before, &next)?;
-    // Restrictive commands may touch a plan that was scheduled into a freeze window before.
-    if !action.is_restrictive {
-        check_schedule(before, &next, now).map_err(|planned| Refusal::State(planned.to_string()))?;
+
+    /// Returns the errors and warnings that a change introduces.
+    fn new_findings(&self, after: &Stream, now: Epoch) -> Vec<Finding> {
+        let known = findings(self.dialect, self.before, now);
+        let known: BTreeSet<_> = known.into_iter().map(|finding| (finding.place, finding.message)).collect();
+        let is_new = |finding: &Finding| !known.contains(&(finding.place.clone(), finding.message.clone()));
+        let new = findings(self.dialect, after, now).into_iter().filter(is_new);
+        new
+            .chain(too_fast(self.before, after, now))
+            .chain(expired_schedule::findings(self.before, after, now))
+            .chain(removed::findings(self.before, after))
+            .collect()
     }
-    let findings = new_findings(before, &next, now);
-    let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
-    // Findings of a dry run or of a restrictive command are reported, and do not refuse it.
-    if request.dry_run || action.is_restrictive {
-        return Ok((next, findings));
-    }
-    if has_errors {
-        return Err(Refusal::Dangerous(findings));
-    }
-    if !request.acknowledge && !findings.is_empty() {
-        return Err(Refusal::Unacknowledged(findings));
-    }
-    Ok((next, findings))
 }
 
 fn refuse_invalid(problems: Vec<Problem>) -> Result<(), Refusal> {
@@ -188,17 +214,6 @@ fn check_real(before: &Stream, after: &Stream) -> Result<(), Refusal> {
         return Err(Refusal::State(detail.into()));
     }
     Ok(())
-}
-
-/// Returns the errors and warnings that a change introduces.
-fn new_findings(before: &Stream, after: &Stream, now: Epoch) -> Vec<Finding> {
-    let known: BTreeSet<_> = lint(before, now).into_iter().map(|finding| (finding.place, finding.message)).collect();
-    let is_new = |finding: &Finding| !known.contains(&(finding.place.clone(), finding.message.clone()));
-    let new = lint(after, now).into_iter().filter(is_new);
-    new.chain(too_fast(before, after, now))
-        .chain(expired_schedule::findings(before, after, now))
-        .chain(removed::findings(before, after))
-        .collect()
 }
 
 #[cfg(test)]

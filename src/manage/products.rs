@@ -7,11 +7,16 @@ use super::{
     idempotency::{store_answer, stored_answer},
     manager::Manage,
     refusal::Refusal,
-    report::{ProductStopReport, Report},
+    report::{ProductReport, Report},
     request::Request,
 };
 use crate::{
     auth::Pattern,
+    domain::{
+        dialect::Dialects,
+        document::Problem,
+        ids::ProductName,
+    },
     store::{StoreError, Transaction, audit::AuditEntry, retrying},
 };
 use jiff::Timestamp;
@@ -27,7 +32,7 @@ impl Manage {
         &self,
         command: &dyn ProductCommand,
         request: &Request<'_>,
-    ) -> Result<ProductStopReport, CommandError> {
+    ) -> Result<ProductReport, CommandError> {
         let (action, product) = (command.action(), command.product());
         let all = Pattern::for_product(product.clone());
         if !request.caller.may_on_all(action.role, &all) {
@@ -39,15 +44,15 @@ impl Manage {
             let now = self.clock().now();
             let key = request.idempotency_key().filter(|_| !request.dry_run);
             if let Some(json) = stored_answer(&mut transaction, key, now).await? {
-                let report = ProductStopReport::from_stored(&json);
+                let report = ProductReport::from_stored(&json);
                 return Ok(report.map_err(|error| StoreError::corrupt("idempotency_keys", error))?);
             }
-            if !transaction.lock_product(product).await? || !transaction.has_streams(product).await? {
+            if !transaction.lock_product(product).await? && !command.creates() {
                 return Err(Refusal::no_such("product", product).into());
             }
             let (report, written) = self.apply_to_product(&mut transaction, command, request, now).await?;
             if request.dry_run {
-                return Ok(ProductStopReport { dry_run: true, ..report });
+                return Ok(ProductReport { dry_run: true, ..report });
             }
             if report.changed {
                 let entry = AuditEntry { product: Some(product.to_string()), ..request.audit_entry(action, now) };
@@ -68,18 +73,53 @@ impl Manage {
         command: &dyn ProductCommand,
         request: &Request<'_>,
         now: Timestamp,
-    ) -> Result<(ProductStopReport, Vec<Written>), CommandError> {
+    ) -> Result<(ProductReport, Vec<Written>), CommandError> {
         let product = command.product();
-        let before = ProductState { stop: transaction.product_stop(product).await? };
+        let before = product_state(transaction, product).await?;
+        if !before.has_streams && !command.creates() {
+            return Err(Refusal::no_such("product", product).into());
+        }
         let after = command.apply(&before, now.into())?;
+        let has_protocol = self.save_protocol(transaction, product, &before, &after, now).await?;
         let (streams, written) = self.run_in_streams(transaction, command, request).await?;
-        let changed = match (before.stop, after.stop) {
-            (None, Some(stop)) => transaction.stop_product(product, &stop, now).await?,
+        let has_stop = match (&before.stop, &after.stop) {
+            (None, Some(stop)) => transaction.stop_product(product, stop, now).await?,
             (Some(_), None) => transaction.lift_product_stop(product, now).await?,
             _ => false,
         };
-        let stop = transaction.product_stop(product).await?;
-        Ok((ProductStopReport::new(product, changed, stop.as_ref(), streams), written))
+        let state = product_state(transaction, product).await?;
+        let created = before.protocol.is_none().then(|| product.to_string());
+        let report = ProductReport::new(product, state, streams);
+        Ok((ProductReport { changed: has_protocol || has_stop, created, ..report }, written))
+    }
+
+    /// Saves the protocol of a product. Returns false if it has that protocol already.
+    async fn save_protocol(
+        &self,
+        transaction: &mut Transaction,
+        product: &ProductName,
+        before: &ProductState,
+        after: &ProductState,
+        now: Timestamp,
+    ) -> Result<bool, CommandError> {
+        let Some(protocol) = after.protocol.as_ref().filter(|_| before.protocol != after.protocol) else {
+            return Ok(false);
+        };
+        let invalid = |path: &str, message| Refusal::Invalid(vec![Problem { path: path.into(), message }]);
+        if self.dialects().get(protocol).is_none() {
+            let names: Vec<&str> = self.dialects().names().collect();
+            let message = format!("is {protocol:?}, expected one of {}", names.join(", "));
+            return Err(invalid("protocol", message).into());
+        }
+        if before.protocol.is_some() {
+            transaction.set_protocol(product, protocol, now).await?;
+            return Ok(true);
+        }
+        refuse_reserved(self.dialects(), product)?;
+        if transaction.create_product(product, protocol, now).await? {
+            return Ok(true);
+        }
+        Err(Refusal::Exists { what: "product", name: product.to_string() }.into())
     }
 
     /// Executes what follows from the command in each stream of the product, in the order of their names.
@@ -104,4 +144,21 @@ impl Manage {
         }
         Ok((reports, written))
     }
+}
+
+async fn product_state(transaction: &mut Transaction, product: &ProductName) -> Result<ProductState, StoreError> {
+    Ok(ProductState {
+        protocol: transaction.protocol(product).await?,
+        has_streams: transaction.has_streams(product).await?,
+        stop: transaction.product_stop(product).await?,
+    })
+}
+
+/// Refuses a new product whose name paths of the service or of a protocol begin with.
+pub(super) fn refuse_reserved(dialects: &Dialects, product: &ProductName) -> Result<(), Refusal> {
+    if dialects.is_reserved(product) {
+        let message = format!("is {product:?}, which the service uses for its own paths; choose another name");
+        return Err(Refusal::Invalid(vec![Problem { path: "product".into(), message }]));
+    }
+    Ok(())
 }

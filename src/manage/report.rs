@@ -1,11 +1,11 @@
 //! Reports: what a change did or would do.
 
-use super::report_parts::{self, ChangeReport, FindingReport};
+use super::{
+    command::ProductState,
+    report_parts::{self, ChangeReport, FindingReport},
+};
 use crate::domain::{
-    admission::{
-        emergency_stop::EmergencyStop,
-        impact::{Impact, ScopeImpact},
-    },
+    admission::impact::{Impact, ScopeImpact},
     diff::{Change, Diff},
     document::{self, shape::StopDocument},
     finding::Finding,
@@ -87,21 +87,26 @@ pub struct Update {
     pub to: String,
 }
 
-/// What an emergency stop of a product, or lifting it, did or with `dry_run=true` would do.
+/// What a change of a product did, or with `dry_run=true` would do.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(example = json!({
-    "product": "fedora-coreos", "changed": true, "dry_run": false,
+    "product": "fedora-coreos", "protocol": "fedora-coreos", "changed": true, "dry_run": false,
     "emergency_stop": { "since": "2026-07-22T14:00:00Z", "reason": "nodes do not come up again" }, "streams": []
 }))]
-pub struct ProductStopReport {
+pub struct ProductReport {
     /// The product.
     pub product: String,
-    /// True if the stop was set or lifted, or in a dry run would be. False if the product was stopped already: the first stop
-    /// stays in force.
+    /// The protocol that the product's nodes speak, after the change.
+    pub protocol: Option<String>,
+    /// True if the product was created or its protocol changed, or if its stop was set or lifted, or in a dry run would be. False if the
+    /// product was in the requested state already: the first stop stays in force.
     pub changed: bool,
     /// True if this was a dry run and nothing was changed.
     pub dry_run: bool,
-    /// The stop that is in force afterwards; null after lifting it.
+    /// The name of the product, if it was created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The stop that is in force afterwards; null if there is none.
     pub emergency_stop: Option<StopDocument>,
     /// When a stop is lifted: one report for each stream in which rollouts were paused.
     pub streams: Vec<Report>,
@@ -122,22 +127,25 @@ struct StoredReport {
     created: Option<String>,
 }
 
-impl ProductStopReport {
-    pub(super) fn new(
-        product: &ProductName,
-        changed: bool,
-        stop: Option<&EmergencyStop>,
-        streams: Vec<Report>,
-    ) -> Self {
-        let emergency_stop = stop.map(document::stop);
-        Self { product: product.to_string(), changed, dry_run: false, emergency_stop, streams, repeats: None }
+impl ProductReport {
+    pub(super) fn new(product: &ProductName, state: ProductState, streams: Vec<Report>) -> Self {
+        Self {
+            product: product.to_string(),
+            protocol: state.protocol.map(|protocol| protocol.to_string()),
+            changed: false,
+            dry_run: false,
+            created: None,
+            emergency_stop: state.stop.as_ref().map(document::stop),
+            streams,
+            repeats: None,
+        }
     }
 
     /// Restores a report from the JSON that was sent.
     pub(super) fn from_stored(json: &str) -> serde_json::Result<Self> {
-        let StoredReport { product, changed, dry_run, .. } = serde_json::from_str(json)?;
-        let repeats = Some(json.into());
-        Ok(Self { product, changed, dry_run, emergency_stop: None, streams: Vec::new(), repeats })
+        let StoredReport { product, changed, dry_run, created, .. } = serde_json::from_str(json)?;
+        let (protocol, emergency_stop, streams, repeats) = (None, None, Vec::new(), Some(json.into()));
+        Ok(Self { product, protocol, changed, dry_run, created, emergency_stop, streams, repeats })
     }
 
     /// Returns the JSON to send: of a repeated request, the text that was sent the first time.

@@ -103,6 +103,7 @@ macro_rules! actions {
 actions! {
     STOP = "stream.stop", Publisher, restrictive;
     LIFT_STOP = "stream.lift-stop", Manager;
+    SET_PRODUCT = "product.set", Admin;
     CREATE_STREAM = "stream.create", Admin;
     SET_STREAM = "stream.set", Admin;
     PUT_DOCUMENT = "stream.put-document", Manager;

@@ -16,6 +16,7 @@ use crate::{
             emergency_stop::EmergencyStop,
             freeze_window::{FreezeSpan, FreezeWindow},
         },
+        dialect::Dialects,
         document::{Strictness, shape::StreamDocument},
         epoch::Epoch,
         ids::{Arch, StreamId, Version},
@@ -28,7 +29,7 @@ use crate::{
     store::streams::Head,
 };
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub(super) const NOW: Epoch = Epoch(1_790_000_000);
 pub(super) const HOUR: i64 = 3600;
@@ -208,7 +209,9 @@ pub(super) fn loaded(id: &StreamId, stream: Option<&Stream>) -> Loaded {
         Some(_) => Head { revision: Revision(7), changed_at: timestamp(at(-24)), ..absent },
         None => absent,
     };
-    Loaded { head, stream: stream.cloned().map(Arc::new), product_stop: None, read: LoadedReads::default() }
+    let dialects = Arc::new(Dialects::new(Vec::new(), BTreeSet::new()));
+    let (product_stop, read, dialect) = (None, LoadedReads::default(), None);
+    Loaded { head, stream: stream.cloned().map(Arc::new), product_stop, read, dialects, dialect }
 }
 
 /// Plans a command of a caller with this role on a stream at [`NOW`], with a request that `change` changes.

@@ -22,11 +22,11 @@ pub struct Claim {
     pub rejected_route: Option<&'static str>,
 }
 
-/// Two protocols claim the same requests.
+/// Two protocols claim the same requests, or one claims a path of the service.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{first} and {second} both claim {method} {path}")]
 pub struct ClaimClash {
-    /// A protocol.
+    /// A protocol, or the service.
     pub first: &'static str,
     /// The other protocol.
     pub second: &'static str,
@@ -90,12 +90,27 @@ impl PathPattern {
         pattern.next().is_none()
     }
 
-    /// Returns true if some path matches both.
+    /// Returns the name that all its paths begin with, or `None` if they begin with a product or with any segment.
+    pub(super) fn first_name(&self) -> Option<&'static str> {
+        match self.0.first() {
+            Some(Segment::Literal(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Returns true if some path matches both. The names that patterns begin with are no products.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let can_be_equal = |(a, b): (&Segment, &Segment)| match (a, b) {
             (Segment::Literal(a), Segment::Literal(b)) => a == b,
             _ => true,
         };
+        let begin_differently = matches!(
+            (self.0.first(), other.0.first()),
+            (Some(Segment::Product), Some(Segment::Literal(_))) | (Some(Segment::Literal(_)), Some(Segment::Product))
+        );
+        if begin_differently {
+            return false;
+        }
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(can_be_equal)
     }
 }
@@ -154,8 +169,9 @@ mod tests {
     #[test]
     fn patterns_overlap_if_a_path_matches_both() {
         let overlap = |a, b| PathPattern::new(a).overlaps(&PathPattern::new(b));
-        assert!(overlap("/{product}/streams/{file}", "/toy/streams/all"));
-        assert!(overlap("/v1/graph", "/{product}/graph"));
+        assert!(overlap("/{product}/streams/{file}", "/{product}/streams/all"));
+        assert!(overlap("/{any}/graph", "/v1/graph"));
+        assert!(!overlap("/v1/graph", "/{product}/graph"), "no product is called v1");
         assert!(!overlap("/v1/graph", "/v1/updates"));
         assert!(!overlap("/v1/graph", "/{product}/v1/graph"));
     }

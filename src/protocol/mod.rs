@@ -1,18 +1,20 @@
 //! The protocols of agents, one folder each: they parse requests and render answers.
 //!
-//! A protocol implements [`Protocol`] and is one entry of the registry that the server is given. The server knows the trait only.
-//! Protocols do not know each other. Outside of this module, only the exchange of documents knows a protocol's formats.
+//! A protocol is one [`ProtocolEntry`] of the registry that the server is given: its rules ([`Dialect`]), what it prepares from the catalog
+//! ([`Prepare`]), the requests that it claims, and how it answers them ([`Protocol`]). The server knows these traits only. Protocols do not
+//! know each other. Outside of this module, only the exchange of documents knows a protocol's formats.
 
 mod claims;
 pub mod fcos;
 mod registry;
 
 pub use claims::{Claim, ClaimClash};
-pub use registry::{Claimed, Protocols};
+pub use registry::{Claimed, Protocols, dialects, preparers};
 
 use crate::{
-    catalog::{CatalogHandle, Preparer},
+    catalog::{CatalogHandle, Prepare, Preparer},
     clock::SharedClock,
+    domain::dialect::Dialect,
     fleet::UnknownPayloads,
     telemetry::Metrics,
 };
@@ -21,14 +23,21 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::Arc;
 
-/// A protocol by which agents ask for updates.
+/// A protocol, before the service that speaks it runs.
+pub struct ProtocolEntry {
+    /// Its name and rules.
+    pub dialect: Arc<dyn Dialect>,
+    /// What it prepares from the catalog for products that speak it; `None` if it prepares nothing.
+    pub prepare: Option<Arc<dyn Prepare>>,
+    /// The requests that it answers. They must not overlap with those of other protocols. Their first segments are reserved: no product
+    /// can have such a name.
+    pub claims: Vec<Claim>,
+    /// Builds what answers the requests of one listener.
+    pub build: Box<dyn Fn(Agents) -> Arc<dyn Protocol> + Send + Sync>,
+}
+
+/// The answers of a protocol to its agents.
 pub trait Protocol: Send + Sync {
-    /// Returns its name.
-    fn name(&self) -> &'static str;
-
-    /// Returns the requests that it answers. They must not overlap with those of other protocols.
-    fn claims(&self) -> &[Claim];
-
     /// Answers a request of a prepared claim at once: without locks and without waiting.
     fn answer(&self, request: &AgentRequest<'_>) -> Answer;
 

@@ -1,24 +1,28 @@
 //! The protocols that one service speaks, and which of them answers a request.
 
 use super::{
-    Claim, ClaimClash, Protocol,
+    Agents, Claim, ClaimClash, Protocol, ProtocolEntry,
     claims::{Match, PathPattern},
 };
 use crate::{
-    http::layers::name,
-    telemetry::{Metrics, RouteTimes},
+    catalog::Preparers,
+    domain::dialect::{Dialects, OWN_PATHS},
+    http::layers::name as name_of,
+    telemetry::RouteTimes,
 };
 use http::{HeaderName, Method};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-/// The protocols that one service speaks.
+/// The protocols that answer on one listener.
 pub struct Protocols {
     protocols: Vec<Arc<dyn Protocol>>,
+    /// Those of paths that begin with a name come before those that begin with a product, because no product has such a name.
     entries: Vec<Entry>,
 }
 
 /// One claim of a protocol.
 struct Entry {
+    name: &'static str,
     protocol: Arc<dyn Protocol>,
     claim: Claim,
     pattern: PathPattern,
@@ -28,6 +32,8 @@ struct Entry {
 /// A request's claim.
 #[derive(Clone, Copy)]
 pub struct Claimed<'a> {
+    /// The name of the protocol.
+    pub name: &'static str,
     /// The protocol.
     pub protocol: &'a dyn Protocol,
     /// The claim.
@@ -38,33 +44,51 @@ pub struct Claimed<'a> {
     pub product: Option<&'a str>,
 }
 
+/// Returns the rules of protocols, and the product names that their paths use.
+#[must_use]
+pub fn dialects(entries: &[ProtocolEntry]) -> Dialects {
+    let patterns = entries.iter().flat_map(|entry| &entry.claims).map(|claim| PathPattern::new(claim.path));
+    let reserved: BTreeSet<String> = patterns.filter_map(|pattern| pattern.first_name().map(Into::into)).collect();
+    Dialects::new(entries.iter().map(|entry| entry.dialect.clone()).collect(), reserved)
+}
+
+/// Returns what protocols prepare. Products that are not recorded with a protocol speak the first one.
+#[must_use]
+pub fn preparers(entries: &[ProtocolEntry]) -> Preparers {
+    let prepare = |entry: &ProtocolEntry| Some((entry.dialect.name(), entry.prepare.clone()?));
+    let default = entries.first().map(|entry| entry.dialect.name());
+    Preparers::new(default, entries.iter().filter_map(prepare).collect())
+}
+
 impl Protocols {
-    /// Collects protocols.
+    /// Builds protocols for one listener.
     ///
     /// # Errors
-    /// Two of them claim the same requests.
-    pub fn new(protocols: Vec<Arc<dyn Protocol>>, metrics: &Metrics) -> Result<Self, ClaimClash> {
-        let mut entries: Vec<Entry> = Vec::new();
-        for protocol in &protocols {
-            for claim in protocol.claims() {
+    /// Two of them claim the same requests, or one claims a path of the service.
+    pub fn new(all: &[ProtocolEntry], on: &Agents) -> Result<Self, ClaimClash> {
+        let (mut protocols, mut entries): (Vec<Arc<dyn Protocol>>, Vec<Entry>) = (Vec::new(), Vec::new());
+        for ProtocolEntry { dialect, claims, build, .. } in all {
+            let protocol = build(on.clone());
+            let name = dialect.name();
+            for claim in claims {
                 let pattern = PathPattern::new(claim.path);
                 let clashes = |other: &&Entry| {
-                    other.protocol.name() != protocol.name()
-                        && other.claim.method == claim.method
-                        && other.pattern.overlaps(&pattern)
+                    other.name != name && other.claim.method == claim.method && other.pattern.overlaps(&pattern)
                 };
-                if let Some(other) = entries.iter().find(clashes) {
-                    return Err(ClaimClash {
-                        first: other.protocol.name(),
-                        second: protocol.name(),
-                        method: claim.method.clone(),
-                        path: claim.path,
-                    });
+                let clash =
+                    |first| ClaimClash { first, second: name, method: claim.method.clone(), path: claim.path };
+                if pattern.first_name().is_some_and(|first| OWN_PATHS.contains(&first)) {
+                    return Err(clash("the service"));
                 }
-                let times = metrics.route(name(&claim.method), claim.path);
-                entries.push(Entry { protocol: protocol.clone(), claim: claim.clone(), pattern, times });
+                if let Some(other) = entries.iter().find(clashes) {
+                    return Err(clash(other.name));
+                }
+                let times = on.metrics.route(name_of(&claim.method), claim.path);
+                entries.push(Entry { name, protocol: protocol.clone(), claim: claim.clone(), pattern, times });
             }
+            protocols.push(protocol);
         }
+        entries.sort_by_key(|entry| entry.pattern.first_name().is_none());
         Ok(Self { protocols, entries })
     }
 
@@ -100,76 +124,10 @@ impl Protocols {
 
 impl Entry {
     fn claimed<'a>(&'a self, found: Match<'a>) -> Claimed<'a> {
-        Claimed { protocol: &*self.protocol, claim: &self.claim, times: &self.times, product: found.product }
+        Claimed { name: self.name, protocol: &*self.protocol, claim: &self.claim, times: &self.times, product: found.product }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::{AgentRequest, Answer, Rejected};
-    use axum::{Router, response::Response};
-
-    struct Toy(&'static str, Vec<Claim>);
-
-    impl Protocol for Toy {
-        fn name(&self) -> &'static str {
-            self.0
-        }
-
-        fn claims(&self) -> &[Claim] {
-            &self.1
-        }
-
-        fn answer(&self, _: &AgentRequest<'_>) -> Answer {
-            Answer::Elsewhere
-        }
-
-        fn routes(&self) -> Router {
-            Router::new()
-        }
-
-        fn reject(&self, _: &Claim, _: Rejected) -> Response {
-            Response::default()
-        }
-    }
-
-    fn claim(method: Method, path: &'static str, is_prepared: bool) -> Claim {
-        Claim { method, path, is_prepared, headers: &[], max_body: 0, rejected_route: None }
-    }
-
-    fn protocols(toys: Vec<Toy>) -> Result<Protocols, ClaimClash> {
-        let toys = toys.into_iter().map(|toy| Arc::new(toy) as Arc<dyn Protocol>).collect();
-        Protocols::new(toys, &Metrics::off())
-    }
-
-    #[test]
-    fn a_request_is_answered_by_the_protocol_that_claims_it() {
-        let graph = claim(Method::GET, "/{product}/v1/graph", true);
-        let files = claim(Method::GET, "/files/{name}", false);
-        let ask = claim(Method::POST, "/ask", true);
-        let all = protocols(vec![Toy("graphs", vec![graph, files]), Toy("questions", vec![ask])]).unwrap();
-        let found = |method, path| all.prepared(&method, path).map(|found| (found.protocol.name(), found.product));
-        assert_eq!(found(Method::GET, "/os/v1/graph"), Some(("graphs", Some("os"))));
-        assert_eq!(found(Method::POST, "/ask"), Some(("questions", None)));
-        assert_eq!(found(Method::GET, "/ask"), None, "the method differs");
-        assert_eq!(found(Method::GET, "/files/a"), None, "it is not prepared");
-        let owner = |path| all.owner(&Method::HEAD, path).map(|found| found.protocol.name());
-        assert_eq!(owner("/files/a"), Some("graphs"));
-        assert_eq!(owner("/%61sk"), Some("questions"));
-        assert_eq!(owner("/api/v1/streams"), None);
-    }
-
-    #[test]
-    fn two_protocols_cannot_claim_the_same_requests() {
-        let all = claim(Method::GET, "/{product}/streams/{file}", true);
-        let one = claim(Method::GET, "/toy/streams/all", false);
-        let clash = protocols(vec![Toy("a", vec![all.clone()]), Toy("b", vec![one.clone()])]).err().unwrap();
-        assert_eq!(clash.to_string(), "a and b both claim GET /toy/streams/all");
-        let other_method = Claim { method: Method::POST, ..one.clone() };
-        let both = protocols(vec![Toy("a", vec![all.clone()]), Toy("b", vec![other_method])]).unwrap();
-        let owner = |method| both.owner(&method, "/toy/streams/all").map(|found| found.protocol.name());
-        assert_eq!([Method::GET, Method::POST, Method::PUT].map(owner), [Some("a"), Some("b"), Some("a")]);
-        assert!(protocols(vec![Toy("a", vec![all, one])]).is_ok(), "a protocol may answer a special case differently");
-    }
-}
+#[path = "registry_tests.rs"]
+mod tests;

@@ -56,7 +56,7 @@ impl AgentAnswers {
         let (started, is_logged) = (Instant::now(), self.access.wants(path));
         // A request with a body was counted before the body was read.
         let admit = || claimed.claim.max_body > 0 || self.admits(peer, headers);
-        let Claimed { protocol, claim, product, .. } = *claimed;
+        let Claimed { name: protocol_name, protocol, claim, product, .. } = *claimed;
         let request = AgentRequest { claim, path, product, query, headers, body, admit: &admit };
         // A panic must not end the accept loop, which all agents share.
         let response = match catch_unwind(AssertUnwindSafe(|| protocol.answer(&request))) {
@@ -64,7 +64,7 @@ impl AgentAnswers {
             // The routes make the answer and count the request.
             Ok(Answer::Elsewhere) => return None,
             Err(_) => {
-                tracing::error!(protocol = protocol.name(), "answer panicked");
+                tracing::error!(protocol = protocol_name, "answer panicked");
                 let mut response = Response::new(Bytes::new());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response

@@ -6,7 +6,7 @@ use crate::{
     auth::Authenticator,
     catalog::{CatalogHandle, CatalogSync, RetryDelay, SyncDeps},
     config::{ApiSettings, AuthSettings, DatabaseSettings},
-    domain::stream::Stream,
+    domain::{dialect::Dialects, stream::Stream},
     manage::Manage,
     store::{Access, AccessError},
 };
@@ -14,6 +14,7 @@ use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 /// The part of the service that uses the database.
 pub(super) struct Database {
+    pub(super) dialects: Arc<Dialects>,
     pub(super) settings: DatabaseSettings,
     pub(super) data_dir: PathBuf,
     pub(super) grace: Duration,
@@ -54,7 +55,7 @@ impl Database {
         };
         let access = Arc::new(opened);
         let (clock, metrics) = (self.sync_deps.clock.clone(), self.sync_deps.metrics.clone());
-        let manage = Manage::new(access.store().clone(), clock.clone());
+        let manage = Manage::new(access.store().clone(), clock.clone(), self.dialects.clone());
         let authenticator = Authenticator::new(access.store().clone(), &self.auth, &self.api, clock.clone())?;
         let issuers = self.is_for_managers.then(|| authenticator.issuers());
         let backoff = RetryDelay::from(self.sync_deps.settings.interval());

@@ -47,8 +47,7 @@ impl Service {
                     unknown: unknown.clone(),
                     offers_synthetic: self.settings.offer_synthetic || address.ip().is_loopback(),
                 };
-                let protocols = self.registry.entries.iter().map(|build| build(on.clone())).collect();
-                Some(Protocols::new(protocols, metrics)?)
+                Some(Protocols::new(self.registry.entries(), &on)?)
             }
             None => None,
         };

@@ -30,5 +30,5 @@ mod watch;
 pub use error::ServeError;
 pub use event_loops::EventLoopHealth;
 pub(crate) use fast_path::parse_plain_poll;
-pub use protocols::{BuildProtocol, Registry};
+pub use protocols::Registry;
 pub use service::Service;

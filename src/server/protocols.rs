@@ -1,40 +1,44 @@
 //! The registry: the protocols that a service speaks. Adding a protocol adds its folder and a line here.
 
 use crate::{
-    catalog::Render,
     config::{self, ConfigError, Settings},
+    domain::dialect::Dialects,
     protocol::{
-        Agents, Protocol,
-        fcos::{self, Fcos, GraphJson},
+        ProtocolEntry, dialects,
+        fcos::{self, Fcos},
     },
 };
 use std::sync::Arc;
 
-/// Builds a protocol on what it answers from.
-pub type BuildProtocol = Box<dyn Fn(Agents) -> Arc<dyn Protocol> + Send + Sync>;
-
-/// The protocols of a service, before it has a catalog.
-pub struct Registry {
-    pub(super) render: Arc<dyn Render>,
-    pub(super) entries: Vec<BuildProtocol>,
-}
+/// The protocols of a service.
+pub struct Registry(Vec<ProtocolEntry>);
 
 impl Registry {
-    /// Returns the protocols of a service with these settings.
+    /// Returns the protocols of a service with these settings. Products that are not recorded with a protocol speak the first one.
     ///
     /// # Errors
     /// A setting of a protocol is invalid.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        let fcos = fcos_settings(&settings.fcos)?;
-        let entries: Vec<BuildProtocol> = vec![Box::new(move |on| Arc::new(Fcos::new(on, fcos.clone())))];
-        Ok(Self { render: Arc::new(GraphJson), entries })
+        Ok(Self(vec![Fcos::entry(fcos_settings(&settings.fcos)?)]))
     }
 
     /// Adds a protocol.
     #[must_use]
-    pub fn with(mut self, protocol: BuildProtocol) -> Self {
-        self.entries.push(protocol);
+    pub fn with(mut self, protocol: ProtocolEntry) -> Self {
+        self.0.push(protocol);
         self
+    }
+
+    /// Returns all protocols.
+    #[must_use]
+    pub fn entries(&self) -> &[ProtocolEntry] {
+        &self.0
+    }
+
+    /// Returns the rules of all protocols.
+    #[must_use]
+    pub fn dialects(&self) -> Arc<Dialects> {
+        Arc::new(dialects(&self.0))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     config::{CatalogSettings, LimitSettings, Listeners, Settings},
     domain::stream::Stream,
     exchange::documents,
+    protocol::preparers,
     telemetry::Metrics,
 };
 use futures_util::FutureExt;
@@ -129,7 +130,7 @@ impl Service {
     fn sync_deps(&self, catalog: Arc<CatalogHandle>, preparer: Preparer, metrics: &Metrics) -> SyncDeps {
         SyncDeps {
             catalog,
-            render: self.registry.render.clone(),
+            preparers: preparers(self.registry.entries()),
             preparer,
             clock: self.clock.clone(),
             metrics: metrics.clone(),
@@ -140,7 +141,7 @@ impl Service {
 
     fn preparer(&self, metrics: &Metrics) -> Result<Preparer, ServeError> {
         let max_bytes = self.settings.limits.encodings_bytes;
-        Preparer::start(self.registry.render.clone(), Arc::new(Codecs), max_bytes, metrics).map_err(ServeError::Thread)
+        Preparer::start(Arc::new(Codecs), max_bytes, metrics).map_err(ServeError::Thread)
     }
 
     /// Answers until `stop` completes, then finishes requests in flight unless `force_shutdown` completes. Calls `ready` once polls are
@@ -220,6 +221,7 @@ impl Service {
         upkeep.spawn(async move { manager_api.log_failed_authentications().await });
         let manager_api = self.manager_api.clone();
         let database = Database {
+            dialects: self.registry.dialects(),
             settings: self.settings.database.clone(),
             data_dir: self.settings.data_dir.clone(),
             grace: self.settings.shutdown_grace.unsigned_abs(),

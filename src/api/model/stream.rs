@@ -14,10 +14,12 @@ use utoipa::ToSchema;
 
 /// An operating system with its own streams and versions.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "product": "fedora-coreos", "streams": ["next", "stable", "testing"] }))]
+#[schema(example = json!({ "product": "fedora-coreos", "protocol": "fedora-coreos", "streams": ["next", "stable", "testing"] }))]
 pub struct ProductModel {
     /// The name of the product.
     pub product: String,
+    /// The protocol that its nodes speak.
+    pub protocol: String,
     /// The names of its streams that the caller may read.
     pub streams: Vec<String>,
 }
@@ -27,8 +29,17 @@ impl ProductModel {
     #[must_use]
     pub fn new(product: &Product) -> Self {
         let streams = product.streams.iter().map(ToString::to_string).collect();
-        Self { product: product.name.to_string(), streams }
+        Self { product: product.name.to_string(), protocol: product.protocol.to_string(), streams }
     }
+}
+
+/// The settings of a product.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "protocol": "fedora-coreos" }))]
+pub struct ProductSettings {
+    /// The protocol that its nodes speak.
+    pub protocol: String,
 }
 
 /// A stream and its newest revision.

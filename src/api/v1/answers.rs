@@ -15,7 +15,7 @@ use crate::{
     http::problem::Problem,
     manage::{
         FindingReport,
-        read::{Question, Running},
+        read::{Position, Question, Running},
     },
 };
 use axum::extract::State;
@@ -56,6 +56,7 @@ struct NodeQuestion {
     scheme: Scheme,
     group: Option<String>,
     platform: Option<String>,
+    node: Option<String>,
     wariness: Wariness,
     at: Option<Epoch>,
     revision: Option<Revision>,
@@ -69,6 +70,7 @@ impl NodeQuery {
             scheme: scheme.map_err(|error| field("scheme", error))?,
             at: self.at()?,
             wariness: self.wariness()?,
+            node: self.node,
             group: self.group,
             platform: self.platform,
             revision: revision.revision.map(Revision),
@@ -78,10 +80,9 @@ impl NodeQuery {
     fn wariness(&self) -> Result<Wariness, Problem> {
         match (&self.node, self.wariness) {
             (Some(_), Some(_)) => Err(field("wariness", "cannot be combined with `node`")),
-            (Some(node), None) => Ok(Wariness::from_node_id(node)),
             (None, Some(wariness)) if (0.0..=1.0).contains(&wariness) => Ok(Wariness::new(wariness)),
             (None, Some(wariness)) => Err(field("wariness", format!("must be between 0 and 1, is {wariness}"))),
-            (None, None) => Ok(Wariness::new(0.5)),
+            (_, None) => Ok(Wariness::new(0.5)),
         }
     }
 
@@ -100,7 +101,7 @@ impl NodeQuestion {
             scheme: &self.scheme,
             group: self.group.as_deref(),
             platform: self.platform.as_deref(),
-            wariness: self.wariness,
+            position: self.node.as_deref().map_or(Position::Given(self.wariness), Position::Node),
             at: self.at,
         }
     }

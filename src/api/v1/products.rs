@@ -1,23 +1,31 @@
-//! Products that have streams.
+//! Products and their protocols.
 
-use crate::api::{
-    model::ProductModel,
-    page::{Page, PageQuery},
-    paths::{PathParams, ProductPath},
-    request::{LazyQuery, ReadRequest},
-    respond::Answer,
-    state::Api,
+use crate::{
+    api::{
+        PREFIX,
+        model::{ProductModel, ProductSettings},
+        page::{Page, PageQuery},
+        paths::{PathParams, ProductPath},
+        refuse::field,
+        request::{LazyQuery, ReadRequest, UncheckedWrite},
+        respond::{Answer, json},
+        state::Api,
+    },
+    auth::Pattern,
+    domain::ids::ProtocolName,
+    manage::{Action, ProductReport, commands::products::SetProduct},
 };
-use axum::extract::State;
+use axum::{extract::State, response::IntoResponse};
+use http::{HeaderValue, StatusCode, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(get_product))
+    OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(get_product, set_product))
 }
 
 /// List products, by name
 ///
-/// The list has the products of which the caller may read at least one stream.
+/// The list has the products of which the caller may read at least one stream, and those without streams that it may read in whole.
 #[utoipa::path(get, path = "/products", tag = "products", params(PageQuery),
     responses((status = 200, description = "A page of products", body = Page<ProductModel>)))]
 async fn list_products(State(api): State<Api>, read: ReadRequest, page: LazyQuery<PageQuery>) -> Answer {
@@ -32,4 +40,34 @@ async fn list_products(State(api): State<Api>, read: ReadRequest, page: LazyQuer
 async fn get_product(State(api): State<Api>, PathParams(path): PathParams<ProductPath>, read: ReadRequest) -> Answer {
     let product = api.manage()?.product_reader(&read.caller, path.product()?)?.product().await?;
     read.with_tag(&ProductModel::new(&product))
+}
+
+/// Create a product, or change its protocol
+///
+/// The protocol decides which agents are answered about the product. It can be changed until the product has a stream. A product that
+/// is created by its first stream speaks `fedora-coreos`.
+#[utoipa::path(put, path = "/products/{product}", tag = "products", params(ProductPath), request_body = ProductSettings,
+    responses(
+        (status = 200, description = "The product has the protocol, or this is a dry run", body = ProductReport),
+        (status = 201, description = "The product is created", body = ProductReport),
+    ))]
+async fn set_product(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ProductPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let product = path.product()?;
+    let action = Action::SET_PRODUCT;
+    let write = write.authorize_on_all(action, &Pattern::for_product(product.clone()))?.json::<ProductSettings>().await?;
+    let request = write.request()?;
+    let protocol = ProtocolName::parse(&write.body.protocol).map_err(|error| field("protocol", error))?;
+    let done = api.manage()?.run_on_product(&SetProduct { product, protocol }, &request).await;
+    let report = done.map_err(|error| write.refused(error))?;
+    let response = json(report.to_json())?;
+    if report.created.is_none() || report.dry_run {
+        return Ok(response);
+    }
+    let location = HeaderValue::try_from(format!("{PREFIX}/products/{}", report.product)).ok();
+    let location = location.map(|location| [(header::LOCATION, location)]);
+    Ok((StatusCode::CREATED, location, response).into_response())
 }

@@ -13,7 +13,7 @@ use crate::{
     domain::{document::stop as stop_document, reason::Reason},
     http::problem::Problem,
     manage::{
-        Action, ProductCommand, ProductStopReport, Report, Request,
+        Action, ProductCommand, ProductReport, Report, Request,
         commands::{
             product_stops::{LiftProductStop, StopProduct},
             stops::{LiftStop, StopStream},
@@ -93,7 +93,7 @@ async fn get_product_emergency_stop(
 ///
 /// The stop includes streams that are created or imported later. If the product is stopped already, the first stop stays in force.
 #[utoipa::path(post, path = "/products/{product}/emergency-stop", tag = "emergency stop", params(ProductPath),
-    responses((status = 200, description = "The product is stopped", body = ProductStopReport)))]
+    responses((status = 200, description = "The product is stopped", body = ProductReport)))]
 async fn stop_product(
     State(api): State<Api>,
     PathParams(path): PathParams<ProductPath>,
@@ -111,7 +111,7 @@ async fn stop_product(
 /// The offers from before the stop are restored. In each stream, rollouts that would open further are paused as of the beginning
 /// of the stop; resume them one by one.
 #[utoipa::path(delete, path = "/products/{product}/emergency-stop", tag = "emergency stop", params(ProductPath),
-    responses((status = 200, description = "The stop is lifted", body = ProductStopReport)))]
+    responses((status = 200, description = "The stop is lifted", body = ProductReport)))]
 async fn lift_product_emergency_stop(
     State(api): State<Api>,
     PathParams(path): PathParams<ProductPath>,

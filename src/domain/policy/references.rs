@@ -5,7 +5,7 @@ use crate::domain::{
     document::Problem,
     finding::Finding,
     identifier::FormError,
-    ids::{Arch, StreamId},
+    ids::Arch,
     payload::{PayloadId, Scheme},
     release::{PayloadKey, Release},
     stream::Stream,
@@ -50,10 +50,6 @@ pub fn unusable(before: &Stream, after: &Stream) -> Vec<Problem> {
         .filter(|dangling| !known.contains(&dangling.user))
         .map(|dangling| dangling.problem)
         .collect();
-    // A new stream may have a stop of its product.
-    if *before == (Stream { product_stop: before.product_stop.clone(), ..Stream::empty(before.id.clone()) }) {
-        problems.extend(reserved(&after.id));
-    }
     let known: BTreeSet<_> = malformed(before).into_iter().map(|malformed| (malformed.key, malformed.id)).collect();
     let new = malformed(after).into_iter().filter(|malformed| !known.contains(&(malformed.key, malformed.id)));
     problems.extend(new.map(|malformed| Problem { path: malformed.path, message: malformed.error.to_string() }));
@@ -96,13 +92,6 @@ fn malformed(stream: &Stream) -> Vec<Malformed<'_>> {
         }
     }
     found
-}
-
-fn reserved(id: &StreamId) -> Option<Problem> {
-    id.product.is_reserved().then(|| {
-        let message = format!("is {:?}, which the service uses for its own paths; choose another name", id.product);
-        Problem { path: "product".into(), message }
-    })
 }
 
 struct Known {

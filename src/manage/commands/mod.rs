@@ -6,6 +6,7 @@ mod known_payloads;
 pub mod payloads;
 pub mod policies;
 pub mod product_stops;
+pub mod products;
 pub mod releases;
 pub mod revert;
 pub mod rollout_actions;

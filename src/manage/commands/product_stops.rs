@@ -35,7 +35,7 @@ impl ProductCommand for StopProduct {
 
     fn apply(&self, present: &ProductState, now: Epoch) -> Result<ProductState, Refusal> {
         let stop = present.stop.clone().unwrap_or_else(|| EmergencyStop { since: now, reason: self.reason.clone() });
-        Ok(ProductState { stop: Some(stop) })
+        Ok(ProductState { stop: Some(stop), ..present.clone() })
     }
 }
 
@@ -59,7 +59,7 @@ impl ProductCommand for LiftProductStop {
         if present.stop.is_none() {
             return Err(Refusal::no_such("emergency stop", format!("of {}", self.product)));
         }
-        Ok(ProductState { stop: None })
+        Ok(ProductState { stop: None, ..present.clone() })
     }
 
     fn in_stream(&self, stream: &StreamId) -> Option<Box<dyn Command>> {
@@ -82,7 +82,7 @@ mod tests {
         let command = StopProduct { product: product(), reason: reason("nodes do not boot") };
         let stopped = command.apply(&ProductState::default(), NOW).unwrap();
         assert_eq!(stopped.stop, Some(EmergencyStop { since: NOW, reason: reason("nodes do not boot") }));
-        let earlier = ProductState { stop: Some(stop(-6)) };
+        let earlier = ProductState { stop: Some(stop(-6)), ..ProductState::default() };
         assert_eq!(command.apply(&earlier, NOW), Ok(earlier));
         assert!(command.in_stream(&id()).is_none());
         assert_eq!((command.action(), command.product()), (Action::STOP, &product()));
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn a_product_stop_is_lifted_once() {
         let command = LiftProductStop { product: product() };
-        let lifted = command.apply(&ProductState { stop: Some(stop(-6)) }, NOW);
-        assert_eq!(lifted, Ok(ProductState { stop: None }));
+        let stopped = ProductState { stop: Some(stop(-6)), ..ProductState::default() };
+        assert_eq!(command.apply(&stopped, NOW), Ok(ProductState::default()));
         let refused = command.apply(&ProductState::default(), NOW).unwrap_err();
         assert_eq!(refused.to_string(), "there is no emergency stop of os");
         assert_eq!((command.action(), command.product()), (Action::LIFT_STOP, &product()));

@@ -41,9 +41,18 @@ pub struct Question<'a> {
     /// The platform that the node reports.
     pub platform: Option<&'a str>,
     /// The node's position in rollouts.
-    pub wariness: Wariness,
+    pub position: Position<'a>,
     /// The time; now if absent.
     pub at: Option<Epoch>,
+}
+
+/// The position of a node in rollouts.
+#[derive(Debug, Clone, Copy)]
+pub enum Position<'a> {
+    /// That of a node with this id, as the protocol of its product computes it. The id is not stored.
+    Node(&'a str),
+    /// A given wariness.
+    Given(Wariness),
 }
 
 /// What a node runs.
@@ -172,7 +181,19 @@ impl StreamReader<'_> {
         let now = self.manage.now();
         let at = question.at.unwrap_or(now);
         let stop = self.stop_at(&stream, at, now).await?;
-        Ok(Moment { revision, stream, at, stop })
+        let wariness = self.wariness(question.position).await?;
+        Ok(Moment { revision, stream, at, stop, wariness })
+    }
+
+    async fn wariness(&self, position: Position<'_>) -> Result<Wariness, ReadError> {
+        let node = match position {
+            Position::Given(wariness) => return Ok(wariness),
+            Position::Node(node) => node,
+        };
+        let dialect = self.dialect().await?.ok_or_else(|| {
+            ReadError::NotFound(format!("this service does not speak the protocol of {}", self.id.product))
+        })?;
+        Ok(dialect.wariness(node))
     }
 
     /// Returns the emergency stop that is in force at a time: the stream's, as of the revision, or its product's.
@@ -209,12 +230,13 @@ impl StreamReader<'_> {
     }
 }
 
-/// What a question is about: the stream at its revision, the time, and the stop that is in force then.
+/// What a question is about: the stream at its revision, the time, the stop that is in force then, and the node's position.
 struct Moment {
     revision: Revision,
     stream: std::sync::Arc<Stream>,
     at: Epoch,
     stop: Option<EmergencyStop>,
+    wariness: Wariness,
 }
 
 impl Moment {
@@ -231,7 +253,7 @@ impl Moment {
         NodeContext {
             group: question.group,
             platform: question.platform,
-            wariness: question.wariness,
+            wariness: self.wariness,
             is_stopped: self.stop.is_some(),
         }
     }
@@ -240,7 +262,7 @@ impl Moment {
         let (graph, node_context) = (self.graph(question)?, self.node_context(question));
         let offers = graph.nodes().iter().map(|node| self.offer(&graph, node, &node_context)).collect();
         let (revision, at) = (self.revision, self.at);
-        Ok(GraphView { revision, at, stop: self.stop.clone(), wariness: question.wariness, graph, offers })
+        Ok(GraphView { revision, at, stop: self.stop.clone(), wariness: self.wariness, graph, offers })
     }
 
     fn offer(&self, graph: &Graph, node: &Node, node_context: &NodeContext<'_>) -> TargetOffer {
@@ -281,7 +303,7 @@ impl Moment {
             End::Closed(waits) => ExplanationEnd::Closed(explainer.held_back(&waits, now)),
         };
         let (arch, scheme, stop) = (graph.arch.clone(), graph.scheme.clone(), self.stop.clone());
-        let (revision, at, wariness) = (self.revision, self.at, question.wariness);
+        let (revision, at, wariness) = (self.revision, self.at, self.wariness);
         Ok(Some(Explanation { revision, at, arch, scheme, stop, wariness, release, updates, end }))
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     auth::{Identity, Role},
     domain::{
         admission::emergency_stop::EmergencyStop,
+        dialect::Dialect,
         epoch::Epoch,
         finding::Finding,
         ids::{Arch, ProductName, StreamId, Version},
@@ -83,23 +84,31 @@ impl Manage {
             let stream = self.load_stream(&mut transaction, &head).await?;
             streams.push((head, stream));
         }
+        let products = transaction.product_records().await?;
         drop(transaction);
         let now = self.now();
         let mut overviews = Vec::with_capacity(streams.len());
         for (head, stream) in streams {
-            let findings = self.recent_findings(&stream, now).await;
+            let protocol = products.get(&head.id.product).map(|product| &product.protocol);
+            let dialect = protocol.and_then(|protocol| self.dialects().get(protocol));
+            let findings = self.recent_findings(dialect.map(|dialect| &**dialect), &stream, now).await;
             overviews.push(StreamOverview::new(head, &stream, &findings, now));
         }
         Ok(overviews)
     }
 
-    async fn recent_findings(&self, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
+    async fn recent_findings(
+        &self,
+        dialect: Option<&dyn Dialect>,
+        stream: &Arc<Stream>,
+        now: Epoch,
+    ) -> Arc<[Finding]> {
         let cache = self.findings_cache();
         if let Some(findings) = cache.get(stream, now) {
             return findings;
         }
         // Another caller may have computed them while this one waited for its turn.
-        self.compute(|| cache.get(stream, now).unwrap_or_else(|| cache.compute(stream, now))).await
+        self.compute(|| cache.get(stream, now).unwrap_or_else(|| cache.compute(dialect, stream, now))).await
     }
 }
 

@@ -1,22 +1,24 @@
-//! Products: their streams and emergency stops.
+//! Products: their protocols, streams and emergency stops.
 
 use super::access::ReadError;
 use crate::{
-    auth::{Identity, Role},
+    auth::{Identity, Pattern, Role},
     domain::{
         admission::emergency_stop::EmergencyStop,
-        ids::{ProductName, StreamName},
+        ids::{ProductName, ProtocolName, StreamName},
     },
     manage::manager::Manage,
-    store::streams::Head,
+    store::{ProductRecord, streams::Head},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A product that has streams.
+/// A product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
     /// Its name.
     pub name: ProductName,
+    /// The protocol that its nodes speak.
+    pub protocol: ProtocolName,
     /// Its streams that the caller may read, by name.
     pub streams: Vec<StreamName>,
 }
@@ -30,17 +32,27 @@ pub struct ProductReader<'a> {
 }
 
 impl Manage {
-    /// Returns the products of which the caller may read a stream, by name.
+    /// Returns the products of which the caller may read a stream, by name. Of products without streams, returns those that the caller
+    /// may read in whole.
     ///
     /// # Errors
     /// The database failed.
     pub async fn products(&self, caller: &Identity) -> Result<Vec<Product>, ReadError> {
-        let mut products: BTreeMap<ProductName, Vec<StreamName>> = BTreeMap::new();
-        let heads = self.reading("products").await?.heads().await?;
+        let mut transaction = self.reading("products").await?;
+        let (records, heads) = (transaction.product_records().await?, transaction.heads().await?);
+        drop(transaction);
+        let with_streams: BTreeSet<ProductName> = heads.iter().map(|head| head.id.product.clone()).collect();
+        let mut streams: BTreeMap<ProductName, Vec<StreamName>> = BTreeMap::new();
         for head in heads.into_iter().filter(|head| caller.may(Role::Viewer, &head.id)) {
-            products.entry(head.id.product).or_default().push(head.id.stream);
+            streams.entry(head.id.product).or_default().push(head.id.stream);
         }
-        Ok(products.into_iter().map(|(name, streams)| Product { name, streams }).collect())
+        let product = |(name, record): (ProductName, ProductRecord)| {
+            let streams = streams.remove(&name).unwrap_or_default();
+            let may_read_all = || caller.may_on_all(Role::Viewer, &Pattern::for_product(name.clone()));
+            let is_shown = !streams.is_empty() || !with_streams.contains(&name) && may_read_all();
+            is_shown.then(|| Product { name, protocol: record.protocol, streams })
+        };
+        Ok(records.into_iter().filter_map(product).collect())
     }
 
     /// Returns the reads of a product.
@@ -63,7 +75,7 @@ impl ProductReader<'_> {
     /// Returns the product.
     ///
     /// # Errors
-    /// The product has no stream that the caller may read, or the database failed.
+    /// The product does not exist, it has no stream that the caller may read, or the database failed.
     pub async fn product(&self) -> Result<Product, ReadError> {
         let found = self.manage.products(self.caller).await?.into_iter().find(|product| product.name == self.product);
         found.ok_or_else(|| ReadError::NotFound(format!("there is no product {}", self.product)))

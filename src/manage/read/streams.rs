@@ -4,7 +4,7 @@ use super::access::ReadError;
 use crate::{
     auth::{Identity, Role},
     domain::{
-        admission::lint::lint,
+        dialect::{Dialect, findings},
         finding::Finding,
         ids::StreamId,
         release::{Release, ReleaseState},
@@ -101,8 +101,14 @@ impl StreamReader<'_> {
     /// The stream does not exist, or the database failed.
     pub async fn findings(&self) -> Result<Vec<Finding>, ReadError> {
         let StreamAtRevision { stream, .. } = self.present().await?;
-        let now = self.manage.now();
-        Ok(self.manage.compute(|| lint(&stream, now)).await)
+        let (dialect, now) = (self.dialect().await?, self.manage.now());
+        Ok(self.manage.compute(|| findings(dialect.as_deref(), &stream, now)).await)
+    }
+
+    /// Returns the protocol of the product, if this service speaks it.
+    pub(super) async fn dialect(&self) -> Result<Option<Arc<dyn Dialect>>, ReadError> {
+        let mut transaction = self.manage.reading("protocol").await?;
+        Ok(self.manage.dialect(&mut transaction, &self.id.product).await?)
     }
 
     pub(super) fn no_stream(&self) -> ReadError {

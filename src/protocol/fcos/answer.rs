@@ -3,12 +3,12 @@
 use super::{
     ARCHES, NAME,
     node_view::node_view,
+    prepared::{FcosPrepared, PreparedStream},
     query::{Query, View},
     refusal::Refusal,
-    render::GraphJson,
 };
 use crate::{
-    catalog::{Catalog, Rendered, Scope, StreamEntry},
+    catalog::{Catalog, Rendered, Scope},
     domain::{
         epoch::Epoch,
         graph::visibility::{NodeContext, Visibility},
@@ -105,11 +105,11 @@ pub fn answer(
     query: &Query<'_>,
     now: Epoch,
 ) -> Result<Answer, Refusal> {
-    let (entry, scope) = polled_scope(catalog, settings, product, query)?;
-    let node_context = query.node_context(entry.is_stopped());
+    let (stream, scope) = polled_scope(catalog, settings, product, query)?;
+    let node_context = query.node_context(stream.entry().is_stopped());
     let Some(scope) = scope else { return Ok(Answer::Empty) };
     Ok(match decide(scope, settings, query, &node_context, now).decision {
-        Decision::FullGraph { visibility, answer } => answer(scope.full_graph(&node_context, &visibility, &GraphJson)),
+        Decision::FullGraph { visibility, answer } => answer(scope.full_graph(&node_context, &visibility)),
         Decision::NodeView(view) => Answer::NodeView(view),
         Decision::UnknownEmpty => Answer::UnknownEmpty,
     })
@@ -121,15 +121,20 @@ pub(super) fn polled_scope<'a>(
     settings: &Settings,
     product: &str,
     query: &Query<'_>,
-) -> Result<(&'a Arc<StreamEntry>, Option<&'a Scope>), Refusal> {
-    let stream = catalog
-        .stream(product, &query.stream)
+) -> Result<(&'a Arc<PreparedStream>, Option<&'a Scope>), Refusal> {
+    let prepared = catalog.prepared::<FcosPrepared>(product);
+    if prepared.is_none() && *product != *settings.default_product.as_str() {
+        return Err(Refusal::UnknownProduct(product.into()));
+    }
+    let stream = prepared
+        .and_then(|prepared| prepared.stream(&query.stream))
         .ok_or_else(|| Refusal::UnknownStream(query.stream.clone().into_owned()))?;
-    if stream.is_synthetic() && !settings.offer_synthetic {
+    let entry = stream.entry();
+    if entry.is_synthetic() && !settings.offer_synthetic {
         return Err(Refusal::Synthetic);
     }
-    let scope = stream.scope(&query.basearch, query.scheme());
-    if scope.is_none() && !stream.knows_arch(&query.basearch) && !ARCHES.contains(&&*query.basearch) {
+    let scope = stream.scopes().get(&query.basearch, query.scheme());
+    if scope.is_none() && !entry.knows_arch(&query.basearch) && !ARCHES.contains(&&*query.basearch) {
         return Err(Refusal::UnknownArch(query.basearch.clone().into_owned()));
     }
     Ok((stream, scope))

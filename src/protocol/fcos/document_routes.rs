@@ -1,13 +1,13 @@
 //! The HTTP routes of upstream's documents and of single images in them.
 
 use super::{
-    Fcos,
+    Fcos, FcosPrepared, PreparedStream,
     documents::{DocumentInput, Kind, depends_on_time, document},
     images::{self, ImageQuery},
     represent::represent,
 };
 use crate::{
-    catalog::{Rendered, StreamEntry},
+    catalog::Rendered,
     http::{
         etag,
         problem::{Problem, ProblemKind},
@@ -79,16 +79,17 @@ async fn image(State(fcos): State<Fcos>, path: Parameters, RawQuery(query): RawQ
 }
 
 impl Fcos {
-    fn entry(&self, path: &BTreeMap<String, String>, stream: &str) -> Result<Arc<StreamEntry>, Problem> {
+    fn prepared(&self, path: &BTreeMap<String, String>, stream: &str) -> Result<Arc<PreparedStream>, Problem> {
         let catalog = self.on.catalog.get();
         let catalog = catalog.as_ref().ok_or(ProblemKind::NotReady)?;
         let product = path.get("product").map_or(self.settings.default_product.as_str(), String::as_str);
-        let entry = catalog.stream(product, stream).cloned().ok_or(ProblemKind::NotFound)?;
-        if entry.is_synthetic() && !self.settings.offer_synthetic {
+        let prepared = catalog.prepared::<FcosPrepared>(product).and_then(|prepared| prepared.stream(stream));
+        let prepared = prepared.cloned().ok_or(ProblemKind::NotFound)?;
+        if prepared.entry().is_synthetic() && !self.settings.offer_synthetic {
             return Err(ProblemKind::NotReady
                 .because("the stream has placeholder (synthetic) payloads, which are offered only on loopback"));
         }
-        Ok(entry)
+        Ok(prepared)
     }
 
     fn find(&self, kind: Kind, path: &BTreeMap<String, String>) -> Result<(Arc<Rendered>, Option<Timestamp>), Problem> {
@@ -97,7 +98,8 @@ impl Fcos {
             (None, Some(file)) => file.strip_suffix(kind.suffix()).ok_or(ProblemKind::NotFound)?,
             (None, None) => return Err(ProblemKind::NotFound.into()),
         };
-        let entry = self.entry(path, stream)?;
+        let prepared = self.prepared(path, stream)?;
+        let entry = prepared.entry();
         let now = self.on.clock.now();
         let is_stopped = entry.is_stopped() || self.on.catalog.offers_nothing(now);
         let render = || {
@@ -112,11 +114,11 @@ impl Fcos {
         };
         let (text, modified) = if kind == Kind::Updates && is_stopped {
             // Without `Last-Modified`: a date from before the stop must not validate this text, nor its date the text after the stop.
-            (entry.text("updates-stopped", render), None)
+            (prepared.text("updates-stopped", render), None)
         } else if kind == Kind::Updates && depends_on_time(entry.stream()) {
-            (entry.timed_text(self.on.catalog.time(now).as_second(), render), None)
+            (prepared.timed_text(self.on.catalog.time(now).as_second(), render), None)
         } else {
-            (entry.text(kind.as_str(), render), entry.modified())
+            (prepared.text(kind.as_str(), render), entry.modified())
         };
         text.map(|text| (text, modified))
             .ok_or_else(|| ProblemKind::NotFound.because("upstream has published no such document of this stream"))
@@ -129,13 +131,13 @@ impl Fcos {
         headers: &HeaderMap,
     ) -> Result<(Arc<Rendered>, Option<Timestamp>, &'static str), Problem> {
         let wanted = ImageQuery::parse(query)?;
-        let entry = self.entry(path, &wanted.stream)?;
-        let Some(metadata) = entry.parsed_source(Kind::Stream.as_str()) else {
+        let prepared = self.prepared(path, &wanted.stream)?;
+        let Some(metadata) = prepared.parsed_source(Kind::Stream.as_str()) else {
             return Err(ProblemKind::NotFound.because("upstream has published no images of this stream"));
         };
         let image = images::find(&metadata, &wanted)?;
         let (text, media_type) = image.rendered(wanted.is_plain(headers));
-        Ok((Arc::new(Rendered::identity_only(text.into())), entry.modified(), media_type))
+        Ok((Arc::new(Rendered::identity_only(text.into())), prepared.entry().modified(), media_type))
     }
 
     fn respond(

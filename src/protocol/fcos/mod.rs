@@ -4,12 +4,14 @@
 //! formats it. Rules that other protocols share and writes to the database do not belong here.
 
 pub mod answer;
+mod dialect;
 mod document_routes;
 pub mod documents;
 pub mod images;
 mod json;
 pub mod node_view;
 pub mod poll;
+mod prepared;
 mod protocol;
 pub mod query;
 pub mod refusal;
@@ -19,6 +21,8 @@ mod routes;
 pub mod wire;
 
 pub use answer::{Answer, Settings, UnknownPayload, answer};
+pub use dialect::FcosDialect;
+pub use prepared::{FcosPrepare, FcosPrepared, PreparedStream};
 pub use protocol::Fcos;
 pub use query::{Query, View};
 pub use refusal::Refusal;

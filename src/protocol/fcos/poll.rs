@@ -115,12 +115,9 @@ impl Fcos {
         rendered: Option<&RenderedGraph>,
     ) -> Result<Found<'a>, Refusal> {
         let catalog = catalog.ok_or(Refusal::NotReady)?;
-        if *product != *self.settings.default_product.as_str() && !catalog.has_product(product) {
-            return Err(Refusal::UnknownProduct(product.into()));
-        }
         let now = self.on.clock.now();
-        let (entry, scope) = polled_scope(catalog, &self.settings, product, &query)?;
-        let node_context = query.node_context(entry.is_stopped() || self.on.catalog.offers_nothing(now));
+        let (stream, scope) = polled_scope(catalog, &self.settings, product, &query)?;
+        let node_context = query.node_context(stream.entry().is_stopped() || self.on.catalog.offers_nothing(now));
         let wariness = node_context.wariness.get();
         let Some(scope) = scope else {
             return Ok(Found::Answer { answer: Answer::Empty, held_back: false, wariness, scope, query });
@@ -130,13 +127,13 @@ impl Fcos {
         let answer = match decision {
             Decision::FullGraph { visibility, answer } => {
                 let just_rendered = || {
-                    let graph = rendered.filter(|graph| graph.missing.matches(entry, scope, &visibility))?;
+                    let graph = rendered.filter(|graph| graph.missing.matches(scope, &visibility))?;
                     Some(graph.rendered.clone())
                 };
                 let Some(graph) = scope.cached_full_graph(&visibility).or_else(just_rendered) else {
                     // Looked up here because rendering, which counts, does not know the metrics.
                     scope.tally(|| self.on.metrics.scope(&metric_scope(product, &query), &LABELS));
-                    return Ok(Found::Missing(MissingGraph::new(entry.clone(), scope, &node_context, visibility)));
+                    return Ok(Found::Missing(MissingGraph::new(stream.scopes().clone(), scope, &node_context, visibility)));
                 };
                 answer(graph)
             }

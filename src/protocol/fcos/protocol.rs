@@ -1,9 +1,9 @@
 //! Fedora CoreOS as one of the protocols of a service.
 
-use super::{NAME, Refusal, Settings, document_routes, poll::Polled, routes};
+use super::{FcosDialect, FcosPrepare, Refusal, Settings, document_routes, poll::Polled, routes};
 use crate::{
     http::problem::ProblemKind,
-    protocol::{AgentRequest, Agents, Answer, Claim, Protocol, Rejected},
+    protocol::{AgentRequest, Agents, Answer, Claim, Protocol, ProtocolEntry, Rejected},
 };
 use axum::{
     Router,
@@ -66,17 +66,20 @@ impl Fcos {
         let settings = Settings { offer_synthetic: on.offers_synthetic, ..settings };
         Self { on, settings: Arc::new(settings) }
     }
+
+    /// Returns the registry's entry of the protocol.
+    #[must_use]
+    pub fn entry(settings: Settings) -> ProtocolEntry {
+        ProtocolEntry {
+            dialect: Arc::new(FcosDialect),
+            prepare: Some(Arc::new(FcosPrepare::default())),
+            claims: CLAIMS.to_vec(),
+            build: Box::new(move |on| Arc::new(Self::new(on, settings.clone()))),
+        }
+    }
 }
 
 impl Protocol for Fcos {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn claims(&self) -> &[Claim] {
-        CLAIMS
-    }
-
     fn answer(&self, request: &AgentRequest<'_>) -> Answer {
         let product = request.product.unwrap_or(self.settings.default_product.as_str());
         match self.poll(product, request.query, request.headers, None, request.admit) {

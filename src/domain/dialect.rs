@@ -1,0 +1,76 @@
+//! What a protocol decides of the rules. Everything else is the same for all protocols.
+
+use super::{
+    admission::lint::lint,
+    epoch::Epoch,
+    finding::Finding,
+    ids::{ProductName, ProtocolName},
+    rollout::wariness::Wariness,
+    stream::Stream,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+/// The rules of a protocol. Pure.
+pub trait Dialect: Send + Sync {
+    /// Returns the protocol's name, which products are recorded with. It never changes.
+    fn name(&self) -> &'static str;
+
+    /// Returns the position in rollouts of a node that does not report one. It must never change for a node.
+    fn wariness(&self, node: &str) -> Wariness;
+
+    /// Returns what the protocol cannot express of a stream.
+    fn lint(&self, stream: &Stream) -> Vec<Finding>;
+}
+
+/// Returns the lint findings of a stream, with what its protocol cannot express if the service speaks it.
+#[must_use]
+pub fn findings(dialect: Option<&dyn Dialect>, stream: &Stream, now: Epoch) -> Vec<Finding> {
+    let of_protocol = dialect.map(|dialect| dialect.lint(stream)).unwrap_or_default();
+    lint(stream, now).into_iter().chain(of_protocol).collect()
+}
+
+/// Names that the service uses for its own paths. A product with such a name could not be reached below `/{product}/`.
+pub const OWN_PATHS: [&str; 5] = ["api", "fleet", "healthz", "metrics", "ui"];
+
+/// The protocols that a service speaks, and the product names that their paths use.
+#[derive(Clone)]
+pub struct Dialects {
+    by_name: BTreeMap<&'static str, Arc<dyn Dialect>>,
+    reserved: BTreeSet<String>,
+}
+
+impl Dialects {
+    /// Collects protocols. `reserved` are the first segments of the paths that they claim.
+    #[must_use]
+    pub fn new(dialects: Vec<Arc<dyn Dialect>>, reserved: BTreeSet<String>) -> Self {
+        let by_name = dialects.into_iter().map(|dialect| (dialect.name(), dialect)).collect();
+        Self { by_name, reserved }
+    }
+
+    /// Returns a protocol, or `None` if the service does not speak it.
+    #[must_use]
+    pub fn get(&self, name: &ProtocolName) -> Option<&Arc<dyn Dialect>> {
+        self.by_name.get(name.as_str())
+    }
+
+    /// Returns the names of all protocols.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+
+    /// Returns true if paths of the service or of a protocol begin with this name.
+    #[must_use]
+    pub fn is_reserved(&self, product: &ProductName) -> bool {
+        OWN_PATHS.contains(&product.as_str()) || self.reserved.contains(product.as_str())
+    }
+}
+
+impl fmt::Debug for Dialects {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.by_name.keys()).finish()
+    }
+}

@@ -1,0 +1,178 @@
+//! Products: their protocols, and the files that are published for them.
+
+use super::{error::StoreError, rows::parse, transaction::Transaction};
+use crate::domain::ids::{ProductName, ProtocolName};
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use std::collections::BTreeMap;
+
+/// The settings of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductRecord {
+    /// The protocol that its nodes speak.
+    pub protocol: ProtocolName,
+    /// The number of its changes, its published files included.
+    pub revision: i64,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+}
+
+impl ProductRecord {
+    /// Returns true if this is a later state than `other`. A lower revision with a later time means that a backup was restored.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.revision > other.revision || self.changed_at > other.changed_at
+    }
+}
+
+/// A product with its published files, by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedProduct {
+    /// The settings.
+    pub record: ProductRecord,
+    /// The files.
+    pub files: BTreeMap<String, Bytes>,
+}
+
+impl Transaction {
+    /// Returns the settings of all products.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a row is invalid.
+    pub async fn product_records(&mut self) -> Result<BTreeMap<ProductName, ProductRecord>, StoreError> {
+        let rows = sqlx::query!(
+            "-- name: product_records
+            select name, protocol, settings_revision as revision,
+                settings_changed_at as \"changed_at: jiff_sqlx::Timestamp\"
+            from products",
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("product_records"))?;
+        let records = rows.into_iter().map(|row| {
+            let (protocol, changed_at) = (parse("products", &row.protocol)?, row.changed_at.to_jiff());
+            Ok((parse("products", &row.name)?, ProductRecord { protocol, revision: row.revision, changed_at }))
+        });
+        records.collect()
+    }
+
+    /// Returns the protocol of a product, or `None` if the product does not exist.
+    ///
+    /// # Errors
+    /// The database is unavailable, or the row is invalid.
+    pub async fn protocol(&mut self, product: &ProductName) -> Result<Option<ProtocolName>, StoreError> {
+        let found = sqlx::query_scalar!(
+            "-- name: protocol
+            select protocol from products where name = $1",
+            product.as_str()
+        );
+        let found = found.fetch_optional(self.connection()).await.map_err(StoreError::at("protocol"))?;
+        found.map(|name| parse("products", &name)).transpose()
+    }
+
+    /// Creates a product. Returns false if it exists already.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn create_product(
+        &mut self,
+        product: &ProductName,
+        protocol: &ProtocolName,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "-- name: create_product
+            insert into products (name, protocol, settings_changed_at) values ($1, $2, $3) on conflict do nothing",
+            product.as_str(),
+            protocol.as_str(),
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await
+        .map_err(StoreError::at("create_product"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Changes the protocol of a product.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn set_protocol(
+        &mut self,
+        product: &ProductName,
+        protocol: &ProtocolName,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "-- name: set_protocol
+            update products
+            set protocol = $2, settings_revision = settings_revision + 1,
+                settings_changed_at = greatest($3, settings_changed_at + interval '1 microsecond')
+            where name = $1",
+            product.as_str(),
+            protocol.as_str(),
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("set_protocol"))
+    }
+
+    /// Returns the published files of a product, by path.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn published_files(&mut self, product: &ProductName) -> Result<BTreeMap<String, Bytes>, StoreError> {
+        let rows = sqlx::query!(
+            "-- name: published_files
+            select path, content from published_files join products on products.id = product_id where name = $1",
+            product.as_str()
+        );
+        let rows = rows.fetch_all(self.connection()).await.map_err(StoreError::at("published_files"))?;
+        Ok(rows.into_iter().map(|row| (row.path, row.content.into())).collect())
+    }
+
+    /// Replaces the published files of a product. Processes hear of it once the transaction is announced and committed.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a path is not of segments of letters, digits, `.`, `_` and `-`.
+    pub async fn publish_files(
+        &mut self,
+        product: &ProductName,
+        files: &BTreeMap<String, Bytes>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let id = sqlx::query_scalar!(
+            "-- name: touch_product
+            update products
+            set settings_revision = settings_revision + 1,
+                settings_changed_at = greatest($2, settings_changed_at + interval '1 microsecond')
+            where name = $1 returning id",
+            product.as_str(),
+            now.to_sqlx() as _
+        )
+        .fetch_one(self.connection())
+        .await
+        .map_err(StoreError::at("touch_product"))?;
+        sqlx::query!("-- name: clear_files\ndelete from published_files where product_id = $1", id)
+            .execute(self.connection())
+            .await
+            .map_err(StoreError::at("clear_files"))?;
+        let paths: Vec<String> = files.keys().cloned().collect();
+        let contents: Vec<Vec<u8>> = files.values().map(|content| content.to_vec()).collect();
+        sqlx::query!(
+            "-- name: publish_files
+            insert into published_files (product_id, path, content)
+            select $1, path, content from unnest($2::text[], $3::bytea[]) as file (path, content)",
+            id,
+            &paths,
+            &contents
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("publish_files"))
+    }
+}
