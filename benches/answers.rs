@@ -22,7 +22,9 @@ use lockkeeper::{
         },
         stream::Stream,
     },
-    protocol::fcos::{GraphJson, Query, Settings, UnknownPayload, View, answer, node_view::node_view},
+    protocol::fcos::{
+        FcosPrepare, FcosPrepared, GraphJson, Query, Settings, UnknownPayload, View, answer, node_view::node_view,
+    },
     store::State,
 };
 use std::hint::black_box;
@@ -74,12 +76,14 @@ fn stream() -> Stream {
 
 fn catalog() -> Catalog {
     let mut catalog = Catalog::default();
-    catalog.insert(State::unstored(stream()), &GraphJson);
+    catalog.insert(State::unstored(stream()));
+    catalog.prepare(&FcosPrepare::preparers());
     catalog
 }
 
 fn scope(catalog: &Catalog) -> &Scope {
-    catalog.stream("os", "stable").unwrap().scope("x86_64", "checksum").unwrap()
+    let prepared: &FcosPrepared = catalog.prepared("os").unwrap();
+    prepared.stream("stable").unwrap().scopes().get("x86_64", "checksum").unwrap()
 }
 
 fn benches(c: &mut Criterion) {
@@ -113,7 +117,8 @@ fn benches(c: &mut Criterion) {
     c.bench_function("building a catalog of one stream on 4 arches and 2 schemes", |b| {
         b.iter(|| {
             let mut catalog = Catalog::default();
-            catalog.insert(State::unstored(black_box(&stream).clone()), &GraphJson);
+            catalog.insert(State::unstored(black_box(&stream).clone()));
+            catalog.prepare(&FcosPrepare::preparers());
             catalog
         });
     });

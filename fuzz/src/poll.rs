@@ -16,7 +16,7 @@ use lockkeeper::{
     fuzzing,
     protocol::{
         Agents, Protocols,
-        fcos::{Fcos, GraphJson, Query, Settings, UnknownPayload, View, answer, poll::Polled},
+        fcos::{Fcos, FcosPrepare, Query, Settings, UnknownPayload, View, answer, poll::Polled},
     },
     store::State,
     telemetry::Metrics,
@@ -36,15 +36,16 @@ const PRODUCT: &str = "fedora-coreos";
 static AGENTS: LazyLock<Agents> = LazyLock::new(|| {
     let mut catalog = Catalog::default();
     for text in STREAMS {
-        catalog.insert(State::unstored(documents::read(text).expect("a stream")), &GraphJson);
+        catalog.insert(State::unstored(documents::read(text).expect("a stream")));
     }
+    catalog.prepare(&FcosPrepare::preparers());
     let catalog_handle = CatalogHandle::new(SignedDuration::from_mins(10), None);
     catalog_handle.set(catalog);
     Agents {
         catalog: Arc::new(catalog_handle),
         clock: Arc::new(ManualClock::new(Timestamp::from_second(NOW.0).expect("a time"))),
         metrics: Metrics::off(),
-        preparer: Preparer::start(Arc::new(GraphJson), Arc::new(Codecs), 1 << 24, &Metrics::off()).expect("a thread"),
+        preparer: Preparer::start(Arc::new(Codecs), 1 << 24, &Metrics::off()).expect("a thread"),
         unknown: Arc::default(),
         offers_synthetic: false,
     }
@@ -57,10 +58,8 @@ static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
     offer_synthetic: false,
 });
 
-static PROTOCOLS: LazyLock<Protocols> = LazyLock::new(|| {
-    let fcos = Fcos::new(AGENTS.clone(), SETTINGS.clone());
-    Protocols::new(vec![Arc::new(fcos)], &Metrics::off()).expect("claims that do not clash")
-});
+static PROTOCOLS: LazyLock<Protocols> =
+    LazyLock::new(|| Protocols::new(&[Fcos::entry(SETTINGS.clone())], &AGENTS).expect("claims that do not clash"));
 
 /// Checks bytes of a connection, or a query.
 pub fn check(input: &[u8]) {
@@ -89,7 +88,7 @@ fn check_answer(fcos: &Fcos, product: &str, query: &str, headers: &HeaderMap) {
         match fcos.poll(product, Some(query), headers, None, || true) {
             Polled::Answered(response) => break response,
             // Once it is rendered, it is cached.
-            Polled::Missing(missing) => assert!(missing.render(&GraphJson).is_some()),
+            Polled::Missing(missing) => assert!(missing.render().is_some()),
         }
     };
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
@@ -127,7 +126,7 @@ fn check_graph(product: &str, query: &str, body: &[u8]) {
     let catalog = AGENTS.catalog.get();
     let catalog = catalog.as_ref().expect("there is a catalog");
     let stream = catalog.stream(product, &query.stream).expect("an answered query names a stream");
-    let Some(scope) = stream.scope(&query.basearch, query.scheme()) else {
+    let Some(graph) = stream.graph(&query.basearch, query.scheme()) else {
         assert_eq!(body, br#"{"edges":[],"nodes":[]}"#);
         return;
     };
@@ -135,9 +134,9 @@ fn check_graph(product: &str, query: &str, body: &[u8]) {
     let full = answer(catalog, &SETTINGS, product, &wanted, NOW).expect("the full graph").body();
     let full_graph = graph::parse(&full);
     full_graph.check_barriers();
-    assert_eq!(full_graph.nodes.len(), scope.graph().nodes().len());
+    assert_eq!(full_graph.nodes.len(), graph.nodes().len());
     let sent = query.os_checksum.as_deref().filter(|_| query.view != Some(View::Full));
-    match sent.and_then(|sent| Some((sent, scope.graph().recognise(sent)?))) {
+    match sent.and_then(|sent| Some((sent, graph.recognise(sent)?))) {
         Some((sent, recognised)) => check_node_view(&graph::parse(body), &full_graph, recognised.node.0, sent),
         None => assert!(*body == *full, "a node that is not recognised gets the full graph"),
     }

@@ -3,12 +3,7 @@
 use super::{entry::StreamEntry, scopes::StreamScopes};
 use crate::domain::ids::{ProductName, ProtocolName, StreamName};
 use bytes::Bytes;
-use std::{
-    any::Any,
-    collections::BTreeMap,
-    fmt::Debug,
-    sync::Arc,
-};
+use std::{any::Any, collections::BTreeMap, fmt::Debug, sync::Arc};
 
 /// Prepares the answers of one protocol.
 pub trait Prepare: Send + Sync {

@@ -1,6 +1,13 @@
 //! Tests of background rendering and encoding.
 
-use super::{super::rendered::NodeFragment, *};
+use super::{
+    super::{
+        entry::StreamEntry,
+        rendered::{NodeFragment, Render},
+        scope::Scope,
+    },
+    *,
+};
 use crate::domain::{
     document::{StreamDocument, Strictness},
     graph::{
@@ -74,8 +81,7 @@ fn half(body: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn started(encode: impl Fn(&[u8]) -> io::Result<Vec<u8>> + Send + Sync + 'static, max: usize) -> Preparer {
-    let render = Arc::new(CountingRender::default());
-    Preparer::start(render, Arc::new(EncodeBy(encode)), max, &Metrics::off()).unwrap()
+    Preparer::start(Arc::new(EncodeBy(encode)), max, &Metrics::off()).unwrap()
 }
 
 fn rendered(bytes: usize) -> Arc<Rendered> {
@@ -106,38 +112,41 @@ fn stream(releases: usize) -> Stream {
     Stream::from_document(&toml::from_str::<StreamDocument>(&text).unwrap(), Strictness::Strict).unwrap()
 }
 
-fn catalog(releases: usize) -> Catalog {
-    let mut catalog = Catalog::default();
+fn scopes_of(releases: usize, render: &Arc<dyn Render>) -> Arc<StreamScopes> {
     let state = crate::store::State::unstored(stream(releases));
-    catalog.insert(state, &CountingRender::default());
-    catalog
+    Arc::new(StreamScopes::new(&StreamEntry::new(state), render))
 }
 
-fn entry(catalog: &Catalog) -> &Arc<StreamEntry> {
-    catalog.stream("os", "stable").unwrap()
+fn scopes(releases: usize) -> Arc<StreamScopes> {
+    let render: Arc<dyn Render> = Arc::new(CountingRender::default());
+    scopes_of(releases, &render)
 }
 
-fn missing(entry: &Arc<StreamEntry>, wariness: f64) -> MissingGraph {
+fn scope(scopes: &StreamScopes) -> &Scope {
+    scopes.get("x86_64", "oci").unwrap()
+}
+
+fn missing(scopes: &Arc<StreamScopes>, wariness: f64) -> MissingGraph {
     let node_context =
         NodeContext { group: None, platform: None, wariness: Wariness::new(wariness), is_stopped: false };
-    let scope = entry.scope("x86_64", "oci").unwrap();
-    MissingGraph::new(entry.clone(), scope, &node_context, scope.graph().visibility(&node_context, NOW))
+    let scope = scope(scopes);
+    MissingGraph::new(scopes.clone(), scope, &node_context, scope.graph().visibility(&node_context, NOW))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_requests_render_once_outside_of_the_runtime() {
     let render = Arc::new(CountingRender::default());
-    let preparer = Preparer::start(render.clone(), Arc::new(EncodeBy(half)), 1 << 20, &Metrics::off()).unwrap();
-    let catalog = catalog(4);
+    let preparer = started(half, 1 << 20);
+    let scopes = scopes_of(4, &(render.clone() as Arc<dyn Render>));
     // Rendering is blocked until all requests wait for it.
     let permits = preparer.renders.clone().acquire_many_owned(2).await.unwrap();
     let mut asking = tokio::task::JoinSet::new();
     for number in 0..100 {
-        let (preparer, missing) = (preparer.clone(), missing(entry(&catalog), f64::from(number % 2)));
+        let (preparer, missing) = (preparer.clone(), missing(&scopes, f64::from(number % 2)));
         asking.spawn(async move { preparer.render(&missing).await.unwrap() });
     }
-    let scope = entry(&catalog).scope("x86_64", "oci").unwrap();
-    let joined = [0.0, 1.0].map(|wariness| scope.join_render(missing(entry(&catalog), wariness).visibility()));
+    let scope = scope(&scopes);
+    let joined = [0.0, 1.0].map(|wariness| scope.join_render(missing(&scopes, wariness).visibility()));
     for joined in joined {
         // 50 requests, the map and this test.
         while joined.references() < 52 {
@@ -162,9 +171,9 @@ async fn cancelled_and_failed_renders_leave_nothing_behind() {
             NodeFragment { before: Vec::new(), payload: Vec::new(), after: Vec::new() }
         }
     }
-    let preparer = Preparer::start(Arc::new(Broken), Arc::new(EncodeBy(half)), 1 << 20, &Metrics::off()).unwrap();
-    let catalog = catalog(4);
-    let missing = missing(entry(&catalog), 0.5);
+    let preparer = started(half, 1 << 20);
+    let broken: Arc<dyn Render> = Arc::new(Broken);
+    let missing = missing(&scopes_of(4, &broken), 0.5);
     let permits = preparer.renders.clone().acquire_many_owned(2).await.unwrap();
     assert!(futures_util::FutureExt::now_or_never(preparer.render(&missing)).is_none());
     assert!(missing.scope().unwrap().has_no_waiting_requests());
@@ -178,35 +187,37 @@ async fn cancelled_and_failed_renders_leave_nothing_behind() {
 #[test]
 fn full_graphs_in_use_are_prepared_for_a_new_revision_without_a_poll() {
     let preparer = started(half, 1 << 20);
-    let (before, after) = (catalog(4), catalog(5));
-    let render = CountingRender::default();
+    let (before, after) = (scopes(4), scopes(5));
     for (wariness, uses) in [(0.9, 2), (0.1, 1)] {
-        let graph = missing(entry(&before), wariness).render(&render).unwrap();
+        let graph = missing(&before, wariness).render().unwrap();
         preparer.request_encoding(&graph, Coding::Zstd);
         for _ in 1..uses {
-            assert!(missing(entry(&before), wariness).cached().is_some());
+            assert!(missing(&before, wariness).cached().is_some());
         }
     }
-    let with_inherited = Preparer::inherit(Some(&before), &after);
-    assert_eq!(with_inherited.len(), 1);
-    preparer.prepare(&with_inherited[0], NOW, false);
+    after.inherit(&before);
+    assert!(after.take_inherited() && !after.take_inherited());
+    preparer.prepare(&after, NOW, false);
     settle(&preparer);
-    let cached = missing(entry(&after), 0.9).cached().unwrap();
+    let cached = missing(&after, 0.9).cached().unwrap();
     assert!(cached.body.starts_with(b"5 nodes"));
     assert!(cached.is_ready(Coding::Zstd) && !cached.is_ready(Coding::Gzip));
-    assert!(missing(entry(&after), 0.1).cached().is_none(), "it was requested once");
+    assert!(missing(&after, 0.1).cached().is_none(), "it was requested once");
 
     // Two changes in a row: the second comes before anything is prepared for the first.
-    let (second, third) = (catalog(6), catalog(7));
-    assert_eq!(Preparer::inherit(Some(&after), &second).len(), 1);
-    let with_inherited = Preparer::inherit(Some(&second), &third);
-    preparer.prepare(&with_inherited[0], NOW, true);
+    let (second, third) = (scopes(6), scopes(7));
+    second.inherit(&after);
+    third.inherit(&second);
+    assert!(third.take_inherited());
+    preparer.prepare(&third, NOW, true);
     settle(&preparer);
-    let scope = entry(&third).scope("x86_64", "oci").unwrap();
+    let scope = scope(&third);
     let node_context = NodeContext { group: None, platform: None, wariness: Wariness::new(0.2), is_stopped: true };
     let stopped = scope.cached_full_graph(&scope.graph().visibility(&node_context, NOW)).unwrap();
     assert!(stopped.body.starts_with(b"7 nodes, edges []"), "a stop is active");
-    assert!(Preparer::inherit(Some(&third), &third).is_empty(), "nothing changed");
+    let unused = scopes(8);
+    unused.inherit(&scopes(7));
+    assert!(!unused.take_inherited(), "nothing was in use");
 }
 
 #[test]

@@ -36,14 +36,16 @@ impl Product {
 
     /// Prepares its answers. If that panics, the product keeps its last ones, and is prepared again at the next refresh.
     pub(super) fn prepare(&mut self, name: &ProductName, preparers: &Preparers) {
-        let Some(preparer) = preparers.get(self.record.as_ref().map(|record| &record.protocol)) else {
+        let Some(protocol) = preparers.get(self.record.as_ref().map(|record| &record.protocol)) else {
             (self.prepared, self.is_changed) = (None, false);
             return;
         };
         let view = ProductView { name, streams: &self.streams, files: &self.files };
-        match catch_unwind(AssertUnwindSafe(|| preparer.prepare(&view, self.prepared.as_deref()))) {
-            Ok(prepared) => (self.prepared, self.is_changed) = (Some(prepared), false),
-            Err(_) => tracing::error!(product = %name, "answers of the product cannot be prepared"),
+        let prepare = AssertUnwindSafe(|| protocol.prepare(&view, self.prepared.as_deref()));
+        if let Ok(answers) = catch_unwind(prepare) {
+            (self.prepared, self.is_changed) = (Some(answers), false);
+        } else {
+            tracing::error!(product = %name, "answers of the product cannot be prepared");
         }
     }
 }

@@ -241,15 +241,19 @@ impl SnapshotStore {
         let mut documents: BTreeMap<String, &Bytes> = BTreeMap::new();
         let mut products = BTreeMap::new();
         for (name, record, files) in catalog.records() {
-            let hashed = files.iter().map(|(path, content)| (path, ContentHash::from_content(content).to_string(), content));
+            let hashed =
+                files.iter().map(|(path, content)| (path, ContentHash::from_content(content).to_string(), content));
             let hashed: Vec<_> = hashed.collect();
             documents.extend(hashed.iter().map(|(_, hash, content)| (hash.clone(), *content)));
-            products.insert(name.to_string(), SnapshotProduct {
-                protocol: record.protocol.to_string(),
-                revision: record.revision,
-                changed_at: record.changed_at,
-                files: hashed.into_iter().map(|(path, hash, _)| (path.clone(), hash)).collect(),
-            });
+            products.insert(
+                name.to_string(),
+                SnapshotProduct {
+                    protocol: record.protocol.to_string(),
+                    revision: record.revision,
+                    changed_at: record.changed_at,
+                    files: hashed.into_iter().map(|(path, hash, _)| (path.clone(), hash)).collect(),
+                },
+            );
         }
         let mut streams = Vec::new();
         for (_, entry) in catalog.streams() {

@@ -163,3 +163,7 @@ impl Catalog {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "streams_tests.rs"]
+mod tests;

@@ -63,7 +63,8 @@ impl Show {
         let wanted = StreamId { product, stream: StreamName::parse(&self.stream).context("--stream")? };
         let mut states = runtime()?.block_on(with_database(&settings, async |access| {
             access.store().migrate().await?;
-            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
+            let manage =
+                Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
             Ok(manage.states(|id| *id == wanted).await?)
         }))?;
         let Some(state) = states.pop() else { bail!("there is no stream {wanted}") };
@@ -109,7 +110,8 @@ impl Put {
         };
         let report = runtime()?.block_on(with_database(&settings, async |access| {
             access.store().migrate().await?;
-            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
+            let manage =
+                Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
             let id = written.id.clone();
             manage.run(&PutDocument { written }, &request).await.map_err(|error| match error {
                 moved @ CommandError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(

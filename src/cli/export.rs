@@ -56,7 +56,8 @@ impl Fcos {
         let stream = self.stream.as_deref().map(StreamName::parse).transpose().context("--stream")?;
         let states = runtime()?.block_on(with_database(&settings, async |access| {
             access.store().migrate().await?;
-            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
+            let manage =
+                Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
             let wanted = |id: &StreamId| id.product == product && stream.as_ref().is_none_or(|name| id.stream == *name);
             Ok(manage.states(wanted).await?)
         }))?;

@@ -99,7 +99,8 @@ impl Fcos {
         }
         with_database(&settings, async |access| {
             access.store().migrate().await?;
-            let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
+            let manage =
+                Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
             for (id, fetched) in ids.iter().zip(fetched) {
                 let imported = match fetched {
                     Ok(fetched) => import(&manage, fetched, self.allow_removals, &request).await,

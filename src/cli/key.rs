@@ -38,8 +38,9 @@ pub(super) struct List {
 impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let keys = runtime()?
-            .block_on(with_database(&settings, async |access| Ok(manage(access, &settings).await?.signing_keys().await?)))?;
+        let keys = runtime()?.block_on(with_database(&settings, async |access| {
+            Ok(manage(access, &settings).await?.signing_keys().await?)
+        }))?;
         for key in keys {
             let state = key.revoked_at.map_or_else(|| "valid".into(), |at| format!("revoked {}", without_fraction(at)));
             print_row(&[

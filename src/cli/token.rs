@@ -91,8 +91,9 @@ pub(super) struct List {
 impl List {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let list = runtime()?
-            .block_on(with_database(&settings, async |access| Ok(manage(access, &settings).await?.tokens(&identity()).await?)))?;
+        let list = runtime()?.block_on(with_database(&settings, async |access| {
+            Ok(manage(access, &settings).await?.tokens(&identity()).await?)
+        }))?;
         let now = SystemClock.now();
         for token in list {
             let state = match token.revoked_at {

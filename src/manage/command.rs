@@ -149,7 +149,7 @@ pub trait ProductCommand: Send + Sync {
     /// The present state does not allow the command.
     fn apply(&self, present: &ProductState, now: Epoch) -> Result<ProductState, Refusal>;
 
-    /// Returns true if it creates the product if there is none. Other commands need a product with streams.
+    /// Returns true if it creates a missing product. Other commands need a product with streams.
     fn creates(&self) -> bool {
         false
     }

@@ -96,7 +96,8 @@ pub(super) fn plan(
     let Next { stream, created, findings } = command.apply(&present)?;
     let (mut next, findings) = match command.provenance() {
         Provenance::Local => {
-            let local = LocalChange { action: command.action(), request, before: &before, dialect: loaded.dialect.as_deref() };
+            let local =
+                LocalChange { action: command.action(), request, before: &before, dialect: loaded.dialect.as_deref() };
             let (next, new) = local.check(stream, now)?;
             (next, findings.into_iter().chain(new).collect())
         }
@@ -187,8 +188,7 @@ impl LocalChange<'_> {
         let known: BTreeSet<_> = known.into_iter().map(|finding| (finding.place, finding.message)).collect();
         let is_new = |finding: &Finding| !known.contains(&(finding.place.clone(), finding.message.clone()));
         let new = findings(self.dialect, after, now).into_iter().filter(is_new);
-        new
-            .chain(too_fast(self.before, after, now))
+        new.chain(too_fast(self.before, after, now))
             .chain(expired_schedule::findings(self.before, after, now))
             .chain(removed::findings(self.before, after))
             .collect()

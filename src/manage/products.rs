@@ -12,11 +12,7 @@ use super::{
 };
 use crate::{
     auth::Pattern,
-    domain::{
-        dialect::Dialects,
-        document::Problem,
-        ids::ProductName,
-    },
+    domain::{dialect::Dialects, document::Problem, ids::ProductName},
     store::{StoreError, Transaction, audit::AuditEntry, retrying},
 };
 use jiff::Timestamp;

@@ -106,7 +106,7 @@ pub struct ProductReport {
     /// The name of the product, if it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// The stop that is in force afterwards; null if there is none.
+    /// The stop that is in force afterwards; null without one.
     pub emergency_stop: Option<StopDocument>,
     /// When a stop is lifted: one report for each stream in which rollouts were paused.
     pub streams: Vec<Report>,

@@ -75,8 +75,7 @@ impl Protocols {
                 let clashes = |other: &&Entry| {
                     other.name != name && other.claim.method == claim.method && other.pattern.overlaps(&pattern)
                 };
-                let clash =
-                    |first| ClaimClash { first, second: name, method: claim.method.clone(), path: claim.path };
+                let clash = |first| ClaimClash { first, second: name, method: claim.method.clone(), path: claim.path };
                 if pattern.first_name().is_some_and(|first| OWN_PATHS.contains(&first)) {
                     return Err(clash("the service"));
                 }
@@ -124,7 +123,13 @@ impl Protocols {
 
 impl Entry {
     fn claimed<'a>(&'a self, found: Match<'a>) -> Claimed<'a> {
-        Claimed { name: self.name, protocol: &*self.protocol, claim: &self.claim, times: &self.times, product: found.product }
+        Claimed {
+            name: self.name,
+            protocol: &*self.protocol,
+            claim: &self.claim,
+            times: &self.times,
+            product: found.product,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     rejection_slots::RejectionSlots,
 };
 use crate::{
-    catalog::{Catalog, CatalogHandle, Codecs, Coding, Encode, NodeFragment, Preparer, Render},
+    catalog::{Catalog, CatalogHandle, Codecs, Coding, Encode, NodeFragment, Prepare, Preparer, Preparers, Render},
     clock::ManualClock,
     config::LimitSettings,
     domain::{
@@ -21,8 +21,8 @@ use crate::{
     },
     http::access::AccessLog,
     protocol::{
-        Agents, Protocol, Protocols,
-        fcos::{Fcos, GraphJson, Settings, UnknownPayload, View},
+        Agents, ProtocolEntry, Protocols,
+        fcos::{Fcos, FcosPrepare, GraphJson, Settings, UnknownPayload, View},
     },
     store::State,
     telemetry::Metrics,
@@ -30,7 +30,7 @@ use crate::{
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{Arc, Mutex},
@@ -83,26 +83,30 @@ fn stream() -> Stream {
     Stream::from_document(&toml::from_str::<StreamDocument>(&text).unwrap(), Strictness::Strict).unwrap()
 }
 
-fn fcos(recorder: &Arc<Recorder>) -> Fcos {
-    let mut catalog = Catalog::default();
-    catalog.insert(State::unstored(stream()), &GraphJson);
-    let handle = CatalogHandle::new(SignedDuration::from_mins(10), None);
-    handle.set(catalog);
+/// Returns the protocol, and what it answers from.
+fn fcos(recorder: &Arc<Recorder>) -> (ProtocolEntry, Agents) {
     let settings = Settings {
         default_product: ProductName::parse("os").unwrap(),
         unknown_payload: UnknownPayload::Full,
         view: View::Node,
         offer_synthetic: false,
     };
+    let mut catalog = Catalog::default();
+    catalog.insert(State::unstored(stream()));
+    let prepare: Arc<dyn Prepare> = Arc::new(FcosPrepare::new(recorder.clone()));
+    let name = Fcos::entry(settings.clone()).dialect.name();
+    catalog.prepare(&Preparers::new(Some(name), BTreeMap::from([(name, prepare)])));
+    let handle = CatalogHandle::new(SignedDuration::from_mins(10), None);
+    handle.set(catalog);
     let on = Agents {
         catalog: Arc::new(handle),
         clock: Arc::new(ManualClock::new(Timestamp::from_second(1_790_000_000).unwrap())),
         metrics: Metrics::off(),
-        preparer: Preparer::start(recorder.clone(), recorder.clone(), 1 << 20, &Metrics::off()).unwrap(),
+        preparer: Preparer::start(recorder.clone(), 1 << 20, &Metrics::off()).unwrap(),
         unknown: Arc::default(),
         offers_synthetic: false,
     };
-    Fcos::new(on, settings)
+    (Fcos::entry(settings), on)
 }
 
 /// Starts an accept loop on its own thread, as the service does. It ends when the returned token is cancelled.
@@ -144,9 +148,9 @@ fn poll(address: SocketAddr, query: &str, coding: &str) -> (String, Vec<u8>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn accept_loops_neither_render_nor_encode() {
     let recorder = Arc::new(Recorder::default());
-    let fcos = fcos(&recorder);
+    let (fcos, on) = fcos(&recorder);
     let agents = Arc::new(AgentAnswers {
-        protocols: Protocols::new(vec![Arc::new(fcos.clone())], &Metrics::off()).unwrap(),
+        protocols: Protocols::new(std::slice::from_ref(&fcos), &on).unwrap(),
         throttle: None,
         access: AccessLog::new(0.0, None),
         exports_traces: false,
@@ -154,7 +158,7 @@ async fn accept_loops_neither_render_nor_encode() {
     });
     let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_790_000_000).unwrap()));
     let endpoint = Arc::new(Endpoint {
-        router: fcos.routes(),
+        router: (fcos.build)(on).routes(),
         request_limits: RequestLimits::new(1000),
         fast_path: Some(FastPath::new(agents.clone(), clock, Arc::default())),
         agents: Some(agents),

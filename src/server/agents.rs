@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+use tokio::task::JoinSet;
 
 /// The header with the trace context of a request.
 pub(super) const TRACEPARENT: &str = "traceparent";
@@ -77,6 +78,16 @@ impl AgentAnswers {
             self.access.write(&Line { method, path, status, took, actor: None, request_id: None });
         }
         Some(response)
+    }
+
+    /// Starts what runs as long as the service: the upkeep of protocols, and that of the limits per address.
+    pub(super) fn spawn_upkeep(&self, upkeep: &mut JoinSet<()>) {
+        for protocol in self.protocols.all() {
+            upkeep.spawn(protocol.clone().upkeep());
+        }
+        if let Some(throttle) = self.throttle.clone() {
+            upkeep.spawn(async move { throttle.remove_idle_addresses().await });
+        }
     }
 
     /// Counts a request against the limit of its address. Returns false if there are too many.

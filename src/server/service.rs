@@ -209,13 +209,8 @@ impl Service {
         if let Some(tls) = self.tls {
             upkeep.spawn(async move { tls.follow_for_ever().await });
         }
-        for agents in endpoints.values().filter_map(|endpoint| endpoint.agents.clone()) {
-            for protocol in agents.protocols.all() {
-                upkeep.spawn(protocol.clone().upkeep());
-            }
-            if let Some(throttle) = agents.throttle.clone() {
-                upkeep.spawn(async move { throttle.remove_idle_addresses().await });
-            }
+        for agents in endpoints.values().filter_map(|endpoint| endpoint.agents.as_ref()) {
+            agents.spawn_upkeep(&mut upkeep);
         }
         let manager_api = self.manager_api.clone();
         upkeep.spawn(async move { manager_api.log_failed_authentications().await });

@@ -2,7 +2,7 @@
 //! database and HTTP.
 
 use crate::support::{
-    contract,
+    contract, dialects,
     postgres::Database,
     replace::import_fetched,
     server::Pair,
@@ -17,7 +17,7 @@ use lockkeeper::{
     },
     exchange::fcos::{import::fetch, model::model, source::Location},
     manage::Manage,
-    protocol::fcos::{self, GraphJson, Query, Settings, UnknownPayload, View, wire},
+    protocol::fcos::{self, FcosPrepare, Query, Settings, UnknownPayload, View, wire},
     store::State,
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -32,7 +32,8 @@ fn answer(documents: &Documents, poll: &Poll) -> Value {
     let releases: wire::Releases = wire::from_json(documents.releases.to_string().as_bytes()).unwrap();
     let updates: wire::Updates = wire::from_json(documents.updates.to_string().as_bytes()).unwrap();
     let mut catalog = Catalog::default();
-    catalog.insert(State::unstored(model(&id("stable"), &releases, &updates).unwrap().stream), &GraphJson);
+    catalog.insert(State::unstored(model(&id("stable"), &releases, &updates).unwrap().stream));
+    catalog.prepare(&FcosPrepare::preparers());
     let settings = Settings {
         default_product: id("stable").product,
         unknown_payload: UnknownPayload::Full,
@@ -58,7 +59,7 @@ proptest! {
 async fn answers_through_import_database_and_http_match_the_contract() {
     let database = Database::new().await;
     let servers = Pair::start(&database).await;
-    let manage = Manage::new(database.store().await, Arc::new(SystemClock));
+    let manage = Manage::new(database.store().await, Arc::new(SystemClock), dialects());
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Folder(folder.path().into());
     let mut runner = TestRunner::default();

@@ -1,7 +1,7 @@
 //! Import, export and serving of upstream's documents: nothing is lost or altered.
 
 use crate::support::{
-    eventually, fixtures,
+    dialects, eventually, fixtures,
     postgres::Database,
     program::{lockkeeper, text},
     replace::{import_fetched, modify},
@@ -131,7 +131,7 @@ async fn round_trip(manage: &Manage, folder: &Path) -> bool {
 }
 
 async fn manage(database: &Database) -> Manage {
-    Manage::new(database.store().await, Arc::new(SystemClock))
+    Manage::new(database.store().await, Arc::new(SystemClock), dialects())
 }
 
 /// Each stream is imported in each state, as `stable` because the paths contain the name.
@@ -315,7 +315,7 @@ async fn documents_are_served_unchanged_with_conditional_requests() {
 async fn last_modified_is_sent_only_if_it_identifies_the_document() {
     let database = Database::new().await;
     let clock = Arc::new(ManualClock::new("2026-07-22T12:00:00.2Z".parse().unwrap()));
-    let manage = Manage::new(database.store().await, clock.clone());
+    let manage = Manage::new(database.store().await, clock.clone(), dialects());
     let folder = tempfile::tempdir().unwrap();
     let mut documents = upstream::plain(2);
     // A time that no header can express.

@@ -1,6 +1,6 @@
 //! The executor of commands: what several writers see of each other, and several commands in one transaction.
 
-use crate::support::{eventually, postgres::Database, replace::replace};
+use crate::support::{dialects, eventually, postgres::Database, replace::replace};
 use lockkeeper::{
     auth::Identity,
     clock::{Clock, SystemClock},
@@ -36,7 +36,7 @@ fn release(version: &str) -> Release {
 }
 
 async fn manage(database: &Database, streams: &[&str]) -> Manage {
-    let manage = Manage::new(database.store().await, Arc::new(SystemClock));
+    let manage = Manage::new(database.store().await, Arc::new(SystemClock), dialects());
     for stream in streams {
         let id = id(stream);
         replace(&manage, &id, |_| Stream { releases: vec![release("1").into()], ..Stream::empty(id.clone()) }).await;

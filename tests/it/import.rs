@@ -1,7 +1,7 @@
 //! Imports of upstream's documents are applied completely or not at all, and only if something changed.
 
 use crate::support::{
-    fixtures,
+    dialects, fixtures,
     postgres::Database,
     program::{import, lockkeeper, text},
     replace::{import_fetched, modify},
@@ -27,7 +27,7 @@ fn stable() -> StreamId {
 }
 
 fn manage(store: Store) -> Manage {
-    Manage::new(store, Arc::new(SystemClock))
+    Manage::new(store, Arc::new(SystemClock), dialects())
 }
 
 async fn run(manage: &Manage, folder: &Path) -> Report {

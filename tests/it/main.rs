@@ -50,6 +50,7 @@ mod operations;
 mod options;
 mod outage;
 mod privacy;
+mod products;
 mod publishers;
 mod races;
 mod reads;

@@ -59,6 +59,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
         ("list_products", case(Viewer, "/products")),
         ("get_product", case(Viewer, "/products/PRODUCT")),
+        ("set_product", with(Admin, "/products/PRODUCT", json!({"protocol": "fedora-coreos"}))),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
         ("get_stream", case(Viewer, "")),
         ("set_stream", with(Admin, "", json!({"arches": ["x86_64"], "mirrors": ["other.example/os"]}))),

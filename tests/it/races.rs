@@ -3,7 +3,7 @@
 //! `RACES_CHANGES` sets the number of changes; `make races` uses a thousand.
 
 use crate::support::{
-    client, eventually,
+    client, dialects, eventually,
     postgres::Database,
     process::Serving,
     program::{lockkeeper, text},
@@ -69,7 +69,7 @@ async fn no_change_is_lost_or_applied_twice_and_all_processes_converge() {
     // Services read the database only every minute here, so the test waits for notifications. `make races` checks the promised second;
     // next to other tests on a busy machine, the time is not checked.
     assert!(changes < 1000 || took < Duration::from_secs(1), "it took {took:?}");
-    let states = Manage::new(database.store().await, Arc::new(SystemClock)).states(|_| true).await.unwrap();
+    let states = Manage::new(database.store().await, Arc::new(SystemClock), dialects()).states(|_| true).await.unwrap();
     for stream in STREAMS {
         let mut answers = Vec::new();
         for Serving { address, .. } in &services {

@@ -1,6 +1,7 @@
 //! The store: saved states are loaded unchanged, the history is complete, and the database rejects invalid rows.
 
 use crate::support::{
+    dialects,
     postgres::Database,
     replace::{replace, replace_as},
     upstream,
@@ -46,7 +47,7 @@ async fn load(store: &Store, revision: Revision) -> (Stream, Stream) {
 async fn saved_states_are_loaded_unchanged() {
     let database = Database::new().await;
     let store = database.store().await;
-    let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+    let manage = Manage::new(store.clone(), Arc::new(SystemClock), dialects());
     let mut runner = TestRunner::default();
     let mut states = vec![documents::read_file(Path::new("streams/fedora-coreos/stable.toml")).unwrap()];
     for _ in 0..30 {
@@ -87,7 +88,7 @@ fn without_opening_times(mut stream: Stream) -> Stream {
 async fn all_kinds_of_policies_are_stored() {
     let database = Database::new().await;
     let store = database.store().await;
-    let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+    let manage = Manage::new(store.clone(), Arc::new(SystemClock), dialects());
     let text = r#"
         format = 1
         product = "fedora-coreos"
@@ -147,7 +148,7 @@ async fn concurrent_changes_of_one_stream_are_all_applied() {
     let database = Database::new().await;
     let store = database.store().await;
     let writers = (0..8).map(|writer| {
-        let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+        let manage = Manage::new(store.clone(), Arc::new(SystemClock), dialects());
         tokio::spawn(async move {
             for change in 0..5 {
                 let add_arch = |present: Option<&Stream>| {
@@ -169,7 +170,7 @@ async fn concurrent_changes_of_one_stream_are_all_applied() {
 #[tokio::test]
 async fn the_database_rejects_invalid_rows() {
     let database = Database::new().await;
-    let manage = Manage::new(database.store().await, Arc::new(SystemClock));
+    let manage = Manage::new(database.store().await, Arc::new(SystemClock), dialects());
     write_stream(&manage, &documents::read_file(Path::new("streams/fedora-coreos/stable.toml")).unwrap()).await;
     let mut connection = database.connection().await;
     for (statement, constraint) in [
@@ -221,7 +222,7 @@ async fn the_database_rejects_invalid_rows() {
 async fn writers_of_different_streams_do_not_wait_for_each_other() {
     let database = Database::new().await;
     let store = database.store().await;
-    let manage = Manage::new(store.clone(), Arc::new(SystemClock));
+    let manage = Manage::new(store.clone(), Arc::new(SystemClock), dialects());
     let other = StreamId { stream: StreamName::parse("next").unwrap(), ..stable() };
     for id in [stable(), other.clone()] {
         let mut stream = Stream::empty(id);
@@ -238,7 +239,7 @@ async fn writers_of_different_streams_do_not_wait_for_each_other() {
 #[tokio::test]
 async fn a_change_is_retried_after_a_serialization_failure() {
     let database = Database::new().await;
-    let manage = Manage::new(database.store().await, Arc::new(SystemClock));
+    let manage = Manage::new(database.store().await, Arc::new(SystemClock), dialects());
     let mut connection = database.connection().await;
     // The first two tries fail with a serialization failure. A sequence also counts tries that are rolled back.
     connection
@@ -268,7 +269,7 @@ async fn revision_times_increase_with_any_clock() {
     let mut stream = Stream::empty(stable());
     for (revision, second) in [(1, 2000), (2, 1000), (3, 1000), (4, 3000)] {
         stream.arches.insert(lockkeeper::domain::ids::Arch::parse(&format!("a{revision}")).unwrap());
-        write_stream(&Manage::new(store.clone(), at(second)), &stream).await;
+        write_stream(&Manage::new(store.clone(), at(second), dialects()), &stream).await;
     }
     let mut transaction = store.begin_read("test").await.unwrap();
     let head = transaction.heads().await.unwrap().remove(0);

@@ -1,6 +1,7 @@
 //! Tokens of this service: valid for their role and streams until they expire or are revoked; forgeries are refused.
 
 use crate::support::{
+    dialects,
     manager::{Desk, Manager, TokenOffice, with_reason},
     postgres::Database,
     program::{lockkeeper, text},
@@ -380,7 +381,7 @@ async fn the_command_line_issues_lists_and_revokes() {
     let tokens = lockkeeper::auth::Tokens::new(store.clone(), Arc::new(SystemClock));
     let identity = tokens.check(token.strip_suffix('\n').unwrap()).await.unwrap();
     assert_eq!((identity.actor.name.as_str(), identity.grants), ("desk", vec![grant(Role::Manager, "os/*")]));
-    let manage = Manage::new(store, Arc::new(SystemClock));
+    let manage = Manage::new(store, Arc::new(SystemClock), dialects());
     let list = manage.tokens(&Identity::local("test")).await.unwrap();
     assert_eq!(list[0].expires_at.duration_since(list[0].issued_at), SignedDuration::from_hours(30 * 24));
     let (_, lines, _) = run(&["token", "list"]);

@@ -1,7 +1,7 @@
 //! Validation of the API, documents and imports: unknown names, new arches, schedules in the past, and identifiers.
 
 use crate::support::{
-    fixtures, ids,
+    dialects, fixtures, ids,
     manager::{Desk, Manager, STABLE},
     postgres::Database,
     program::{lockkeeper, text},
@@ -12,7 +12,7 @@ use lockkeeper::domain::{
     admission::lint::lint,
     epoch::Epoch,
     finding::{Finding, Severity},
-    ids::{ProductName, RESERVED, StreamId, StreamName},
+    ids::{ProductName, StreamId, StreamName},
 };
 use lockkeeper::exchange::fcos::source::GraphFiles;
 use lockkeeper::protocol::fcos::documents::Kind;
@@ -87,7 +87,7 @@ fn lint_finds_no_error_in_real_metadata() {
 
 #[test]
 fn paths_of_the_service_are_reserved_product_names() {
-    let stream = StreamName::parse("stable").unwrap();
+    let (dialects, stream) = (dialects(), StreamName::parse("stable").unwrap());
     let first = |path: &str| path.trim_start_matches('/').split('/').next().unwrap().to_owned();
     let documents: Vec<String> = Kind::ALL.iter().map(|kind| kind.path(&stream)).collect();
     for path in documents.iter().map(String::as_str).chain([
@@ -97,7 +97,7 @@ fn paths_of_the_service_are_reserved_product_names() {
         "/metrics",
         "/images",
     ]) {
-        assert!(RESERVED.contains(&first(path).as_str()), "{path}");
+        assert!(dialects.is_reserved(&ProductName::parse(&first(path)).unwrap()), "{path}");
     }
 }
 

@@ -16,5 +16,7 @@ pub use release::{
     ReleaseModel,
 };
 pub use rollout::{AccelerateModel, HoldModel, NewRollout, PresetModel, RolloutModel};
-pub use stream::{ProductModel, ProductSettings, ProductStopModel, StopModel, StreamModel, StreamSettings, StreamSummary};
+pub use stream::{
+    ProductModel, ProductSettings, ProductStopModel, StopModel, StreamModel, StreamSettings, StreamSummary,
+};
 pub use token::{IssuedTokenModel, NewToken, RevokedTokenModel, TokenModel};

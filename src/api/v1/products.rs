@@ -58,7 +58,8 @@ async fn set_product(
 ) -> Answer {
     let product = path.product()?;
     let action = Action::SET_PRODUCT;
-    let write = write.authorize_on_all(action, &Pattern::for_product(product.clone()))?.json::<ProductSettings>().await?;
+    let write =
+        write.authorize_on_all(action, &Pattern::for_product(product.clone()))?.json::<ProductSettings>().await?;
     let request = write.request()?;
     let protocol = ProtocolName::parse(&write.body.protocol).map_err(|error| field("protocol", error))?;
     let done = api.manage()?.run_on_product(&SetProduct { product, protocol }, &request).await;

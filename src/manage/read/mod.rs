@@ -19,7 +19,9 @@ mod tokens;
 
 pub use access::ReadError;
 pub use audit::{AuditReader, AuditScope};
-pub use explanation::{Explanation, ExplanationEnd, GraphView, HeldBack, Position, Question, Running, TargetOffer, Update};
+pub use explanation::{
+    Explanation, ExplanationEnd, GraphView, HeldBack, Position, Question, Running, TargetOffer, Update,
+};
 pub use hold_reason::HoldReason;
 pub use overview::{Excerpt, LiveRollout, StreamOverview};
 pub use products::{Product, ProductReader};

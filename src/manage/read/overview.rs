@@ -97,12 +97,7 @@ impl Manage {
         Ok(overviews)
     }
 
-    async fn recent_findings(
-        &self,
-        dialect: Option<&dyn Dialect>,
-        stream: &Arc<Stream>,
-        now: Epoch,
-    ) -> Arc<[Finding]> {
+    async fn recent_findings(&self, dialect: Option<&dyn Dialect>, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
         let cache = self.findings_cache();
         if let Some(findings) = cache.get(stream, now) {
             return findings;

@@ -49,8 +49,10 @@ impl Manage {
         let product = |(name, record): (ProductName, ProductRecord)| {
             let streams = streams.remove(&name).unwrap_or_default();
             let may_read_all = || caller.may_on_all(Role::Viewer, &Pattern::for_product(name.clone()));
-            let is_shown = !streams.is_empty() || !with_streams.contains(&name) && may_read_all();
-            is_shown.then(|| Product { name, protocol: record.protocol, streams })
+            if streams.is_empty() && (with_streams.contains(&name) || !may_read_all()) {
+                return None;
+            }
+            Some(Product { name, protocol: record.protocol, streams })
         };
         Ok(records.into_iter().filter_map(product).collect())
     }

@@ -1,13 +1,7 @@
 //! The rules of Fedora CoreOS.
 
 use super::NAME;
-use crate::domain::{
-    dialect::Dialect,
-    finding::Finding,
-    payload::Scheme,
-    rollout::wariness::Wariness,
-    stream::Stream,
-};
+use crate::domain::{dialect::Dialect, finding::Finding, payload::Scheme, rollout::wariness::Wariness, stream::Stream};
 
 /// The rules of Fedora CoreOS.
 #[derive(Debug, Clone, Copy, Default)]

@@ -133,7 +133,12 @@ impl Fcos {
                 let Some(graph) = scope.cached_full_graph(&visibility).or_else(just_rendered) else {
                     // Looked up here because rendering, which counts, does not know the metrics.
                     scope.tally(|| self.on.metrics.scope(&metric_scope(product, &query), &LABELS));
-                    return Ok(Found::Missing(MissingGraph::new(stream.scopes().clone(), scope, &node_context, visibility)));
+                    return Ok(Found::Missing(MissingGraph::new(
+                        stream.scopes().clone(),
+                        scope,
+                        &node_context,
+                        visibility,
+                    )));
                 };
                 answer(graph)
             }

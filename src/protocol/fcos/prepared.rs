@@ -65,7 +65,10 @@ impl Prepare for FcosPrepare {
 
 impl Prepared for FcosPrepared {
     fn scopes(&self) -> Vec<PreparedScopes<'_>> {
-        self.0.values().map(|stream| PreparedScopes { scopes: &stream.scopes, is_stopped: stream.entry.is_stopped() }).collect()
+        self.0
+            .values()
+            .map(|stream| PreparedScopes { scopes: &stream.scopes, is_stopped: stream.entry.is_stopped() })
+            .collect()
     }
 }
 
@@ -113,11 +116,7 @@ impl PreparedStream {
     }
 
     /// Returns a text that depends only on this revision. Renders it at the first call.
-    pub(super) fn text(
-        &self,
-        name: &'static str,
-        render: impl FnOnce() -> Option<Rendered>,
-    ) -> Option<Arc<Rendered>> {
+    pub(super) fn text(&self, name: &'static str, render: impl FnOnce() -> Option<Rendered>) -> Option<Arc<Rendered>> {
         if let Some(text) = self.texts.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return text.clone();
         }
@@ -127,11 +126,7 @@ impl PreparedStream {
     }
 
     /// Returns a text that depends on this revision and the time. Renders it at most once per second.
-    pub(super) fn timed_text(
-        &self,
-        second: i64,
-        render: impl FnOnce() -> Option<Rendered>,
-    ) -> Option<Arc<Rendered>> {
+    pub(super) fn timed_text(&self, second: i64, render: impl FnOnce() -> Option<Rendered>) -> Option<Arc<Rendered>> {
         let mut cached = self.timed_text.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((rendered_for, text)) = &*cached
             && *rendered_for == second

@@ -66,7 +66,6 @@ mod tests {
     use super::*;
     use crate::{
         catalog::{Codecs, Encode},
-        protocol::fcos::GraphJson,
         telemetry::Metrics,
     };
     use std::{
@@ -84,7 +83,7 @@ mod tests {
     }
 
     fn preparer(encode: impl Encode + 'static) -> Preparer {
-        Preparer::start(Arc::new(GraphJson), Arc::new(encode), 1 << 20, &Metrics::off()).unwrap()
+        Preparer::start(Arc::new(encode), 1 << 20, &Metrics::off()).unwrap()
     }
 
     fn rendered() -> Arc<Rendered> {

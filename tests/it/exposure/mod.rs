@@ -10,7 +10,7 @@ mod offers;
 mod sample;
 
 use crate::support::{
-    eventually,
+    dialects, eventually,
     manager::{Desk, Manager, with_reason},
     postgres::Database,
     replace::{import_fetched, replace},
@@ -395,7 +395,7 @@ async fn rounds(restriction: Restriction, counts: Counts, rng: &mut Rng) -> Coun
     let server = Server::start(&database).await;
     let desk = Desk::new(&server, &database);
     let admin = desk.manager("admin", "*").await;
-    let manage = Manage::new(database.store().await, server.clock.clone());
+    let manage = Manage::new(database.store().await, server.clock.clone(), dialects());
     let (poller, counts) = (Poller::new(server.agents), Mutex::new(counts));
     let property = Property { restriction, server: &server, manage: &manage, admin: &admin, poller, counts };
     for number in 0..ROUNDS {

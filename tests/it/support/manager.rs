@@ -1,6 +1,6 @@
 //! Release managers: tokens, and requests with them.
 
-use super::{ids, postgres::Database, server::Server};
+use super::{dialects, ids, postgres::Database, server::Server};
 use jiff::{SignedDuration, Timestamp};
 use lockkeeper::{
     auth::{Grant, Identity, SigningKey, Tokens},
@@ -53,7 +53,7 @@ impl TokenOffice {
     pub(crate) async fn new(database: &Database, clock: Arc<ManualClock>) -> Self {
         let store = database.store().await;
         Self {
-            manage: Manage::new(store.clone(), clock.clone()),
+            manage: Manage::new(store.clone(), clock.clone(), dialects()),
             tokens: Tokens::new(store, clock),
             caller: Identity::local("test"),
         }

@@ -18,6 +18,11 @@ pub(crate) mod wire;
 
 use std::{future::Future, time::Duration};
 
+/// Returns the rules of the protocols that a service speaks by default.
+pub(crate) fn dialects() -> std::sync::Arc<lockkeeper::domain::dialect::Dialects> {
+    lockkeeper::server::Registry::new(&lockkeeper::config::Settings::default()).unwrap().dialects()
+}
+
 /// Waits until a condition holds. Tests must not depend on how long that takes; the timeout only ends a test that fails.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let mut ticks = tokio::time::interval(Duration::from_millis(10));

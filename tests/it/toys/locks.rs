@@ -1,5 +1,6 @@
 //! A toy protocol that writes: a lock that one node at a time holds. It needs PostgreSQL and belongs to no stream.
 
+use super::plain::Plain;
 use axum::{
     Router,
     extract::{Path, State},
@@ -7,8 +8,9 @@ use axum::{
     routing::post,
 };
 use http::{Method, StatusCode};
-use lockkeeper::protocol::{AgentRequest, Answer, Claim, Protocol, Rejected};
+use lockkeeper::protocol::{AgentRequest, Answer, Claim, Protocol, ProtocolEntry, Rejected};
 use sqlx::PgPool;
+use std::sync::Arc;
 
 const CLAIMS: &[Claim] = &[Claim {
     method: Method::POST,
@@ -19,24 +21,27 @@ const CLAIMS: &[Claim] = &[Claim {
     rejected_route: Some("/locks/{name}"),
 }];
 
-pub(super) struct Locks(PgPool);
+struct Locks(PgPool);
+
+/// Returns the toy, with the database of its locks.
+pub(super) fn entry(url: &str) -> ProtocolEntry {
+    let pool = Locks::new(url).0;
+    ProtocolEntry {
+        dialect: Arc::new(Plain("locks")),
+        prepare: None,
+        claims: CLAIMS.to_vec(),
+        build: Box::new(move |_| Arc::new(Locks(pool.clone()))),
+    }
+}
 
 impl Locks {
-    pub(super) fn new(url: &str) -> Self {
+    fn new(url: &str) -> Self {
         let options = sqlx::postgres::PgPoolOptions::new().max_connections(1);
         Self(options.acquire_timeout(std::time::Duration::from_secs(5)).connect_lazy(url).unwrap())
     }
 }
 
 impl Protocol for Locks {
-    fn name(&self) -> &'static str {
-        "locks"
-    }
-
-    fn claims(&self) -> &[Claim] {
-        CLAIMS
-    }
-
     fn answer(&self, _: &AgentRequest<'_>) -> Answer {
         Answer::Elsewhere
     }

@@ -2,35 +2,64 @@
 
 mod files;
 mod locks;
+mod plain;
 mod questions;
 
 use crate::support::{
-    client, eventually, postgres::Database, program::import, server::Server, upstream, wire::unless_closed,
+    client, eventually, ids,
+    manager::{Desk, Manager, with_reason},
+    postgres::Database,
+    program::import,
+    server::Server,
+    upstream,
+    wire::unless_closed,
 };
-use lockkeeper::{config::Settings, server::Registry};
+use lockkeeper::{config::Settings, domain::ids::ProductName, server::Registry};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::Arc,
 };
 
 /// The registry of a service that speaks the toys, too.
-fn registry(settings: &Settings, locks: &str) -> Registry {
-    let locks = locks.to_owned();
+fn registry(settings: &Settings, database: &Database, locks: &str) -> Registry {
     Registry::new(settings)
         .unwrap()
-        .with(Box::new(|on| Arc::new(questions::Questions(on))))
-        .with(Box::new(|on| Arc::new(files::Files::new(on))))
-        .with(Box::new(move |_| Arc::new(locks::Locks::new(&locks))))
+        .with(questions::entry())
+        .with(files::entry(database.store_without_migration(), ProductName::parse("signed-os").unwrap()))
+        .with(locks::entry(locks))
 }
 
 async fn start(database: &Database, locks: &str) -> Server {
+    start_with(database, locks, |_| {}).await
+}
+
+async fn start_with(database: &Database, locks: &str, change: impl FnOnce(&mut Settings)) -> Server {
     let folder = tempfile::tempdir().unwrap();
     upstream::plain(4).write(folder.path(), "stable");
     assert!(import(&database.url, folder.path()).status.success());
-    Server::start_speaking(database, |_| {}, |settings| registry(settings, locks)).await
+    Server::start_speaking(database, change, |settings| registry(settings, database, locks)).await
+}
+
+/// Creates a product that speaks a protocol.
+async fn create_product(admin: &Manager<'_>, product: &str, protocol: &str) {
+    let path = with_reason(&format!("/api/v1/products/{product}"));
+    let created = admin.ask(Method::PUT, &path, &[], Some(&json!({"protocol": protocol}))).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    assert_eq!(created.header("location"), format!("/api/v1/products/{product}"));
+}
+
+/// Creates a stream of a product with releases `1` to `count`, each open to all nodes.
+async fn create_stream(admin: &Manager<'_>, product: &str, count: usize) {
+    let release = |n: usize| {
+        json!({"version": n.to_string(), "rollouts": [{"start_share": 1.0}],
+               "payloads": [{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/os/os", n)}]})
+    };
+    let releases: Vec<Value> = (1..=count).map(release).collect();
+    let document = json!({"format": 1, "product": product, "stream": "stable", "origin": "local",
+                          "arches": ["x86_64"], "releases": releases});
+    admin.creates_stream(&document).await;
 }
 
 /// Sends a request in pieces on one connection, and returns the whole response.
@@ -52,7 +81,7 @@ async fn send(address: SocketAddr, pieces: Vec<Vec<u8>>) -> String {
 /// Returns a question in a body of a given size, with its head.
 fn question(size: usize) -> (Vec<u8>, Vec<u8>) {
     let ask = |product: &str, version: &str| json!({ "product": product, "stream": "stable", "arch": "x86_64", "version": version });
-    let mut body = json!([ask("fedora-coreos", "44.1.0"), ask("other", "1")]).to_string();
+    let mut body = json!([ask("a", "2"), ask("b", "1"), ask("fedora-coreos", "44.1.0")]).to_string();
     body.insert_str(1, &" ".repeat(size - body.len()));
     let head = format!("POST /questions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {size}\r\n\r\n");
     (head.into_bytes(), body.into_bytes())
@@ -67,18 +96,38 @@ fn body_of(response: &str) -> Value {
 async fn a_question_about_two_products_is_answered_however_its_body_arrives() {
     let database = Database::new().await;
     let server = start(&database, &database.url).await;
+    let desk = Desk::new(&server, &database);
+    let admin = desk.manager("admin", "*").await;
+    for (product, releases) in [("a", 4), ("b", 1)] {
+        create_product(&admin, product, questions::NAME).await;
+        create_stream(&admin, product, releases).await;
+    }
     let (head, body) = question(20 * 1024);
     let whole = [head.clone(), body.clone()].concat();
     let (first, rest) = whole.split_at(7000);
     let (second, third) = rest.split_at(7000);
-    let expected = json!([{ "product": "fedora-coreos", "newest": "44.3.0" }, { "product": "other", "newest": null }]);
+    // A product that speaks another protocol is not answered.
+    let none = |product: &str| json!({ "product": product, "newest": null });
+    let expected = json!([{ "product": "a", "newest": "4" }, none("b"), none("fedora-coreos")]);
+    eventually("the streams are in the catalog", async || {
+        body_of(&send(server.agents, vec![whole.clone()]).await) == expected
+    })
+    .await;
+    let update =
+        "lockkeeper_polls_total{answer=\"update\",arch=\"x86_64\",product=\"a\",scheme=\"version\",stream=\"stable\"}";
+    let count = async || server.metric(update).await.parse::<usize>().unwrap();
+    let before = count().await;
     for pieces in [vec![whole.clone()], vec![first.to_vec(), second.to_vec(), third.to_vec()], vec![head, body]] {
         let response = send(server.agents, pieces).await;
         assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
         assert_eq!(body_of(&response), expected);
     }
-    let update = "lockkeeper_polls_total{answer=\"update\",arch=\"x86_64\",product=\"fedora-coreos\",scheme=\"version\",stream=\"stable\"}";
-    assert_eq!(server.metric(update).await, "3");
+    assert_eq!(count().await, before + 3);
+    for product in ["a", "b"] {
+        let poll = format!("/{product}/v1/graph?stream=stable&basearch=x86_64&oci=true");
+        let (status, text) = server.get(&poll).await;
+        assert_eq!((status, text.contains("unknown_product")), (404, true), "{text}");
+    }
     // A body that is too large, or of no question, is refused in the toy's own form.
     let (head, body) = question(questions::MAX_BODY + 1);
     let response = send(server.agents, vec![head, body]).await;
@@ -95,7 +144,7 @@ async fn a_question_about_two_products_is_answered_however_its_body_arrives() {
 async fn a_toy_is_limited_per_address_in_its_own_form() {
     let database = Database::new().await;
     let limit = |settings: &mut Settings| settings.limits.polls_per_address = std::num::NonZeroU32::new(1);
-    let server = Server::start_speaking(&database, limit, |settings| registry(settings, &database.url)).await;
+    let server = start_with(&database, &database.url, limit).await;
     let (head, body) = question(1000);
     let mut refused = String::new();
     while !refused.starts_with("HTTP/1.1 429 ") {
@@ -108,18 +157,35 @@ async fn a_toy_is_limited_per_address_in_its_own_form() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signed_files_change_with_time_without_a_revision() {
     let database = Database::new().await;
-    let server = start(&database, &database.url).await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let keep = |settings: &mut Settings| {
+        settings.data_dir = data_dir.path().into();
+        settings.catalog.keep_snapshot = true;
+    };
+    let server = start_with(&database, &database.url, keep).await;
+    assert_eq!(server.get("/signed-os/signed/timestamp").await.0, 404);
+    let desk = Desk::new(&server, &database);
+    create_product(&desk.manager("admin", "*").await, "signed-os", files::NAME).await;
     let revision = server.revision("fedora-coreos/stable").await;
-    let (status, first) = server.get("/signed/files/timestamp").await;
-    assert_eq!((status, first.as_str()), (200, "valid at 2026-09-21T14:13:20Z"));
-    assert_eq!(server.get("/signed/files/timestamp.sig").await, (200, files::sign(&first)));
-    assert_eq!(server.get("/signed/files/other").await.0, 404);
+    let is_signed_at = async |server: &Server, time: &str| {
+        let text = format!("valid at {time}");
+        eventually("the file is signed", async || server.get("/signed-os/signed/timestamp").await.1 == text).await;
+        assert_eq!(server.get("/signed-os/signed/timestamp.sig").await, (200, files::sign(&text)));
+    };
+    is_signed_at(&server, "2026-09-21T14:13:20Z").await;
+    assert_eq!(server.get("/signed-os/signed/other").await.0, 404);
+    assert_eq!(server.get("/fedora-coreos/signed/timestamp").await.0, 404, "the product speaks another protocol");
     server.at(1_790_000_060);
-    eventually("the file is signed again", async || {
-        server.get("/signed/files/timestamp").await.1 == "valid at 2026-09-21T14:14:20Z"
-    })
-    .await;
+    is_signed_at(&server, "2026-09-21T14:14:20Z").await;
     assert_eq!(server.revision("fedora-coreos/stable").await, revision);
+    server.stop().await;
+    // A process that starts without the database serves what was signed last.
+    let gone = |settings: &mut Settings| {
+        keep(settings);
+        settings.database.url = Some("postgres://127.0.0.1:1/none".into());
+    };
+    let server = Server::start_speaking(&database, gone, |settings| registry(settings, &database, &database.url)).await;
+    is_signed_at(&server, "2026-09-21T14:14:20Z").await;
     server.stop().await;
 }
 

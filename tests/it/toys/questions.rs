@@ -1,17 +1,26 @@
 //! A toy protocol that asks about several products in one body, and knows releases by their version.
 
+use super::plain::Plain;
 use axum::{Router, body::Body, extract::State, response::Response, routing::post};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use lockkeeper::{
-    domain::release::{Release, ReleaseState},
-    protocol::{AgentRequest, Agents, Answer, Claim, Protocol, Rejected},
+    catalog::{Prepare, Prepared, ProductView},
+    domain::{
+        epoch::Epoch,
+        graph::{Graph, Node, NodeIndex, visibility::NodeContext},
+        ids::{Arch, StreamName, Version},
+        rollout::wariness::Wariness,
+    },
+    protocol::{AgentRequest, Agents, Answer, Claim, Protocol, ProtocolEntry, Rejected},
     telemetry::{PollLabels, Scope},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
 
-const NAME: &str = "questions";
+/// The name of the toy.
+pub(super) const NAME: &str = "questions";
 
 /// The maximum size of a body.
 pub(super) const MAX_BODY: usize = 24 * 1024;
@@ -44,25 +53,57 @@ struct Update {
 }
 
 #[derive(Clone)]
-pub(super) struct Questions(pub(super) Agents);
+struct Questions(Agents);
+
+/// Returns the toy.
+pub(super) fn entry() -> ProtocolEntry {
+    ProtocolEntry {
+        dialect: Arc::new(Plain(NAME)),
+        prepare: Some(Arc::new(PrepareUpdates)),
+        claims: CLAIMS.to_vec(),
+        build: Box::new(|on| Arc::new(Questions(on))),
+    }
+}
+
+/// The prepared answers about one product: the newest release of each arch and version, by stream.
+#[derive(Debug)]
+struct PreparedUpdates(BTreeMap<StreamName, BTreeMap<Arch, BTreeMap<Version, Version>>>);
+
+impl Prepared for PreparedUpdates {}
+
+struct PrepareUpdates;
+
+impl Prepare for PrepareUpdates {
+    fn prepare(&self, product: &ProductView<'_>, _: Option<&dyn Prepared>) -> Arc<dyn Prepared> {
+        let streams = product.streams.iter().map(|(name, entry)| {
+            let arches = entry.graphs().map(|graph| (graph.arch.clone(), updates(graph, entry.is_stopped())));
+            (name.clone(), arches.collect())
+        });
+        Arc::new(PreparedUpdates(streams.collect()))
+    }
+}
+
+/// Returns the newest update of each release that has one.
+fn updates(graph: &Graph, is_stopped: bool) -> BTreeMap<Version, Version> {
+    let node_context = NodeContext { group: None, platform: None, wariness: Wariness::new(0.5), is_stopped };
+    let update = |(from, node): (usize, &Node)| {
+        let newest = graph.open_targets(NodeIndex(from), &node_context, Epoch(0)).map(|(to, _)| to).max()?;
+        Some((node.version.clone(), graph.node(newest)?.version.clone()))
+    };
+    graph.nodes().iter().enumerate().filter_map(update).collect()
+}
 
 impl Questions {
     /// Returns the version to update to, and counts the question if it is about a stream that exists.
     fn newest(&self, question: &Question) -> Option<String> {
         let catalog = self.0.catalog.get();
-        let entry = catalog.as_ref()?.stream(&question.product, &question.stream)?;
-        let arch = entry.arches().iter().find(|arch| arch.as_str() == question.arch)?;
-        let releases: Vec<_> = entry.stream().aged().map(|(_, release)| release).collect();
-        let own = releases.iter().position(|release| release.version.as_str() == question.version);
-        let newer = own.map_or(&[][..], |own| &releases[own + 1..]);
-        let is_offered = |release: &Release| {
-            release.state == ReleaseState::Published && release.payloads.keys().any(|key| key.arch == *arch)
-        };
-        let newest = newer.iter().rev().find(|release| is_offered(release)).filter(|_| !entry.is_stopped());
-        let (product, stream) = (&*question.product, &*question.stream);
-        let scope = Scope { product, stream, arch: arch.as_str(), scheme: "version" };
+        let prepared = catalog.as_ref()?.prepared::<PreparedUpdates>(&question.product)?;
+        let updates = prepared.0.get(&*question.stream)?.get(&*question.arch)?;
+        let newest = updates.get(&*question.version);
+        let (product, stream, arch) = (&*question.product, &*question.stream, &*question.arch);
+        let scope = Scope { product, stream, arch, scheme: "version" };
         self.0.metrics.scope(&scope, &LABELS).count(usize::from(newest.is_none()), 1.0, false);
-        newest.map(|release| release.version.to_string())
+        newest.map(ToString::to_string)
     }
 
     fn answer_body(&self, body: &[u8]) -> http::Response<Bytes> {
@@ -81,14 +122,6 @@ async fn ask(State(questions): State<Questions>, body: Bytes) -> Response {
 }
 
 impl Protocol for Questions {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn claims(&self) -> &[Claim] {
-        CLAIMS
-    }
-
     fn answer(&self, request: &AgentRequest<'_>) -> Answer {
         Answer::Done(if (request.admit)() {
             self.answer_body(&request.body)

@@ -1,0 +1,138 @@
+//! Products: their protocols, and the names that they cannot have.
+
+use crate::support::{
+    eventually,
+    manager::{ApiResponse, Desk, Manager, document, with_reason},
+    postgres::Database,
+    server::Server,
+};
+use lockkeeper::server::Registry;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const DEFAULT: &str = "fedora-coreos";
+
+async fn set(manager: &Manager<'_>, product: &str, query: &str, body: &Value) -> ApiResponse {
+    let path = format!("{}{query}", with_reason(&format!("/api/v1/products/{product}")));
+    manager.ask(Method::PUT, &path, &[], Some(body)).await
+}
+
+fn speaking(protocol: &str) -> Value {
+    json!({"protocol": protocol})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_is_created_with_its_protocol() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let desk = Desk::new(&server, &database);
+    let (admin, viewer) = (desk.manager("admin", "*").await, desk.manager("viewer", "os/stable").await);
+    let preview = set(&admin, "os", "&dry_run=true", &speaking(DEFAULT)).await.ok();
+    assert_eq!((preview.status, &preview.body["changed"], &preview.body["dry_run"]), (200, &json!(true), &json!(true)));
+    admin.get("/api/v1/products/os").await.is_problem(404);
+    let created = set(&admin, "os", "", &speaking(DEFAULT)).await.ok();
+    assert_eq!((created.status, created.header("location")), (201, "/api/v1/products/os"));
+    let expected = json!({"product": "os", "protocol": DEFAULT, "changed": true, "dry_run": false, "created": "os",
+                          "emergency_stop": null, "streams": []});
+    assert_eq!(created.body, expected);
+    let same = set(&admin, "os", "", &speaking(DEFAULT)).await.ok();
+    assert_eq!((same.status, &same.body["changed"], same.body.get("created")), (200, &json!(false), None));
+    // A product without streams is shown to callers who may read all of it.
+    let product = |streams: &[&str]| json!({"product": "os", "protocol": DEFAULT, "streams": streams});
+    assert_eq!(admin.get("/api/v1/products/os").await.ok().body, product(&[]));
+    viewer.get("/api/v1/products/os").await.is_problem(404);
+    for stream in ["stable", "next"] {
+        admin.creates_stream(&document("os", stream)).await;
+    }
+    assert_eq!(admin.get("/api/v1/products").await.ok().body["items"], json!([product(&["next", "stable"])]));
+    assert_eq!(viewer.get("/api/v1/products").await.ok().body["items"], json!([product(&["stable"])]));
+    let audit = admin.get("/api/v1/audit?product=os").await.ok().body;
+    let actions: Vec<&Value> = audit["items"].as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions.iter().filter(|action| **action == "product.set").count(), 1, "{audit}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_its_first_stream_creates_speaks_the_default_protocol() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    admin.creates_stream(&document("os", "stable")).await;
+    assert_eq!(admin.get("/api/v1/products/os").await.ok().body["protocol"], DEFAULT);
+    assert_eq!(set(&admin, "os", "", &speaking(DEFAULT)).await.ok().body["changed"], false);
+    eventually("polls of the product are answered", async || {
+        server.get("/os/v1/graph?stream=stable&basearch=x86_64&oci=true").await.0 == 200
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_products_are_refused() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let desk = Desk::new(&server, &database);
+    let (admin, manager) = (desk.manager("admin", "*").await, desk.manager("manager", "*").await);
+    let refused = set(&admin, "os", "", &speaking("smoke-signals")).await;
+    refused.is_problem(422);
+    assert_eq!(refused.body["errors"][0]["path"], "protocol", "{refused:?}");
+    assert!(refused.body["errors"][0]["message"].as_str().unwrap().contains(DEFAULT), "{refused:?}");
+    for invalid in [json!({"protocol": "Fedora"}), json!({"protocol": DEFAULT, "x": 1}), json!({})] {
+        let refused = set(&admin, "os", "", &invalid).await;
+        assert!([400, 422].contains(&refused.status), "{invalid}: {refused:?}");
+    }
+    let partly = desk.manager("admin", "os/stable").await;
+    for caller in [&manager, &partly] {
+        set(caller, "os", "", &speaking(DEFAULT)).await.is_problem(403);
+    }
+    admin.get("/api/v1/products/os").await.is_problem(404);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_paths_begin_with_are_refused_in_every_way() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    for name in ["api", "v1", "streams", "images", "healthz", "ui"] {
+        let refused = set(&admin, name, "", &speaking(DEFAULT)).await;
+        refused.is_problem(422);
+        assert_eq!(refused.body["errors"][0]["path"], "product", "{refused:?}");
+        let stream = with_reason(&format!("/api/v1/products/{name}/streams/stable"));
+        admin.ask(Method::PUT, &stream, &[("if-none-match", "*")], Some(&json!({}))).await.is_problem(422);
+        let path =
+            format!("{}&acknowledge=true", with_reason(&format!("/api/v1/products/{name}/streams/stable/document")));
+        let written = admin.ask(Method::PUT, &path, &[("if-none-match", "*")], Some(&document(name, "stable"))).await;
+        written.is_problem(422);
+    }
+    assert_eq!(admin.get("/api/v1/products").await.ok().body["items"], json!([]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_of_a_protocol_that_is_not_spoken_here_is_not_served() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    admin.creates_stream(&document("os", "stable")).await;
+    let poll = "/os/v1/graph?stream=stable&basearch=x86_64&oci=true";
+    eventually("polls are answered", async || server.get(poll).await.0 == 200).await;
+    let refused = set(&admin, "os", "", &speaking(DEFAULT)).await.ok();
+    assert_eq!(refused.body["changed"], false);
+    // A later version may know protocols that this one does not.
+    let mut transaction = database.store().await.begin("test").await.unwrap();
+    let (product, protocol) = ("os".parse().unwrap(), "later".parse().unwrap());
+    transaction.set_protocol(&product, &protocol, "2026-09-22T00:00:00Z".parse().unwrap()).await.unwrap();
+    transaction.announce().await.unwrap();
+    transaction.commit().await.unwrap();
+    eventually("the product is no longer served", async || server.get(poll).await.0 == 404).await;
+    assert_eq!(admin.get("/api/v1/products/os").await.ok().body["protocol"], "later");
+    let refused = set(&admin, "os", "", &speaking(DEFAULT)).await;
+    refused.is_problem(409);
+    assert!(refused.text.contains("speak `later`"), "{refused:?}");
+    // Its streams can still be managed.
+    admin.post_empty("/api/v1/products/os/emergency-stop").await;
+    let registry = Registry::new(&lockkeeper::config::Settings::default()).unwrap();
+    assert_eq!(registry.entries().iter().map(|entry| entry.dialect.name()).collect::<Vec<_>>(), [DEFAULT]);
+    server.stop().await;
+}
