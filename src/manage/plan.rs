@@ -3,7 +3,6 @@
 use super::{
     command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
-    products::refuse_reserved,
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -22,6 +21,7 @@ use crate::{
         edit::apply_local_edit,
         epoch::Epoch,
         finding::{Finding, Severity},
+        ids::ProductName,
         policy::{references::unusable, removed},
         rollout::{
             expired_schedule,
@@ -193,6 +193,15 @@ impl LocalChange<'_> {
             .chain(removed::findings(self.before, after))
             .collect()
     }
+}
+
+/// Refuses a new product whose name paths of the service or of a protocol begin with.
+pub(super) fn refuse_reserved(dialects: &Dialects, product: &ProductName) -> Result<(), Refusal> {
+    if dialects.is_reserved(product) {
+        let message = format!("is {product:?}, which the service uses for its own paths; choose another name");
+        return Err(Refusal::Invalid(vec![Problem { path: "product".into(), message }]));
+    }
+    Ok(())
 }
 
 fn refuse_invalid(problems: Vec<Problem>) -> Result<(), Refusal> {

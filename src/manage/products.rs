@@ -6,6 +6,7 @@ use super::{
     executor::{Before, Written},
     idempotency::{store_answer, stored_answer},
     manager::Manage,
+    plan::refuse_reserved,
     refusal::Refusal,
     report::{ProductReport, Report},
     request::Request,
@@ -148,13 +149,4 @@ async fn product_state(transaction: &mut Transaction, product: &ProductName) -> 
         has_streams: transaction.has_streams(product).await?,
         stop: transaction.product_stop(product).await?,
     })
-}
-
-/// Refuses a new product whose name paths of the service or of a protocol begin with.
-pub(super) fn refuse_reserved(dialects: &Dialects, product: &ProductName) -> Result<(), Refusal> {
-    if dialects.is_reserved(product) {
-        let message = format!("is {product:?}, which the service uses for its own paths; choose another name");
-        return Err(Refusal::Invalid(vec![Problem { path: "product".into(), message }]));
-    }
-    Ok(())
 }

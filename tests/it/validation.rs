@@ -181,8 +181,14 @@ async fn documents_with_unknown_names_are_rejected_and_imports_report_them() {
     let mut documents = upstream::plain(2);
     documents.releases["releases"][1]["version"] = "..".into();
     documents.write(folder.path(), "stable");
-    let output = import(&database, folder.path(), &["--product", "v1"]);
-    assert!(output.contains("warning: product: is \"v1\""), "{output}");
+    let mut reserved = lockkeeper();
+    reserved
+        .env("DATABASE_URL", &database.url)
+        .args(["import", "fcos", "--product", "v1", "--from"])
+        .arg(folder.path());
+    let error = text(&reserved.output().unwrap().stderr);
+    assert!(error.contains("product: is \"v1\", which the service uses for its own paths"), "{error}");
+    let output = import(&database, folder.path(), &[]);
     assert!(output.contains("warning: releases[1].version: is \"..\""), "{output}");
 }
 
