@@ -8,6 +8,7 @@ use crate::{
     domain::ids::{ProductName, StreamId, StreamName},
     exchange::fcos::export::{export, write},
     manage::Manage,
+    server::Registry,
 };
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -50,7 +51,7 @@ impl Fcos {
         let settings = self.common.settings(Flags::default())?;
         let product = match &self.product {
             Some(name) => ProductName::parse(name).context("--product")?,
-            None => settings.fcos.product()?,
+            None => Registry::default_product(&settings)?,
         };
         let stream = self.stream.as_deref().map(StreamName::parse).transpose().context("--stream")?;
         let states = runtime()?.block_on(with_database(&settings, async |access| {

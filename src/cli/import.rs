@@ -14,6 +14,7 @@ use crate::{
         source::Location,
     },
     manage::{Manage, Report, Request},
+    server::Registry,
 };
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -69,7 +70,7 @@ impl Fcos {
         let settings = self.common.settings(Flags::default())?;
         let product = match &self.product {
             Some(name) => ProductName::parse(name).context("--product")?,
-            None => settings.fcos.product()?,
+            None => Registry::default_product(&settings)?,
         };
         let location = Location::parse(&self.from)?;
         let streams = match &self.stream {

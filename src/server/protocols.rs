@@ -2,10 +2,11 @@
 
 use crate::{
     catalog::Render,
-    config::{self, ConfigError, Settings},
+    config::{ConfigError, Section, Settings},
+    domain::ids::ProductName,
     protocol::{
         Agents, Protocol,
-        fcos::{self, Fcos, GraphJson},
+        fcos::{Fcos, FcosSection, GraphJson},
     },
 };
 use std::sync::Arc;
@@ -20,12 +21,26 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// The sections of the configuration that protocols bring.
+    pub const SECTIONS: [Section; 1] = [Section::new::<FcosSection>()];
+
+    /// The setting that names the product that the root paths serve.
+    pub const DEFAULT_PRODUCT: &str = FcosSection::DEFAULT_PRODUCT;
+
+    /// Returns the product that the root paths serve.
+    ///
+    /// # Errors
+    /// The setting is invalid.
+    pub fn default_product(settings: &Settings) -> Result<ProductName, ConfigError> {
+        settings.protocol::<FcosSection>()?.product()
+    }
+
     /// Returns the protocols of a service with these settings.
     ///
     /// # Errors
     /// A setting of a protocol is invalid.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        let fcos = fcos_settings(&settings.fcos)?;
+        let fcos = settings.protocol::<FcosSection>()?.settings()?;
         let entries: Vec<BuildProtocol> = vec![Box::new(move |on| Arc::new(Fcos::new(on, fcos.clone())))];
         Ok(Self { render: Arc::new(GraphJson), entries })
     }
@@ -36,20 +51,4 @@ impl Registry {
         self.entries.push(protocol);
         self
     }
-}
-
-fn fcos_settings(settings: &config::FcosSettings) -> Result<fcos::Settings, ConfigError> {
-    Ok(fcos::Settings {
-        default_product: settings.product()?,
-        unknown_payload: match settings.unknown_payload {
-            config::UnknownPayload::Full => fcos::UnknownPayload::Full,
-            config::UnknownPayload::Empty => fcos::UnknownPayload::Empty,
-        },
-        view: match settings.view {
-            config::View::Node => fcos::View::Node,
-            config::View::Full => fcos::View::Full,
-        },
-        // Depends on the listener.
-        offer_synthetic: false,
-    })
 }
