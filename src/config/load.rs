@@ -73,7 +73,9 @@ impl<P: Provider> Provider for Part<'_, P> {
 
     fn data(&self) -> figment2::Result<Map<Profile, Dict>> {
         let mut data = self.layer.data()?;
-        data.values_mut().for_each(|settings| settings.retain(|name, _| (self.includes)(name)));
+        for settings in data.values_mut() {
+            settings.retain(|name, _| (self.includes)(name));
+        }
         Ok(data)
     }
 }

@@ -46,10 +46,13 @@ pub struct Hints {
     pub import: &'static str,
 }
 
+/// Arguments that were read, or an error for the user.
+type Parsed<T> = Result<Box<dyn Arguments<T>>, clap::Error>;
+
 /// An operation, before its arguments are known.
 pub struct Operation<T> {
     add_arguments: fn(Command) -> Command,
-    parse: fn(&ArgMatches) -> Result<Box<dyn Arguments<T>>, clap::Error>,
+    parse: fn(&ArgMatches) -> Parsed<T>,
 }
 
 /// The arguments of an operation.
