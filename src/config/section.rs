@@ -3,6 +3,7 @@
 use super::error::ConfigError;
 use figment2::{Figment, providers::Serialized};
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 
 /// The settings of a protocol, in a section of their own. `Default` has the defaults; unknown keys should be denied.
 pub trait ProtocolSection: Default + Serialize + DeserializeOwned {
@@ -44,7 +45,10 @@ impl Section {
 
 fn read<T: ProtocolSection>(layers: Figment) -> Result<toml::Table, ConfigError> {
     let layers = layers.join(Serialized::default(T::NAME, T::default()));
-    let section: T = layers.extract_inner(T::NAME).map_err(|error| ConfigError::Layer(Box::new(error)))?;
+    // As a map with one section, so that errors have the full path of a key.
+    let sections: Result<BTreeMap<String, T>, _> = layers.extract();
+    let mut sections = sections.map_err(|error| ConfigError::Layer(Box::new(error)))?;
+    let section = sections.remove(T::NAME).unwrap_or_default();
     section.validate()?;
     toml::Table::try_from(&section).map_err(|error| ConfigError::value(T::NAME, &error.to_string()))
 }
