@@ -11,11 +11,14 @@ use lockkeeper::{
         ids::{ProductName, StreamId, StreamName},
         stream::Stream,
     },
-    exchange::fcos::{
-        export::{Exported, export},
-        merge::merge,
-        model::{Modelled, model},
-        removals::Removals,
+    exchange::{
+        Exported,
+        fcos::{
+            export::export,
+            merge::merge,
+            model::{Modelled, model},
+            removals::Removals,
+        },
     },
     protocol::fcos::{
         images::{self, ImageQuery},

@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 // The description comes from Cargo.toml.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "lockkeeper", version, about, max_term_width = 100)]
 struct Arguments {
     /// Command to run; `serve` if none is given
@@ -16,7 +16,7 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run the service: serve nodes and release managers over HTTP
     ///

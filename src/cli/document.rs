@@ -48,8 +48,7 @@ pub(super) struct Show {
     /// Stream to print
     #[arg(long)]
     stream: String,
-    /// Product of the stream [default: `fcos.default_product`]
-    #[arg(long)]
+    #[arg(long, help = format!("Product of the stream [default: `{}`]", Registry::DEFAULT_PRODUCT))]
     product: Option<String>,
 }
 
@@ -58,7 +57,7 @@ impl Show {
         let settings = self.common.settings(Flags::default())?;
         let product = match &self.product {
             Some(name) => ProductName::parse(name).context("--product")?,
-            None => settings.fcos.product()?,
+            None => Registry::default_product(&settings)?,
         };
         let wanted = StreamId { product, stream: StreamName::parse(&self.stream).context("--stream")? };
         let mut states = runtime()?.block_on(with_database(&settings, async |access| {

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Commands connect the other modules and contain no rules of their own.
 
 mod backup;
+mod by_protocol;
 mod commands;
 mod database;
 mod doctor;

@@ -4,6 +4,7 @@ use crate::{
     auth::Identity,
     config::{Flags, LogFormat, Settings, Sources, load},
     domain::actor::is_display_name,
+    server::Registry,
     store::Access,
     telemetry::{LogShape, Otlp, TelemetryGuard, start_logs},
 };
@@ -41,7 +42,7 @@ impl Common {
 
     fn load(&self, flags: Flags) -> anyhow::Result<Settings> {
         let flags = Flags { data_dir: self.data_dir.clone(), ..flags };
-        Ok(load(&Sources { file: self.config.clone(), flags })?)
+        Ok(load(&Sources { file: self.config.clone(), flags }, &Registry::SECTIONS)?)
     }
 }
 

@@ -5,7 +5,12 @@ use super::{
     output::print_line,
     supervisor,
 };
-use crate::{clock::SystemClock, config::Flags, server::Service};
+use crate::{
+    clock::SystemClock,
+    config::Flags,
+    exchange::{EXCHANGES, Exchange},
+    server::Service,
+};
 use anyhow::Context;
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
@@ -83,8 +88,12 @@ impl Serve {
 
 fn print_hints(agents: Option<SocketAddr>, status: SocketAddr) {
     if let Some(agents) = agents {
-        print_line(format!("  curl 'http://{agents}/v1/graph?basearch=x86_64&stream=stable&rollout_wariness=0.5'"));
+        for exchange in EXCHANGES {
+            print_line(format!("  curl 'http://{agents}{}'", exchange.hints.poll));
+        }
     }
     print_line(format!("  curl http://{status}/healthz/ready"));
-    print_line("  lockkeeper import fcos --from https://builds.coreos.fedoraproject.org    # in another shell");
+    for Exchange { name, hints, .. } in EXCHANGES {
+        print_line(format!("  lockkeeper import {name} {}    # in another shell", hints.import));
+    }
 }

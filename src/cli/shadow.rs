@@ -5,16 +5,16 @@ use super::output::print_line;
 use crate::{
     clock::{Clock, SystemClock},
     config::{Flags, Settings},
-    exchange::fcos::shadow::{Round, Sample, Servers, run_round},
+    exchange::{Arguments, Comparison, EXCHANGES, Operation, Round, Servers},
     outbound,
 };
 use anyhow::{Context, bail};
-use clap::{Args, value_parser};
+use clap::{ArgMatches, Args, Command, FromArgMatches, error::ErrorKind, value_parser};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use std::process::ExitCode;
 
 /// The arguments of `shadow`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(super) struct Shadow {
     #[command(flatten)]
     common: Common,
@@ -24,21 +24,46 @@ pub(super) struct Shadow {
     /// Base URL of this service [default: the agents' listener in the settings]
     #[arg(long, value_name = "URL")]
     local: Option<String>,
-    /// Stream to compare; can be repeated
-    #[arg(long = "stream", value_name = "STREAM", default_values = ["stable", "testing", "next"])]
-    streams: Vec<String>,
-    /// Architecture to compare; can be repeated
-    #[arg(long = "arch", value_name = "ARCH", default_values = ["x86_64", "aarch64", "ppc64le", "s390x"])]
-    arches: Vec<String>,
-    /// Number of polls with random node ids, in addition to polls with a fixed wariness
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
-    ids: usize,
+    #[command(flatten)]
+    polls: Polls,
     /// Number of rounds; each uses new node ids
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
     rounds: u32,
     /// Time between two rounds
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     every: Span,
+}
+
+/// The polls to send: arguments of the first protocol whose answers can be compared.
+struct Polls(Box<dyn Arguments<Box<dyn Comparison>>>);
+
+fn comparison() -> Option<&'static Operation<Box<dyn Comparison>>> {
+    EXCHANGES.iter().find_map(|exchange| exchange.comparison.as_ref())
+}
+
+impl Args for Polls {
+    fn augment_args(command: Command) -> Command {
+        match comparison() {
+            Some(comparison) => comparison.add_arguments(command),
+            None => command,
+        }
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Polls {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let comparison = comparison().ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;
+        Ok(Self(comparison.parse(matches)?))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 impl Shadow {
@@ -52,6 +77,7 @@ impl Shadow {
         if wait < SignedDuration::ZERO {
             bail!("--every must not be negative");
         }
+        let comparison = self.polls.0.prepare(&settings)?;
         runtime()?.block_on(async {
             let servers = Servers { upstream: self.upstream.clone(), local, client: outbound::client()? };
             let (mut compared, mut with_releases, mut differences, mut unanswered) = (0, 0, 0, 0);
@@ -59,7 +85,7 @@ impl Shadow {
                 if number > 0 {
                     tokio::time::sleep(wait.unsigned_abs()).await;
                 }
-                let round = run_round(&servers, &self.sample(), SystemClock.now()).await;
+                let round = comparison.run_round(&servers, SystemClock.now()).await;
                 compared += round.compared;
                 with_releases += round.with_releases;
                 differences += round.differences.len();
@@ -81,11 +107,6 @@ impl Shadow {
             })
         })
     }
-
-    fn sample(&self) -> Sample {
-        let ids = (0..self.ids).map(|_| uuid::Uuid::new_v4().simple().to_string());
-        Sample { streams: self.streams.clone(), arches: self.arches.clone(), ids: ids.collect() }
-    }
 }
 
 fn agents_url(settings: &Settings) -> anyhow::Result<String> {
@@ -102,6 +123,6 @@ fn print_round(round: Round) {
         print_line(format!("{:.0} {}: {}", round.at, difference.poll, difference.what));
     }
     for error in round.unanswered {
-        print_line(format!("{:.0} not compared: {:#}", round.at, anyhow::Error::from(error)));
+        print_line(format!("{:.0} not compared: {error:#}", round.at));
     }
 }

@@ -28,7 +28,9 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn value(setting: &str, problem: &str) -> Self {
+    /// Returns the error for a value that is invalid.
+    #[must_use]
+    pub fn value(setting: &str, problem: &str) -> Self {
         Self::Value { setting: setting.into(), problem: problem.into() }
     }
 }

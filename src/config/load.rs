@@ -1,9 +1,10 @@
 //! Loads settings from all layers.
 
-use super::{error::ConfigError, settings::Settings};
+use super::{error::ConfigError, section::Section, settings::Settings};
 use crate::files;
 use figment2::{
     Figment, Metadata, Profile, Provider,
+    error::Kind,
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Map},
 };
@@ -59,19 +60,63 @@ impl Provider for TomlFile {
     }
 }
 
+/// The part of a layer with some of its sections and top-level settings.
+struct Part<'a, P> {
+    layer: P,
+    includes: &'a dyn Fn(&str) -> bool,
+}
+
+impl<P: Provider> Provider for Part<'_, P> {
+    fn metadata(&self) -> Metadata {
+        self.layer.metadata()
+    }
+
+    fn data(&self) -> figment2::Result<Map<Profile, Dict>> {
+        let mut data = self.layer.data()?;
+        for settings in data.values_mut() {
+            settings.retain(|name, _| (self.includes)(name));
+        }
+        Ok(data)
+    }
+}
+
 /// Loads settings from all layers: defaults, the file, `DATABASE_URL` and `LOCKKEEPER_*` (`__` between the parts of a name), flags.
+/// `sections` are those of protocols.
 ///
 /// # Errors
 /// A setting is unknown or invalid; the error names it and the layer that it came from.
-pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
-    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
-    if let Some(path) = &sources.file {
-        figment = figment.merge(TomlFile::read(path)?);
+pub fn load(sources: &Sources, sections: &[Section]) -> Result<Settings, ConfigError> {
+    let file = sources.file.as_deref().map(TomlFile::read).transpose()?;
+    let add_layers = |mut figment: Figment, includes: &dyn Fn(&str) -> bool| {
+        if let Some(file) = &file {
+            figment = figment.merge(Part { layer: file, includes });
+        }
+        figment.merge(Part { layer: database_url(), includes }).merge(Part { layer: variables(), includes })
+    };
+    let is_protocols = |name: &str| sections.iter().any(|section| section.name() == name);
+    let figment = Figment::from(Serialized::defaults(Settings::default()));
+    let figment = merge_flags(add_layers(figment, &|name| !is_protocols(name)), &sources.flags);
+    let mut settings: Settings =
+        figment.extract().map_err(|error| ConfigError::Layer(Box::new(with_sections(error, sections))))?;
+    for section in sections {
+        let figment = add_layers(Figment::new(), &|name| name == section.name());
+        settings.protocols.insert(section.name().into(), section.read(figment)?);
     }
-    figment = figment
-        .merge(Env::raw().only(&["DATABASE_URL"]).filter(|_| has_database_url()).map(|_| "database.url".into()))
-        .merge(Env::prefixed(PREFIX).filter(|key| !is_unrelated(key.as_str())).split("__"));
-    let flags = &sources.flags;
+    // Compose files and shells pass an unset variable as an empty one.
+    settings.streams_dir = settings.streams_dir.filter(|path| !path.as_os_str().is_empty());
+    settings.validate()?;
+    Ok(settings)
+}
+
+fn database_url() -> Env {
+    Env::raw().only(&["DATABASE_URL"]).filter(|_| has_database_url()).map(|_| "database.url".into())
+}
+
+fn variables() -> Env {
+    Env::prefixed(PREFIX).filter(|key| !is_unrelated(key.as_str())).split("__")
+}
+
+fn merge_flags(mut figment: Figment, flags: &Flags) -> Figment {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     for (setting, value) in [
         ("listen", flags.listen.clone()),
@@ -85,11 +130,20 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     if flags.offer_synthetic {
         figment = figment.merge(("offer_synthetic", true));
     }
-    let mut settings: Settings = figment.extract().map_err(|error| ConfigError::Layer(Box::new(error)))?;
-    // Compose files and shells pass an unset variable as an empty one.
-    settings.streams_dir = settings.streams_dir.filter(|path| !path.as_os_str().is_empty());
-    settings.validate()?;
-    Ok(settings)
+    figment
+}
+
+/// Adds the sections of protocols to what an error about an unknown section or top-level setting expects.
+fn with_sections(mut error: figment2::Error, sections: &[Section]) -> figment2::Error {
+    if let Kind::UnknownField(name, known) = &error.kind
+        && error.path.len() == 1
+    {
+        let known = known.iter().copied().chain(sections.iter().map(Section::name));
+        let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+        let message = format!("unknown field: found `{name}`, expected `one of {}`", known.join(", "));
+        error.kind = Kind::Message(message);
+    }
+    error
 }
 
 fn has_database_url() -> bool {

@@ -6,15 +6,15 @@ use super::{
     catalog::CatalogSettings,
     database::DatabaseSettings,
     error::{ConfigError, positive},
-    fcos::FcosSettings,
     limits::LimitSettings,
     listen::{ListenSettings, Listeners},
     log::LogSettings,
+    section::ProtocolSection,
     telemetry::TelemetrySettings,
     tls::TlsSettings,
 };
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// All settings of the service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,8 +38,6 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// The in-memory catalog.
     pub catalog: CatalogSettings,
-    /// Fedora CoreOS agents.
-    pub fcos: FcosSettings,
     /// Limits on clients.
     pub limits: LimitSettings,
     /// HTTPS.
@@ -52,6 +50,9 @@ pub struct Settings {
     pub log: LogSettings,
     /// Metrics and traces.
     pub telemetry: TelemetrySettings,
+    /// The sections of protocols by name, each with all of its keys. A section that is missing has its defaults.
+    #[serde(skip)]
+    pub protocols: BTreeMap<String, toml::Table>,
 }
 
 impl Default for Settings {
@@ -66,19 +67,19 @@ impl Default for Settings {
             drain_delay: jiff::SignedDuration::ZERO,
             database: DatabaseSettings::default(),
             catalog: CatalogSettings::default(),
-            fcos: FcosSettings::default(),
             limits: LimitSettings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             api: ApiSettings::default(),
             log: LogSettings::default(),
             telemetry: TelemetrySettings::default(),
+            protocols: BTreeMap::new(),
         }
     }
 }
 
 impl Settings {
-    /// Validates all settings.
+    /// Validates all settings, except those of protocols.
     ///
     /// # Errors
     /// A setting is invalid; the error names the first one.
@@ -90,7 +91,6 @@ impl Settings {
         }
         self.database.validate()?;
         self.catalog.validate()?;
-        self.fcos.validate()?;
         self.limits.validate()?;
         self.tls.validate()?;
         self.auth.validate()?;
@@ -104,5 +104,18 @@ impl Settings {
     /// An address is invalid.
     pub fn listeners(&self) -> Result<Listeners, ConfigError> {
         self.listeners.resolve(&self.listen)
+    }
+
+    /// Returns the settings of a protocol.
+    ///
+    /// # Errors
+    /// A setting is invalid.
+    pub fn protocol<T: ProtocolSection>(&self) -> Result<T, ConfigError> {
+        let section: T = match self.protocols.get(T::NAME) {
+            Some(table) => table.clone().try_into().map_err(|error| ConfigError::value(T::NAME, &error.to_string()))?,
+            None => T::default(),
+        };
+        section.validate()?;
+        Ok(section)
     }
 }

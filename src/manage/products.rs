@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::Pattern,
-    domain::{dialect::Dialects, document::Problem, ids::ProductName},
+    domain::{document::Problem, ids::ProductName},
     store::{StoreError, Transaction, audit::AuditEntry, retrying},
 };
 use jiff::Timestamp;

@@ -1,11 +1,11 @@
 //! The registry: the protocols that a service speaks. Adding a protocol adds its folder and a line here.
 
 use crate::{
-    config::{self, ConfigError, Settings},
-    domain::dialect::Dialects,
+    config::{ConfigError, Section, Settings},
+    domain::{dialect::Dialects, ids::ProductName},
     protocol::{
         ProtocolEntry, dialects,
-        fcos::{self, Fcos},
+        fcos::{Fcos, FcosSection},
     },
 };
 use std::sync::Arc;
@@ -14,12 +14,26 @@ use std::sync::Arc;
 pub struct Registry(Vec<ProtocolEntry>);
 
 impl Registry {
+    /// The sections of the configuration that protocols bring.
+    pub const SECTIONS: [Section; 1] = [Section::new::<FcosSection>()];
+
+    /// The setting that names the product that the root paths serve.
+    pub const DEFAULT_PRODUCT: &str = FcosSection::DEFAULT_PRODUCT;
+
+    /// Returns the product that the root paths serve.
+    ///
+    /// # Errors
+    /// The setting is invalid.
+    pub fn default_product(settings: &Settings) -> Result<ProductName, ConfigError> {
+        settings.protocol::<FcosSection>()?.product()
+    }
+
     /// Returns the protocols of a service with these settings. Products that are not recorded with a protocol speak the first one.
     ///
     /// # Errors
     /// A setting of a protocol is invalid.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        Ok(Self(vec![Fcos::entry(fcos_settings(&settings.fcos)?)]))
+        Ok(Self(vec![Fcos::entry(settings.protocol::<FcosSection>()?.settings()?)]))
     }
 
     /// Adds a protocol.
@@ -40,20 +54,4 @@ impl Registry {
     pub fn dialects(&self) -> Arc<Dialects> {
         Arc::new(dialects(&self.0))
     }
-}
-
-fn fcos_settings(settings: &config::FcosSettings) -> Result<fcos::Settings, ConfigError> {
-    Ok(fcos::Settings {
-        default_product: settings.product()?,
-        unknown_payload: match settings.unknown_payload {
-            config::UnknownPayload::Full => fcos::UnknownPayload::Full,
-            config::UnknownPayload::Empty => fcos::UnknownPayload::Empty,
-        },
-        view: match settings.view {
-            config::View::Node => fcos::View::Node,
-            config::View::Full => fcos::View::Full,
-        },
-        // Depends on the listener.
-        offer_synthetic: false,
-    })
 }

@@ -158,6 +158,81 @@ fn no_module_imports_the_composition_root_and_no_protocol_imports_another() {
     }
 }
 
+/// Names of protocols, and of the projects that they are of.
+const PROTOCOLS: [&str; 11] = [
+    "fcos",
+    "fedora coreos",
+    "zincati",
+    "cincinnati",
+    "omaha",
+    "openshift",
+    "bottlerocket",
+    "rancheros",
+    "fleetlock",
+    "bootc",
+    "flatcar",
+];
+
+/// The beginning of a literal that names the product, or a stream of the product, that upstream publishes.
+const PRODUCT_LITERAL: &str = "\"fedora-coreos";
+
+/// Returns the part of a file before its tests, without comments and attributes.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let mut code = String::new();
+    // The number of brackets of an attribute that are still open.
+    let mut open = 0;
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        if open > 0 || line.trim_start().starts_with("#[") {
+            open = open + line.matches('[').count() - line.matches(']').count();
+        } else {
+            code.push_str(line);
+            code.push('\n');
+        }
+    }
+    assert_eq!(open, 0, "an attribute has no end: {text}");
+    code
+}
+
+/// Only these name a protocol, in code, comments and texts: the folders of protocols in `src/protocol/` and `src/exchange/`, and the
+/// registry `src/server/protocols.rs`. Files with tests only are exempt, since tests beside the server's code run it with a real protocol.
+///
+/// `fedora-coreos` is the name of a product, and part of the address of its images. It may be an example: in comments, in attributes (the
+/// description of the API), inside longer texts (messages), and in tests. Code does not have it as a value of its own: as a literal
+/// that begins with it, which could be a default, or be compared with.
+#[test]
+fn only_protocols_exchange_and_the_registry_name_a_protocol() {
+    let mut wrong = Vec::new();
+    for path in sources() {
+        let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned();
+        let may_name = name.starts_with("src/protocol/")
+            || name.starts_with("src/exchange/")
+            || name == "src/server/protocols.rs"
+            || name.ends_with("_tests.rs");
+        // Compiled for tests only.
+        let is_for_tests = name == "src/domain/samples.rs";
+        if may_name {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.to_lowercase();
+            let names = PROTOCOLS.iter().filter(|protocol| line.contains(**protocol));
+            wrong.extend(names.map(|protocol| format!("{name}:{number} names {protocol}")));
+        }
+        if !is_for_tests && code(&text).contains(PRODUCT_LITERAL) {
+            wrong.push(format!("{name} has the literal {PRODUCT_LITERAL}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn comments_attributes_and_tests_are_not_code() {
+    let text = "#[schema(example = json!({\n    \"a\": [\"b\", [1]]\n}))]\n/// text\nstruct S([u8; 2]);\n#[cfg(test)]\nmod tests {}";
+    assert_eq!(code(text).trim(), "struct S([u8; 2]);");
+}
+
 #[test]
 fn files_have_at_most_400_lines() {
     for path in sources() {

@@ -252,7 +252,10 @@ async fn shadow_compares_two_services() {
     import(&one.url, &before);
     import(&other.url, &before);
     // Upstream has no node views. Its full graph contains the same edges for the node as the local node view.
-    let remote = Server::start_with(&one, |settings| settings.fcos.view = lockkeeper::config::View::Full).await;
+    let remote = Server::start_with(&one, |settings| {
+        settings.protocols.insert("fcos".into(), toml::toml! { view = "full" });
+    })
+    .await;
     let local = Server::start(&other).await;
     let same = shadow(&remote, &local);
     assert!(same.status.success(), "{}{}", text(&same.stdout), text(&same.stderr));

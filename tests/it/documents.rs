@@ -240,7 +240,7 @@ async fn documents_are_loaded_into_an_empty_store_only() {
     for _ in 0..2 {
         let server = Server::start_with(&database, |settings| {
             settings.streams_dir = Some(folder.path().into());
-            settings.fcos.default_product = "os".into();
+            settings.protocols.insert("fcos".into(), toml::toml! { default_product = "os" });
         })
         .await;
         assert_eq!((server.revision("os/stable").await, server.revision("os/edge").await), (Some(1), None));

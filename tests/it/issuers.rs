@@ -425,7 +425,7 @@ fn invalid_issuers_are_rejected_by_name() {
     let file = folder.path().join("lockkeeper.toml");
     let result = |text: &str| {
         std::fs::write(&file, text).unwrap();
-        let settings = match load(&Sources { file: Some(file.clone()), flags: Flags::default() }) {
+        let settings = match load(&Sources { file: Some(file.clone()), flags: Flags::default() }, &[]) {
             Ok(settings) => settings,
             Err(error) => return error.to_string(),
         };

@@ -1,7 +1,10 @@
 //! Settings: layers, documentation, and errors that name the setting.
 
 use crate::support::program::{lockkeeper, text};
-use lockkeeper::config::{Flags, Settings, Sources, load};
+use lockkeeper::{
+    config::{Flags, Settings, Sources, load},
+    server::Registry,
+};
 use std::{collections::BTreeSet, path::PathBuf};
 
 fn example() -> String {
@@ -39,7 +42,10 @@ fn the_example_documents_every_option_with_its_default() {
     let mut documented = BTreeSet::new();
     let text = uncommented();
     names("", &toml::Value::Table(text.parse().unwrap()), &mut documented);
-    let settings: Settings = toml::from_str(&text).unwrap();
+    let mut table: toml::Table = text.parse().unwrap();
+    let protocols =
+        Registry::SECTIONS.map(|section| (section.name().to_owned(), table.remove(section.name()).unwrap()));
+    let settings: Settings = table.try_into().unwrap();
     settings.validate().unwrap();
     // Options without a default have an example value.
     let mut full = Settings {
@@ -58,16 +64,20 @@ fn the_example_documents_every_option_with_its_default() {
     full.catalog.close_after = settings.catalog.close_after;
     let mut existing = BTreeSet::new();
     names("", &toml::Value::try_from(&full).unwrap(), &mut existing);
+    let defaults = load(&Sources::default(), &Registry::SECTIONS).unwrap().protocols;
+    let defaults: toml::Table = defaults.into_iter().map(|(name, section)| (name, section.into())).collect();
+    names("", &defaults.clone().into(), &mut existing);
     assert_eq!(documented, existing);
+    assert_eq!(toml::Table::from_iter(protocols), defaults);
     assert_eq!(toml::to_string(&settings).unwrap(), toml::to_string(&full).unwrap());
 }
 
 #[test]
 fn the_unchanged_example_sets_the_defaults() {
-    let show = |settings: &Settings| toml::to_string(settings).unwrap();
+    let show = |settings: &Settings| (toml::to_string(settings).unwrap(), settings.protocols.clone());
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("lockkeeper.example.toml");
-    let settings = load(&Sources { file: Some(file), flags: Flags::default() }).unwrap();
-    let defaults = load(&Sources::default()).unwrap();
+    let settings = load(&Sources { file: Some(file), flags: Flags::default() }, &Registry::SECTIONS).unwrap();
+    let defaults = load(&Sources::default(), &Registry::SECTIONS).unwrap();
     assert_eq!(show(&settings), show(&defaults));
 }
 
@@ -75,6 +85,7 @@ fn the_unchanged_example_sets_the_defaults() {
 fn invalid_settings_are_rejected_by_name_and_layer() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lockkeeper.toml");
+    let load = |file: PathBuf| load(&Sources { file: Some(file), flags: Flags::default() }, &Registry::SECTIONS);
     let mut errors = String::new();
     for text in [
         "listn = \"127.0.0.1:1\"",
@@ -92,15 +103,15 @@ fn invalid_settings_are_rejected_by_name_and_layer() {
         "listen = [",
     ] {
         std::fs::write(&file, text).unwrap();
-        let error = load(&Sources { file: Some(file.clone()), flags: Flags::default() }).unwrap_err();
+        let error = load(file.clone()).unwrap_err();
         errors += &format!("{text:?}\n    {error}\n");
     }
-    let missing = load(&Sources { file: Some(PathBuf::from("/nowhere.toml")), flags: Flags::default() }).unwrap_err();
+    let missing = load(PathBuf::from("/nowhere.toml")).unwrap_err();
     errors += &format!("{missing}\n");
     errors = errors.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(errors, @r#"
     "listn = \"127.0.0.1:1\""
-        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `drain_delay`, `database`, `catalog`, `fcos`, `limits`, `tls`, `auth`, `api`, `log`, `telemetry`` (DIR/lockkeeper.toml)
+        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `drain_delay`, `database`, `catalog`, `limits`, `tls`, `auth`, `api`, `log`, `telemetry`, `fcos`` (DIR/lockkeeper.toml)
     "[fcos]\nunknown = 1"
         setting fcos.unknown: unknown field: found `unknown`, expected `one of `default_product`, `unknown_payload`, `view`` (DIR/lockkeeper.toml)
     "listen = \"nowhere\""
@@ -151,6 +162,14 @@ fn later_layers_override_earlier_ones() {
     assert!(serve(&environment, &["--listen", "of a flag"]).contains("setting listen is \"of a flag\""));
     let unknown = serve(&[("LOCKKEEPER_LISTN", "127.0.0.1:1")], &[]);
     assert!(unknown.contains("listn"), "{unknown}");
+    // The sections of protocols have the same layers.
+    let product = [("LOCKKEEPER_FCOS__DEFAULT_PRODUCT", "A/B"), ("LOCKKEEPER_LISTEN", "127.0.0.1:0")];
+    let invalid = serve(&product, &[]);
+    assert!(invalid.contains("setting fcos.default_product contains 'A'"), "{invalid}");
+    let unknown = serve(&[("LOCKKEEPER_FCOS__VEIW", "full")], &[]);
+    let expected = "setting fcos.veiw: unknown field: found `veiw`, expected `one of `default_product`, `unknown_payload`, `view`` \
+                    (`LOCKKEEPER_` environment variable(s))";
+    assert!(unknown.contains(expected), "{unknown}");
     // The environment can name the file, too.
     let mut command = lockkeeper();
     command.arg("serve").env("LOCKKEEPER_CONFIG", &file);
@@ -158,4 +177,18 @@ fn later_layers_override_earlier_ones() {
     // Kubernetes sets such variables in every container when a service has that name.
     let cluster = [("LOCKKEEPER_SERVICE_HOST", "10.0.0.1"), ("LOCKKEEPER_PORT_8080_TCP", "tcp://10.0.0.1:8080")];
     assert!(serve(&cluster, &[]).contains("setting listen is \"of the file\""));
+}
+
+#[test]
+fn the_section_of_a_protocol_that_is_not_served_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lockkeeper.toml");
+    std::fs::write(&file, "[fcos]\nview = \"full\"").unwrap();
+    let sources = Sources { file: Some(file), flags: Flags::default() };
+    let settings = load(&sources, &Registry::SECTIONS).unwrap();
+    assert_eq!(settings.protocols["fcos"]["view"].as_str(), Some("full"));
+    // Keys that no layer has get their defaults.
+    assert_eq!(settings.protocols["fcos"]["unknown_payload"].as_str(), Some("full"));
+    let error = load(&sources, &[]).unwrap_err().to_string();
+    assert!(error.starts_with("setting fcos: unknown field: found `fcos`"), "{error}");
 }

@@ -128,7 +128,7 @@ async fn the_node_view_has_the_node_and_its_targets() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&unknown).unwrap(), full);
     server.stop().await;
     let server = Server::start_with(&database, |settings| {
-        settings.fcos.unknown_payload = lockkeeper::config::UnknownPayload::Empty;
+        settings.protocols.insert("fcos".into(), toml::toml! { unknown_payload = "empty" });
     })
     .await;
     assert_eq!(server.get(&format!("{POLL}&os_checksum=ffff")).await.1, r#"{"edges":[],"nodes":[]}"#);

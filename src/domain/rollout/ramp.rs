@@ -66,7 +66,7 @@ impl Ramp {
         }
     }
 
-    /// Returns the open share at `now`. For linear ramps this is rule 7 of the wire contract of Fedora CoreOS, equal to the bit.
+    /// Returns the open share at `now`. For linear ramps it equals the share that upstream's servers compute, to the bit.
     #[must_use]
     pub fn share_at(&self, now: Epoch) -> f64 {
         let start = self.start();

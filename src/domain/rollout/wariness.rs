@@ -22,8 +22,8 @@ impl Wariness {
         Self(wariness.clamp(0.0, 1.0))
     }
 
-    /// Computes the wariness of a node from its id: SipHash-1-3 with zero keys over the bytes of the id and 0xff (rule 8 of the wire contract
-    /// of Fedora CoreOS). It must never change, because it determines the position of every node in every rollout.
+    /// Computes the wariness of a node from its id: SipHash-1-3 with zero keys over the bytes of the id and 0xff, like upstream's
+    /// servers. It must never change, because it determines the position of every node in every rollout.
     #[must_use]
     pub fn from_node_id(id: &str) -> Self {
         let mut hasher = SipHasher13::new();

@@ -1,23 +1,11 @@
 //! Export of streams in upstream's format and file layout, for `export fcos`.
 
 use crate::{
-    domain::{epoch::Epoch, finding::Finding, stream::Stream},
-    files,
+    domain::{epoch::Epoch, stream::Stream},
+    exchange::Exported,
     protocol::fcos::documents::{DocumentInput, Kind, document},
 };
 use jiff::Timestamp;
-use std::{io, path::Path};
-
-/// A document to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exported {
-    /// The path of the document in upstream's layout.
-    pub path: String,
-    /// The text.
-    pub body: Vec<u8>,
-    /// What the format cannot express.
-    pub findings: Vec<Finding>,
-}
 
 /// Builds the documents of a stream. `source` returns the imported documents that they are based on.
 pub fn export<'a>(
@@ -38,16 +26,6 @@ pub fn export<'a>(
         Some(Exported { path: kind.path(&stream.id.stream), body: document.body, findings: document.findings })
     };
     Kind::ALL.iter().copied().filter_map(of_kind).collect()
-}
-
-/// Writes a document below a folder, atomically.
-///
-/// # Errors
-/// Returns an error if the folder cannot be written to.
-pub fn write(folder: &Path, exported: &Exported) -> io::Result<()> {
-    let path = folder.join(&exported.path);
-    std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
-    files::replace(&path, 0o666, &exported.body)
 }
 
 #[cfg(test)]

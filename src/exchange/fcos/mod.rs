@@ -6,7 +6,10 @@ pub mod import;
 pub mod merge;
 mod metadata;
 pub mod model;
+mod operations;
 pub mod removals;
 pub mod shadow;
 pub mod source;
 mod texts;
+
+pub use operations::EXCHANGE;

@@ -4,7 +4,10 @@
 //! are polled once more: a rollout may have admitted more nodes between the two polls.
 
 use super::source::MAX_BYTES;
-use crate::outbound::{self, BodyError};
+use crate::{
+    exchange::{Difference, Round, Servers},
+    outbound::{self, BodyError},
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,41 +23,6 @@ pub struct Sample {
     pub arches: Vec<String>,
     /// The node ids. Some wariness values and a node without any parameter are polled as well.
     pub ids: Vec<String>,
-}
-
-/// The base URLs of the two servers.
-#[derive(Debug, Clone)]
-pub struct Servers {
-    /// The server that nodes use now.
-    pub upstream: String,
-    /// This service.
-    pub local: String,
-    /// The HTTP client to poll with.
-    pub client: reqwest::Client,
-}
-
-/// A difference between two answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// A description of the poll.
-    pub poll: String,
-    /// What differs.
-    pub what: String,
-}
-
-/// The result of one round.
-#[derive(Debug, Default)]
-pub struct Round {
-    /// When the round began.
-    pub at: Timestamp,
-    /// The number of compared answers.
-    pub compared: usize,
-    /// The number of compared answers that had releases from both servers.
-    pub with_releases: usize,
-    /// Scopes that could not be compared to the end, and why.
-    pub unanswered: Vec<ShadowError>,
-    /// The differences.
-    pub differences: Vec<Difference>,
 }
 
 /// Why a scope cannot be compared.
@@ -136,7 +104,7 @@ pub async fn run_round(servers: &Servers, sample: &Sample, at: Timestamp) -> Rou
                 let scope = query(&[("stream", stream), ("basearch", arch), ("oci", &oci.to_string())]);
                 let name = format!("{stream} {arch} {}", if oci { "oci" } else { "checksum" });
                 if let Err(error) = compare_scope(servers, &scope, &name, sample, &mut round).await {
-                    round.unanswered.push(error);
+                    round.unanswered.push(error.into());
                 }
             }
         }

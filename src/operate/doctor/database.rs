@@ -144,7 +144,11 @@ pub(super) async fn streams(store: &Store, installation: &mut Option<String>) ->
     match read.await {
         Err(error) => vec![Finding::fail(WHAT, chain(&error), "check that the database account can read the tables")],
         Ok((0, _)) => {
-            vec![Finding::warn(WHAT, "there are no streams", "run `lockkeeper import fcos`, or set streams_dir")]
+            vec![Finding::warn(
+                WHAT,
+                "there are no streams",
+                "import upstream's metadata (`lockkeeper import --help`), or set streams_dir",
+            )]
         }
         Ok((count, broken)) if broken.is_empty() => vec![Finding::ok(WHAT, format!("all {count} are readable"))],
         Ok((_, broken)) => {

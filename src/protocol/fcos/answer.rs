@@ -17,6 +17,7 @@ use crate::{
     telemetry::PollLabels,
 };
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A graph without releases.
@@ -48,7 +49,8 @@ pub struct Settings {
 }
 
 /// The answer to a node with an unknown payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UnknownPayload {
     /// The full graph, which does not contain its payload.
     Full,

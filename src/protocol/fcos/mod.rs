@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod render;
 mod represent;
 mod routes;
+mod section;
 pub mod wire;
 
 pub use answer::{Answer, Settings, UnknownPayload, answer};
@@ -27,6 +28,7 @@ pub use protocol::Fcos;
 pub use query::{Query, View};
 pub use refusal::Refusal;
 pub use render::GraphJson;
+pub use section::FcosSection;
 
 /// The name of this protocol.
 const NAME: &str = "fedora-coreos";

@@ -2,10 +2,12 @@
 
 use super::refusal::Refusal;
 use crate::domain::{graph::visibility::NodeContext, rollout::wariness::Wariness};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// The graph that a node gets if its poll names the payload that it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum View {
     /// The node view: its own release and the releases that it may update to now.
     Node,
