@@ -15,6 +15,7 @@ pub mod idempotency;
 mod installation;
 mod payloads;
 mod policies;
+mod predecessors;
 mod releases;
 pub mod revisions;
 mod rollouts;
