@@ -1,7 +1,13 @@
 //! Tests of exposure increases.
 
 use super::*;
-use crate::domain::{duration::Minutes, rollout::share::Share, samples};
+use crate::domain::{
+    duration::Minutes,
+    graph::visibility::NodeContext,
+    policy::graph_rules::GraphRules,
+    rollout::{share::Share, wariness::Wariness},
+    samples,
+};
 use proptest::prelude::*;
 
 /// Builds a stream of one published release that is no barrier and has these rollouts.
@@ -15,7 +21,37 @@ fn effects(before: &Stream, after: &Stream, now: i64) -> Vec<&'static str> {
     exposure_increases(before, after, Epoch(now)).into_iter().map(|increase| increase.effect).collect()
 }
 
+/// Makes one change to a stream, with values of another.
+fn edit(stream: &mut Stream, other: &Stream, kind: usize, at: usize) {
+    match kind {
+        0 => stream.rules.edge_rule = other.rules.edge_rule,
+        1 => stream.rules.identity = other.rules.identity,
+        2 => stream.blocked_updates.clone_from(&other.blocked_updates),
+        _ => {
+            let (Some(release), Some(theirs)) = (stream.releases.get_mut(at), other.releases.get(at)) else { return };
+            match kind {
+                3 => release.predecessors.clone_from(&theirs.predecessors),
+                4 => release.rollouts.clone_from(&theirs.rollouts),
+                5 => release.rollouts.clear(),
+                6 => release.barrier.clone_from(&theirs.barrier),
+                7 => release.dead_end.clone_from(&theirs.dead_end),
+                _ => release.aliases.clone_from(&theirs.aliases),
+            }
+        }
+    }
+}
+
+/// Returns the payloads that a node is offered that reports this name.
+fn offers(graph: &Graph, name: &str, node_context: &NodeContext<'_>, at: Epoch) -> BTreeSet<PayloadId> {
+    let Some(recognised) = graph.recognise(name) else { return BTreeSet::new() };
+    let visibility = graph.visibility(node_context, at);
+    let open = graph.untrimmed_open_edges(&visibility).filter(|edge| edge.from == recognised.node);
+    open.map(|edge| graph.node(edge.to).unwrap().payload.clone()).collect()
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
     #[test]
     fn no_change_increases_no_exposure(stream in samples::stream(), now in 0i64..400_000) {
         prop_assert_eq!(effects(&stream, &stream, now), Vec::<&str>::new());
@@ -37,6 +73,29 @@ proptest! {
         let at = Epoch(now + later);
         if is_more(new.open_share(at), old.open_share(at)) {
             prop_assert_eq!(effects(&stream(vec![old]), &stream(vec![new]), now), vec!["opens further"]);
+        }
+    }
+
+    #[test]
+    fn a_change_without_an_increase_offers_no_node_more(
+        before in samples::stream(), other in samples::stream(), edits in proptest::collection::vec((0usize..9, 0usize..17), 1..3),
+        arch in samples::arch(), scheme in samples::scheme(), now in 0i64..400_000, later in 0i64..400_000,
+        wariness in prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64], group in proptest::option::of(Just("canary")),
+    ) {
+        let mut after = before.clone();
+        for (kind, at) in edits {
+            edit(&mut after, &other, kind, at);
+        }
+        if exposure_increases(&before, &after, Epoch(now)).is_empty() {
+            let node_context =
+                NodeContext { group, platform: None, wariness: Wariness::new(wariness), is_stopped: false };
+            let at = Epoch(now + later);
+            let [old, new] = [&before, &after].map(|stream| Graph::new(stream, &arch, &scheme));
+            let names: Vec<String> = new.names().map(std::borrow::Cow::into_owned).collect();
+            for name in names {
+                let (was, is) = (offers(&old, &name, &node_context, at), offers(&new, &name, &node_context, at));
+                prop_assert!(is.is_subset(&was), "{} was offered {:?} and is offered {:?}", name, was, is);
+            }
         }
     }
 
@@ -158,4 +217,70 @@ fn a_rollout_on_a_barrier_of_one_arch_increases_exposure_on_the_others() {
     let opened = |arches: &[&str]| effects(&with(Vec::new(), arches), &with(vec![rollout.clone()], arches), 0);
     assert_eq!(opened(&["x86_64"]), ["gets a rollout"]);
     assert_eq!(opened(&["aarch64", "x86_64"]), [""; 0]);
+}
+
+#[test]
+fn rules_that_offer_or_recognise_more_are_increases() {
+    let release = |number: usize| {
+        let key = PayloadKey {
+            arch: crate::domain::ids::Arch::parse("x86_64").unwrap(),
+            scheme: crate::domain::payload::Scheme::checksum(),
+        };
+        let id = PayloadId::parse(&format!("{number:064x}")).unwrap();
+        let mut release =
+            Release::published(Version::parse(&number.to_string()).unwrap(), crate::domain::origin::Origin::Local);
+        release.payloads.insert(key, crate::domain::payload::Payload { id, synthetic: false });
+        release.into()
+    };
+    let derived = Stream { releases: (0..3).map(release).collect(), ..Stream::empty(samples::id()) };
+    let with = |edge_rule| Stream { rules: GraphRules { edge_rule, ..derived.rules }, ..derived.clone() };
+    let (open, explicit) = (with(EdgeRule::Open), with(EdgeRule::Explicit));
+    assert_eq!(effects(&derived, &open, 0), ["is offered to more nodes"; 2]);
+    assert_eq!(effects(&open, &derived, 0), [""; 0]);
+    assert_eq!(effects(&derived, &explicit, 0), [""; 0]);
+    let mut listed = explicit.clone();
+    listed.releases[2].predecessors = Some(crate::domain::policy::predecessors::Predecessors {
+        versions: [Version::parse("0").unwrap()].into(),
+        origin: crate::domain::origin::Origin::Local,
+    });
+    assert_eq!(effects(&explicit, &listed, 0), ["is offered to more nodes"]);
+    assert_eq!(effects(&listed, &explicit, 0), [""; 0]);
+    for stream in [&open, &listed] {
+        let mut held_back = stream.clone();
+        held_back.releases[2].rollouts = vec![crate::domain::rollout::preset::Preset::Linear48h.rollout(Epoch(1000))];
+        assert_eq!(effects(stream, &held_back, 0), [""; 0]);
+        assert_eq!(effects(&held_back, stream, 0), ["loses its rollouts"]);
+        let mut draft = stream.clone();
+        draft.releases[2].state = ReleaseState::Draft;
+        assert_eq!(effects(&draft, stream, 0), ["is published"]);
+        // Nodes on the two older releases are recognised in another way.
+        let by_version = Stream { rules: GraphRules { identity: Identity::Version, ..stream.rules }, ..stream.clone() };
+        let sources = if stream.rules.edge_rule == EdgeRule::Open { 2 } else { 1 };
+        assert_eq!(effects(stream, &by_version, 0), vec!["is recognised by its version"; sources]);
+        assert_eq!(effects(&by_version, stream, 0), vec!["is recognised by its payloads"; sources]);
+    }
+}
+
+/// A comparison of all pairs of 20,000 releases would take 200 million steps.
+#[test]
+fn a_change_of_many_open_releases_is_compared_in_a_moment() {
+    let text = |open: bool| {
+        let releases: String = (0..20_000)
+            .map(|n| format!("[[releases]]\nversion = \"{n}\"\npayloads = [{{ arch = \"x86_64\", scheme = \"checksum\", id = \"{n:064x}\" }}]\n"))
+            .collect();
+        let rule = if open { "edge_rule = \"open\"" } else { "" };
+        format!("format = 1\nproduct = \"os\"\nstream = \"stable\"\n{rule}\n{releases}")
+    };
+    let [derived, open] = [false, true].map(|open| {
+        let document = toml::from_str(&text(open)).unwrap();
+        Stream::from_document(&document, crate::domain::document::Strictness::Strict).unwrap()
+    });
+    assert_eq!(effects(&derived, &open, 0).len(), 19_999);
+    let impact = crate::domain::admission::impact::compute_impact(&derived, &open, Epoch(0), &|| false).unwrap();
+    assert_eq!((impact.scopes[0].gained.count, impact.scopes[0].gained.first.len()), (19_999 * 20_000 / 2, 100));
+    assert_eq!((impact.scopes[0].affected_now, impact.scopes[0].lost.count), (1.0, 0));
+    let mut withdrawn = open.clone();
+    withdrawn.releases[10_000].state = ReleaseState::Withdrawn;
+    assert_eq!(effects(&withdrawn, &open, 0), ["is published"]);
+    assert_eq!(crate::domain::admission::lint::lint(&open, Epoch(0)), []);
 }

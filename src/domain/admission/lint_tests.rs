@@ -3,8 +3,9 @@
 use super::*;
 use crate::domain::{
     document::StreamDocument,
+    ids::Version,
     origin::Origin,
-    policy::{barrier::Barrier, dead_end::DeadEnd},
+    policy::{barrier::Barrier, dead_end::DeadEnd, predecessors::Predecessors},
     reason::Reason,
     samples,
 };
@@ -129,6 +130,48 @@ fn each_danger_is_reported() {
     --
     warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci
     ");
+}
+
+#[test]
+fn explicit_edges_and_versions_that_identify_nodes_are_checked() {
+    let explicit = |predecessors: &[(usize, &[&str])], change: fn(&mut Stream)| {
+        messages(|stream| {
+            stream.rules.edge_rule = EdgeRule::Explicit;
+            for (age, versions) in predecessors {
+                let versions = versions.iter().map(|version| Version::parse(version).unwrap()).collect();
+                stream.releases[*age].predecessors = Some(Predecessors { versions, origin: Origin::Local });
+            }
+            change(stream);
+        })
+    };
+    let all: &[(usize, &[&str])] = &[(1, &["1.0"]), (2, &["1.1"]), (3, &["1.2"])];
+    assert_eq!(explicit(all, |_| {}), Vec::<String>::new());
+    assert_eq!(
+        explicit(&all[..1], |_| {}),
+        [
+            "warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci",
+            "warning: release 1.2: has no predecessor that can update to it on x86_64 oci",
+        ]
+    );
+    // The update would skip a barrier.
+    let skipping: &[(usize, &[&str])] = &[(2, &["1.0"]), (3, &["1.0", "1.2"])];
+    assert_eq!(
+        explicit(skipping, |stream| stream.releases[1].barrier = Some(barrier())),
+        [
+            "warning: release 1.1: is a barrier to which no predecessor updates on x86_64 oci: nodes on older releases cannot update",
+            "warning: release 1.2: has no predecessor that can update to it on x86_64 oci",
+        ]
+    );
+    assert_eq!(
+        explicit(&all[1..2], |stream| stream.rules.edge_rule = EdgeRule::Open),
+        ["warning: release 1.2: has predecessors, which the edge rule open ignores"]
+    );
+    let repeated = messages(|stream| {
+        stream.rules.identity = Identity::Version;
+        stream.releases[2].version = Version::parse("1.1").unwrap();
+    });
+    let message = "has the version of an older release, and versions identify nodes: its nodes count as that release";
+    assert_eq!(repeated, [format!("error: release 1.1: {message}")]);
 }
 
 proptest! {

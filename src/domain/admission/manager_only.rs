@@ -69,3 +69,61 @@ fn is_open_without_rollouts(release: &Release, edge_rule: EdgeRule) -> bool {
         EdgeRule::Explicit => release.predecessors.is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        ids::Version,
+        origin::Origin,
+        policy::{graph_rules::GraphRules, predecessors::Predecessors},
+        rollout::preset::Preset,
+        samples,
+    };
+
+    fn stream(edge_rule: EdgeRule, state: ReleaseState, change: impl FnOnce(&mut Release)) -> Stream {
+        let release = |version: &str| Release::published(Version::parse(version).unwrap(), Origin::Local);
+        let mut newest = Release { state, ..release("2") };
+        change(&mut newest);
+        let rules = GraphRules { edge_rule, ..GraphRules::default() };
+        Stream { rules, releases: vec![release("1").into(), newest.into()], ..Stream::empty(samples::id()) }
+    }
+
+    fn list(release: &mut Release) {
+        let versions = [Version::parse("1").unwrap()].into();
+        release.predecessors = Some(Predecessors { versions, origin: Origin::Local });
+    }
+
+    #[test]
+    fn publishing_what_the_edge_rule_opens_needs_a_manager() {
+        let published = |edge_rule: EdgeRule, change: fn(&mut Release)| {
+            let [draft, published] =
+                [ReleaseState::Draft, ReleaseState::Published].map(|state| stream(edge_rule, state, change));
+            find_manager_only_change(&draft, &published)
+        };
+        let opens = |rule: &str| {
+            Some(format!("the change publishes release 2, which the edge rule {rule} opens without rollouts"))
+        };
+        assert_eq!(published(EdgeRule::Derived, |_| {}), None);
+        assert_eq!(published(EdgeRule::Derived, list), None);
+        assert_eq!(published(EdgeRule::Open, |_| {}), opens("open"));
+        assert_eq!(published(EdgeRule::Explicit, |_| {}), None);
+        assert_eq!(published(EdgeRule::Explicit, list), opens("explicit"));
+        let with_rollout = |release: &mut Release| {
+            list(release);
+            release.rollouts = vec![Preset::Linear48h.rollout(crate::domain::epoch::Epoch(0))];
+        };
+        assert_eq!(published(EdgeRule::Open, with_rollout), None);
+        assert_eq!(published(EdgeRule::Explicit, with_rollout), None);
+    }
+
+    #[test]
+    fn adding_predecessors_needs_a_manager() {
+        let draft = |change: fn(&mut Release)| stream(EdgeRule::Derived, ReleaseState::Draft, change);
+        let added = Some("the change adds predecessors to release 2".to_owned());
+        assert_eq!(find_manager_only_change(&draft(|_| {}), &draft(list)), added);
+        assert_eq!(find_manager_only_change(&Stream::empty(samples::id()), &draft(list)), added);
+        assert_eq!(find_manager_only_change(&draft(list), &draft(list)), None);
+        assert_eq!(find_manager_only_change(&draft(list), &draft(|_| {})), None);
+    }
+}
