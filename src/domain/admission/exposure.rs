@@ -97,7 +97,7 @@ fn newly_recognised(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
     with_updates.into_iter().map(|version| ExposureIncrease { version, effect }).collect()
 }
 
-/// Returns a function that tells whether payloads, aliases or mirrors identify a release that did not before.
+/// Returns a predicate that is true of releases which payloads, aliases or mirrors identify that did not before.
 fn is_known_by_more<'a>(before: &'a Stream, after: &Stream) -> impl Fn(&Release) -> bool + 'a {
     let has_more_mirrors = !after.mirrors.is_subset(&before.mirrors);
     let known: BTreeSet<_> =

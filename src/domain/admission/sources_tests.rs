@@ -62,8 +62,9 @@ fn states_with_another_order_of_known_releases_are_not_compared() {
         let release = |version: &&str| Release::published(Version::parse(version).unwrap(), Origin::Upstream).into();
         Stream { releases: versions.iter().map(release).collect(), ..Stream::empty(samples::id()) }
     };
-    let places = |before: &[&str], after: &[&str]| Timeline::new(&with(before), &with(after)).map(|line| line.places);
-    assert_eq!(places(&["1", "2", "3"], &["1", "3", "2"]), None);
-    assert_eq!(places(&["1", "3"], &["1", "2", "3", "4"]), Some([vec![0, 2], vec![0, 1, 2, 3]]));
-    assert_eq!(places(&["1", "2"], &["2"]), Some([vec![0, 1], vec![1]]));
+    let positions =
+        |before: &[&str], after: &[&str]| Timeline::new(&with(before), &with(after)).map(|line| line.positions);
+    assert_eq!(positions(&["1", "2", "3"], &["1", "3", "2"]), None);
+    assert_eq!(positions(&["1", "3"], &["1", "2", "3", "4"]), Some([vec![0, 2], vec![0, 1, 2, 3]]));
+    assert_eq!(positions(&["1", "2"], &["2"]), Some([vec![0, 1], vec![1]]));
 }
