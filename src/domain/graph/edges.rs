@@ -119,7 +119,7 @@ impl Graph {
 
     /// Returns every edge, held back or not. Under the edge rule `derived` the order is: first the edges to releases with rollouts, newest
     /// first, then those to barriers without rollouts, oldest first; otherwise the newest target comes first. Under the edge rule `open`
-    /// there may be millions: use [`Graph::shown_edges`] or [`Graph::open_edges`](Graph::open_edges).
+    /// there may be millions: use [`Graph::shown_edges`] or [`Graph::open_edges`].
     pub fn edges(&self) -> impl Iterator<Item = Edge> {
         let (newest_first, oldest_first, all): (&[NodeIndex], &[NodeIndex], _) = match &self.candidates {
             Candidates::None => (&[], &[], 0..0),
