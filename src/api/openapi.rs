@@ -45,7 +45,7 @@ report without changing anything.\n\
         (name = "products", description = "Operating systems with their own streams and versions"),
         (name = "streams", description = "Ordered lists of releases that nodes follow"),
         (name = "releases", description = "Versions in a stream, with their payloads, aliases and artifacts"),
-        (name = "policies", description = "Barriers, dead ends, blocked updates"),
+        (name = "policies", description = "Barriers, dead ends, predecessors, blocked updates"),
         (name = "rollouts", description = "Ramps that offer a release to a growing share of the nodes"),
         (name = "promotions", description = "Releases copied from one stream into another"),
         (name = "emergency stop", description = "Stops of a stream or product: no updates are offered until the stop is lifted"),

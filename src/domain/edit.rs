@@ -121,6 +121,9 @@ fn tag_origin(before: &Release, after: &mut Release) {
             }
         }
     }
+    if before.predecessors != after.predecessors {
+        after.predecessors.iter_mut().for_each(|predecessors| set_local(&mut predecessors.origin));
+    }
     for policy in PolicyKind::ALL.iter().copied() {
         let (is_set, has_changed) = match policy {
             PolicyKind::Barrier => (after.barrier.is_some(), before.barrier != after.barrier),

@@ -10,6 +10,7 @@ use super::{
         visibility::{NodeContext, Visibility},
     },
     payload::Scheme,
+    policy::graph_rules::{GraphRules, Identity},
     release::ReleaseState,
     rollout::{
         ramp::{Course, Ramp},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::domain::diff::Diff;
 use proptest::{option, prelude::*, sample::select};
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 #[derive(Debug, Clone)]
 struct Question {
@@ -67,10 +68,10 @@ fn question() -> impl Strategy<Value = Question> {
         })
 }
 
-/// Returns the edges that a node sees, by age, which makes graphs of different streams comparable.
+/// Returns the edges that are open to a node, by age, which makes graphs of different streams comparable.
 fn open(graph: &Graph, visibility: &Visibility) -> BTreeSet<(usize, usize)> {
     let age = |index: NodeIndex| graph.node(index).unwrap().age;
-    graph.open_edges(visibility).map(|Edge { from, to }| (age(from), age(to))).collect()
+    graph.untrimmed_open_edges(visibility).map(|Edge { from, to }| (age(from), age(to))).collect()
 }
 
 fn open_to(stream: &Stream, question: &Question) -> BTreeSet<(usize, usize)> {
@@ -190,8 +191,24 @@ proptest! {
     }
 
     #[test]
+    fn nodes_are_found_by_version_and_by_nothing_else(stream in samples::stream(), q in question()) {
+        let rules = GraphRules { identity: Identity::Version, ..stream.rules };
+        let graph = q.graph(&Stream { rules, ..stream.clone() });
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let found = graph.recognise(node.version.as_str()).unwrap();
+            prop_assert_eq!((found.node, found.mirror), (NodeIndex(index), None));
+        }
+        let names: BTreeSet<_> = graph.names().map(Cow::into_owned).collect();
+        prop_assert_eq!(names, graph.nodes().iter().map(|node| node.version.to_string()).collect());
+        for name in q.graph(&Stream { rules: GraphRules::default(), ..stream }).names() {
+            prop_assert_eq!(graph.recognise(&name), None);
+        }
+    }
+
+    #[test]
     fn nodes_are_found_by_payload_and_alias(stream in samples::stream(), q in question()) {
-        let graph = q.graph(&stream);
+        let rules = GraphRules { identity: Identity::Payload, ..stream.rules };
+        let graph = q.graph(&Stream { rules, ..stream });
         for (index, node) in graph.nodes().iter().enumerate() {
             let found = |payload: &str| graph.recognise(payload).map(|recognised| recognised.node);
             prop_assert_eq!(found(node.payload.as_str()), Some(NodeIndex(index)));

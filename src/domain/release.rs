@@ -5,7 +5,7 @@ use super::{
     ids::{Arch, Version},
     origin::Origin,
     payload::{Payload, PayloadId, Scheme},
-    policy::{barrier::Barrier, dead_end::DeadEnd},
+    policy::{barrier::Barrier, dead_end::DeadEnd, predecessors::Predecessors},
     rollout::Rollout,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,8 @@ pub struct Release {
     pub barrier: Option<Barrier>,
     /// Set if no update leaves the release.
     pub dead_end: Option<DeadEnd>,
+    /// The releases that may update to it, if the stream has explicit edges.
+    pub predecessors: Option<Predecessors>,
     /// Its rollouts. For each node the first one whose selector matches it decides.
     pub rollouts: Vec<Rollout>,
     /// Policies that were removed here; imports do not set them again.
@@ -122,6 +124,7 @@ impl Release {
             aliases: BTreeMap::new(),
             barrier: None,
             dead_end: None,
+            predecessors: None,
             rollouts: Vec::new(),
             suppressed_upstream: BTreeSet::new(),
             notes: None,

@@ -13,7 +13,13 @@ use super::{
     ids::{Arch, ProductName, StreamId, StreamName, Version},
     origin::Origin,
     payload::{Payload, PayloadId, Repository, Scheme},
-    policy::{barrier::Barrier, blocked_update::BlockedUpdate, dead_end::DeadEnd},
+    policy::{
+        barrier::Barrier,
+        blocked_update::BlockedUpdate,
+        dead_end::DeadEnd,
+        graph_rules::{EdgeRule, GraphRules, Identity},
+        predecessors::Predecessors,
+    },
     reason::Reason,
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::{
@@ -24,7 +30,11 @@ use super::{
     },
     stream::{SourceKind, Stream},
 };
-use proptest::{collection, option, prelude::*, sample::select};
+use proptest::{
+    collection, option,
+    prelude::*,
+    sample::{Index, select},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const ARCHES: [&str; 3] = ["aarch64", "s390x", "x86_64"];
@@ -150,6 +160,29 @@ fn stop() -> impl Strategy<Value = Option<EmergencyStop>> {
         .prop_map(|stop| stop.map(|(since, reason)| EmergencyStop { since: Epoch(since), reason }))
 }
 
+pub(crate) fn graph_rules() -> impl Strategy<Value = GraphRules> {
+    let edge_rule = prop_oneof![2 => Just(EdgeRule::Derived), 1 => Just(EdgeRule::Open), 1 => Just(EdgeRule::Explicit)];
+    let identity = prop_oneof![3 => Just(Identity::Payload), 1 => Just(Identity::Version)];
+    (edge_rule, identity).prop_map(|(edge_rule, identity)| GraphRules { edge_rule, identity })
+}
+
+/// Generates, for each of so many releases, which of the older ones are its predecessors.
+fn predecessors(releases: usize) -> impl Strategy<Value = Vec<Option<(Vec<Index>, Origin)>>> {
+    let listed = option::weighted(0.6, (collection::vec(any::<Index>(), 1..4), origin()));
+    collection::vec(listed, releases)
+}
+
+/// Sets the predecessors of releases. The oldest one has none.
+fn set_predecessors(releases: &mut [Release], listed: Vec<Option<(Vec<Index>, Origin)>>) {
+    let versions: Vec<Version> = releases.iter().map(|release| release.version.clone()).collect();
+    for (number, (release, listed)) in releases.iter_mut().zip(listed).enumerate().skip(1) {
+        release.predecessors = listed.map(|(indices, origin)| {
+            let versions = indices.iter().map(|index| index.get(&versions[..number]).clone()).collect();
+            Predecessors { versions, origin }
+        });
+    }
+}
+
 fn artifacts() -> impl Strategy<Value = BTreeMap<ArtifactKey, Artifact>> {
     let key = (arch(), select(vec!["metal.raw.xz", "live.iso"]))
         .prop_map(|(arch, name)| ArtifactKey { arch, name: ArtifactName::parse(name).unwrap() });
@@ -229,10 +262,13 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             let blocked =
                 collection::vec((0..14usize, 0..14usize, 0..14usize, reason(), some_of(arch()), origin()), 0..3);
             let mirrors = collection::btree_set(repository(), 0..3);
-            let settings = (collection::btree_set(arch(), 0..3), mirrors, protection(), stop());
-            (Just(aged), releases, blocked, settings, any::<bool>())
+            let settings = (collection::btree_set(arch(), 0..3), mirrors, protection(), stop(), graph_rules());
+            let predecessors = predecessors(aged + drafts);
+            (Just(aged), releases, predecessors, blocked, settings, any::<bool>())
         })
-        .prop_map(|(aged, mut releases, blocked, (arches, mirrors, protection, stop), has_sources)| {
+        .prop_map(|(aged, mut releases, predecessors, blocked, settings, has_sources)| {
+            let (arches, mirrors, protection, stop, rules) = settings;
+            set_predecessors(&mut releases, predecessors);
             for draft in releases.iter_mut().skip(aged) {
                 draft.state = ReleaseState::Draft;
             }
@@ -267,6 +303,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
                 id: id(),
                 arches,
                 mirrors,
+                rules,
                 protection,
                 stop,
                 product_stop: None,

@@ -6,7 +6,7 @@ use super::{
     hash::ContentHash,
     ids::{Arch, StreamId, Version},
     payload::{Repository, Scheme},
-    policy::blocked_update::BlockedUpdate,
+    policy::{blocked_update::BlockedUpdate, graph_rules::GraphRules},
     release::{PayloadKey, Release, ReleaseState},
     rollout::Rollout,
     shared::Shared,
@@ -41,6 +41,8 @@ pub struct Stream {
     pub arches: BTreeSet<Arch>,
     /// Repositories that hold the same images under the same digests.
     pub mirrors: BTreeSet<Repository>,
+    /// Which updates it has, and what identifies its nodes.
+    pub rules: GraphRules,
     /// Limits on how fast and when it may be opened.
     pub protection: Protection,
     /// The emergency stop of the stream. Nothing is offered while it is in force.
@@ -63,6 +65,7 @@ impl Stream {
             id,
             arches: BTreeSet::new(),
             mirrors: BTreeSet::new(),
+            rules: GraphRules::default(),
             protection: Protection::default(),
             stop: None,
             product_stop: None,

@@ -5,7 +5,7 @@ use super::{
     report_parts::{self, ChangeReport, FindingReport},
 };
 use crate::domain::{
-    admission::impact::{Impact, ScopeImpact},
+    admission::impact::{Impact, ScopeImpact, Updates},
     diff::{Change, Diff},
     document::{self, shape::StopDocument},
     finding::Finding,
@@ -157,9 +157,6 @@ impl ProductReport {
     }
 }
 
-/// The maximum number of updates that a report lists.
-const MAX_UPDATES: usize = 100;
-
 impl Report {
     pub(super) fn new(
         id: &StreamId,
@@ -208,17 +205,17 @@ impl ImpactReport {
         Self {
             arch: scope.arch.to_string(),
             scheme: scope.scheme.to_string(),
-            gained: scope.gained.len(),
-            lost: scope.lost.len(),
-            gained_updates: first_updates(&scope.gained),
-            lost_updates: first_updates(&scope.lost),
+            gained: scope.gained.count,
+            lost: scope.lost.count,
+            gained_updates: listed_updates(&scope.gained),
+            lost_updates: listed_updates(&scope.lost),
             share_affected_now: scope.affected_now,
             share_affected_eventually: scope.affected_eventually,
         }
     }
 }
 
-fn first_updates(updates: &[(Version, Version)]) -> Vec<Update> {
+fn listed_updates(updates: &Updates) -> Vec<Update> {
     let update = |(from, to): &(Version, Version)| Update { from: from.to_string(), to: to.to_string() };
-    updates.iter().take(MAX_UPDATES).map(update).collect()
+    updates.first.iter().map(update).collect()
 }

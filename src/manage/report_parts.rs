@@ -30,9 +30,9 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "payload", "release": "44.20260722.3.0", "arch": "x86_64", "scheme": "oci" }))]
 pub struct ChangeTarget {
-    /// Of the stream: `arch`, `mirror`, `shortest_rollout`, `canaries`, `freeze_window`, `emergency_stop`, `upstream_document` or
-    /// `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `rollout`, `suppressed_upstream`,
-    /// `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
+    /// Of the stream: `arch`, `mirror`, `edge_rule`, `identity`, `shortest_rollout`, `canaries`, `freeze_window`, `emergency_stop`,
+    /// `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
+    /// `rollout`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
     pub kind: &'static str,
     /// The version of the release; of a blocked update, the release that must not be the target.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +116,8 @@ impl From<&Target> for ChangeTarget {
         match target {
             Target::Arch(arch) => Self { arch: Some(arch.to_string()), ..with_kind("arch") },
             Target::Mirror(mirror) => Self { name: Some(mirror.to_string()), ..with_kind("mirror") },
+            Target::EdgeRule => with_kind("edge_rule"),
+            Target::Identity => with_kind("identity"),
             Target::ShortestRollout => with_kind("shortest_rollout"),
             Target::Canaries => with_kind("canaries"),
             Target::FreezeWindow { from, until, zone } => {
@@ -127,6 +129,7 @@ impl From<&Target> for ChangeTarget {
             Target::Release(_) => with_kind("release"),
             Target::Barrier(_) => with_kind("barrier"),
             Target::DeadEnd(_) => with_kind("dead_end"),
+            Target::Predecessors(_) => with_kind("predecessors"),
             Target::Rollout { number, .. } => Self { number: Some(*number), ..with_kind("rollout") },
             Target::SuppressedUpstream { policy, .. } => {
                 Self { name: Some(policy.as_str().into()), ..with_kind("suppressed_upstream") }

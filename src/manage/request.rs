@@ -125,6 +125,8 @@ actions! {
     REMOVE_BARRIER = "barrier.remove", Manager;
     SET_DEAD_END = "dead-end.set", Manager, restrictive;
     REMOVE_DEAD_END = "dead-end.remove", Manager;
+    SET_PREDECESSORS = "predecessors.set", Manager;
+    REMOVE_PREDECESSORS = "predecessors.remove", Manager;
     BLOCK_UPDATE = "blocked-update.add", Manager, restrictive;
     UNBLOCK_UPDATE = "blocked-update.remove", Manager;
     CREATE_ROLLOUT = "rollout.create", Manager;

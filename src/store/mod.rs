@@ -15,6 +15,7 @@ pub mod idempotency;
 mod installation;
 mod payloads;
 mod policies;
+mod predecessors;
 mod products;
 mod releases;
 pub mod revisions;

@@ -221,7 +221,8 @@ impl Transaction {
             with of_payloads as (delete from payloads where release_id = any($1)),
                 of_barriers as (delete from barriers where release_id = any($1)),
                 of_dead_ends as (delete from dead_ends where release_id = any($1)),
-                of_artifacts as (delete from artifacts where release_id = any($1))
+                of_artifacts as (delete from artifacts where release_id = any($1)),
+                of_predecessors as (delete from predecessors where release_id = any($1))
             delete from rollouts where release_id = any($1)",
             &ids
         )

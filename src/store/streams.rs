@@ -11,6 +11,7 @@ use crate::domain::{
     document::{self, parts, shape::ProtectionDocument},
     epoch::Epoch,
     ids::StreamId,
+    policy::graph_rules::{EdgeRule, GraphRules, Identity},
     reason::Reason,
     stream::{Revision, Stream},
 };
@@ -158,7 +159,8 @@ impl Transaction {
     pub async fn load_stream(&mut self, head: &Head) -> Result<Stream, StoreError> {
         let settings = sqlx::query!(
             "-- name: stream_settings
-            select arches, mirrors, protection as \"protection: Json<ProtectionDocument>\", stopped_since, stopped_because
+            select arches, mirrors, edge_rule, identity, protection as \"protection: Json<ProtectionDocument>\", stopped_since,
+                stopped_because
             from streams where id = $1",
             head.key.0
         )
@@ -168,6 +170,7 @@ impl Transaction {
         let mut releases = self.releases(head.key).await?;
         self.fill_payloads(head.key, &mut releases).await?;
         self.fill_policies(head.key, &mut releases).await?;
+        self.fill_predecessors(head.key, &mut releases).await?;
         self.fill_rollouts(head.key, &mut releases).await?;
         self.fill_artifacts(head.key, &mut releases).await?;
         let stop = match (settings.stopped_since, settings.stopped_because) {
@@ -178,6 +181,7 @@ impl Transaction {
             _ => None,
         };
         Ok(Stream {
+            rules: graph_rules(&settings.edge_rule, &settings.identity)?,
             protection: protection(settings.protection)?,
             stop,
             product_stop: self.product_stop(&head.id.product).await?,
@@ -206,7 +210,8 @@ impl Transaction {
         sqlx::query!(
             "-- name: save_stream
             update streams
-            set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7
+            set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7,
+                edge_rule = $8, identity = $9
             where id = $1",
             key.0,
             number.0,
@@ -215,6 +220,8 @@ impl Transaction {
             document::protection(&after.protection).map(Json) as _,
             after.stop.as_ref().map(|stop| stop.since.0),
             after.stop.as_ref().map(|stop| stop.reason.as_str()),
+            after.rules.edge_rule.as_str(),
+            after.rules.identity.as_str(),
         )
         .execute(self.connection())
         .await
@@ -223,10 +230,19 @@ impl Transaction {
         let keys: ReleaseKeys = self.save_releases(key, before, after).await?;
         self.save_payloads(key, &keys).await?;
         self.save_policies(&keys).await?;
+        self.save_predecessors(key, &keys).await?;
         self.save_artifacts(&keys).await?;
         self.save_rollouts(&keys).await?;
         self.save_blocked_updates(key, &keys, after).await
     }
+}
+
+fn graph_rules(edge_rule: &str, identity: &str) -> Result<GraphRules, StoreError> {
+    let unknown = |name: &str| StoreError::corrupt("streams", format!("unknown graph rule {name:?}"));
+    Ok(GraphRules {
+        edge_rule: EdgeRule::from_name(edge_rule).ok_or_else(|| unknown(edge_rule))?,
+        identity: Identity::from_name(identity).ok_or_else(|| unknown(identity))?,
+    })
 }
 
 fn protection(document: Option<Json<ProtectionDocument>>) -> Result<Protection, StoreError> {

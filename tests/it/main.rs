@@ -36,6 +36,7 @@ mod fuzz_corpora;
 #[expect(unreachable_pub, clippy::expect_used, reason = "it is a crate of its own, whose targets panic on failures")]
 mod fuzz_targets;
 mod golden;
+mod graph_rules;
 mod hosts;
 mod idempotency;
 mod impact;

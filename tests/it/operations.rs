@@ -47,6 +47,10 @@ fn plain_draft(document: &mut Value) {
     document["releases"][4]["rollouts"] = json!([]);
 }
 
+fn listed(document: &mut Value) {
+    document["releases"][3]["predecessors"] = json!({"versions": ["1.2"]});
+}
+
 fn image(name: &str) -> String {
     ids::image("quay.io/os/os", name)
 }
@@ -97,6 +101,9 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("get_dead_end", case(Viewer, "releases/1.1/dead-end")),
         ("set_dead_end", with(Manager, "releases/1.2/dead-end", policy)),
         ("delete_dead_end", case(Manager, "releases/1.1/dead-end")),
+        ("get_predecessors", Case { prepare: listed, ..case(Viewer, "releases/1.3/predecessors") }),
+        ("set_predecessors", with(Manager, "releases/1.3/predecessors", json!({"versions": ["1.1", "1.2"]}))),
+        ("delete_predecessors", Case { prepare: listed, ..case(Manager, "releases/1.3/predecessors") }),
         ("list_blocked_updates", case(Viewer, "releases/1.3/blocked-updates")),
         (
             "create_blocked_update",

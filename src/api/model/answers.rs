@@ -1,7 +1,10 @@
 //! What a stream means for nodes: its update graph, and the updates of one node.
 
 use crate::{
-    domain::document::{shape::StopDocument, stop as stop_document},
+    domain::{
+        document::{shape::StopDocument, stop as stop_document},
+        graph::NodeIndex,
+    },
     manage::read::{Explanation, ExplanationEnd, GraphView, HeldBack, Update},
 };
 use serde::Serialize;
@@ -35,7 +38,8 @@ pub struct GraphModel {
     pub stopped: Option<StopDocument>,
     /// The releases with a payload on the arch and scheme, oldest first.
     pub releases: Vec<GraphRelease>,
-    /// All updates, whether held back from the node or not.
+    /// The updates, whether held back from the node or not. Under the edge rule `open` these are, from each release, the one to the newest
+    /// release, and the newest one that is open to the node.
     pub updates: Vec<GraphUpdate>,
 }
 
@@ -86,11 +90,9 @@ impl GraphModel {
             dead_end: node.dead_end.as_ref().map(|reason| reason.as_str().to_owned()),
             open_share: offer.share,
         });
-        let updates = graph.edges().map(|edge| GraphUpdate {
-            from: edge.from.0,
-            to: edge.to.0,
-            open: view.offers.get(edge.to.0).is_some_and(|offer| offer.is_open),
-        });
+        let is_open = |to: NodeIndex| view.offers.get(to.0).is_some_and(|offer| offer.is_open);
+        let edges = graph.shown_edges(is_open).into_iter();
+        let updates = edges.map(|edge| GraphUpdate { from: edge.from.0, to: edge.to.0, open: is_open(edge.to) });
         Self {
             revision: view.revision.0,
             at: view.at.to_string(),

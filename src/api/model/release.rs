@@ -5,8 +5,8 @@ use crate::domain::{
     document::{
         release as document_of,
         shape::{
-            AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PromotionDocument,
-            ReleaseDocument,
+            AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument,
+            PredecessorsDocument, PromotionDocument, ReleaseDocument,
         },
     },
     epoch::Epoch,
@@ -34,6 +34,9 @@ pub struct ReleaseModel {
     /// The dead end; absent if the release is not one. No update leaves a dead end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_end: Option<PolicyDocument>,
+    /// The releases that may update to this one, if the edge rule of the stream is `explicit`; absent if none are set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predecessors: Option<PredecessorsDocument>,
     /// The rollouts. For each node, the first one whose selector matches applies.
     pub rollouts: Vec<RolloutModel>,
     /// The payloads, at most one per arch and scheme.
@@ -62,6 +65,7 @@ impl ReleaseModel {
             age: (release.state != ReleaseState::Draft).then_some(position),
             barrier: document.barrier,
             dead_end: document.dead_end,
+            predecessors: document.predecessors,
             rollouts: RolloutModel::all(stream, release, now),
             payloads: document.payloads,
             aliases: document.aliases,
@@ -90,6 +94,10 @@ pub struct NewRelease {
     /// Other payloads under which nodes may report this release. Default: none. Aliases require the role `manager`.
     #[serde(default)]
     pub aliases: Vec<AliasDocument>,
+    /// The releases that may update to this one, if the edge rule of the stream is `explicit`. Default: none. Predecessors require the role
+    /// `manager`.
+    #[serde(default)]
+    pub predecessors: Option<PredecessorsDocument>,
     /// The release notes, in Markdown, at most 32768 bytes. Default: none.
     #[serde(default)]
     pub notes: Option<String>,
@@ -108,6 +116,7 @@ impl NewRelease {
             origin: None,
             barrier: None,
             dead_end: None,
+            predecessors: self.predecessors.clone(),
             rollouts: Vec::new(),
             suppressed_upstream: Vec::new(),
             payloads: self.payloads.clone(),

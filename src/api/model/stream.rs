@@ -74,7 +74,7 @@ impl StreamSummary {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
-    "arches": ["aarch64", "x86_64"], "mirrors": ["registry.example/os"],
+    "arches": ["aarch64", "x86_64"], "mirrors": ["registry.example/os"], "edge_rule": "derived", "identity": "payload",
     "protection": { "shortest_rollout": "PT24H", "freeze_windows": [
         { "from": "friday 16:00", "until": "monday 08:00", "zone": "Europe/Berlin", "reason": "weekend" }
     ] }
@@ -86,6 +86,14 @@ pub struct StreamSettings {
     /// OCI repositories that mirror the stream's images under the same digests. Default: none.
     #[serde(default)]
     pub mirrors: Vec<String>,
+    /// Which updates there are: `derived` from order, barriers and rollouts, `open` (every older release may update to every newer one), or
+    /// `explicit` (the releases list their predecessors). Default: unchanged, of a new stream `derived`.
+    #[serde(default)]
+    pub edge_rule: Option<String>,
+    /// What identifies the nodes on a release: its `payload`, or the `version` that they report. Default: unchanged, of a new stream
+    /// `payload`.
+    #[serde(default)]
+    pub identity: Option<String>,
     /// Limits on how fast and when rollouts may open. Default: none.
     #[serde(default)]
     pub protection: ProtectionDocument,
@@ -127,6 +135,8 @@ impl StreamModel {
             settings: StreamSettings {
                 arches: stream.arches.iter().map(ToString::to_string).collect(),
                 mirrors: stream.mirrors.iter().map(ToString::to_string).collect(),
+                edge_rule: Some(stream.rules.edge_rule.as_str().into()),
+                identity: Some(stream.rules.identity.as_str().into()),
                 protection: protection(&stream.protection),
             },
             emergency_stop,

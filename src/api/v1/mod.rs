@@ -8,6 +8,7 @@ mod documents;
 mod overview;
 mod payloads;
 mod policies;
+mod predecessors;
 mod products;
 mod promotions;
 mod releases;
@@ -39,6 +40,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(payloads::operations())
         .merge(artifacts::operations())
         .merge(policies::operations())
+        .merge(predecessors::operations())
         .merge(blocked_updates::operations())
         .merge(rollouts::operations())
         .merge(promotions::operations())

@@ -66,8 +66,10 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
     let request = write.conditional_request()?;
     let settings = &write.body;
     let (arches, mirrors) = parts::settings(settings.arches.clone(), settings.mirrors.clone(), &id).map_err(fields)?;
+    let edge_rule = settings.edge_rule.as_deref().map(parts::edge_rule).transpose().map_err(fields)?;
+    let identity = settings.identity.as_deref().map(parts::identity).transpose().map_err(fields)?;
     let protection = parts::protection(&settings.protection).map_err(fields)?;
-    let settings = streams::StreamSettings { arches, mirrors, protection };
+    let settings = streams::StreamSettings { arches, mirrors, edge_rule, identity, protection };
     if request.expected != Some(Revision(0)) {
         return changed(&write.run(&api, &SetStream { stream: id, settings }, &request).await?);
     }

@@ -15,6 +15,8 @@ pub const MAX_LABELS: usize = 64;
 pub const MAX_ROLLOUTS: usize = 32;
 /// The maximum number of releases of a stream, drafts included.
 pub const MAX_RELEASES: usize = 20_000;
+/// The maximum number of predecessors of a release.
+pub const MAX_PREDECESSORS: usize = 1000;
 /// The maximum number of drafts of a stream.
 pub const MAX_DRAFTS: usize = 200;
 
@@ -36,6 +38,9 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
         let known = known.get(&identity).copied();
         let rollouts = known.map_or(0, |known| known.rollouts.len());
         check(format!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
+        let path = format!("releases[{index}].predecessors.versions");
+        let predecessors = known.map_or(0, count_predecessors);
+        check(path, "predecessors", MAX_PREDECESSORS, predecessors, count_predecessors(release));
         for (number, rollout) in release.rollouts.iter().enumerate() {
             if known.is_some_and(|known| known.rollouts.iter().any(|known| known.selector == rollout.selector)) {
                 continue;
@@ -54,6 +59,10 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
 pub fn findings(before: &Stream, after: &Stream) -> Vec<Finding> {
     let problems = exceeded(before, after).into_iter();
     problems.map(|problem| Finding::warning(problem.path, problem.message)).collect()
+}
+
+fn count_predecessors(release: &Release) -> usize {
+    release.predecessors.as_ref().map_or(0, |predecessors| predecessors.versions.len())
 }
 
 fn lists(rollout: &Rollout) -> [(&'static str, usize); 4] {
@@ -75,6 +84,7 @@ mod tests {
     use crate::domain::{
         ids::Version,
         origin::Origin,
+        policy::predecessors::Predecessors,
         rollout::{preset::Preset, selector::Label},
         samples,
     };
@@ -93,6 +103,12 @@ mod tests {
         rollout
     }
 
+    fn preceded(count: usize) -> Stream {
+        let versions = (0..count).map(|n| Version::parse(&n.to_string()).unwrap()).collect();
+        let predecessors = Some(Predecessors { versions, origin: Origin::Local });
+        stream(vec![Release { predecessors, ..release(0) }])
+    }
+
     #[test]
     fn each_limit_applies_to_additions_only() {
         let none = stream(Vec::new());
@@ -103,6 +119,7 @@ mod tests {
             (with(vec![labelled(64)]), with(vec![labelled(65)]), "releases[0].rollouts[0].selector.platforms"),
             (with(vec![labelled(1); 32]), with(vec![labelled(1); 33]), "releases[0].rollouts"),
             (drafts(200), drafts(201), "releases"),
+            (preceded(1000), preceded(1001), "releases[0].predecessors.versions"),
             (stream((0..20_000).map(release).collect()), stream((0..20_001).map(release).collect()), "releases"),
         ] {
             assert_eq!(exceeded(&none, &at_limit), []);

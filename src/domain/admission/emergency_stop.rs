@@ -38,7 +38,7 @@ mod tests {
                 let open = |stream: &Stream, now: i64| {
                     let graph = Graph::new(stream, &key.arch, &key.scheme);
                     let visibility = graph.visibility(&node_context, Epoch(now));
-                    graph.open_edges(&visibility).collect::<Vec<_>>()
+                    graph.untrimmed_open_edges(&visibility).collect::<Vec<_>>()
                 };
                 let before = open(&stream, since);
                 // Local shares never fall. Upstream's may, and then lifting offers less than before.

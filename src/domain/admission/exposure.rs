@@ -1,10 +1,15 @@
 //! Exposure increases: releases that a change offers to some node earlier, or to a greater share of nodes, than before.
 
+use super::sources::{Comparison, Timeline};
 use crate::domain::{
     epoch::Epoch,
-    graph::{Edge, Graph},
+    graph::{Graph, Node, NodeIndex},
     ids::Version,
     payload::PayloadId,
+    policy::{
+        barrier::Barrier,
+        graph_rules::{EdgeRule, Identity},
+    },
     release::{PayloadKey, Release, ReleaseState},
     rollout::{Rollout, RolloutState, share::OpenShare},
     stream::Stream,
@@ -25,7 +30,15 @@ pub struct ExposureIncrease {
 pub fn exposure_increases(before: &Stream, after: &Stream, now: Epoch) -> Vec<ExposureIncrease> {
     let known: BTreeMap<_, _> = before.identified().into_iter().collect();
     let by_rollouts = after.identified().into_iter().filter_map(|(identity, release)| {
-        let effect = rollout_effect(known.get(&identity).copied(), release, now)?;
+        let was_published = |release: &&Release| release.state == ReleaseState::Published;
+        let effect = match known.get(&identity).copied().filter(was_published) {
+            _ if release.state != ReleaseState::Published => None,
+            None => Some("is published"),
+            Some(old) => {
+                let old = Offered { release: old, edge_rule: before.rules.edge_rule };
+                rollout_effect(old, Offered { release, edge_rule: after.rules.edge_rule }, now)
+            }
+        }?;
         Some(ExposureIncrease { version: release.version.clone(), effect })
     });
     let changes = by_rollouts.chain(added_offers(before, after)).chain(replaced_payloads(before, after));
@@ -58,18 +71,17 @@ fn replaced_payloads(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
     replaced.map(|(_, release)| ExposureIncrease { version: release.version.clone(), effect }).collect()
 }
 
-/// Returns the releases that have updates and whose nodes are recognised by more payloads or mirrors than before.
+/// Returns the releases that have updates and whose nodes are recognised by more payloads or mirrors than before, or in another way.
 fn newly_recognised(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
-    let has_more_mirrors = !after.mirrors.is_subset(&before.mirrors);
-    let known: BTreeSet<_> =
-        before.releases.iter().flat_map(|release| aliases(release).chain(payloads(release))).collect();
-    // The payloads of a release that this change publishes are reported as published, not as recognised.
-    let was_published = before.releases.iter().filter(|release| release.state != ReleaseState::Draft);
-    let published: BTreeSet<&Version> = was_published.map(|release| &release.version).collect();
-    let is_new = |release: &Release| {
-        has_more_mirrors && release.payloads.values().any(|payload| payload.id.pull_spec().is_some())
-            || aliases(release).any(|id| !known.contains(&id))
-            || published.contains(&release.version) && payloads(release).any(|id| !known.contains(&id))
+    let (effect, is_new): (_, Box<dyn Fn(&Release) -> bool + '_>) = match (before.rules.identity, after.rules.identity)
+    {
+        (Identity::Payload, Identity::Payload) => {
+            ("is recognised by more payloads", Box::new(is_known_by_more(before, after)))
+        }
+        // The versions of known releases do not change.
+        (Identity::Version, Identity::Version) => return Vec::new(),
+        (Identity::Payload, Identity::Version) => ("is recognised by its version", Box::new(|_| true)),
+        (Identity::Version, Identity::Payload) => ("is recognised by its payloads", Box::new(|_| true)),
     };
     let new: BTreeSet<&Version> =
         after.releases.iter().filter(|release| is_new(release)).map(|release| &release.version).collect();
@@ -79,11 +91,51 @@ fn newly_recognised(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
     let mut with_updates = BTreeSet::new();
     for key in after.payload_keys() {
         let graph = Graph::new(after, &key.arch, &key.scheme);
-        with_updates
-            .extend(updates(&graph).into_iter().map(|(from, _)| from).filter(|from| new.contains(from)).cloned());
+        let sources = sources_of_updates(&graph).into_iter().map(|node| &node.version);
+        with_updates.extend(sources.filter(|version| new.contains(version)).cloned());
     }
-    let effect = "is recognised by more payloads";
     with_updates.into_iter().map(|version| ExposureIncrease { version, effect }).collect()
+}
+
+/// Returns a predicate that is true of releases which payloads, aliases or mirrors identify that did not before.
+fn is_known_by_more<'a>(before: &'a Stream, after: &Stream) -> impl Fn(&Release) -> bool + 'a {
+    let has_more_mirrors = !after.mirrors.is_subset(&before.mirrors);
+    let known: BTreeSet<_> =
+        before.releases.iter().flat_map(|release| aliases(release).chain(payloads(release))).collect();
+    // The payloads of a release that this change publishes are reported as published, not as recognised.
+    let was_published = before.releases.iter().filter(|release| release.state != ReleaseState::Draft);
+    let published: BTreeSet<&Version> = was_published.map(|release| &release.version).collect();
+    move |release| {
+        has_more_mirrors && release.payloads.values().any(|payload| payload.id.pull_spec().is_some())
+            || aliases(release).any(|id| !known.contains(&id))
+            || published.contains(&release.version) && payloads(release).any(|id| !known.contains(&id))
+    }
+}
+
+/// Returns the nodes from which an update is offered now or later.
+fn sources_of_updates(graph: &Graph) -> Vec<&Node> {
+    let length = graph.nodes().last().map_or(0, |node| node.age + 1);
+    // For each age, how many sets of sources begin and end there.
+    let (mut begins, mut ends) = (vec![0usize; length + 1], vec![0usize; length + 1]);
+    for (index, _) in graph.nodes().iter().enumerate().filter(|(_, node)| !is_closed(node)) {
+        for range in graph.source_ages(NodeIndex(index)).ranges() {
+            for (counts, at) in [(&mut begins, range.start), (&mut ends, range.end)] {
+                if let Some(count) = counts.get_mut(at) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    let has_update: Vec<bool> = begins
+        .iter()
+        .zip(&ends)
+        .scan(0, |sets, (begin, end)| {
+            *sets = *sets + begin - end;
+            Some(*sets > 0)
+        })
+        .collect();
+    let is_source = |node: &&Node| node.dead_end.is_none() && has_update.get(node.age) == Some(&true);
+    graph.nodes().iter().filter(is_source).collect()
 }
 
 fn aliases(release: &Release) -> impl Iterator<Item = (&Version, &PayloadKey, &PayloadId)> {
@@ -100,11 +152,14 @@ fn added_offers(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
     if base == *after {
         return Vec::new();
     }
+    let timeline = Timeline::of_one_order(after);
     let mut offered = BTreeSet::new();
     for key in after.payload_keys() {
         let [old_graph, new_graph] = [&base, after].map(|stream| Graph::new(stream, &key.arch, &key.scheme));
-        let known = updates(&old_graph);
-        offered.extend(updates(&new_graph).difference(&known).map(|(_, to)| (*to).clone()));
+        let comparison = Comparison::new([&old_graph, &new_graph], &timeline);
+        let gained = comparison.targets().filter(|target| target.only_in(1) > 0);
+        let open = gained.filter_map(|target| target.nodes.into_iter().next_back().flatten());
+        offered.extend(open.filter(|node| !is_closed(node)).map(|node| node.version.clone()));
     }
     offered.into_iter().map(|version| ExposureIncrease { version, effect: "is offered to more nodes" }).collect()
 }
@@ -115,45 +170,51 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
     let old_releases: Vec<Option<&Release>> =
         after.identified().iter().map(|(identity, _)| known.get(identity).copied()).collect();
     let mut base = after.clone();
+    base.rules = before.rules;
     base.blocked_updates.clone_from(&before.blocked_updates);
     for (release, old) in base.releases.iter_mut().zip(old_releases) {
         if let Some(old) = old {
             release.payloads.clone_from(&old.payloads);
             release.barrier.clone_from(&old.barrier);
             release.dead_end.clone_from(&old.dead_end);
+            release.predecessors.clone_from(&old.predecessors);
         }
     }
     base
 }
 
-/// Returns the updates that nodes may be offered now or later. Updates to releases with only aborted rollouts are left out.
-fn updates(graph: &Graph) -> BTreeSet<(&Version, &Version)> {
-    let ends = |edge: Edge| Some((graph.node(edge.from)?, graph.node(edge.to)?));
-    let is_closed = |rollout: &Rollout| rollout.state == RolloutState::Aborted;
-    let open = graph.edges().filter_map(ends).filter(|(_, to)| !to.is_rollout() || !to.rollouts.iter().all(is_closed));
-    open.map(|(from, to)| (&from.version, &to.version)).collect()
+/// Returns true if all rollouts of a release are aborted: no node is offered it.
+fn is_closed(node: &Node) -> bool {
+    node.is_rollout() && node.rollouts.iter().all(|rollout| rollout.state == RolloutState::Aborted)
 }
 
-fn rollout_effect(before: Option<&Release>, after: &Release, now: Epoch) -> Option<&'static str> {
-    if after.state != ReleaseState::Published {
-        return None;
+/// A published release under an edge rule.
+#[derive(Clone, Copy)]
+struct Offered<'a> {
+    release: &'a Release,
+    edge_rule: EdgeRule,
+}
+
+impl Offered<'_> {
+    /// Returns true if the release would be open without rollouts to all nodes that have an update to it.
+    fn opens_without_rollouts(&self, arches: impl Fn(&Barrier) -> bool) -> bool {
+        self.edge_rule.opens_without_rollouts() || self.release.barrier.as_ref().is_some_and(arches)
     }
-    let Some(before) = before.filter(|before| before.state == ReleaseState::Published) else {
-        return Some("is published");
-    };
-    let (old, new) = (&before.rollouts, &after.rollouts);
+}
+
+fn rollout_effect(before: Offered<'_>, after: Offered<'_>, now: Epoch) -> Option<&'static str> {
+    let (old, new) = (&before.release.rollouts, &after.release.rollouts);
     let is_closed = |rollout: &Rollout| rollout.state == RolloutState::Aborted;
-    // Without rollouts a barrier is open to all nodes, and any other release to none.
+    // Without rollouts a barrier is open to all nodes, and any other release to none, except under some edge rules.
     match (old.is_empty(), new.is_empty()) {
         (true, true) => None,
-        (false, true) => after.barrier.is_some().then_some("is a barrier and loses its rollouts"),
+        (false, true) if after.release.barrier.is_some() => Some("is a barrier and loses its rollouts"),
+        (false, true) => after.opens_without_rollouts(|_| true).then_some("loses its rollouts"),
         (true, false) => {
             // On an arch where the release is not a barrier, it was offered to no node.
-            let is_barrier_everywhere = before
-                .barrier
-                .as_ref()
-                .is_some_and(|barrier| after.payloads.keys().all(|key| barrier.applies_to(&key.arch)));
-            (!is_barrier_everywhere && !new.iter().all(is_closed)).then_some("gets a rollout")
+            let is_everywhere =
+                |barrier: &Barrier| after.release.payloads.keys().all(|key| barrier.applies_to(&key.arch));
+            (!before.opens_without_rollouts(is_everywhere) && !new.iter().all(is_closed)).then_some("gets a rollout")
         }
         (false, false) => {
             let pairs = old.iter().zip(new);
@@ -190,165 +251,5 @@ fn is_more(new: OpenShare, old: OpenShare) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{duration::Minutes, rollout::share::Share, samples};
-    use proptest::prelude::*;
-
-    /// Builds a stream of one published release that is no barrier and has these rollouts.
-    fn stream(rollouts: Vec<Rollout>) -> Stream {
-        let version = Version::parse("1").unwrap();
-        let release = Release { rollouts, ..Release::published(version, crate::domain::origin::Origin::Local) };
-        Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) }
-    }
-
-    fn effects(before: &Stream, after: &Stream, now: i64) -> Vec<&'static str> {
-        exposure_increases(before, after, Epoch(now)).into_iter().map(|increase| increase.effect).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn no_change_increases_no_exposure(stream in samples::stream(), now in 0i64..400_000) {
-            prop_assert_eq!(effects(&stream, &stream, now), Vec::<&str>::new());
-        }
-
-        #[test]
-        fn pause_abort_and_hold_increase_nothing(rollout in samples::rollout(), now in 0i64..400_000, at in samples::share()) {
-            let before = stream(vec![rollout.clone()]);
-            for after in [rollout.pause(Epoch(now)), rollout.abort(), rollout.hold(Epoch(now), at)].into_iter().flatten() {
-                prop_assert_eq!(effects(&before, &stream(vec![after]), now), Vec::<&str>::new());
-            }
-        }
-
-        #[test]
-        fn a_greater_share_at_any_later_time_is_an_increase(
-            old in samples::rollout(), new in samples::rollout(), now in 0i64..400_000, later in 0i64..400_000,
-        ) {
-            let new = Rollout { selector: old.selector.clone(), ..new };
-            let at = Epoch(now + later);
-            if is_more(new.open_share(at), old.open_share(at)) {
-                prop_assert_eq!(effects(&stream(vec![old]), &stream(vec![new]), now), vec!["opens further"]);
-            }
-        }
-
-        #[test]
-        fn withdrawing_increases_nothing(before in samples::stream(), now in 0i64..400_000) {
-            let mut after = before.clone();
-            for release in &mut after.releases {
-                if release.state == ReleaseState::Published {
-                    release.state = ReleaseState::Withdrawn;
-                }
-            }
-            prop_assert_eq!(effects(&before, &after, now), Vec::<&str>::new());
-            let published = before.releases.iter().filter(|release| release.state == ReleaseState::Published).count();
-            prop_assert_eq!(effects(&after, &before, now), vec!["is published"; published]);
-        }
-    }
-
-    #[test]
-    fn resume_complete_accelerate_and_start_increase_exposure() {
-        let rollout = crate::domain::rollout::preset::Preset::Linear48h.rollout(Epoch(1000));
-        let paused = rollout.pause(Epoch(5000)).unwrap();
-        let opened =
-            |before: &Rollout, after: Rollout, now| effects(&stream(vec![before.clone()]), &stream(vec![after]), now);
-        assert_eq!(opened(&paused, paused.resume(Epoch(9000)).unwrap(), 9000), ["opens further"]);
-        assert_eq!(opened(&rollout, rollout.complete().unwrap(), 5000), ["opens further"]);
-        assert_eq!(opened(&rollout, rollout.accelerate(Epoch(5000), Minutes(60)).unwrap(), 5000), ["opens further"]);
-        assert_eq!(opened(&rollout, rollout.start(Epoch(10)).unwrap(), 10), ["opens further"]);
-        assert_eq!(opened(&rollout, rollout.hold(Epoch(5000), Share::new(0.5).unwrap()).unwrap(), 5000), [""; 0]);
-    }
-
-    #[test]
-    fn added_removed_and_replaced_rollouts_are_detected() {
-        let rollout = crate::domain::rollout::preset::Preset::Linear48h.rollout(Epoch(1000));
-        let closed = rollout.abort().unwrap();
-        let none = stream(Vec::new());
-        let with = |rollouts: &[&Rollout]| stream(rollouts.iter().map(|rollout| (*rollout).clone()).collect());
-        assert_eq!(effects(&none, &with(&[&rollout]), 0), ["gets a rollout"]);
-        assert_eq!(effects(&none, &with(&[&closed]), 0), [""; 0]);
-        assert_eq!(effects(&with(&[&rollout]), &none, 0), [""; 0]);
-        assert_eq!(effects(&with(&[&rollout]), &with(&[&rollout, &closed]), 0), [""; 0]);
-        assert_eq!(effects(&with(&[&rollout]), &with(&[&rollout, &rollout]), 0), ["gets different rollouts"]);
-        assert_eq!(effects(&with(&[&closed, &rollout]), &with(&[&rollout]), 0), ["gets different rollouts"]);
-        let barrier = |mut stream: Stream| {
-            let reason = crate::domain::reason::Reason::new("keys").unwrap();
-            let origin = crate::domain::origin::Origin::Local;
-            stream.releases[0].barrier = Some(crate::domain::policy::barrier::Barrier { reason, arches: None, origin });
-            stream
-        };
-        assert_eq!(
-            effects(&barrier(with(&[&rollout])), &barrier(none.clone()), 0),
-            ["is a barrier and loses its rollouts"]
-        );
-        assert_eq!(effects(&barrier(none), &barrier(with(&[&rollout])), 0), [""; 0]);
-    }
-
-    #[test]
-    fn another_order_of_known_releases_is_an_increase() {
-        let with = |versions: &[&str]| {
-            let release = |version: &&str| {
-                Release::published(Version::parse(version).unwrap(), crate::domain::origin::Origin::Upstream)
-            };
-            Stream {
-                releases: versions.iter().map(|version| release(version).into()).collect(),
-                ..Stream::empty(samples::id())
-            }
-        };
-        let before = with(&["1", "2", "3"]);
-        let order = "has another place in the order of releases";
-        assert_eq!(effects(&before, &with(&["1", "3", "2"]), 0), [order; 2]);
-        assert_eq!(effects(&before, &with(&["1", "2", "3"]), 0), [""; 0]);
-        // A release that was removed moves no other.
-        assert_eq!(effects(&before, &with(&["1", "3"]), 0), [""; 0]);
-    }
-
-    #[test]
-    fn another_payload_of_a_published_release_is_an_increase() {
-        let before = stream(Vec::new());
-        let payload =
-            |id: &str| crate::domain::payload::Payload { id: PayloadId::parse(id).unwrap(), synthetic: false };
-        let with = |state: ReleaseState, id: &str| {
-            let mut stream = before.clone();
-            let key = PayloadKey {
-                arch: crate::domain::ids::Arch::parse("x86_64").unwrap(),
-                scheme: crate::domain::payload::Scheme::checksum(),
-            };
-            (stream.releases[0].state, _) = (state, stream.releases[0].payloads.insert(key, payload(id)));
-            stream
-        };
-        let published = |id| with(ReleaseState::Published, id);
-        assert_eq!(effects(&published("a"), &published("b"), 0), ["is offered as another payload"]);
-        assert_eq!(effects(&published("a"), &published("a"), 0), [""; 0]);
-        let withdrawn = |id| with(ReleaseState::Withdrawn, id);
-        assert_eq!(effects(&withdrawn("a"), &withdrawn("b"), 0), [""; 0]);
-    }
-
-    /// A barrier of one arch is not a target on the others until it gets a rollout, which lifting a stop would open.
-    #[test]
-    fn a_rollout_on_a_barrier_of_one_arch_increases_exposure_on_the_others() {
-        use crate::domain::{
-            ids::Arch,
-            payload::{Payload, PayloadId, Scheme},
-            policy::barrier::Barrier,
-        };
-        let arch = |name: &str| Arch::parse(name).unwrap();
-        let with = |rollouts: Vec<Rollout>, arches: &[&str]| {
-            let mut stream = stream(rollouts);
-            for name in ["aarch64", "x86_64"] {
-                let key = PayloadKey { arch: arch(name), scheme: Scheme::checksum() };
-                let payload = Payload { id: PayloadId::parse(name).unwrap(), synthetic: false };
-                stream.releases[0].payloads.insert(key, payload);
-            }
-            stream.releases[0].barrier = Some(Barrier {
-                reason: crate::domain::reason::Reason::new("keys").unwrap(),
-                arches: Some(arches.iter().map(|name| arch(name)).collect()),
-                origin: crate::domain::origin::Origin::Local,
-            });
-            stream
-        };
-        let rollout = crate::domain::rollout::preset::Preset::Linear48h.rollout(Epoch(1000));
-        let opened = |arches: &[&str]| effects(&with(Vec::new(), arches), &with(vec![rollout.clone()], arches), 0);
-        assert_eq!(opened(&["x86_64"]), ["gets a rollout"]);
-        assert_eq!(opened(&["aarch64", "x86_64"]), [""; 0]);
-    }
-}
+#[path = "exposure_tests.rs"]
+mod tests;

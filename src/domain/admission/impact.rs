@@ -1,14 +1,15 @@
 //! The impact of a change: updates gained and lost, and the share of nodes that are offered different updates.
 
+use super::sources::{ComparedTarget, Comparison, Timeline};
 use crate::domain::{
     epoch::Epoch,
-    graph::{Graph, Node, visibility::NodeContext},
+    graph::{Graph, visibility::NodeContext},
     ids::{Arch, Version},
     payload::Scheme,
     rollout::{Rollout, selector::Label, share::OpenShare, wariness::Wariness},
     stream::Stream,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The impact of a change on nodes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,22 +26,32 @@ pub struct ScopeImpact {
     /// The scheme.
     pub scheme: Scheme,
     /// Updates that the change adds, held back or not.
-    pub gained: Vec<(Version, Version)>,
+    pub gained: Updates,
     /// Updates that the change removes, held back or not.
-    pub lost: Vec<(Version, Version)>,
+    pub lost: Updates,
     /// The share of nodes that are offered different updates at once: the greatest over all groups and platforms that rollouts select.
     pub affected_now: f64,
     /// The same share after every rollout has ended.
     pub affected_eventually: f64,
 }
 
-/// The maximum number of edges per graph. Larger graphs are not compared, to bound memory.
-const MAX_EDGES: usize = 2_000_000;
+/// Updates that only one of two states has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Updates {
+    /// Their number.
+    pub count: usize,
+    /// The first ones, at most [`MAX_LISTED`], by the ages of the releases to which they lead.
+    pub first: Vec<(Version, Version)>,
+}
 
-/// Computes the impact of a change at `now`. Returns `None` if `is_over` returns true, which limits the time, or if the graphs are too
-/// large.
+/// The maximum number of updates that are listed.
+pub const MAX_LISTED: usize = 100;
+
+/// Computes the impact of a change at `now`. Returns `None` if `is_over` returns true, which limits the time, or if known releases have
+/// changed their order.
 #[must_use]
 pub fn compute_impact(before: &Stream, after: &Stream, now: Epoch, is_over: &dyn Fn() -> bool) -> Option<Impact> {
+    let timeline = Timeline::new(before, after)?;
     let keys: BTreeSet<_> = before.payload_keys().into_iter().chain(after.payload_keys()).collect();
     let mut scopes = Vec::new();
     for key in keys {
@@ -48,10 +59,10 @@ pub fn compute_impact(before: &Stream, after: &Stream, now: Epoch, is_over: &dyn
             return None;
         }
         let graphs = [before, after].map(|stream| Graph::new(stream, &key.arch, &key.scheme));
-        let compared = Compared::new(&graphs, is_over)?;
+        let compared = Compared::new(&graphs, &timeline, is_over)?;
         let [gained, lost] = [compared.only_in(1), compared.only_in(0)];
         let (affected_now, affected_eventually) = (compared.affected(now)?, compared.affected(Epoch(i64::MAX))?);
-        let is_affected = !gained.is_empty() || !lost.is_empty() || affected_now > 0.0 || affected_eventually > 0.0;
+        let is_affected = gained.count > 0 || lost.count > 0 || affected_now > 0.0 || affected_eventually > 0.0;
         if is_affected {
             let (arch, scheme) = (key.arch.clone(), key.scheme.clone());
             scopes.push(ScopeImpact { arch, scheme, gained, lost, affected_now, affected_eventually });
@@ -66,59 +77,40 @@ type Audience<'a> = (Option<&'a str>, Option<&'a str>);
 /// Two graphs of one scope, reduced to the update targets in which they differ.
 struct Compared<'a> {
     graphs: &'a [Graph; 2],
-    /// Update targets by version: for each graph the target's node and the versions from which updates lead to it.
-    targets: BTreeMap<&'a Version, [Option<Target<'a>>; 2]>,
+    comparison: Comparison<'a>,
+    targets: Vec<ComparedTarget<'a>>,
     is_over: &'a dyn Fn() -> bool,
 }
 
-struct Target<'a> {
-    node: &'a Node,
-    sources: BTreeSet<&'a Version>,
-}
-
 impl<'a> Compared<'a> {
-    fn new(graphs: &'a [Graph; 2], is_over: &'a dyn Fn() -> bool) -> Option<Self> {
-        let mut targets: BTreeMap<&Version, [Option<Target<'_>>; 2]> = BTreeMap::new();
-        for (side, graph) in graphs.iter().enumerate() {
-            for (count, edge) in graph.edges().enumerate() {
-                if count > MAX_EDGES || (count % 4096 == 0 && is_over()) {
-                    return None;
-                }
-                let (Some(from), Some(to)) = (graph.node(edge.from), graph.node(edge.to)) else { continue };
-                let sides = targets.entry(&to.version).or_default();
-                if let Some(target) = sides.get_mut(side) {
-                    let target = target.get_or_insert_with(|| Target { node: to, sources: BTreeSet::new() });
-                    target.sources.insert(&from.version);
-                }
+    fn new(graphs: &'a [Graph; 2], timeline: &'a Timeline, is_over: &'a dyn Fn() -> bool) -> Option<Self> {
+        let [before, after] = graphs;
+        let comparison = Comparison::new([before, after], timeline);
+        let mut targets = Vec::new();
+        for (count, target) in comparison.targets().enumerate() {
+            if count % 4096 == 0 && is_over() {
+                return None;
+            }
+            // Targets that are equal in both graphs affect no node.
+            if target.only_in(0) > 0 || target.only_in(1) > 0 || rollouts_of(&target, 0) != rollouts_of(&target, 1) {
+                targets.push(target);
             }
         }
-        // Targets that are equal in both graphs affect no node.
-        targets.retain(|_, [before, after]| match (before, after) {
-            (Some(before), Some(after)) => {
-                let flags = |target: &Target<'a>| (target.node.is_rollout(), target.node.withdrawn);
-                before.sources != after.sources
-                    || flags(before) != flags(after)
-                    || before.node.rollouts != after.node.rollouts
-            }
-            _ => true,
-        });
-        Some(Self { graphs, targets, is_over })
+        Some(Self { graphs, comparison, targets, is_over })
     }
 
     /// Returns the updates that are in this graph and not in the other.
-    fn only_in(&self, side: usize) -> Vec<(Version, Version)> {
-        let sources = |target: &'_ Option<Target<'a>>| target.as_ref().map(|target| target.sources.clone());
-        let mut updates = Vec::new();
-        for (version, sides) in &self.targets {
-            let here = sides.get(side).and_then(sources).unwrap_or_default();
-            let there = sides.get(1 - side).and_then(sources).unwrap_or_default();
-            updates.extend(here.difference(&there).map(|from| ((*from).clone(), (*version).clone())));
-        }
-        updates
+    fn only_in(&self, side: usize) -> Updates {
+        let targets = || self.targets.iter().filter(|target| target.only_in(side) > 0);
+        let updates = targets().flat_map(|target| {
+            let sources = self.comparison.sources_only_in(side, target);
+            sources.filter_map(|from| Some((from.clone(), target.version()?.clone())))
+        });
+        Updates { count: targets().map(|target| target.only_in(side)).sum(), first: updates.take(MAX_LISTED).collect() }
     }
 
     fn rollouts(&self) -> impl Iterator<Item = &'a Rollout> + '_ {
-        self.targets.values().flatten().flatten().flat_map(|target| &target.node.rollouts)
+        self.targets.iter().flat_map(|target| [0, 1].map(|side| rollouts_of(target, side))).flatten()
     }
 
     /// Returns all pairs of a group and a platform that the rollouts select, each including "not reported".
@@ -158,21 +150,27 @@ impl<'a> Compared<'a> {
             }
             let node_context =
                 NodeContext { group, platform, wariness: Wariness::new(f64::midpoint(*low, *high)), is_stopped: false };
-            if self.targets.values().any(|sides| self.differs(sides, &node_context, at)) {
+            if self.targets.iter().any(|target| self.differs(target, &node_context, at)) {
                 affected += high - low;
             }
         }
         Some(affected.clamp(0.0, 1.0))
     }
 
-    fn differs(&self, sides: &[Option<Target<'a>>; 2], node_context: &NodeContext<'_>, at: Epoch) -> bool {
+    fn differs(&self, target: &ComparedTarget<'a>, node_context: &NodeContext<'_>, at: Epoch) -> bool {
         let [before, after] = [0, 1].map(|side| {
             let graph = self.graphs.get(side)?;
-            let target = sides.get(side)?.as_ref()?;
-            (!graph.target_visibility(target.node, node_context, at).held_back).then_some(&target.sources)
+            let node = target.nodes.get(side).copied().flatten().filter(|_| target.sources_in(side) > 0)?;
+            (!graph.target_visibility(node, node_context, at).held_back).then_some(())
         });
-        before != after
+        before != after || before.is_some() && (target.only_in(0) > 0 || target.only_in(1) > 0)
     }
+}
+
+/// Returns the rollouts of a target in one of the graphs, if updates lead to it there.
+fn rollouts_of<'a>(target: &ComparedTarget<'a>, side: usize) -> &'a [Rollout] {
+    let node = target.nodes.get(side).copied().flatten().filter(|_| target.sources_in(side) > 0);
+    node.map_or(&[], |node| &node.rollouts)
 }
 
 #[cfg(test)]
@@ -206,7 +204,7 @@ mod tests {
         let scopes = compute_impact(before, after, NOW, &never).unwrap().scopes;
         scopes
             .iter()
-            .map(|scope| (scope.gained.len(), scope.lost.len(), scope.affected_now, scope.affected_eventually))
+            .map(|scope| (scope.gained.count, scope.lost.count, scope.affected_now, scope.affected_eventually))
             .collect()
     }
 
@@ -230,7 +228,7 @@ mod tests {
         let changed = compute_impact(&open, &barrier, NOW, &never).unwrap();
         let pair = |from: &str, to: &str| (Version::parse(from).unwrap(), Version::parse(to).unwrap());
         assert_eq!(
-            (&changed.scopes[0].gained, &changed.scopes[0].lost),
+            (&changed.scopes[0].gained.first, &changed.scopes[0].lost.first),
             (&vec![pair("0", "1")], &vec![pair("0", "2")])
         );
     }

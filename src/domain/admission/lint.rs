@@ -6,6 +6,7 @@ use crate::domain::{
     finding::Finding,
     graph::{Graph, Node, NodeIndex},
     ids::Arch,
+    policy::graph_rules::{EdgeRule, Identity},
     release::{PayloadKey, Release, ReleaseState},
     rollout::{Rollout, RolloutState, ramp::Course, share::OpenShare, wariness::Wariness},
     stream::Stream,
@@ -18,6 +19,8 @@ pub fn lint(stream: &Stream, now: Epoch) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(bounds::findings(&Stream::empty(stream.id.clone()), stream));
     findings.extend(versions_out_of_order(stream));
+    findings.extend(ambiguous_versions(stream));
+    findings.extend(ignored_predecessors(stream));
     for (age, release) in stream.aged() {
         findings.extend(missing_payloads(stream, age, release));
         findings.extend(dead_end_without_reason(release));
@@ -28,7 +31,7 @@ pub fn lint(stream: &Stream, now: Epoch) -> Vec<Finding> {
     for key in stream.payload_keys() {
         let graph = Graph::new(stream, &key.arch, &key.scheme);
         // Most findings about a release are the same on every scope and are reported once.
-        let new = lint_scope(&graph, key)
+        let new = lint_scope(&graph, key, stream.rules.edge_rule)
             .into_iter()
             .filter(|finding| reported.insert((finding.place.clone(), finding.message.clone())));
         findings.extend(new);
@@ -54,6 +57,26 @@ fn versions_out_of_order(stream: &Stream) -> Vec<Finding> {
             Finding::warning(release_place(newer), format!("is newer than {} but has a lower version", older.version))
         })
         .collect()
+}
+
+/// Finds releases whose version an older release has, too, if the version identifies nodes.
+fn ambiguous_versions(stream: &Stream) -> Vec<Finding> {
+    if stream.rules.identity != Identity::Version {
+        return Vec::new();
+    }
+    let mut known = BTreeSet::new();
+    let repeated = stream.aged().filter(|(_, release)| !known.insert(&release.version));
+    let message = "has the version of an older release, and versions identify nodes: its nodes count as that release";
+    repeated.map(|(_, release)| Finding::error(release_place(release), message)).collect()
+}
+
+/// Finds predecessors that have no effect under the edge rule of the stream.
+fn ignored_predecessors(stream: &Stream) -> Vec<Finding> {
+    let rule = stream.rules.edge_rule;
+    let has_ignored = |release: &Release| rule != EdgeRule::Explicit && release.predecessors.is_some();
+    let ignored = stream.releases.iter().filter(|release| has_ignored(release));
+    let message = format!("has predecessors, which the edge rule {} ignores", rule.as_str());
+    ignored.map(|release| Finding::warning(release_place(release), message.as_str())).collect()
 }
 
 /// Finds arches on which a barrier or the newest release has no payload. An arch without a payload in any older release is not reported:
@@ -145,7 +168,7 @@ fn rollouts_before_their_barrier(stream: &Stream, now: Epoch) -> Vec<Finding> {
 }
 
 /// Returns the findings about the graph of one scope.
-fn lint_scope(graph: &Graph, key: &PayloadKey) -> Vec<Finding> {
+fn lint_scope(graph: &Graph, key: &PayloadKey, edge_rule: EdgeRule) -> Vec<Finding> {
     let nodes = graph.nodes();
     let mut findings = Vec::new();
     for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.barrier.is_some()) {
@@ -162,13 +185,33 @@ fn lint_scope(graph: &Graph, key: &PayloadKey) -> Vec<Finding> {
     }
     let newest = nodes.iter().enumerate().rev().find(|(_, node)| !node.withdrawn);
     if let Some((index, node)) = newest.filter(|(index, _)| *index > 0) {
-        let is_reachable = (0..index).any(|from| graph.targets(NodeIndex(from)).any(|to| to.0 == index));
+        let is_reachable = graph.sources(NodeIndex(index)).next().is_some();
         if !is_reachable || !can_open(node) {
             let message = format!("is the newest release, but no node can reach it on {} {}", key.arch, key.scheme);
             findings.push(Finding::warning(format!("release {}", node.version), message));
         }
     }
+    if edge_rule == EdgeRule::Explicit {
+        let others =
+            nodes.iter().enumerate().skip(1).filter(|(index, _)| newest.is_none_or(|(newest, _)| newest != *index));
+        let published = others.filter(|(_, node)| !node.withdrawn);
+        findings.extend(published.filter_map(|(index, node)| no_predecessor(graph, index, node, key)));
+    }
     findings
+}
+
+/// Returns a finding if no update leads to a release under the edge rule `explicit`.
+fn no_predecessor(graph: &Graph, index: usize, node: &Node, key: &PayloadKey) -> Option<Finding> {
+    let PayloadKey { arch, scheme } = key;
+    let message = if node.barrier.is_some() {
+        format!(
+            "is a barrier to which no predecessor updates on {arch} {scheme}: nodes on older releases cannot update"
+        )
+    } else {
+        format!("has no predecessor that can update to it on {arch} {scheme}")
+    };
+    let is_reachable = graph.sources(NodeIndex(index)).next().is_some();
+    (!is_reachable).then(|| Finding::warning(format!("release {}", node.version), message))
 }
 
 /// Returns true if the release opens to any node of positive wariness without a further change.
@@ -178,144 +221,5 @@ fn can_open(node: &Node) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{
-        document::StreamDocument,
-        origin::Origin,
-        policy::{barrier::Barrier, dead_end::DeadEnd},
-        reason::Reason,
-        samples,
-    };
-    use proptest::prelude::*;
-
-    /// Builds a stream of four releases on one arch; the rollout of the newest one is running.
-    fn stream() -> Stream {
-        let release = |n: usize| {
-            let rollouts = if n == 3 {
-                "rollouts = [{ start = \"1000\", start_share = 0.0, duration = \"PT48H\" }]"
-            } else {
-                "rollouts = [{ start_share = 1.0 }]"
-            };
-            format!(
-                "[[releases]]\nversion = \"1.{n}\"\npayloads = [{{ arch = \"x86_64\", scheme = \"oci\", id = \"quay.io/os/os@sha256:{n:064x}\" }}]\n{rollouts}\n"
-            )
-        };
-        let text: String = (0..4).map(release).collect();
-        let text = format!("format = 1\nproduct = \"os\"\nstream = \"stable\"\narches = [\"x86_64\"]\n{text}");
-        let document: StreamDocument = toml::from_str(&text).unwrap();
-        Stream::from_document(&document, crate::domain::document::Strictness::Strict).unwrap()
-    }
-
-    fn messages(change: impl Fn(&mut Stream)) -> Vec<String> {
-        let mut stream = stream();
-        change(&mut stream);
-        lint(&stream, Epoch(2000)).iter().map(ToString::to_string).collect()
-    }
-
-    fn barrier() -> Barrier {
-        Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local }
-    }
-
-    fn opening(stream: &mut Stream, age: usize, start: i64) {
-        let rollout = stream.releases[3].rollouts[0].clone();
-        stream.releases[age].rollouts = vec![rollout];
-        stream.releases[age].rollouts[0].ramp.start = Some(Epoch(start));
-    }
-
-    fn add_payload(release: &mut Release, arch: &str) {
-        let (key, payload) = release.payloads.iter().next().unwrap();
-        let key = PayloadKey { arch: Arch::parse(arch).unwrap(), scheme: key.scheme.clone() };
-        let payload = payload.clone();
-        release.payloads.insert(key, payload);
-    }
-
-    #[test]
-    fn an_arch_that_joins_after_a_barrier_is_not_reported() {
-        let joined = |from: Option<usize>| {
-            messages(|stream| {
-                stream.arches.insert(Arch::parse("aarch64").unwrap());
-                stream.releases[1].barrier = Some(barrier());
-                for release in from.map(|from| &mut stream.releases[from..]).into_iter().flatten() {
-                    add_payload(release, "aarch64");
-                }
-            })
-        };
-        assert_eq!(joined(None), Vec::<String>::new());
-        assert_eq!(joined(Some(2)), Vec::<String>::new());
-        // Nodes may still run a withdrawn release.
-        let withdrawn = messages(|stream| {
-            stream.releases[1].barrier = Some(barrier());
-            add_payload(&mut stream.releases[0], "aarch64");
-            stream.releases[0].state = ReleaseState::Withdrawn;
-        });
-        assert_eq!(
-            withdrawn[0],
-            "error: release 1.1: is a barrier without a payload on aarch64: nodes on aarch64 can skip it"
-        );
-    }
-
-    #[test]
-    fn a_valid_stream_has_no_findings() {
-        assert_eq!(messages(|_| {}), Vec::<String>::new());
-    }
-
-    #[test]
-    fn each_danger_is_reported() {
-        let all = [
-            messages(|stream| {
-                stream.releases[2].barrier = Some(barrier());
-                stream.releases[2].state = ReleaseState::Withdrawn;
-            }),
-            messages(|stream| {
-                stream.releases[2].barrier = Some(barrier());
-                stream.releases[2].rollouts[0] = stream.releases[2].rollouts[0].abort().unwrap();
-            }),
-            messages(|stream| {
-                add_payload(&mut stream.releases[0], "aarch64");
-                stream.releases[1].barrier = Some(barrier());
-            }),
-            messages(|stream| {
-                let reason = Reason::from_record("").unwrap();
-                stream.releases[0].dead_end = Some(DeadEnd { reason, arches: None, origin: Origin::Upstream });
-            }),
-            messages(|stream| stream.releases.swap(0, 1)),
-            messages(|stream| opening(stream, 2, 500)),
-            messages(|stream| {
-                opening(stream, 2, 9000);
-                stream.releases[2].barrier = Some(barrier());
-            }),
-            messages(|stream| stream.releases[3].rollouts.clear()),
-            messages(|stream| stream.releases[3].rollouts[0] = stream.releases[3].rollouts[0].abort().unwrap()),
-        ];
-        insta::assert_snapshot!(all.map(|messages| messages.join("\n")).join("\n--\n"), @"
-        error: release 1.2: is a withdrawn barrier: nodes on older releases cannot update
-        --
-        warning: release 1.2: is a barrier whose rollouts never open: nodes on older releases cannot update
-        --
-        error: release 1.1: is a barrier without a payload on aarch64: nodes on aarch64 can skip it
-        warning: release 1.3: has no payload on aarch64
-        --
-        warning: release 1.0: is a dead end without a reason
-        --
-        warning: release 1.0: is newer than 1.1 but has a lower version
-        --
-        warning: release 1.3: its rollout runs at the same time as that of 1.2: nodes may update twice in a row
-        --
-        warning: release 1.3: its rollout starts before that of barrier 1.2, which nodes must reach first
-        --
-        warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci
-        --
-        warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci
-        ");
-    }
-
-    proptest! {
-        #[test]
-        fn findings_name_existing_releases(stream in samples::stream(), now in 0i64..400_000) {
-            for finding in lint(&stream, Epoch(now)) {
-                prop_assert!(stream.releases.iter().any(|release| finding.place == release_place(release)));
-            }
-        }
-    }
-}
+#[path = "lint_tests.rs"]
+mod tests;

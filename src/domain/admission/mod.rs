@@ -12,3 +12,4 @@ pub mod lint;
 pub mod manager_only;
 pub mod pace;
 pub mod protection;
+mod sources;

@@ -6,9 +6,10 @@ use crate::domain::{
     document::{self, shape::RolloutDocument},
     duration::Minutes,
     hash::ContentHash,
-    ids::Arch,
+    ids::{Arch, Version},
     origin::Origin,
     payload::Payload,
+    policy::graph_rules::{EdgeRule, Identity},
     reason::Reason,
     release::{PayloadKey, ReleaseState},
     rollout::{Rollout, selector::Label},
@@ -50,6 +51,17 @@ pub enum Fact {
         /// The arches on which it applies; all if absent.
         arches: Option<BTreeSet<Arch>>,
         /// Its origin.
+        origin: Origin,
+    },
+    /// An edge rule.
+    EdgeRule(EdgeRule),
+    /// What identifies nodes.
+    Identity(Identity),
+    /// The predecessors of a release.
+    Predecessors {
+        /// Their versions.
+        versions: BTreeSet<Version>,
+        /// Their origin.
         origin: Origin,
     },
     /// A rollout.
@@ -99,6 +111,11 @@ impl fmt::Display for Fact {
                     write!(f, " (on {})", joined(arches.iter().map(Arch::as_str), ", "))?;
                 }
                 write!(f, " ({})", origin.as_str())
+            }
+            Self::EdgeRule(rule) => f.write_str(rule.as_str()),
+            Self::Identity(identity) => f.write_str(identity.as_str()),
+            Self::Predecessors { versions, origin } => {
+                write!(f, "{} ({})", joined(versions.iter().map(Version::as_str), ", "), origin.as_str())
             }
             Self::Rollout(rollout) => {
                 write!(f, "{} ({})", describe_rollout(&document::rollout(rollout)), rollout.origin.as_str())

@@ -5,6 +5,10 @@ use super::{
     target::{ReleaseId, Target},
 };
 use crate::domain::{
+    policy::{
+        graph_rules::{EdgeRule, Identity},
+        predecessors::Predecessors,
+    },
     release::Release,
     rollout::{Rollout, RolloutClock},
     stream::Stream,
@@ -44,6 +48,13 @@ fn settings(stream: &Stream) -> Vec<Listed> {
     for mirror in &stream.mirrors {
         add(Target::Mirror(mirror.clone()), Fact::Recognised);
     }
+    // Defaults are not listed, as in documents.
+    if stream.rules.edge_rule != EdgeRule::default() {
+        add(Target::EdgeRule, Fact::EdgeRule(stream.rules.edge_rule));
+    }
+    if stream.rules.identity != Identity::default() {
+        add(Target::Identity, Fact::Identity(stream.rules.identity));
+    }
     if let Some(shortest) = stream.protection.shortest_rollout {
         add(Target::ShortestRollout, Fact::Duration(shortest));
     }
@@ -75,6 +86,9 @@ fn policies(id: &ReleaseId, release: &Release) -> Vec<Listed> {
     if let Some(dead_end) = &release.dead_end {
         let (reason, arches) = (dead_end.reason.clone(), dead_end.arches.clone());
         add(Target::DeadEnd(id.clone()), Fact::Policy { reason, arches, origin: dead_end.origin });
+    }
+    if let Some(Predecessors { versions, origin }) = release.predecessors.clone() {
+        add(Target::Predecessors(id.clone()), Fact::Predecessors { versions, origin });
     }
     for (number, rollout) in (1..).zip(&release.rollouts) {
         // When it first opened is recorded with any change.

@@ -25,6 +25,10 @@ pub enum Target {
     Arch(Arch),
     /// A mirror of the stream.
     Mirror(Repository),
+    /// The edge rule of the stream, if it is not the default.
+    EdgeRule,
+    /// What identifies nodes, if it is not the default.
+    Identity,
     /// The shortest rollout that the stream allows.
     ShortestRollout,
     /// The groups that are exempt from the shortest rollout.
@@ -48,6 +52,8 @@ pub enum Target {
     Barrier(ReleaseId),
     /// The dead end of a release.
     DeadEnd(ReleaseId),
+    /// The predecessors of a release.
+    Predecessors(ReleaseId),
     /// A rollout of a release.
     Rollout {
         /// The release.
@@ -115,6 +121,7 @@ impl Target {
             Self::Release(release)
             | Self::Barrier(release)
             | Self::DeadEnd(release)
+            | Self::Predecessors(release)
             | Self::Rollout { release, .. }
             | Self::SuppressedUpstream { release, .. }
             | Self::Payload { release, .. }
@@ -140,6 +147,8 @@ impl Target {
         match self {
             Self::Arch(arch) => whole(format!("arch {arch}")),
             Self::Mirror(mirror) => whole(format!("mirror {mirror}")),
+            Self::EdgeRule => whole("edge rule".into()),
+            Self::Identity => whole("identity".into()),
             Self::ShortestRollout => whole("shortest rollout".into()),
             Self::Canaries => whole("canaries".into()),
             Self::FreezeWindow { from, until, zone } => {
@@ -151,6 +160,7 @@ impl Target {
             Self::Release(release) => whole(release.to_string()),
             Self::Barrier(release) => whole(format!("{release}, barrier")),
             Self::DeadEnd(release) => whole(format!("{release}, dead end")),
+            Self::Predecessors(release) => whole(format!("{release}, predecessors")),
             Self::Rollout { release, number } => whole(format!("{release}, rollout {number}")),
             Self::SuppressedUpstream { release, policy } => whole(format!("{release}, upstream {}", policy.as_str())),
             Self::Payload { release, key } => detail(release, format!("{} {}", key.arch, key.scheme)),

@@ -7,6 +7,7 @@ mod field_path;
 pub mod parts;
 mod read;
 mod read_blocked;
+mod read_graph_rules;
 mod read_payload;
 mod read_protection;
 mod read_release;

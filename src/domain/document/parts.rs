@@ -3,8 +3,8 @@
 use super::{
     read::{Problem, Reader, Strictness},
     shape::{
-        AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, ProtectionDocument,
-        ReleaseDocument, RolloutDocument, StopDocument, StreamDocument,
+        AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PredecessorsDocument,
+        ProtectionDocument, ReleaseDocument, RolloutDocument, StopDocument, StreamDocument,
     },
 };
 use crate::domain::{
@@ -13,7 +13,11 @@ use crate::domain::{
     ids::{Arch, StreamId},
     origin::Origin,
     payload::{Payload, PayloadId, Repository},
-    policy::blocked_update::BlockedUpdate,
+    policy::{
+        blocked_update::BlockedUpdate,
+        graph_rules::{EdgeRule, Identity},
+        predecessors::Predecessors,
+    },
     reason::Reason,
     release::{PayloadKey, Release},
     rollout::Rollout,
@@ -59,6 +63,30 @@ pub fn rollout(document: &RolloutDocument) -> Part<Rollout> {
 /// Returns a problem for each invalid field.
 pub fn policy(document: &PolicyDocument) -> Part<(Reason, Option<BTreeSet<Arch>>)> {
     part(|reader| reader.policy("", document)).map(|(reason, arches, _)| (reason, arches))
+}
+
+/// Parses the predecessors of a release. That they are older releases of its stream is checked with the stream.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
+pub fn predecessors(document: &PredecessorsDocument) -> Part<Predecessors> {
+    part(|reader| reader.predecessors("", document))
+}
+
+/// Parses the name of an edge rule.
+///
+/// # Errors
+/// Returns a problem if there is no such rule.
+pub fn edge_rule(name: &str) -> Part<EdgeRule> {
+    part(|reader| reader.edge_rule(name))
+}
+
+/// Parses the name of an identity.
+///
+/// # Errors
+/// Returns a problem if there is no such identity.
+pub fn identity(name: &str) -> Part<Identity> {
+    part(|reader| reader.identity(name))
 }
 
 /// Parses a payload with its arch and scheme.

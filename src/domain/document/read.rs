@@ -177,6 +177,7 @@ impl Reader {
         let name = self.parse("stream", &document.stream);
         let arches = self.set("arches", &document.arches);
         let mirrors = self.mirrors(&document.mirrors);
+        let rules = self.graph_rules(document);
         let protection = document.protection.as_ref().map(|protection| self.protection("protection", protection));
         let stop = document.emergency_stop.as_ref().and_then(|stop| self.stop("emergency_stop", stop));
         let sources = document
@@ -196,12 +197,23 @@ impl Reader {
             .collect();
         if releases.len() == document.releases.len() {
             self.check_across(&releases);
+            self.check_predecessors(&releases);
         }
         let blocked_updates = self.blocked_updates(&document.blocked_updates, &releases);
         let id = StreamId { product: product?, stream: name? };
         let protection = protection.unwrap_or_default();
-        let stream =
-            Stream { id, arches, mirrors, protection, stop, product_stop: None, releases, blocked_updates, sources };
+        let stream = Stream {
+            id,
+            arches,
+            mirrors,
+            rules,
+            protection,
+            stop,
+            product_stop: None,
+            releases,
+            blocked_updates,
+            sources,
+        };
         if self.strictness == Strictness::Strict && self.problems.is_empty() {
             self.problems
                 .extend(dangling(&stream).into_iter().map(|dangling| dangling.problem).take(self.max_problems));
@@ -262,6 +274,10 @@ impl Reader {
             let (reason, arches, origin) = self.policy(&format!("{path}.dead_end"), policy)?;
             Some(DeadEnd { reason, arches, origin })
         });
+        let predecessors = document
+            .predecessors
+            .as_ref()
+            .and_then(|predecessors| self.predecessors(&format!("{path}.predecessors"), predecessors));
         let rollouts = document
             .rollouts
             .iter()
@@ -296,6 +312,7 @@ impl Reader {
             aliases,
             barrier,
             dead_end,
+            predecessors,
             rollouts,
             suppressed_upstream,
             notes,

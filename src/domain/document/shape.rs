@@ -35,6 +35,13 @@ pub struct StreamDocument {
     /// Repositories that hold the same images under the same digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
+    /// Which updates there are: `derived` (the default) from order, barriers and rollouts; `open`: every older release may update to every newer
+    /// one; `explicit`: the releases list their `predecessors`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge_rule: Option<String>,
+    /// What identifies the nodes on a release: its `payload` (the default), or the `version` that they report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Limits on how fast and when the stream may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionDocument>,
@@ -70,6 +77,9 @@ pub struct ReleaseDocument {
     /// Marks the release as a dead end, which no update leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_end: Option<PolicyDocument>,
+    /// The releases that may update to it, if the edge rule of the stream is `explicit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessors: Option<PredecessorsDocument>,
     /// The rollouts. For each node the first one whose selector matches it decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<RolloutDocument>,
@@ -206,6 +216,18 @@ pub struct PolicyDocument {
     /// The arches on which it applies; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arches: Option<Vec<String>>,
+    /// Its origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// The releases that may update to a release, if the edge rule of the stream is `explicit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "versions": ["44.20260708.3.0", "44.20260715.3.0"] }))]
+pub struct PredecessorsDocument {
+    /// The versions of older releases of the stream, at least one.
+    pub versions: Vec<String>,
     /// Its origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,

@@ -3,15 +3,16 @@
 use super::{
     FORMAT,
     shape::{
-        AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PromotionDocument,
-        ProtectionDocument, ReleaseDocument, RolloutDocument, SelectorDocument, StepDocument, StopDocument,
-        StreamDocument,
+        AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PredecessorsDocument,
+        PromotionDocument, ProtectionDocument, ReleaseDocument, RolloutDocument, SelectorDocument, StepDocument,
+        StopDocument, StreamDocument,
     },
 };
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, freeze_window::FreezeWindow, protection::Protection},
     artifact::{Artifact, ArtifactKey},
     origin::Origin,
+    policy::graph_rules::{EdgeRule, GraphRules, Identity},
     reason::Reason,
     release::{Release, ReleaseState},
     rollout::{Rollout, RolloutState, ramp::Course, selector::Selector, share::Share},
@@ -25,6 +26,7 @@ impl Stream {
     pub fn to_document(&self) -> StreamDocument {
         let default_origin = self.most_common_origin();
         let writer = Writer { default_origin: Some(default_origin) };
+        let GraphRules { edge_rule, identity } = self.rules;
         StreamDocument {
             format: FORMAT,
             product: self.id.product.to_string(),
@@ -33,6 +35,8 @@ impl Stream {
             origin: Some(default_origin.as_str().into()),
             arches: texts(&self.arches),
             mirrors: texts(&self.mirrors),
+            edge_rule: (edge_rule != EdgeRule::default()).then(|| edge_rule.as_str().into()),
+            identity: (identity != Identity::default()).then(|| identity.as_str().into()),
             protection: protection(&self.protection),
             emergency_stop: self.stop.as_ref().map(self::stop),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
@@ -98,6 +102,10 @@ impl Writer {
                 .dead_end
                 .as_ref()
                 .map(|dead_end| self.policy(&dead_end.reason, dead_end.arches.as_ref(), dead_end.origin)),
+            predecessors: release.predecessors.as_ref().map(|predecessors| PredecessorsDocument {
+                versions: texts(&predecessors.versions),
+                origin: self.explicit_origin(predecessors.origin),
+            }),
             rollouts: release.rollouts.iter().map(|rollout| self.rollout(rollout)).collect(),
             suppressed_upstream: release.suppressed_upstream.iter().map(|policy| policy.as_str().into()).collect(),
             payloads: payloads.collect(),

@@ -2,21 +2,24 @@
 //!
 //! The order of nodes and edges is deterministic: equal input produces an equal graph.
 
+pub(super) mod ages;
+mod edges;
 pub mod route;
 pub mod visibility;
 
 use super::{
     ids::{Arch, Version},
     payload::{PayloadId, Repository, Scheme},
+    policy::graph_rules::Identity,
     reason::Reason,
     release::{PayloadKey, ReleaseState},
     rollout::Rollout,
     stream::Stream,
 };
+use edges::{Blocked, Candidates};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
-    ops::RangeInclusive,
 };
 
 /// The index of a node in [`Graph::nodes`].
@@ -74,27 +77,21 @@ pub struct Graph {
     nodes: Vec<Node>,
     /// The nodes with rollouts, oldest first.
     rollout_nodes: Vec<NodeIndex>,
-    /// The barriers without rollouts, oldest first.
-    open_barriers: Vec<NodeIndex>,
+    /// The edges before policies remove any.
+    candidates: Candidates,
     /// For each node, the index of the oldest node with an edge to it: the last barrier strictly before it, or the oldest node.
     starts: Vec<usize>,
-    blocked: Vec<Blocked>,
+    blocked: Blocked,
+    /// Empty if the version identifies nodes.
     by_payload: HashMap<PayloadId, NodeIndex>,
+    /// Empty if the payload identifies nodes.
+    by_version: HashMap<Version, NodeIndex>,
     mirrors: BTreeSet<Repository>,
     /// Empty if the stream has no mirrors.
     by_digest: HashMap<String, NodeIndex>,
 }
 
-/// Edges that a blocked update removes.
-#[derive(Debug, Clone, PartialEq)]
-struct Blocked {
-    /// The ages of the releases that must not update directly.
-    from: RangeInclusive<usize>,
-    /// The age of the release that they must not update to.
-    to: usize,
-}
-
-/// A node that was recognised by the payload it runs.
+/// A node that was recognised by the payload or the version that it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recognised<'a> {
     /// The release that it runs.
@@ -104,7 +101,8 @@ pub struct Recognised<'a> {
 }
 
 impl Graph {
-    /// Builds the graph of a stream on one arch and scheme (rules 1 and 3 to 6 of the wire contract, then blocked updates).
+    /// Builds the graph of a stream on one arch and scheme. Under the edge rule `derived` these are rules 1 and 3 to 6 of the wire contract,
+    /// then blocked updates.
     #[must_use]
     pub fn new(stream: &Stream, arch: &Arch, scheme: &Scheme) -> Self {
         let mut graph = Self {
@@ -112,22 +110,23 @@ impl Graph {
             scheme: scheme.clone(),
             nodes: Vec::new(),
             rollout_nodes: Vec::new(),
-            open_barriers: Vec::new(),
+            candidates: Candidates::default(),
             starts: Vec::new(),
-            blocked: Vec::new(),
+            blocked: Blocked::new(stream, arch),
             by_payload: HashMap::new(),
-            mirrors: stream.mirrors.clone(),
+            by_version: HashMap::new(),
+            mirrors: BTreeSet::new(),
             by_digest: HashMap::new(),
         };
         graph.add_nodes(stream);
+        graph.add_names(stream);
         graph.compute_edge_ranges();
-        graph.add_blocked_updates(stream);
+        graph.candidates = graph.find_candidates(stream);
         graph
     }
 
     fn add_nodes(&mut self, stream: &Stream) {
         let key = PayloadKey { arch: self.arch.clone(), scheme: self.scheme.clone() };
-        let mut aliases = Vec::new();
         for (age, release) in stream.aged() {
             let Some(payload) = release.payloads.get(&key) else {
                 continue;
@@ -137,10 +136,6 @@ impl Graph {
             if rollout_index.is_some() {
                 self.rollout_nodes.push(index);
             }
-            // If two releases share a payload, agents identify the older one.
-            self.by_payload.entry(payload.id.clone()).or_insert(index);
-            let known_as = release.aliases.get(&key).into_iter().flat_map(BTreeMap::keys);
-            aliases.extend(known_as.map(|alias| (alias.clone(), index)));
             self.nodes.push(Node {
                 age,
                 version: release.version.clone(),
@@ -161,9 +156,30 @@ impl Graph {
                 end: 0,
             });
         }
-        for (alias, index) in aliases {
-            self.by_payload.entry(alias).or_insert(index);
+    }
+
+    /// Records by what nodes are recognised.
+    fn add_names(&mut self, stream: &Stream) {
+        let indexed = || self.nodes.iter().enumerate().map(|(index, node)| (NodeIndex(index), node));
+        if stream.rules.identity == Identity::Version {
+            for (index, node) in indexed() {
+                // If upstream lists a version twice, it identifies the older release.
+                self.by_version.entry(node.version.clone()).or_insert(index);
+            }
+            return;
         }
+        for (index, node) in indexed() {
+            // If two releases share a payload, agents identify the older one.
+            self.by_payload.entry(node.payload.clone()).or_insert(index);
+        }
+        let key = PayloadKey { arch: self.arch.clone(), scheme: self.scheme.clone() };
+        for (index, node) in indexed() {
+            let aliases = stream.releases.get(node.age).and_then(|release| release.aliases.get(&key));
+            for alias in aliases.into_iter().flat_map(BTreeMap::keys) {
+                self.by_payload.entry(alias.clone()).or_insert(index);
+            }
+        }
+        self.mirrors.clone_from(&stream.mirrors);
         if !self.mirrors.is_empty() {
             let digests = self.by_payload.iter().filter_map(|(id, index)| Some((id.pull_spec()?.1.to_owned(), *index)));
             for (digest, index) in digests {
@@ -192,31 +208,12 @@ impl Graph {
                 next_barrier = index;
             }
         }
-        let indexed = self.nodes.iter().enumerate();
-        let open_barriers = indexed.filter(|(_, node)| node.barrier.is_some() && !node.is_rollout());
-        self.open_barriers = open_barriers.map(|(index, _)| NodeIndex(index)).collect();
-    }
-
-    fn add_blocked_updates(&mut self, stream: &Stream) {
-        for blocked in stream.blocked_updates.iter().filter(|blocked| blocked.applies_to(&self.arch)) {
-            let ages = [&blocked.first, &blocked.last, &blocked.target].map(|version| stream.position_of(version));
-            if let [Some(first), Some(last), Some(to)] = ages {
-                self.blocked.push(Blocked { from: first..=last, to });
-            }
-        }
-    }
-
-    /// Returns true if `edge` is in the graph. The caller has checked that no barrier lies between its ends.
-    fn is_allowed(&self, edge: Edge) -> bool {
-        let (Some(from), Some(to)) = (self.node(edge.from), self.node(edge.to)) else { return false };
-        let is_blocked = |blocked: &Blocked| blocked.to == to.age && blocked.from.contains(&from.age);
-        from.dead_end.is_none() && !to.withdrawn && !self.blocked.iter().any(is_blocked)
     }
 
     /// Returns this graph without edges, which is what nodes see during an emergency stop.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { rollout_nodes: Vec::new(), open_barriers: Vec::new(), ..self }
+        Self { rollout_nodes: Vec::new(), candidates: Candidates::default(), ..self }
     }
 
     /// Returns the nodes, oldest first.
@@ -231,25 +228,6 @@ impl Graph {
         self.nodes.get(index.0)
     }
 
-    /// Returns every edge, held back or not: first the edges to releases with rollouts, newest first, then those to barriers without
-    /// rollouts, oldest first.
-    pub fn edges(&self) -> impl Iterator<Item = Edge> {
-        let into = |to: &NodeIndex| {
-            let (to, start) = (*to, self.starts.get(to.0).copied().unwrap_or(to.0));
-            (start..to.0).map(move |from| Edge { from: NodeIndex(from), to })
-        };
-        let edges = self.rollout_nodes.iter().rev().chain(&self.open_barriers).flat_map(into);
-        edges.filter(|edge| self.is_allowed(*edge))
-    }
-
-    /// Returns the releases to which a node on `from` may update directly, held back or not, in the order of the edges.
-    pub fn targets(&self, from: NodeIndex) -> impl Iterator<Item = NodeIndex> {
-        let end = self.node(from).map_or(from.0, |node| node.end);
-        let targets =
-            within(&self.rollout_nodes, from, end).iter().rev().chain(within(&self.open_barriers, from, end)).copied();
-        targets.filter(move |to| self.is_allowed(Edge { from, to: *to }))
-    }
-
     /// Returns the nodes with rollouts, oldest first.
     pub(super) fn rollout_nodes(&self) -> &[NodeIndex] {
         &self.rollout_nodes
@@ -258,28 +236,23 @@ impl Graph {
     /// Returns every text by which [`Graph::recognise`] finds a node.
     pub fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let own = self.by_payload.keys().map(|id| Cow::Borrowed(id.as_str()));
+        let versions = self.by_version.keys().map(|version| Cow::Borrowed(version.as_str()));
         let mirrored = self
             .mirrors
             .iter()
             .flat_map(|mirror| self.by_digest.keys().map(move |digest| Cow::Owned(format!("{mirror}@{digest}"))));
-        own.chain(mirrored)
+        own.chain(versions).chain(mirrored)
     }
 
-    /// Returns the node that `payload` identifies, as its payload, as an alias, or by the digest of either in a mirror.
+    /// Returns the node that `name` identifies: as its payload, as an alias, or by the digest of either in a mirror. If versions identify
+    /// nodes, `name` must be the version.
     #[must_use]
-    pub fn recognise(&self, payload: &str) -> Option<Recognised<'_>> {
-        if let Some(node) = self.by_payload.get(payload) {
+    pub fn recognise(&self, name: &str) -> Option<Recognised<'_>> {
+        if let Some(node) = self.by_payload.get(name).or_else(|| self.by_version.get(name)) {
             return Some(Recognised { node: *node, mirror: None });
         }
-        let (repository, digest) = payload.split_once('@')?;
+        let (repository, digest) = name.split_once('@')?;
         let mirror = self.mirrors.get(repository)?;
         self.by_digest.get(digest).map(|node| Recognised { node: *node, mirror: Some(mirror) })
     }
-}
-
-/// Returns the indices after `from`, up to and including `end`.
-fn within(sorted: &[NodeIndex], from: NodeIndex, end: usize) -> &[NodeIndex] {
-    let first = sorted.partition_point(|index| *index <= from);
-    let last = sorted.partition_point(|index| index.0 <= end);
-    sorted.get(first..last).unwrap_or_default()
 }

@@ -94,13 +94,22 @@ impl Graph {
             && self.node(target).and_then(|node| visibility.target(node)).is_none_or(|target| !target.held_back)
     }
 
-    /// Returns the edges that nodes of this visibility see, in order.
+    /// Returns the edges that nodes of this visibility see, in order. Under the edge rule `open` these are the updates that nodes choose: from
+    /// each release, the one to its newest open target.
     pub fn open_edges<'a>(&'a self, visibility: &'a Visibility) -> impl Iterator<Item = Edge> + 'a {
+        let trimmed = self.is_trimmed().then(|| self.newest_edges(|to| self.is_open(to, visibility)));
+        let all = trimmed.is_none().then(|| self.edges().filter(|edge| self.is_open(edge.to, visibility)));
+        trimmed.into_iter().flatten().chain(all.into_iter().flatten())
+    }
+
+    /// Returns every edge that is not held back from nodes of this visibility, whether they would choose it or not.
+    #[cfg(test)]
+    pub(crate) fn untrimmed_open_edges<'a>(&'a self, visibility: &'a Visibility) -> impl Iterator<Item = Edge> + 'a {
         self.edges().filter(|edge| self.is_open(edge.to, visibility))
     }
 
-    /// Returns the releases that a node on `from` may update to now, each with its visibility. Together with `from` they are all that an agent
-    /// needs.
+    /// Returns the releases that a node on `from` is shown as targets now, each with its visibility. Together with `from` they are all that
+    /// an agent needs.
     pub fn open_targets<'a>(
         &'a self,
         from: NodeIndex,
@@ -110,15 +119,23 @@ impl Graph {
         self.targets_with_visibility(from, node_context, now).filter(|(_, visibility)| !visibility.held_back)
     }
 
-    /// Returns the releases that a node on `from` may update to now or later, each with its visibility.
+    /// Returns the releases that a node on `from` may update to now or later, each with its visibility. Under the edge rule `open` they
+    /// end with the newest one that it may update to now: the node would choose no older one.
     pub fn targets_with_visibility<'a>(
         &'a self,
         from: NodeIndex,
         node_context: &'a NodeContext<'a>,
         now: Epoch,
     ) -> impl Iterator<Item = (NodeIndex, TargetVisibility)> + 'a {
-        self.targets(from)
-            .filter_map(move |target| Some((target, self.target_visibility(self.node(target)?, node_context, now))))
+        let (is_trimmed, mut is_complete) = (self.is_trimmed(), false);
+        let targets = self
+            .targets(from)
+            .filter_map(move |target| Some((target, self.target_visibility(self.node(target)?, node_context, now))));
+        targets.take_while(move |(_, visibility)| {
+            let is_shown = !is_complete;
+            is_complete |= is_trimmed && !visibility.held_back;
+            is_shown
+        })
     }
 }
 

@@ -56,7 +56,7 @@ mod tests {
         let graph = Graph::new(stream, &key.arch, &key.scheme);
         let visibility = graph.visibility(node_context, now);
         let age = |index: NodeIndex| graph.node(index).unwrap().age;
-        graph.open_edges(&visibility).map(|edge| (age(edge.from), age(edge.to))).collect()
+        graph.untrimmed_open_edges(&visibility).map(|edge| (age(edge.from), age(edge.to))).collect()
     }
 
     proptest! {

@@ -38,6 +38,7 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled, removals: Removals<'
     let mut stream = incoming.stream.clone();
     stream.arches.extend(present.arches.iter().cloned());
     stream.mirrors.clone_from(&present.mirrors);
+    stream.rules = present.rules;
     stream.protection.clone_from(&present.protection);
     stream.stop.clone_from(&present.stop);
     stream.blocked_updates.clone_from(&present.blocked_updates);
@@ -59,6 +60,7 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled, removals: Removals<'
         vanished.withdraw(&identity.0, identity.1, release, &mut findings);
     }
     vanished.block_updates(&mut stream, &mut findings);
+    remove_newer_predecessors(&mut stream, &mut findings);
     keep_old_payloads(present, &mut stream, &mut findings);
     remove_obsolete_aliases(&mut stream, &mut findings)?;
     Ok(Modelled { stream, findings })
@@ -98,6 +100,30 @@ fn check_blocked_updates(present: &Stream, next: &Stream) -> Result<(), Conflict
         }
     }
     Ok(())
+}
+
+/// Removes predecessors that the next state does not have, or that upstream moved behind their release.
+fn remove_newer_predecessors(stream: &mut Stream, findings: &mut Vec<Finding>) {
+    let mut positions = HashMap::new();
+    for (position, release) in stream.releases.iter().enumerate() {
+        positions.entry(release.version.clone()).or_insert(position);
+    }
+    let is_older = |version: &Version, than: usize| positions.get(version).is_some_and(|position| *position < than);
+    for (position, release) in stream.releases.iter_mut().enumerate() {
+        let listed = release.predecessors.iter().flat_map(|predecessors| &predecessors.versions);
+        let lost: BTreeSet<Version> = listed.filter(|version| !is_older(version, position)).cloned().collect();
+        if lost.is_empty() {
+            continue;
+        }
+        let predecessors = release.predecessors.take().map(|mut predecessors| {
+            predecessors.versions.retain(|version| !lost.contains(version));
+            predecessors
+        });
+        release.predecessors = predecessors.filter(|predecessors| !predecessors.versions.is_empty());
+        let names: Vec<&str> = lost.iter().map(Version::as_str).collect();
+        let message = format!("its predecessors {} are no older releases any more and were removed", names.join(", "));
+        findings.push(Finding::drift(format!("release {}", release.version), message));
+    }
 }
 
 /// Returns the identities of the releases from which an update is blocked.
@@ -239,6 +265,7 @@ fn keep_local_values(before: &Release, release: &mut Release, findings: &mut Vec
     let theirs = release.clone();
     release.aliases.clone_from(&before.aliases);
     release.suppressed_upstream.clone_from(&before.suppressed_upstream);
+    release.predecessors.clone_from(&before.predecessors);
     release.notes.clone_from(&before.notes);
     release.artifacts.clone_from(&before.artifacts);
     release.promoted_from.clone_from(&before.promoted_from);

@@ -32,6 +32,7 @@ impl Command for PutDocument {
         let changes_settings = present.stream.is_none_or(|before| {
             before.arches != self.written.arches
                 || before.mirrors != self.written.mirrors
+                || before.rules != self.written.rules
                 || before.protection != self.written.protection
         });
         changes_settings.then_some(Need { role: Action::SET_STREAM.role, why: None })

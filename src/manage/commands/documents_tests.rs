@@ -2,7 +2,13 @@
 
 use super::*;
 use crate::{
-    domain::{admission::protection::Protection, duration::Minutes, ids::Arch, payload::Repository},
+    domain::{
+        admission::protection::Protection,
+        duration::Minutes,
+        ids::Arch,
+        payload::Repository,
+        policy::graph_rules::{EdgeRule, GraphRules, Identity},
+    },
     manage::{
         command::LoadedReads,
         testing::{NOW, apply_to, found, found_mut, id, key, next, payload, payload_id, stream},
@@ -23,6 +29,8 @@ fn a_document_that_creates_a_stream_or_changes_its_settings_needs_an_admin() {
         Stream { arches: [Arch::parse("x86_64").unwrap()].into(), ..stream() },
         Stream { mirrors: [Repository::parse("mirror.example/os").unwrap()].into(), ..stream() },
         Stream { protection, ..stream() },
+        Stream { rules: GraphRules { edge_rule: EdgeRule::Open, ..GraphRules::default() }, ..stream() },
+        Stream { rules: GraphRules { identity: Identity::Version, ..GraphRules::default() }, ..stream() },
     ] {
         assert_eq!(need(Some(&stream()), settings), admin);
     }

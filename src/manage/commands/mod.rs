@@ -5,6 +5,7 @@ pub mod documents;
 mod known_payloads;
 pub mod payloads;
 pub mod policies;
+pub mod predecessors;
 pub mod product_stops;
 pub mod products;
 pub mod releases;

@@ -3,9 +3,11 @@
 use crate::{
     domain::{
         artifact::{Notes, Promotion},
+        finding::Finding,
         ids::{StreamId, Version},
         origin::Origin,
         payload::Payload,
+        policy::predecessors::Predecessors,
         release::{PayloadKey, Release, ReleaseState},
         stream::Stream,
     },
@@ -154,7 +156,8 @@ impl Command for WithdrawRelease {
     }
 }
 
-/// Copies a release of another stream of the product into this one, as a draft without rollouts.
+/// Copies a release of another stream of the product into this one, as a draft without rollouts. Predecessors that this stream does not
+/// have are left out.
 #[derive(Debug, Clone)]
 pub struct PromoteRelease {
     /// The stream that gets the copy.
@@ -205,12 +208,28 @@ impl Command for PromoteRelease {
             aliases,
             artifacts,
             promoted_from: Some(self.from.clone()),
+            predecessors: None,
             rollouts: Vec::new(),
             suppressed_upstream: BTreeSet::new(),
             ..Release::clone(found)
         };
-        add_draft(present.existing()?, draft)
+        let (present, version) = (present.existing()?, draft.version.clone());
+        let (predecessors, unknown) = known_predecessors(found, present);
+        let next = add_draft(present, Release { predecessors, ..draft })?;
+        let findings = unknown.map(|unknown| Finding::warning(format!("release {version}"), unknown));
+        Ok(Next { findings: findings.into_iter().collect(), ..next })
     }
+}
+
+/// Returns the predecessors of a release that a stream has, too, and a message that names the others.
+fn known_predecessors(release: &Release, stream: &Stream) -> (Option<Predecessors>, Option<String>) {
+    let Some(Predecessors { versions, origin }) = release.predecessors.clone() else { return (None, None) };
+    let is_known = |version: &Version| stream.position_of(version).is_some();
+    let (known, unknown): (BTreeSet<_>, BTreeSet<_>) = versions.into_iter().partition(is_known);
+    let names: Vec<&str> = unknown.iter().map(Version::as_str).collect();
+    let message =
+        format!("its predecessors {} are left out, because {} does not have them", names.join(", "), stream.id);
+    ((!known.is_empty()).then_some(Predecessors { versions: known, origin }), (!unknown.is_empty()).then_some(message))
 }
 
 /// Sets or removes the notes of a release.

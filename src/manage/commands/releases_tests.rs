@@ -150,6 +150,25 @@ fn a_promoted_release_is_a_draft_without_rollouts() {
 }
 
 #[test]
+fn a_promotion_leaves_out_predecessors_that_the_stream_does_not_have() {
+    let promoted = |versions: &[&str]| {
+        let mut source = source();
+        let versions = versions.iter().map(|text| version(text)).collect();
+        found_mut(&mut source, "4").predecessors = Some(Predecessors { versions, origin: Origin::Git });
+        let Next { stream, findings, .. } = apply_promotion(&promote("4"), Some(source)).unwrap();
+        let versions = found(&stream, "6").predecessors.clone().map(|predecessors| predecessors.versions);
+        let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        (versions, findings)
+    };
+    let left_out = |names: &str| {
+        vec![format!("warning: release 6: its predecessors {names} are left out, because os/stable does not have them")]
+    };
+    assert_eq!(promoted(&["1", "2"]), (Some([version("1"), version("2")].into()), Vec::new()));
+    assert_eq!(promoted(&["1", "7", "8"]), (Some([version("1")].into()), left_out("7, 8")));
+    assert_eq!(promoted(&["7"]), (None, left_out("7")));
+}
+
+#[test]
 fn other_payloads_of_a_promoted_release_leave_its_aliases_and_artifacts_behind() {
     let payloads = BTreeMap::from([(key("aarch64"), payload(6))]);
     let command = PromoteRelease { payloads: Some(payloads.clone()), ..promote("1") };

@@ -5,6 +5,7 @@ use crate::{
         admission::protection::Protection,
         ids::{Arch, StreamId},
         payload::Repository,
+        policy::graph_rules::{EdgeRule, GraphRules, Identity},
         stream::Stream,
     },
     manage::{
@@ -22,14 +23,22 @@ pub struct StreamSettings {
     pub arches: BTreeSet<Arch>,
     /// Repositories that hold the same images under the same digests.
     pub mirrors: BTreeSet<Repository>,
+    /// Which updates it has; if absent, the present rule stays.
+    pub edge_rule: Option<EdgeRule>,
+    /// What identifies its nodes; if absent, the present identity stays.
+    pub identity: Option<Identity>,
     /// Limits on how fast and when it may be opened.
     pub protection: Protection,
 }
 
 impl StreamSettings {
     fn apply_to(&self, stream: &Stream) -> Stream {
-        let Self { arches, mirrors, protection } = self.clone();
-        Stream { arches, mirrors, protection, ..stream.clone() }
+        let Self { arches, mirrors, edge_rule, identity, protection } = self.clone();
+        let rules = GraphRules {
+            edge_rule: edge_rule.unwrap_or(stream.rules.edge_rule),
+            identity: identity.unwrap_or(stream.rules.identity),
+        };
+        Stream { arches, mirrors, rules, protection, ..stream.clone() }
     }
 }
 
@@ -98,6 +107,8 @@ mod tests {
         StreamSettings {
             arches: BTreeSet::from([Arch::parse("s390x").unwrap()]),
             mirrors: BTreeSet::from([Repository::parse("mirror.example/os").unwrap()]),
+            edge_rule: Some(EdgeRule::Open),
+            identity: None,
             protection: Protection { shortest_rollout: Some(Minutes(60)), ..Protection::default() },
         }
     }
@@ -106,8 +117,9 @@ mod tests {
     fn a_new_stream_has_its_settings_and_no_releases() {
         let create = CreateStream { stream: id(), settings: settings() };
         let created = apply_to(&create, None, &LoadedReads::default()).unwrap();
-        let StreamSettings { arches, mirrors, protection } = settings();
-        assert_eq!(created.stream, Stream { arches, mirrors, protection, ..Stream::empty(id()) });
+        let StreamSettings { arches, mirrors, protection, .. } = settings();
+        let rules = GraphRules { edge_rule: EdgeRule::Open, ..GraphRules::default() };
+        assert_eq!(created.stream, Stream { arches, mirrors, rules, protection, ..Stream::empty(id()) });
         assert_eq!(created.created.as_deref(), Some("stable"));
         assert_eq!(refusal(&create, &created.stream), "stream os/stable exists already");
     }
@@ -115,7 +127,21 @@ mod tests {
     #[test]
     fn settings_are_replaced_and_nothing_else_changes() {
         let set = SetStream { stream: id(), settings: settings() };
-        let StreamSettings { arches, mirrors, protection } = settings();
-        assert_eq!(next(&set, &stream()), Stream { arches, mirrors, protection, ..stream() });
+        let StreamSettings { arches, mirrors, protection, .. } = settings();
+        let rules = GraphRules { edge_rule: EdgeRule::Open, ..GraphRules::default() };
+        assert_eq!(next(&set, &stream()), Stream { arches, mirrors, rules, protection, ..stream() });
+    }
+
+    #[test]
+    fn graph_rules_that_are_not_given_stay() {
+        let rules = GraphRules { edge_rule: EdgeRule::Explicit, identity: Identity::Version };
+        let before = Stream { rules, ..stream() };
+        let with = |edge_rule, identity| {
+            let settings = StreamSettings { edge_rule, identity, ..settings() };
+            next(&SetStream { stream: id(), settings }, &before).rules
+        };
+        assert_eq!(with(None, None), rules);
+        assert_eq!(with(Some(EdgeRule::Derived), None), GraphRules { edge_rule: EdgeRule::Derived, ..rules });
+        assert_eq!(with(None, Some(Identity::Payload)), GraphRules { identity: Identity::Payload, ..rules });
     }
 }

@@ -43,6 +43,8 @@ pub(super) enum Kind {
     RemoveBarrier,
     PutDeadEnd,
     RemoveDeadEnd,
+    PutPredecessors,
+    RemovePredecessors,
     CreateBlockedUpdate,
     RemoveBlockedUpdate,
     CreateRollout,
@@ -65,7 +67,7 @@ pub(super) enum Kind {
     Import,
 }
 
-pub(super) const KINDS: [Kind; 36] = [
+pub(super) const KINDS: [Kind; 38] = [
     Kind::PutStream,
     Kind::CreateRelease,
     Kind::RemoveRelease,
@@ -82,6 +84,8 @@ pub(super) const KINDS: [Kind; 36] = [
     Kind::RemoveBarrier,
     Kind::PutDeadEnd,
     Kind::RemoveDeadEnd,
+    Kind::PutPredecessors,
+    Kind::RemovePredecessors,
     Kind::CreateBlockedUpdate,
     Kind::RemoveBlockedUpdate,
     Kind::CreateRollout,
@@ -133,6 +137,8 @@ impl Kind {
             Self::RemoveBarrier => "delete_barrier",
             Self::PutDeadEnd => "set_dead_end",
             Self::RemoveDeadEnd => "delete_dead_end",
+            Self::PutPredecessors => "set_predecessors",
+            Self::RemovePredecessors => "delete_predecessors",
             Self::CreateBlockedUpdate => "create_blocked_update",
             Self::RemoveBlockedUpdate => "delete_blocked_update",
             Self::CreateRollout => "create_rollout",
@@ -188,6 +194,8 @@ impl Kind {
             | Self::RemoveBarrier
             | Self::PutDeadEnd
             | Self::RemoveDeadEnd
+            | Self::PutPredecessors
+            | Self::RemovePredecessors
             | Self::CreateBlockedUpdate
             | Self::RemoveBlockedUpdate
             | Self::CreateRollout
@@ -343,6 +351,17 @@ impl Kind {
                 format!("{}/dead-end", path(on.release(rng, |release| release["dead_end"].is_object())?)),
                 None,
             ),
+            Self::PutPredecessors => {
+                let releases = on.releases();
+                let number = rng.usize(1..releases.len());
+                let predecessors = sample::predecessors(&releases[..number], rng);
+                (Method::PUT, format!("{}/predecessors", path(&releases[number])), Some(predecessors))
+            }
+            Self::RemovePredecessors => (
+                Method::DELETE,
+                format!("{}/predecessors", path(on.release(rng, |release| release["predecessors"].is_object())?)),
+                None,
+            ),
             Self::CreateBlockedUpdate => {
                 let mut blocked = sample::blocked(document, rng);
                 let target = blocked.as_object_mut().unwrap().shift_remove("target").unwrap();
@@ -429,7 +448,9 @@ fn settings(rng: &mut Rng, document: &Value) -> Value {
     if document["protection"].is_object() && rng.u8(..4) > 0 {
         settings["protection"] = document["protection"].clone();
     }
-    match rng.u8(..4) {
+    match rng.u8(..6) {
+        4 => settings["edge_rule"] = pick(rng, &sample::EDGE_RULES).into(),
+        5 => settings["identity"] = pick(rng, &["payload", "version"]).into(),
         0 => settings["arches"].as_array_mut().unwrap().push("s390x".into()),
         1 => settings["mirrors"] = json!([]),
         2 => settings["mirrors"] = json!([pick(rng, &MIRRORS)]),

@@ -348,7 +348,7 @@ impl Property<'_> {
                 None => self.poller.offers(product, twin, &poll).await,
             };
             let after = self.poller.offers(product, name, &poll).await;
-            let gained = gained(&before, &after);
+            let gained = gained(&states[twin], &before, &after);
             known.lock().unwrap().insert(key, before);
             assert!(
                 gained.is_empty(),

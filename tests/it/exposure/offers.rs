@@ -1,7 +1,9 @@
 //! Finds out what nodes are offered, by polls like those of agents, over persistent connections.
 
 use super::sample::REPOSITORY;
-use lockkeeper::domain::{epoch::Epoch, rollout::share::OpenShare, stream::Stream};
+use lockkeeper::domain::{
+    epoch::Epoch, policy::graph_rules::EdgeRule, release::Release, rollout::share::OpenShare, stream::Stream,
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -122,7 +124,8 @@ pub(super) fn first_polls(stream: &Stream) -> BTreeSet<Poll> {
     scopes.map(|scope| Poll { query: query(scope), node: None }).collect()
 }
 
-/// Returns all payloads that nodes of a scope may send: payloads and aliases, both also from each mirror, and one that no release has.
+/// Returns all names that nodes of a scope may send: versions, payloads and aliases, the latter also from each mirror, and a payload that no
+/// release has.
 fn names(streams: [&Stream; 2], arch: &str, scheme: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::from([format!("{REPOSITORY}@sha256:{}", "0".repeat(64))]);
     for release in streams.into_iter().flat_map(|stream| &stream.releases) {
@@ -130,6 +133,7 @@ fn names(streams: [&Stream; 2], arch: &str, scheme: &str) -> BTreeSet<String> {
             |key: &lockkeeper::domain::release::PayloadKey| key.arch.as_str() == arch && key.scheme.as_str() == scheme;
         let own = release.payloads.iter().filter(|(key, _)| is_here(key)).map(|(_, payload)| &payload.id);
         let aliases = release.aliases.iter().filter(|(key, _)| is_here(key)).flat_map(|(_, ids)| ids.keys());
+        names.insert(release.version.to_string());
         for id in own.chain(aliases) {
             names.insert(id.as_str().to_owned());
             if let Some((_, digest)) = id.pull_spec() {
@@ -161,12 +165,25 @@ fn between(borders: &[f64]) -> Vec<f64> {
     [0.0].into_iter().chain(middles).chain([1.0]).collect()
 }
 
-/// Returns the updates that nodes are offered only after a change.
-pub(super) fn gained(before: &Offers, after: &Offers) -> Vec<(String, String)> {
+/// Returns the updates that nodes of a stream are offered only after a change.
+///
+/// Under the edge rule `open`, an answer shows the newest target only, and stands for all older ones.
+pub(super) fn gained(stream: &Stream, before: &Offers, after: &Offers) -> Vec<(String, String)> {
     let none = BTreeSet::new();
+    let is_open = stream.rules.edge_rule == EdgeRule::Open;
     let gained = after.iter().flat_map(|(from, targets)| {
         let known = before.get(from).unwrap_or(&none);
-        targets.difference(known).map(move |to| (from.clone(), to.clone()))
+        let newest = known.iter().filter_map(|payload| age(stream, payload)).max().filter(|_| is_open);
+        let is_older =
+            move |to: &&String| age(stream, to).is_some_and(|age| newest.is_some_and(|newest| age <= newest));
+        targets.difference(known).filter(move |to| !is_older(to)).map(move |to| (from.clone(), to.clone()))
     });
     gained.collect()
+}
+
+/// Returns the age of the release with a payload, which may be named in a mirror.
+fn age(stream: &Stream, payload: &str) -> Option<usize> {
+    let digest = |name: &str| name.split_once('@').map_or(name, |(_, digest)| digest).to_owned();
+    let has = |release: &Release| release.payloads.values().any(|own| digest(own.id.as_str()) == digest(payload));
+    stream.releases.iter().position(|release| has(release))
 }

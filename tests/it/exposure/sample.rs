@@ -14,6 +14,8 @@ pub(super) const SCOPES: [(&str, &str); 3] = [("x86_64", "checksum"), ("x86_64",
 pub(super) const REPOSITORY: &str = "registry.example/os";
 pub(super) const MIRRORS: [&str; 3] = ["mirror.example/os", "mirror.example:5000/os", "cache.example/a/os"];
 
+pub(super) const EDGE_RULES: [&str; 3] = ["derived", "open", "explicit"];
+
 /// Two revisions of a stream, as documents. They differ by one change.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
@@ -159,6 +161,13 @@ impl Sample {
         for _ in 0..rng.usize(0..=2) {
             block(&mut document, rng);
         }
+        document["edge_rule"] = pick(rng, &["derived", "derived", "open", "explicit"]).into();
+        document["identity"] = pick(rng, &["payload", "payload", "payload", "version"]).into();
+        for number in 1..aged + drafts {
+            if chance(rng, 50) {
+                set_predecessors(&mut document, number, rng);
+            }
+        }
         let mut first = document.clone();
         change(&mut first, rng);
         tag_local_origin(&mut document);
@@ -182,6 +191,19 @@ fn block(document: &mut Value, rng: &mut Rng) {
     }
 }
 
+/// Draws predecessors among older releases.
+pub(super) fn predecessors(older: &[Value], rng: &mut Rng) -> Value {
+    let mut versions: Vec<Value> = older.iter().map(|release| release["version"].clone()).collect();
+    rng.shuffle(&mut versions);
+    versions.truncate(rng.usize(1..=versions.len()));
+    json!({"versions": versions})
+}
+
+fn set_predecessors(document: &mut Value, number: usize, rng: &mut Rng) {
+    let drawn = predecessors(&document["releases"].as_array().unwrap()[..number], rng);
+    document["releases"][number]["predecessors"] = drawn;
+}
+
 /// Draws a blocked update.
 pub(super) fn blocked(document: &Value, rng: &mut Rng) -> Value {
     let aged = numbers(document, false);
@@ -195,6 +217,15 @@ pub(super) fn blocked(document: &Value, rng: &mut Rng) -> Value {
 /// Changes one thing in a document.
 pub(super) fn change(document: &mut Value, rng: &mut Rng) {
     let any = rng.usize(..document["releases"].as_array().unwrap().len());
+    if chance(rng, 15) {
+        match rng.u8(..4) {
+            0 => document["edge_rule"] = pick(rng, &EDGE_RULES).into(),
+            1 => document["identity"] = pick(rng, &["payload", "version"]).into(),
+            2 => drop(document["releases"][any].as_object_mut().unwrap().shift_remove("predecessors")),
+            _ => set_predecessors(document, any.max(1), rng),
+        }
+        return;
+    }
     let release = &mut document["releases"][any];
     match rng.u8(..13) {
         0 => release["barrier"] = if release["barrier"].is_null() { policy(rng) } else { Value::Null },

@@ -3,6 +3,7 @@
 use crate::domain::{
     epoch::Epoch,
     finding::Finding,
+    policy::graph_rules::EdgeRule,
     release::{Release, ReleaseState},
     rollout::{
         Rollout, RolloutState,
@@ -32,6 +33,8 @@ pub(super) struct WireRollout {
 enum Exposure {
     /// The release has no rollout: a barrier admits all nodes, any other release none.
     NoRollout,
+    /// All nodes.
+    All,
     /// The nodes that a rollout admits.
     Rollout(WireRollout),
     /// No node.
@@ -70,6 +73,7 @@ pub(super) fn policies(
     let rollout = match exposure {
         Exposure::NoRollout => None,
         Exposure::Rollout(rollout) => Some(rollout),
+        Exposure::All => Some(WireRollout::constant(1.0)),
         // Without a rollout a barrier would admit all nodes; any other release admits none.
         Exposure::Closed => release.barrier.is_some().then_some(WireRollout::CLOSED),
     };
@@ -88,9 +92,17 @@ fn exposure(stream: &Stream, release: &Release, now: Epoch, warn: &mut impl FnMu
         warn("updates to it are blocked from some releases; it is written as closed");
         return Exposure::Closed;
     }
+    let edge_rule = stream.rules.edge_rule;
+    if edge_rule == EdgeRule::Explicit {
+        if release.predecessors.is_some() {
+            warn("only its predecessors may update to it; it is written as closed");
+        }
+        return Exposure::Closed;
+    }
     let limited_barrier = release.barrier.as_ref().is_some_and(|barrier| barrier.arches.is_some());
     let for_all = release.rollouts.iter().position(|rollout| rollout.selector.is_any());
     match (release.rollouts.is_empty(), for_all) {
+        (true, _) if edge_rule == EdgeRule::Open => Exposure::All,
         // On the architectures without the barrier, no update leads to the release.
         (true, _) if limited_barrier => Exposure::Closed,
         (true, _) => Exposure::NoRollout,

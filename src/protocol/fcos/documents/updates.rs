@@ -7,7 +7,7 @@ use super::{
     policies::{WirePolicies, WireRollout, policies},
     set_field, unchanged, with_list,
 };
-use crate::domain::{finding::Finding, ids::Version};
+use crate::domain::{finding::Finding, ids::Version, policy::graph_rules::Identity};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,10 @@ pub(super) fn document(input: &DocumentInput<'_>) -> Document {
     let old = original.as_ref().and_then(|document| document["releases"].as_array());
     let mut list = old.cloned().unwrap_or_default();
     let mut findings = Vec::new();
+    if input.stream.rules.identity == Identity::Version {
+        let message = "updates.json cannot express that versions identify nodes: it is read with the payloads";
+        findings.push(Finding::warning(format!("stream {}", input.stream.id.stream), message));
+    }
     for (version, wanted) in wanted_policies(input, &mut findings) {
         if merge_entries(&list, &version) != wanted {
             update_entries(&mut list, &version, &wanted);
