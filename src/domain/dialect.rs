@@ -5,6 +5,7 @@ use super::{
     epoch::Epoch,
     finding::Finding,
     ids::{ProductName, ProtocolName},
+    policy::graph_rules::GraphRules,
     rollout::wariness::Wariness,
     stream::Stream,
 };
@@ -18,6 +19,11 @@ use std::{
 pub trait Dialect: Send + Sync {
     /// Returns the protocol's name, which products are recorded with. It never changes.
     fn name(&self) -> &'static str;
+
+    /// Returns the rules of a new stream whose creator gives none.
+    fn rules(&self) -> GraphRules {
+        GraphRules::default()
+    }
 
     /// Returns the position in rollouts of a node that does not report one. It must never change for a node.
     fn wariness(&self, node: &str) -> Wariness;

@@ -9,6 +9,7 @@ use crate::{
         epoch::Epoch,
         finding::Finding,
         ids::{ProductName, ProtocolName, StreamId},
+        policy::graph_rules::GraphRules,
         stream::{Revision, Stream},
     },
 };
@@ -87,6 +88,8 @@ pub struct Present<'a> {
     pub stream: Option<&'a Stream>,
     /// What was read in addition.
     pub read: &'a LoadedReads,
+    /// The rules that the protocol of its product gives a new stream.
+    pub rules: GraphRules,
     /// The time.
     pub now: Epoch,
 }

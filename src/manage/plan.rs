@@ -85,7 +85,8 @@ pub(super) fn plan(
     let just_after = head.changed_at.saturating_add(SignedDuration::from_micros(1)).unwrap_or(head.changed_at);
     let time = clock.max(just_after);
     let now = Epoch::from(time);
-    let present = Present { id: &head.id, stream: loaded.stream.as_deref(), read: &loaded.read, now };
+    let rules = loaded.dialect.as_ref().map(|dialect| dialect.rules()).unwrap_or_default();
+    let present = Present { id: &head.id, stream: loaded.stream.as_deref(), read: &loaded.read, rules, now };
     if let Some(need) = command.needs(&present) {
         request.require(need.role, &head.id, need.why)?;
     }

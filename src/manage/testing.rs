@@ -21,6 +21,7 @@ use crate::{
         epoch::Epoch,
         ids::{Arch, StreamId, Version},
         payload::{Payload, PayloadId, Scheme},
+        policy::graph_rules::GraphRules,
         reason::Reason,
         release::{PayloadKey, Release},
         rollout::Rollout,
@@ -180,7 +181,7 @@ pub(super) fn found_rollout(stream: &Stream, number: usize) -> &Rollout {
 
 /// Applies a command to a stream, which may be absent, with what it reads.
 pub(super) fn apply_to(command: &dyn Command, stream: Option<&Stream>, read: &LoadedReads) -> Result<Next, Refusal> {
-    command.apply(&Present { id: command.target(), stream, read, now: NOW })
+    command.apply(&Present { id: command.target(), stream, read, rules: GraphRules::default(), now: NOW })
 }
 
 pub(super) fn apply(command: &dyn Command, stream: &Stream) -> Result<Next, Refusal> {

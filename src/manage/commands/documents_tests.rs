@@ -16,7 +16,8 @@ use crate::{
 };
 
 fn need(present: Option<&Stream>, written: Stream) -> Option<Need> {
-    let present = Present { id: &id(), stream: present, read: &LoadedReads::default(), now: NOW };
+    let present =
+        Present { id: &id(), stream: present, read: &LoadedReads::default(), rules: GraphRules::default(), now: NOW };
     PutDocument { written }.needs(&present)
 }
 

@@ -25,7 +25,7 @@ use crate::{
         epoch::Epoch,
         ids::{StreamName, Version},
         origin::Origin,
-        policy::{barrier::Barrier, dead_end::DeadEnd, predecessors::Predecessors},
+        policy::{barrier::Barrier, dead_end::DeadEnd, graph_rules::GraphRules, predecessors::Predecessors},
         release::Release,
         rollout::{preset::Preset, share::Share},
         samples,
@@ -168,7 +168,8 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
         // The stop of a product is lifted outside of its streams.
         assert_eq!(command.lifts_stop(), name == "stream.lift-stop" && !is_recorded);
         assert_eq!(is_recorded, name == "stream.change" || name == "stream.lift-stop" && !command.lifts_stop());
-        let present = Present { id: &stream.id, stream: present, read: &read, now: Epoch(0) };
+        let present =
+            Present { id: &stream.id, stream: present, read: &read, rules: GraphRules::default(), now: Epoch(0) };
         assert_eq!(command.needs(&present), None, "{name}");
     }
 }
@@ -178,7 +179,13 @@ fn only_some_commands_create_a_stream() {
     let stream = stream();
     for (name, command) in every_command(&stream, &version("3"), 1, &stream) {
         let read = LoadedReads { stream: Some(Arc::new(stream.clone())), revision: Some(Arc::new(stream.clone())) };
-        let result = command.apply(&Present { id: &stream.id, stream: None, read: &read, now: Epoch(0) });
+        let result = command.apply(&Present {
+            id: &stream.id,
+            stream: None,
+            read: &read,
+            rules: GraphRules::default(),
+            now: Epoch(0),
+        });
         match name {
             "stream.create" | "stream.put-document" | "stream.change" => {
                 assert_eq!(result.unwrap().stream.id, stream.id, "{name}");
@@ -237,7 +244,7 @@ proptest! {
     #[test]
     fn a_command_depends_only_on_what_it_is_applied_to(case in case()) {
         let loaded = case.loaded();
-        let present = Present { id: &case.before.id, stream: Some(&case.before), read: &loaded.read, now: case.now };
+        let present = Present { id: &case.before.id, stream: Some(&case.before), read: &loaded.read, rules: GraphRules::default(), now: case.now };
         let command = case.command(|_| true);
         let next = command.apply(&present);
         prop_assert_eq!(&case.command(|_| true).apply(&present), &next);
@@ -262,7 +269,7 @@ proptest! {
     fn a_restrictive_command_is_never_refused_for_its_effect(case in case()) {
         let command = case.command(|action| action.is_restrictive);
         let loaded = case.loaded();
-        let present = Present { id: &case.before.id, stream: Some(&case.before), read: &loaded.read, now: case.now };
+        let present = Present { id: &case.before.id, stream: Some(&case.before), read: &loaded.read, rules: GraphRules::default(), now: case.now };
         let Ok(next) = command.apply(&present) else { return Ok(()) };
         prop_assert_eq!(exposure_increases(&case.before, &next.stream, case.now), []);
         let caller = caller(command.action().role);

@@ -144,6 +144,7 @@ impl Command for RemoveAlias {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::policy::graph_rules::GraphRules;
     use crate::manage::{
         command::LoadedReads,
         testing::{NOW, apply, found, id, key, next, payload, payload_id, refusal, release, stream},
@@ -177,7 +178,13 @@ mod tests {
             ("4", "x86_64", false),
             ("9", "aarch64", false),
         ] {
-            let present = Present { id: &id(), stream: Some(&stream), read: &LoadedReads::default(), now: NOW };
+            let present = Present {
+                id: &id(),
+                stream: Some(&stream),
+                read: &LoadedReads::default(),
+                rules: GraphRules::default(),
+                now: NOW,
+            };
             let need = set(version, arch).needs(&present);
             let expected = needs_manager.then_some(Need { role: Role::Manager, why: None });
             assert_eq!(need, expected, "{version} {arch}");

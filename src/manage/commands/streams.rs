@@ -23,9 +23,9 @@ pub struct StreamSettings {
     pub arches: BTreeSet<Arch>,
     /// Repositories that hold the same images under the same digests.
     pub mirrors: BTreeSet<Repository>,
-    /// Which updates it has; if absent, the present rule stays.
+    /// Which updates it has; if absent, the present rule stays, and a new stream has that of its protocol.
     pub edge_rule: Option<EdgeRule>,
-    /// What identifies its nodes; if absent, the present identity stays.
+    /// What identifies its nodes; if absent, as for the edge rule.
     pub identity: Option<Identity>,
     /// Limits on how fast and when it may be opened.
     pub protection: Protection,
@@ -64,7 +64,8 @@ impl Command for CreateStream {
         if present.stream.is_some() {
             return Err(Refusal::Exists { what: "stream", name: self.stream.to_string() });
         }
-        let stream = self.settings.apply_to(&Stream::empty(self.stream.clone()));
+        let empty = Stream { rules: present.rules, ..Stream::empty(self.stream.clone()) };
+        let stream = self.settings.apply_to(&empty);
         Ok(Next::from(stream).creates(&self.stream.stream))
     }
 }

@@ -1,7 +1,10 @@
 //! The rules of Fedora CoreOS.
 
 use super::NAME;
-use crate::domain::{dialect::Dialect, finding::Finding, payload::Scheme, rollout::wariness::Wariness, stream::Stream};
+use crate::domain::{
+    dialect::Dialect, finding::Finding, payload::Scheme, policy::graph_rules::Identity, rollout::wariness::Wariness,
+    stream::Stream,
+};
 
 /// The rules of Fedora CoreOS.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +23,11 @@ impl Dialect for FcosDialect {
         let asked = [Scheme::checksum(), Scheme::oci()];
         let others = stream.schemes().into_iter().filter(|scheme| !asked.contains(scheme));
         let message = |scheme: &Scheme| format!("no agent of {NAME} asks for payloads of the scheme {scheme}");
-        others.map(|scheme| Finding::warning("payloads", message(scheme))).collect()
+        let mut findings: Vec<Finding> = others.map(|scheme| Finding::warning("payloads", message(scheme))).collect();
+        if stream.rules.identity == Identity::Version {
+            let message = format!("agents of {NAME} report payloads: they cannot be identified by their version");
+            findings.push(Finding::error("identity", message));
+        }
+        findings
     }
 }

@@ -50,16 +50,19 @@ async fn create_product(admin: &Manager<'_>, product: &str, protocol: &str) {
     assert_eq!(created.header("location"), format!("/api/v1/products/{product}"));
 }
 
-/// Creates a stream of a product with releases `1` to `count`, each open to all nodes.
+/// Creates a stream of a product with the rules of its protocol, and releases `1` to `count`.
 async fn create_stream(admin: &Manager<'_>, product: &str, count: usize) {
-    let release = |n: usize| {
-        json!({"version": n.to_string(), "rollouts": [{"start_share": 1.0}],
-               "payloads": [{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/os/os", n)}]})
-    };
-    let releases: Vec<Value> = (1..=count).map(release).collect();
-    let document = json!({"format": 1, "product": product, "stream": "stable", "origin": "local",
-                          "arches": ["x86_64"], "releases": releases});
-    admin.creates_stream(&document).await;
+    let stream = format!("/api/v1/products/{product}/streams/stable");
+    let settings = json!({"arches": ["x86_64"]});
+    admin.ask(Method::PUT, &with_reason(&stream), &[("if-none-match", "*")], Some(&settings)).await.ok();
+    let shown = admin.get(&stream).await.ok().body;
+    assert_eq!([&shown["settings"]["edge_rule"], &shown["settings"]["identity"]], ["open", "version"]);
+    for n in 1..=count {
+        let payload = json!({"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/os/os", n)});
+        let release = json!({"version": n.to_string(), "payloads": [payload]});
+        admin.post(&format!("{stream}/releases?acknowledge=true"), &release).await;
+        admin.post_empty(&format!("{stream}/releases/{n}/publish?acknowledge=true")).await;
+    }
 }
 
 /// Sends a request in pieces on one connection, and returns the whole response.

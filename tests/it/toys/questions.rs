@@ -1,16 +1,19 @@
 //! A toy protocol that asks about several products in one body, and knows releases by their version.
 
-use super::plain::Plain;
 use axum::{Router, body::Body, extract::State, response::Response, routing::post};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use lockkeeper::{
     catalog::{Prepare, Prepared, ProductView},
     domain::{
+        dialect::Dialect,
         epoch::Epoch,
-        graph::{Graph, Node, NodeIndex, visibility::NodeContext},
+        finding::Finding,
+        graph::{Graph, NodeIndex, visibility::NodeContext},
         ids::{Arch, StreamName, Version},
+        policy::graph_rules::{EdgeRule, GraphRules, Identity},
         rollout::wariness::Wariness,
+        stream::Stream,
     },
     protocol::{AgentRequest, Agents, Answer, Claim, Protocol, ProtocolEntry, Rejected},
     telemetry::{PollLabels, Scope},
@@ -58,16 +61,44 @@ struct Questions(Agents);
 /// Returns the toy.
 pub(super) fn entry() -> ProtocolEntry {
     ProtocolEntry {
-        dialect: Arc::new(Plain(NAME)),
+        dialect: Arc::new(QuestionsDialect),
         prepare: Some(Arc::new(PrepareUpdates)),
         claims: CLAIMS.to_vec(),
         build: Box::new(|on| Arc::new(Questions(on))),
     }
 }
 
-/// The prepared answers about one product: the newest release of each arch and version, by stream.
+/// The rules of the toy: its nodes report versions, and every older release may update.
+struct QuestionsDialect;
+
+impl Dialect for QuestionsDialect {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn rules(&self) -> GraphRules {
+        GraphRules { edge_rule: EdgeRule::Open, identity: Identity::Version }
+    }
+
+    fn wariness(&self, _: &str) -> Wariness {
+        Wariness::new(0.5)
+    }
+
+    fn lint(&self, _: &Stream) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+/// The prepared answers about one product, by stream and arch.
 #[derive(Debug)]
-struct PreparedUpdates(BTreeMap<StreamName, BTreeMap<Arch, BTreeMap<Version, Version>>>);
+struct PreparedUpdates(BTreeMap<StreamName, BTreeMap<Arch, Updates>>);
+
+/// The graph, which recognises nodes by their version, and the newest update of each release that has one.
+#[derive(Debug)]
+struct Updates {
+    graph: Arc<Graph>,
+    newest: BTreeMap<NodeIndex, Version>,
+}
 
 impl Prepared for PreparedUpdates {}
 
@@ -83,14 +114,14 @@ impl Prepare for PrepareUpdates {
     }
 }
 
-/// Returns the newest update of each release that has one.
-fn updates(graph: &Graph, is_stopped: bool) -> BTreeMap<Version, Version> {
+fn updates(graph: &Arc<Graph>, is_stopped: bool) -> Updates {
     let node_context = NodeContext { group: None, platform: None, wariness: Wariness::new(0.5), is_stopped };
-    let update = |(from, node): (usize, &Node)| {
-        let newest = graph.open_targets(NodeIndex(from), &node_context, Epoch(0)).map(|(to, _)| to).max()?;
-        Some((node.version.clone(), graph.node(newest)?.version.clone()))
+    let update = |from| {
+        let newest = graph.open_targets(from, &node_context, Epoch(0)).map(|(to, _)| to).max()?;
+        Some((from, graph.node(newest)?.version.clone()))
     };
-    graph.nodes().iter().enumerate().filter_map(update).collect()
+    let newest = (0..graph.nodes().len()).map(NodeIndex).filter_map(update).collect();
+    Updates { graph: graph.clone(), newest }
 }
 
 impl Questions {
@@ -99,7 +130,8 @@ impl Questions {
         let catalog = self.0.catalog.get();
         let prepared = catalog.as_ref()?.prepared::<PreparedUpdates>(&question.product)?;
         let updates = prepared.0.get(&*question.stream)?.get(&*question.arch)?;
-        let newest = updates.get(&*question.version);
+        let own = updates.graph.recognise(&question.version).map(|own| own.node);
+        let newest = own.and_then(|own| updates.newest.get(&own));
         let (product, stream, arch) = (&*question.product, &*question.stream, &*question.arch);
         let scope = Scope { product, stream, arch, scheme: "version" };
         self.0.metrics.scope(&scope, &LABELS).count(usize::from(newest.is_none()), 1.0, false);
