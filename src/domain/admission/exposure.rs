@@ -73,18 +73,18 @@ fn replaced_payloads(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
 
 /// Returns the releases that have updates and whose nodes are recognised by more payloads or mirrors than before, or in another way.
 fn newly_recognised(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
-    let (effect, is_new): (_, Box<dyn Fn(&Release) -> bool + '_>) = match (before.rules.identity, after.rules.identity)
-    {
-        (Identity::Payload, Identity::Payload) => {
-            ("is recognised by more payloads", Box::new(is_known_by_more(before, after)))
-        }
+    let effect = match (before.rules.identity, after.rules.identity) {
+        (Identity::Payload, Identity::Payload) => "is recognised by more payloads",
         // The versions of known releases do not change.
         (Identity::Version, Identity::Version) => return Vec::new(),
-        (Identity::Payload, Identity::Version) => ("is recognised by its version", Box::new(|_| true)),
-        (Identity::Version, Identity::Payload) => ("is recognised by its payloads", Box::new(|_| true)),
+        (Identity::Payload, Identity::Version) => "is recognised by its version",
+        (Identity::Version, Identity::Payload) => "is recognised by its payloads",
     };
-    let new: BTreeSet<&Version> =
-        after.releases.iter().filter(|release| is_new(release)).map(|release| &release.version).collect();
+    let has_other_identity = before.rules.identity != after.rules.identity;
+    let is_known_by_more = is_known_by_more(before, after);
+    let is_new = |release: &Release| has_other_identity || is_known_by_more(release);
+    let releases = after.releases.iter().map(|release| &**release);
+    let new: BTreeSet<&Version> = releases.filter(|release| is_new(release)).map(|release| &release.version).collect();
     if new.is_empty() {
         return Vec::new();
     }

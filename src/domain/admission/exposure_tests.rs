@@ -265,9 +265,12 @@ fn rules_that_offer_or_recognise_more_are_increases() {
 #[test]
 fn a_change_of_many_open_releases_is_compared_in_a_moment() {
     let text = |open: bool| {
-        let releases: String = (0..20_000)
-            .map(|n| format!("[[releases]]\nversion = \"{n}\"\npayloads = [{{ arch = \"x86_64\", scheme = \"checksum\", id = \"{n:064x}\" }}]\n"))
-            .collect();
+        let release = |n: usize| {
+            format!(
+                "[[releases]]\nversion = \"{n}\"\npayloads = [{{ arch = \"x86_64\", scheme = \"checksum\", id = \"{n:064x}\" }}]\n"
+            )
+        };
+        let releases = (0..20_000).map(release).collect::<Vec<_>>().concat();
         let rule = if open { "edge_rule = \"open\"" } else { "" };
         format!("format = 1\nproduct = \"os\"\nstream = \"stable\"\n{rule}\n{releases}")
     };

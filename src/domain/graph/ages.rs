@@ -7,6 +7,12 @@ use std::ops::Range;
 pub(in crate::domain) struct Ages(Vec<Range<usize>>);
 
 impl Ages {
+    /// Builds the set of the ages in a range.
+    #[must_use]
+    pub(in crate::domain) fn from_range(range: Range<usize>) -> Self {
+        Self::from_ranges([range].into_iter().collect())
+    }
+
     /// Builds the set of all ages in any of the ranges.
     #[must_use]
     pub(in crate::domain) fn from_ranges(mut ranges: Vec<Range<usize>>) -> Self {

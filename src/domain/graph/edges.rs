@@ -204,7 +204,7 @@ impl Graph {
     fn without(&self, nodes: Range<usize>, ages: &Ages) -> Vec<Range<usize>> {
         let index_of = |age: usize| self.nodes.partition_point(|node| node.age < age);
         let removed = ages.ranges().iter().map(|ages| index_of(ages.start)..index_of(ages.end));
-        Ages::from_ranges(vec![nodes]).minus(&Ages::from_ranges(removed.collect())).into_ranges()
+        Ages::from_range(nodes).minus(&Ages::from_ranges(removed.collect())).into_ranges()
     }
 
     /// Returns the ages of the releases from which the edge rule and blocked updates allow an update to `to`; none if it is withdrawn. Dead
@@ -212,15 +212,14 @@ impl Graph {
     pub(in crate::domain) fn source_ages(&self, to: NodeIndex) -> Ages {
         let Some(node) = self.node(to).filter(|node| !node.withdrawn) else { return Ages::default() };
         let age = |index: usize| self.nodes.get(index).map_or(node.age, |node| node.age);
-        let ranges = match &self.candidates {
+        let ages = match &self.candidates {
             Candidates::Explicit(neighbours) => {
                 let sources = neighbours.get(to.0).into_iter().flat_map(|node| &node.sources);
-                sources.map(|from| age(from.0)..age(from.0) + 1).collect()
+                Ages::from_ranges(sources.map(|from| age(from.0)..age(from.0) + 1).collect())
             }
-            _ if self.is_candidate(node) => vec![age(self.reach(to).start)..node.age],
-            _ => Vec::new(),
+            _ if self.is_candidate(node) => Ages::from_range(age(self.reach(to).start)..node.age),
+            _ => Ages::default(),
         };
-        let ages = Ages::from_ranges(ranges);
         self.blocked.to(node.age).map_or_else(|| ages.clone(), |blocked| ages.minus(blocked))
     }
 }
