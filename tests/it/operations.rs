@@ -55,16 +55,23 @@ fn image(name: &str) -> String {
     ids::image("quay.io/os/os", name)
 }
 
-fn cases() -> BTreeMap<&'static str, Case> {
-    use Role::{Admin, Manager, Publisher, Viewer};
-    let policy = json!({"reason": "because"});
-    let token = json!({"name": "ci", "role": "viewer", "streams": "PRODUCT/STREAM", "expires_in": "P1D"});
-    BTreeMap::from([
+/// Returns the operations that are not about one stream.
+fn cases_of_products() -> [(&'static str, Case); 5] {
+    use Role::{Admin, Viewer};
+    [
         ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
         ("list_products", case(Viewer, "/products")),
         ("get_product", case(Viewer, "/products/PRODUCT")),
         ("set_product", with(Admin, "/products/PRODUCT", json!({"protocol": "fedora-coreos"}))),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
+    ]
+}
+
+fn cases() -> BTreeMap<&'static str, Case> {
+    use Role::{Admin, Manager, Publisher, Viewer};
+    let policy = json!({"reason": "because"});
+    let token = json!({"name": "ci", "role": "viewer", "streams": "PRODUCT/STREAM", "expires_in": "P1D"});
+    let mut cases = BTreeMap::from([
         ("get_stream", case(Viewer, "")),
         ("set_stream", with(Admin, "", json!({"arches": ["x86_64"], "mirrors": ["other.example/os"]}))),
         ("list_releases", case(Viewer, "releases")),
@@ -156,7 +163,9 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("get_token", case(Admin, "/tokens/TOKEN")),
         ("revoke_token", case(Admin, "/tokens/TOKEN")),
         ("list_audit_entries", case(Viewer, "/audit?product=PRODUCT&stream=STREAM")),
-    ])
+    ]);
+    cases.extend(cases_of_products());
+    cases
 }
 
 /// Returns the operations of the description: id, method and path.
