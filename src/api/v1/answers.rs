@@ -1,9 +1,9 @@
 //! What a stream means for nodes: its update graph, the updates of one node, and lint findings.
 
-use super::documents::RevisionQuery;
 use crate::{
     api::{
         model::{ExplainModel, GraphModel},
+        number,
         page::Page,
         paths::{PathParams, StreamPath},
         refuse::field,
@@ -48,6 +48,10 @@ struct NodeQuery {
     /// The time, RFC 3339 in whole seconds. Default: now.
     #[param(format = DateTime)]
     at: Option<String>,
+    /// The revision, from 1. Default: the newest.
+    #[param(minimum = 1)]
+    #[serde(default, deserialize_with = "number::between::<1, { i64::MAX }, _>")]
+    revision: Option<i64>,
 }
 
 /// The parsed query about a node.
@@ -63,7 +67,7 @@ struct NodeQuestion {
 }
 
 impl NodeQuery {
-    fn at_revision(self, revision: &RevisionQuery) -> Result<NodeQuestion, Problem> {
+    fn question(self) -> Result<NodeQuestion, Problem> {
         let scheme = self.scheme.as_ref().map_or_else(|| Ok(Scheme::checksum()), |scheme| Scheme::parse(scheme));
         Ok(NodeQuestion {
             arch: Arch::parse(&self.arch).map_err(|error| field("arch", error))?,
@@ -73,7 +77,7 @@ impl NodeQuery {
             node: self.node,
             group: self.group,
             platform: self.platform,
-            revision: revision.revision.map(Revision),
+            revision: self.revision.map(Revision),
         })
     }
 
@@ -110,17 +114,16 @@ impl NodeQuestion {
 /// Get the update graph of an arch and scheme, for a node and a time
 ///
 /// The graph is that of the newest revision, or of the revision in the query.
-#[utoipa::path(get, path = "/graph", tag = "answers", params(StreamPath, NodeQuery, RevisionQuery),
+#[utoipa::path(get, path = "/graph", tag = "answers", params(StreamPath, NodeQuery),
     responses((status = 200, description = "The graph", body = GraphModel)))]
 async fn get_graph(
     State(api): State<Api>,
     PathParams(path): PathParams<StreamPath>,
     read: ReadRequest,
     query: LazyQuery<NodeQuery>,
-    revision: LazyQuery<RevisionQuery>,
 ) -> Answer {
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
-    let question = query.parse()?.at_revision(&revision.parse()?)?;
+    let question = query.parse()?.question()?;
     read.with_tag(&GraphModel::new(&reader.graph(&question.as_question()).await?))
 }
 
@@ -148,7 +151,7 @@ impl RunningQuery {
 ///
 /// The answer lists each update that the node will take to the newest release, when the update is first offered, and what holds
 /// the node back until then. It assumes that the stream does not change.
-#[utoipa::path(get, path = "/explain", tag = "answers", params(StreamPath, NodeQuery, RunningQuery, RevisionQuery),
+#[utoipa::path(get, path = "/explain", tag = "answers", params(StreamPath, NodeQuery, RunningQuery),
     responses((status = 200, description = "The future updates of the node", body = ExplainModel)))]
 async fn explain_node(
     State(api): State<Api>,
@@ -156,10 +159,9 @@ async fn explain_node(
     read: ReadRequest,
     query: LazyQuery<NodeQuery>,
     running: LazyQuery<RunningQuery>,
-    revision: LazyQuery<RevisionQuery>,
 ) -> Answer {
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
-    let question = query.parse()?.at_revision(&revision.parse()?)?;
+    let question = query.parse()?.question()?;
     let running = running.parse()?;
     read.with_tag(&ExplainModel::new(&reader.explain(&question.as_question(), running.running()?).await?))
 }
