@@ -34,7 +34,8 @@ impl Product {
         self.record.is_none() && self.streams.is_empty()
     }
 
-    /// Prepares its answers. If that panics, the product keeps its last ones, and is prepared again at the next refresh.
+    /// Prepares its answers. If that panics, the product keeps its last ones, and is prepared again at the next refresh. While a stream of it
+    /// is stopped, it has none then: the last ones may offer updates.
     pub(super) fn prepare(&mut self, name: &ProductName, preparers: &Preparers) {
         let Some(protocol) = preparers.get(self.record.as_ref().map(|record| &record.protocol)) else {
             (self.prepared, self.is_changed) = (None, false);
@@ -46,6 +47,9 @@ impl Product {
             (self.prepared, self.is_changed) = (Some(answers), false);
         } else {
             tracing::error!(product = %name, "answers of the product cannot be prepared");
+            if self.streams.values().any(|entry| entry.is_stopped()) {
+                self.prepared = None;
+            }
         }
     }
 }

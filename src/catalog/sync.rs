@@ -202,7 +202,7 @@ impl CatalogSync {
         let removed = removed_streams(&catalog, &heads);
         let has_other_stops = stops != *catalog.stops() && !lags_behind(&catalog, &heads, &stops);
         let has_changed = !removed.is_empty() || !changed.is_empty() || !products.is_empty() || has_other_stops;
-        let is_new = present.is_none() || has_changed || catalog.has_unprepared();
+        let is_new = present.is_none() || has_changed;
         if has_other_stops {
             tracing::warn!(products = ?stops.active.keys().collect::<Vec<_>>(), "product stops changed");
             catalog.set_stops(stops);
@@ -223,7 +223,7 @@ impl CatalogSync {
             catalog.insert_entry(id, entry);
         }
         self.deps.catalog.set_broken(broken);
-        if is_new {
+        if is_new || catalog.has_unprepared() {
             self.swap(catalog, started).await;
         }
         self.deps.metrics.database_answered();

@@ -1,4 +1,4 @@
-//! What a protocol decides of the rules. Everything else is the same for all protocols.
+//! The rules that a protocol defines. All other rules are the same for every protocol.
 
 use super::{
     admission::lint::lint,
@@ -46,21 +46,30 @@ pub const OWN_PATHS: [&str; 5] = ["api", "fleet", "healthz", "metrics", "ui"];
 #[derive(Clone)]
 pub struct Dialects {
     by_name: BTreeMap<&'static str, Arc<dyn Dialect>>,
+    /// The protocol of products that their first stream creates.
+    default: Option<Arc<dyn Dialect>>,
     reserved: BTreeSet<String>,
 }
 
 impl Dialects {
-    /// Collects protocols. `reserved` are the first segments of the paths that they claim.
+    /// Collects protocols. Products that their first stream creates speak the first one, as the database's default says. `reserved` are the first segments of the paths that they claim.
     #[must_use]
     pub fn new(dialects: Vec<Arc<dyn Dialect>>, reserved: BTreeSet<String>) -> Self {
+        let default = dialects.first().cloned();
         let by_name = dialects.into_iter().map(|dialect| (dialect.name(), dialect)).collect();
-        Self { by_name, reserved }
+        Self { by_name, default, reserved }
     }
 
     /// Returns a protocol, or `None` if the service does not speak it.
     #[must_use]
     pub fn get(&self, name: &ProtocolName) -> Option<&Arc<dyn Dialect>> {
         self.by_name.get(name.as_str())
+    }
+
+    /// Returns the protocol of products that their first stream creates.
+    #[must_use]
+    pub fn default_dialect(&self) -> Option<&Arc<dyn Dialect>> {
+        self.default.as_ref()
     }
 
     /// Returns the names of all protocols.

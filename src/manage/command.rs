@@ -152,8 +152,13 @@ pub trait ProductCommand: Send + Sync {
     /// The present state does not allow the command.
     fn apply(&self, present: &ProductState, now: Epoch) -> Result<ProductState, Refusal>;
 
-    /// Returns true if it creates a missing product. Other commands need a product with streams.
-    fn creates(&self) -> bool {
+    /// Returns what it is about within the product, for the audit log.
+    fn subject(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns true if it creates the product if that does not exist.
+    fn can_create(&self) -> bool {
         false
     }
 

@@ -53,14 +53,17 @@ impl Manage {
         &self.dialects
     }
 
-    /// Returns the protocol of a product; `None` if the product does not exist or this service does not speak its protocol.
+    /// Returns the protocol of a product, or of a new product that its first stream creates; `None` if this service does not speak it.
     pub(super) async fn dialect(
         &self,
         transaction: &mut Transaction,
         product: &ProductName,
     ) -> Result<Option<Arc<dyn Dialect>>, StoreError> {
-        let protocol = transaction.protocol(product).await?;
-        Ok(protocol.and_then(|protocol| self.dialects.get(&protocol)).cloned())
+        let dialect = match transaction.protocol(product).await? {
+            Some(protocol) => self.dialects.get(&protocol),
+            None => self.dialects.default_dialect(),
+        };
+        Ok(dialect.cloned())
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -44,15 +44,18 @@ impl Manage {
                 let report = ProductReport::from_stored(&json);
                 return Ok(report.map_err(|error| StoreError::corrupt("idempotency_keys", error))?);
             }
-            if !transaction.lock_product(product).await? && !command.creates() {
-                return Err(Refusal::no_such("product", product).into());
+            if command.can_create() {
+                transaction.lock_product_with_streams(product).await?;
+            } else {
+                transaction.lock_product(product).await?;
             }
             let (report, written) = self.apply_to_product(&mut transaction, command, request, now).await?;
             if request.dry_run {
                 return Ok(ProductReport { dry_run: true, ..report });
             }
             if report.changed {
-                let entry = AuditEntry { product: Some(product.to_string()), ..request.audit_entry(action, now) };
+                let (product, subject) = (Some(product.to_string()), command.subject());
+                let entry = AuditEntry { product, subject, ..request.audit_entry(action, now) };
                 transaction.record_audit_entry(&entry).await?;
             }
             store_answer(&mut transaction, key, &report).await?;
@@ -73,7 +76,7 @@ impl Manage {
     ) -> Result<(ProductReport, Vec<Written>), CommandError> {
         let product = command.product();
         let before = product_state(transaction, product).await?;
-        if !before.has_streams && !command.creates() {
+        if before.protocol.is_none() && !command.can_create() {
             return Err(Refusal::no_such("product", product).into());
         }
         let after = command.apply(&before, now.into())?;

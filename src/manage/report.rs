@@ -46,7 +46,7 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// The effect on nodes, for each arch and scheme with an effect. Null if it was not computed: restrictive changes (pause,
     /// hold, abort, withdraw, dead end, blocked update, emergency stop) do not wait for it unless they are dry runs, and the
-    /// computation is given up after 2 seconds.
+    /// computation is given up after 2 seconds, or known releases change their order.
     pub impact: Option<Vec<ImpactReport>>,
     /// New errors and warnings that the change introduces. Errors refuse the change unless it is restrictive or a dry run.
     #[serde(serialize_with = "report_parts::findings")]

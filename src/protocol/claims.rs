@@ -98,6 +98,15 @@ impl PathPattern {
         }
     }
 
+    /// Returns true if a path that it matches can begin with one of these names. They are no products.
+    pub(super) fn can_begin_with(&self, names: &[&str]) -> bool {
+        match self.0.first() {
+            Some(Segment::Literal(name)) => names.contains(name),
+            Some(Segment::Any) => true,
+            Some(Segment::Product) | None => false,
+        }
+    }
+
     /// Returns true if some path matches both. The names that patterns begin with are no products.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let can_be_equal = |(a, b): (&Segment, &Segment)| match (a, b) {

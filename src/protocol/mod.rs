@@ -14,7 +14,7 @@ pub use registry::{Claimed, Protocols, dialects, preparers};
 use crate::{
     catalog::{CatalogHandle, Prepare, Preparer},
     clock::SharedClock,
-    domain::dialect::Dialect,
+    domain::{dialect::Dialect, epoch::Epoch},
     fleet::UnknownPayloads,
     telemetry::Metrics,
 };
@@ -69,6 +69,25 @@ pub struct Agents {
     pub unknown: Arc<UnknownPayloads>,
     /// True if placeholder (synthetic) payloads are offered.
     pub offers_synthetic: bool,
+}
+
+/// What holds for all nodes at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time for which they are answered. It stands still while the catalog is stale: shares must not open further then.
+    pub time: Epoch,
+    /// True if nothing may be offered to any node, whatever the catalog says: there is a local stop, or the last contact with the database
+    /// is too long ago. A stop of a stream or product is a property of its streams.
+    pub offers_nothing: bool,
+}
+
+impl Agents {
+    /// Returns what holds for all nodes now. Answers that offer updates depend on both of its fields.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        let now = self.clock.now();
+        Moment { time: self.catalog.time(now).into(), offers_nothing: self.catalog.offers_nothing(now) }
+    }
 }
 
 /// A request that matches a claim.

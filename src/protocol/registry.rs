@@ -22,6 +22,8 @@ pub struct Protocols {
 
 /// One claim of a protocol.
 struct Entry {
+    /// The number of the protocol among all.
+    number: usize,
     name: &'static str,
     protocol: Arc<dyn Protocol>,
     claim: Claim,
@@ -67,23 +69,23 @@ impl Protocols {
     /// Two of them claim the same requests, or one claims a path of the service.
     pub fn new(all: &[ProtocolEntry], on: &Agents) -> Result<Self, ClaimClash> {
         let (mut protocols, mut entries): (Vec<Arc<dyn Protocol>>, Vec<Entry>) = (Vec::new(), Vec::new());
-        for ProtocolEntry { dialect, claims, build, .. } in all {
+        for (number, ProtocolEntry { dialect, claims, build, .. }) in all.iter().enumerate() {
             let protocol = build(on.clone());
             let name = dialect.name();
             for claim in claims {
                 let pattern = PathPattern::new(claim.path);
                 let clashes = |other: &&Entry| {
-                    other.name != name && other.claim.method == claim.method && other.pattern.overlaps(&pattern)
+                    other.number != number && other.claim.method == claim.method && other.pattern.overlaps(&pattern)
                 };
                 let clash = |first| ClaimClash { first, second: name, method: claim.method.clone(), path: claim.path };
-                if pattern.first_name().is_some_and(|first| OWN_PATHS.contains(&first)) {
+                if pattern.can_begin_with(&OWN_PATHS) {
                     return Err(clash("the service"));
                 }
                 if let Some(other) = entries.iter().find(clashes) {
                     return Err(clash(other.name));
                 }
                 let times = on.metrics.route(name_of(&claim.method), claim.path);
-                entries.push(Entry { name, protocol: protocol.clone(), claim: claim.clone(), pattern, times });
+                entries.push(Entry { number, name, protocol: protocol.clone(), claim: claim.clone(), pattern, times });
             }
             protocols.push(protocol);
         }

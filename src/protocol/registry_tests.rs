@@ -90,6 +90,8 @@ fn two_protocols_cannot_claim_the_same_requests() {
     let one = claim(Method::GET, "/{product}/streams/all", false);
     let clash = protocols(&[entry("a", vec![all.clone()]), entry("b", vec![one.clone()])]).err().unwrap();
     assert_eq!(clash.to_string(), "a and b both claim GET /{product}/streams/all");
+    let twice = protocols(&[entry("a", vec![one.clone()]), entry("a", vec![one.clone()])]).err().unwrap();
+    assert_eq!(twice.to_string(), "a and a both claim GET /{product}/streams/all");
     let other_method = Claim { method: Method::POST, ..one.clone() };
     let both = protocols(&[entry("a", vec![all.clone()]), entry("b", vec![other_method])]).unwrap();
     let owner = |method| both.owner(&method, "/os/streams/all").map(|found| found.name);
@@ -101,6 +103,8 @@ fn two_protocols_cannot_claim_the_same_requests() {
 fn a_protocol_cannot_claim_a_path_of_the_service() {
     let clash = protocols(&[entry("a", vec![claim(Method::GET, "/api/updates", true)])]).err().unwrap();
     assert_eq!(clash.to_string(), "the service and a both claim GET /api/updates");
+    let clash = protocols(&[entry("a", vec![claim(Method::GET, "/{any}/updates", true)])]).err().unwrap();
+    assert_eq!(clash.to_string(), "the service and a both claim GET /{any}/updates");
 }
 
 #[test]

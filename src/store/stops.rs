@@ -143,6 +143,22 @@ impl Transaction {
         Ok(found.is_some())
     }
 
+    /// Locks a product against every other change, the creation of its streams included, until this transaction ends. Returns false if it does
+    /// not exist.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn lock_product_with_streams(&mut self, product: &ProductName) -> Result<bool, StoreError> {
+        let found = sqlx::query!(
+            "-- name: lock_product_with_streams
+            select id from products where name = $1 for update",
+            product.as_str()
+        );
+        let found =
+            found.fetch_optional(self.connection()).await.map_err(StoreError::at("lock_product_with_streams"))?;
+        Ok(found.is_some())
+    }
+
     /// Stops a product. Returns false if it was already stopped. The time of the change is later than that of every earlier change,
     /// whatever the clocks of the processes say, so processes can compare the times to find the newer state.
     ///

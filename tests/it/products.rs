@@ -6,7 +6,7 @@ use crate::support::{
     postgres::Database,
     server::Server,
 };
-use lockkeeper::server::Registry;
+use lockkeeper::{domain::ids::StreamId, server::Registry};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -41,6 +41,10 @@ async fn a_product_is_created_with_its_protocol() {
     let product = |streams: &[&str]| json!({"product": "os", "protocol": DEFAULT, "streams": streams});
     assert_eq!(admin.get("/api/v1/products/os").await.ok().body, product(&[]));
     viewer.get("/api/v1/products/os").await.is_problem(404);
+    // A stop applies to streams that are created later.
+    let stop = "/api/v1/products/os/emergency-stop";
+    assert_eq!(admin.post_empty(stop).await.body["changed"], true);
+    admin.change(Method::DELETE, stop, None).await.ok();
     for stream in ["stable", "next"] {
         admin.creates_stream(&document("os", stream)).await;
     }
@@ -49,6 +53,8 @@ async fn a_product_is_created_with_its_protocol() {
     let audit = admin.get("/api/v1/audit?product=os").await.ok().body;
     let actions: Vec<&Value> = audit["items"].as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
     assert_eq!(actions.iter().filter(|action| **action == "product.set").count(), 1, "{audit}");
+    let created = audit["items"].as_array().unwrap().iter().find(|entry| entry["action"] == "product.set").unwrap();
+    assert_eq!(created["subject"], "protocol/fedora-coreos");
     server.stop().await;
 }
 
@@ -117,8 +123,7 @@ async fn a_product_of_a_protocol_that_is_not_spoken_here_is_not_served() {
     admin.creates_stream(&document("os", "stable")).await;
     let poll = "/os/v1/graph?stream=stable&basearch=x86_64&oci=true";
     eventually("polls are answered", async || server.get(poll).await.0 == 200).await;
-    let refused = set(&admin, "os", "", &speaking(DEFAULT)).await.ok();
-    assert_eq!(refused.body["changed"], false);
+    assert_eq!(set(&admin, "os", "", &speaking(DEFAULT)).await.ok().body["changed"], false);
     // A later version may know protocols that this one does not.
     let mut transaction = database.store().await.begin("test").await.unwrap();
     let (product, protocol) = ("os".parse().unwrap(), "later".parse().unwrap());
@@ -134,5 +139,28 @@ async fn a_product_of_a_protocol_that_is_not_spoken_here_is_not_served() {
     admin.post_empty("/api/v1/products/os/emergency-stop").await;
     let registry = Registry::new(&lockkeeper::config::Settings::default()).unwrap();
     assert_eq!(registry.entries().iter().map(|entry| entry.dialect.name()).collect::<Vec<_>>(), [DEFAULT]);
+    server.stop().await;
+}
+
+/// Regression test: a stream that was being created at the same time kept the rules of the protocol that its product had before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protocol_is_set_after_a_stream_that_is_being_created() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    set(&admin, "os", "", &speaking(DEFAULT)).await.ok();
+    let (store, pool) = (database.store().await, database.pool().await);
+    let mut creating = store.begin("test").await.unwrap();
+    let stream = StreamId { product: "os".parse().unwrap(), stream: "stable".parse().unwrap() };
+    creating.lock_stream(&stream).await.unwrap();
+    let waits = "select exists (select from pg_stat_activity where datname = current_database()
+                 and wait_event_type = 'Lock' and query like '%lock_product_with_streams%')";
+    let is_waiting = async || sqlx::query_scalar::<_, bool>(waits).fetch_one(&pool).await.unwrap();
+    let release = async {
+        eventually("the change of the product waits", is_waiting).await;
+        drop(creating);
+    };
+    let ((), answer) = tokio::join!(release, set(&admin, "os", "", &speaking(DEFAULT)));
+    assert_eq!(answer.ok().body["changed"], false);
     server.stop().await;
 }

@@ -17,8 +17,7 @@ pub struct GraphRules {
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum EdgeRule {
-    /// Every older release may update to a release with rollouts and to a barrier, and none to any other release. This is the rule of
-    /// Fedora CoreOS.
+    /// Every older release may update to a release with rollouts and to a barrier, and none to any other release.
     #[default]
     Derived,
     /// Every older release may update to every newer one. A release without rollouts is open to all nodes.

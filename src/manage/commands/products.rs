@@ -30,7 +30,11 @@ impl ProductCommand for SetProduct {
         &self.product
     }
 
-    fn creates(&self) -> bool {
+    fn subject(&self) -> Option<String> {
+        Some(format!("protocol/{}", self.protocol))
+    }
+
+    fn can_create(&self) -> bool {
         true
     }
 
@@ -66,7 +70,7 @@ mod tests {
         assert_eq!(command.apply(&speaking("b", true), NOW), Ok(speaking("b", true)));
         let refused = command.apply(&speaking("a", true), NOW).unwrap_err().to_string();
         assert!(refused.contains("os has streams, and its nodes speak `a`"), "{refused}");
-        assert!(command.creates() && command.in_stream(&id()).is_none());
+        assert!(command.can_create() && command.in_stream(&id()).is_none());
         assert_eq!((command.action(), command.product()), (Action::SET_PRODUCT, &id().product));
     }
 }

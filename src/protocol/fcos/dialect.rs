@@ -26,7 +26,7 @@ impl Dialect for FcosDialect {
         let mut findings: Vec<Finding> = others.map(|scheme| Finding::warning("payloads", message(scheme))).collect();
         if stream.rules.identity == Identity::Version {
             let message = format!("agents of {NAME} report payloads: they cannot be identified by their version");
-            findings.push(Finding::error("identity", message));
+            findings.push(Finding::warning("identity", message));
         }
         findings
     }

@@ -115,15 +115,14 @@ impl Fcos {
         rendered: Option<&RenderedGraph>,
     ) -> Result<Found<'a>, Refusal> {
         let catalog = catalog.ok_or(Refusal::NotReady)?;
-        let now = self.on.clock.now();
+        let moment = self.on.moment();
         let (stream, scope) = polled_scope(catalog, &self.settings, product, &query)?;
-        let node_context = query.node_context(stream.entry().is_stopped() || self.on.catalog.offers_nothing(now));
+        let node_context = query.node_context(stream.entry().is_stopped() || moment.offers_nothing);
         let wariness = node_context.wariness.get();
         let Some(scope) = scope else {
             return Ok(Found::Answer { answer: Answer::Empty, held_back: false, wariness, scope, query });
         };
-        let now = self.on.catalog.time(now);
-        let Decided { decision, held_back } = decide(scope, &self.settings, &query, &node_context, now.into());
+        let Decided { decision, held_back } = decide(scope, &self.settings, &query, &node_context, moment.time);
         let answer = match decision {
             Decision::FullGraph { visibility, answer } => {
                 let just_rendered = || {

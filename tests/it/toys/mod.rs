@@ -14,13 +14,21 @@ use crate::support::{
     upstream,
     wire::unless_closed,
 };
-use lockkeeper::{config::Settings, domain::ids::ProductName, server::Registry};
+use lockkeeper::{
+    catalog::{LocalStop, LocalStopFile},
+    config::Settings,
+    domain::ids::ProductName,
+    server::Registry,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
+
+/// The address of a database that does not exist.
+const NO_DATABASE: &str = "postgres://127.0.0.1:1/none";
 
 /// The registry of a service that speaks the toys, too.
 fn registry(settings: &Settings, database: &Database, locks: &str) -> Registry {
@@ -144,6 +152,36 @@ async fn a_question_about_two_products_is_answered_however_its_body_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stops_and_rollouts_apply_to_a_toy() {
+    let database = Database::new().await;
+    let data_dir = tempfile::tempdir().unwrap();
+    let keep = |settings: &mut Settings| settings.data_dir = data_dir.path().into();
+    let server = start_with(&database, &database.url, keep).await;
+    let desk = Desk::new(&server, &database);
+    let admin = desk.manager("admin", "*").await;
+    create_product(&admin, "a", questions::NAME).await;
+    create_stream(&admin, "a", 3).await;
+    // The newest release opens to half of the nodes, the asking one included, in an hour.
+    let rollout = json!({"start": "2026-09-21T15:13:20Z", "start_share": 0.6});
+    let rollouts = "/api/v1/products/a/streams/stable/releases/3/rollouts?acknowledge=true";
+    admin.post(rollouts, &rollout).await;
+    let whole = |(head, body): (Vec<u8>, Vec<u8>)| vec![[head, body].concat()];
+    let newest = async || body_of(&send(server.agents, whole(question(1000))).await)[0]["newest"].clone();
+    eventually("the rollout has not begun", async || newest().await.is_null()).await;
+    server.at(1_790_000_000 + 3600);
+    assert_eq!(newest().await, "3");
+    let stop = "/api/v1/products/a/emergency-stop";
+    admin.post_empty(stop).await;
+    eventually("the product is stopped", async || newest().await.is_null()).await;
+    admin.change(Method::DELETE, stop, None).await.ok();
+    eventually("the stop is lifted", async || newest().await == "3").await;
+    let local = LocalStop { since: None, reason: "fire".into() };
+    LocalStopFile::below(data_dir.path()).write(&local).unwrap();
+    eventually("the process is stopped", async || newest().await.is_null()).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_toy_is_limited_per_address_in_its_own_form() {
     let database = Database::new().await;
     let limit = |settings: &mut Settings| settings.limits.polls_per_address = std::num::NonZeroU32::new(1);
@@ -182,13 +220,15 @@ async fn signed_files_change_with_time_without_a_revision() {
     is_signed_at(&server, "2026-09-21T14:14:20Z").await;
     assert_eq!(server.revision("fedora-coreos/stable").await, revision);
     server.stop().await;
-    // A process that starts without the database serves what was signed last.
+    // A process that starts without the database serves what was signed last, and refuses what needs the database.
     let gone = |settings: &mut Settings| {
         keep(settings);
-        settings.database.url = Some("postgres://127.0.0.1:1/none".into());
+        settings.database.url = Some(NO_DATABASE.into());
     };
-    let server = Server::start_speaking(&database, gone, |settings| registry(settings, &database, &database.url)).await;
+    let server = Server::start_speaking(&database, gone, |settings| registry(settings, &database, NO_DATABASE)).await;
     is_signed_at(&server, "2026-09-21T14:14:20Z").await;
+    let refused = server.request(Method::POST, "/locks/a").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), &*refused.text().await.unwrap()), (503, "lock refused: no database"));
     server.stop().await;
 }
 
@@ -205,7 +245,7 @@ async fn a_write_that_needs_the_database_is_refused_in_its_own_form_without_it()
     assert_eq!(lock(&server, "a").await, (409, "lock refused: held".into()));
     assert_eq!(lock(&server, "b").await, (200, "taken".into()));
     server.stop().await;
-    let server = start(&database, "postgres://127.0.0.1:1/none").await;
+    let server = start(&database, NO_DATABASE).await;
     assert_eq!(lock(&server, "c").await, (503, "lock refused: no database".into()));
     // Fedora CoreOS nodes are answered by the same process.
     let poll = "/v1/graph?stream=stable&basearch=x86_64&rollout_wariness=0.5";

@@ -7,20 +7,22 @@ use lockkeeper::{
     catalog::{Prepare, Prepared, ProductView},
     domain::{
         dialect::Dialect,
-        epoch::Epoch,
         finding::Finding,
-        graph::{Graph, NodeIndex, visibility::NodeContext},
+        graph::{Graph, visibility::NodeContext},
         ids::{Arch, StreamName, Version},
         policy::graph_rules::{EdgeRule, GraphRules, Identity},
         rollout::wariness::Wariness,
         stream::Stream,
     },
-    protocol::{AgentRequest, Agents, Answer, Claim, Protocol, ProtocolEntry, Rejected},
-    telemetry::{PollLabels, Scope},
+    protocol::{AgentRequest, Agents, Answer, Claim, Moment, Protocol, ProtocolEntry, Rejected},
+    telemetry::{PollLabels, PollTally, Scope},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 /// The name of the toy.
 pub(super) const NAME: &str = "questions";
@@ -93,11 +95,13 @@ impl Dialect for QuestionsDialect {
 #[derive(Debug)]
 struct PreparedUpdates(BTreeMap<StreamName, BTreeMap<Arch, Updates>>);
 
-/// The graph, which recognises nodes by their version, and the newest update of each release that has one.
+/// One stream and arch. Whether a release is offered depends on the time: that is decided when a node asks.
 #[derive(Debug)]
 struct Updates {
+    /// Recognises nodes by their version.
     graph: Arc<Graph>,
-    newest: BTreeMap<NodeIndex, Version>,
+    is_stopped: bool,
+    tally: OnceLock<Arc<PollTally>>,
 }
 
 impl Prepared for PreparedUpdates {}
@@ -107,21 +111,25 @@ struct PrepareUpdates;
 impl Prepare for PrepareUpdates {
     fn prepare(&self, product: &ProductView<'_>, _: Option<&dyn Prepared>) -> Arc<dyn Prepared> {
         let streams = product.streams.iter().map(|(name, entry)| {
-            let arches = entry.graphs().map(|graph| (graph.arch.clone(), updates(graph, entry.is_stopped())));
-            (name.clone(), arches.collect())
+            let updates = |graph: &Arc<Graph>| {
+                let (graph, is_stopped, tally) = (graph.clone(), entry.is_stopped(), OnceLock::new());
+                (graph.arch.clone(), Updates { graph, is_stopped, tally })
+            };
+            (name.clone(), entry.graphs().map(updates).collect())
         });
         Arc::new(PreparedUpdates(streams.collect()))
     }
 }
 
-fn updates(graph: &Arc<Graph>, is_stopped: bool) -> Updates {
-    let node_context = NodeContext { group: None, platform: None, wariness: Wariness::new(0.5), is_stopped };
-    let update = |from| {
-        let newest = graph.open_targets(from, &node_context, Epoch(0)).map(|(to, _)| to).max()?;
-        Some((from, graph.node(newest)?.version.clone()))
-    };
-    let newest = (0..graph.nodes().len()).map(NodeIndex).filter_map(update).collect();
-    Updates { graph: graph.clone(), newest }
+impl Updates {
+    /// Returns the newest version that a node is offered, if it runs a release of this stream.
+    fn newest(&self, version: &str, moment: Moment) -> Option<&Version> {
+        let is_stopped = self.is_stopped || moment.offers_nothing;
+        let node_context = NodeContext { group: None, platform: None, wariness: Wariness::new(0.5), is_stopped };
+        let own = self.graph.recognise(version)?.node;
+        let newest = self.graph.open_targets(own, &node_context, moment.time).map(|(target, _)| target).max()?;
+        Some(&self.graph.node(newest)?.version)
+    }
 }
 
 impl Questions {
@@ -130,11 +138,11 @@ impl Questions {
         let catalog = self.0.catalog.get();
         let prepared = catalog.as_ref()?.prepared::<PreparedUpdates>(&question.product)?;
         let updates = prepared.0.get(&*question.stream)?.get(&*question.arch)?;
-        let own = updates.graph.recognise(&question.version).map(|own| own.node);
-        let newest = own.and_then(|own| updates.newest.get(&own));
+        let newest = updates.newest(&question.version, self.0.moment());
         let (product, stream, arch) = (&*question.product, &*question.stream, &*question.arch);
         let scope = Scope { product, stream, arch, scheme: "version" };
-        self.0.metrics.scope(&scope, &LABELS).count(usize::from(newest.is_none()), 1.0, false);
+        let tally = updates.tally.get_or_init(|| self.0.metrics.scope(&scope, &LABELS));
+        tally.count(usize::from(newest.is_none()), 0.5, false);
         newest.map(ToString::to_string)
     }
 
