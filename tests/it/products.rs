@@ -160,7 +160,8 @@ async fn a_protocol_is_set_after_a_stream_that_is_being_created() {
         eventually("the change of the product waits", is_waiting).await;
         drop(creating);
     };
-    let ((), answer) = tokio::join!(release, set(&admin, "os", "", &speaking(DEFAULT)));
+    let body = speaking(DEFAULT);
+    let ((), answer) = tokio::join!(release, set(&admin, "os", "", &body));
     assert_eq!(answer.ok().body["changed"], false);
     server.stop().await;
 }
