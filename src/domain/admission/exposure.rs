@@ -173,11 +173,27 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
     base.rules = before.rules;
     base.blocked_updates.clone_from(&before.blocked_updates);
     for (release, old) in base.releases.iter_mut().zip(old_releases) {
-        if let Some(old) = old {
-            release.payloads.clone_from(&old.payloads);
-            release.barrier.clone_from(&old.barrier);
-            release.dead_end.clone_from(&old.dead_end);
-            release.predecessors.clone_from(&old.predecessors);
+        // Every field is named, so that a new policy is not forgotten here.
+        if let Some(Release {
+            payloads,
+            barrier,
+            dead_end,
+            predecessors,
+            version: _,
+            state: _,
+            origin: _,
+            aliases: _,
+            rollouts: _,
+            suppressed_upstream: _,
+            notes: _,
+            artifacts: _,
+            promoted_from: _,
+        }) = old
+        {
+            release.payloads.clone_from(payloads);
+            release.barrier.clone_from(barrier);
+            release.dead_end.clone_from(dead_end);
+            release.predecessors.clone_from(predecessors);
         }
     }
     base

@@ -120,7 +120,8 @@ impl Graph {
     }
 
     /// Returns the releases that a node on `from` may update to now or later, each with its visibility. Under the edge rule `open` they
-    /// end with the newest one that it may update to now: the node would choose no older one.
+    /// end with the newest one that it may update to now, because the node would choose no older one; during a stop, when there is none,
+    /// with the newest of all.
     pub fn targets_with_visibility<'a>(
         &'a self,
         from: NodeIndex,
@@ -131,7 +132,8 @@ impl Graph {
         let targets = self
             .targets(from)
             .filter_map(move |target| Some((target, self.target_visibility(self.node(target)?, node_context, now))));
-        targets.take_while(move |(_, visibility)| {
+        let limit = if is_trimmed && node_context.is_stopped { 1 } else { usize::MAX };
+        targets.take(limit).take_while(move |(_, visibility)| {
             let is_shown = !is_complete;
             is_complete |= is_trimmed && !visibility.held_back;
             is_shown
