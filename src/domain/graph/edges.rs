@@ -151,18 +151,22 @@ impl Graph {
     }
 
     /// Returns the releases to which a node on `from` may update directly, held back or not, in the order of the edges.
-    pub fn targets(&self, from: NodeIndex) -> impl Iterator<Item = NodeIndex> {
+    #[must_use]
+    pub fn targets(&self, from: NodeIndex) -> Targets<'_> {
         let end = self.node(from).map_or(from.0, |node| node.end);
-        let (newest_first, oldest_first, all): (&[NodeIndex], &[NodeIndex], _) = match &self.candidates {
-            Candidates::None => (&[], &[], 0..0),
+        let mut targets = Targets { graph: self, from, newest_first: &[], oldest_first: &[], all: 0..0 };
+        match &self.candidates {
+            Candidates::None => {}
             Candidates::Derived { open_barriers } => {
-                (within(&self.rollout_nodes, from, end), within(open_barriers, from, end), 0..0)
+                targets.newest_first = within(&self.rollout_nodes, from, end);
+                targets.oldest_first = within(open_barriers, from, end);
             }
-            Candidates::Open => (&[], &[], from.0 + 1..end + 1),
-            Candidates::Explicit(neighbours) => (neighbours.get(from.0).map_or(&[], |node| &node.targets), &[], 0..0),
-        };
-        let targets = newest_first.iter().rev().chain(oldest_first).copied().chain(all.rev().map(NodeIndex));
-        targets.filter(move |to| self.is_allowed(Edge { from, to: *to }))
+            Candidates::Open => targets.all = from.0 + 1..end + 1,
+            Candidates::Explicit(neighbours) => {
+                targets.newest_first = neighbours.get(from.0).map_or(&[], |node| &node.targets);
+            }
+        }
+        targets
     }
 
     /// Returns the edges to show to people, held back or not. Under the edge rule `open` these are, from each release, the one to the newest
@@ -221,6 +225,46 @@ impl Graph {
             _ => Ages::default(),
         };
         self.blocked.to(node.age).map_or_else(|| ages.clone(), |blocked| ages.minus(blocked))
+    }
+}
+
+/// The targets of a node. Every poll walks through them, so this is a plain loop.
+#[derive(Debug, Clone)]
+pub struct Targets<'a> {
+    graph: &'a Graph,
+    from: NodeIndex,
+    /// The first targets, taken from the end.
+    newest_first: &'a [NodeIndex],
+    /// The next targets.
+    oldest_first: &'a [NodeIndex],
+    /// The indices of the last targets, taken from the end.
+    all: Range<usize>,
+}
+
+impl Targets<'_> {
+    fn next_candidate(&mut self) -> Option<NodeIndex> {
+        if let Some((newest, rest)) = self.newest_first.split_last() {
+            self.newest_first = rest;
+            return Some(*newest);
+        }
+        if let Some((oldest, rest)) = self.oldest_first.split_first() {
+            self.oldest_first = rest;
+            return Some(*oldest);
+        }
+        self.all.next_back().map(NodeIndex)
+    }
+}
+
+impl Iterator for Targets<'_> {
+    type Item = NodeIndex;
+
+    fn next(&mut self) -> Option<NodeIndex> {
+        loop {
+            let to = self.next_candidate()?;
+            if self.graph.is_allowed(Edge { from: self.from, to }) {
+                return Some(to);
+            }
+        }
     }
 }
 

@@ -128,15 +128,15 @@ impl Graph {
         node_context: &'a NodeContext<'a>,
         now: Epoch,
     ) -> impl Iterator<Item = (NodeIndex, TargetVisibility)> + 'a {
-        let (is_trimmed, mut is_complete) = (self.is_trimmed(), false);
-        let targets = self
-            .targets(from)
-            .filter_map(move |target| Some((target, self.target_visibility(self.node(target)?, node_context, now))));
-        let limit = if is_trimmed && node_context.is_stopped { 1 } else { usize::MAX };
-        targets.take(limit).take_while(move |(_, visibility)| {
-            let is_shown = !is_complete;
-            is_complete |= is_trimmed && !visibility.held_back;
-            is_shown
+        let (mut targets, is_trimmed, mut is_complete) = (self.targets(from), self.is_trimmed(), false);
+        std::iter::from_fn(move || {
+            if is_complete {
+                return None;
+            }
+            let target = targets.next()?;
+            let visibility = self.target_visibility(self.node(target)?, node_context, now);
+            is_complete = is_trimmed && (!visibility.held_back || node_context.is_stopped);
+            Some((target, visibility))
         })
     }
 }
