@@ -42,13 +42,13 @@ fn exists(root: &Path, name: &str) -> bool {
     })
 }
 
-/// Collects the files of a folder that are modules of this name: `NAME.rs` or `NAME/mod.rs`.
+/// Collects the files of a folder that are modules of this name, `NAME.rs` or `NAME/mod.rs`, and of their tests, `NAME_tests.rs`.
 fn find_module(folder: &Path, name: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             find_module(&path, name, found);
-        } else if path.ends_with(format!("{name}.rs")) || path.ends_with(format!("{name}/mod.rs")) {
+        } else if ["{}.rs", "{}/mod.rs", "{}_tests.rs"].iter().any(|form| path.ends_with(form.replace("{}", name))) {
             found.push(path);
         }
     }

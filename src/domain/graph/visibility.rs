@@ -120,7 +120,7 @@ impl Graph {
     }
 
     /// Returns the releases that a node on `from` may update to now or later, each with its visibility. Under the edge rule `open` they
-    /// end with the newest one that it may update to now, because the node would choose no older one; during a stop, when there is none,
+    /// end with the newest one that it may update to now, because the node would choose no older one; during a stop, which offers nothing,
     /// with the newest of all.
     pub fn targets_with_visibility<'a>(
         &'a self,
