@@ -48,13 +48,13 @@ pub struct Preparers {
 }
 
 impl Preparers {
-    /// Collects protocols. `default` is that of products that are not recorded with one.
+    /// Collects protocols. `default` is the one of products whose protocol is not known.
     #[must_use]
     pub fn new(default: Option<&'static str>, by_name: BTreeMap<&'static str, Arc<dyn Prepare>>) -> Self {
         Self { default, by_name }
     }
 
-    /// Returns what a protocol prepares; `None` if it prepares nothing or is not spoken here.
+    /// Returns what a protocol prepares; `None` if it prepares nothing or this service does not speak it.
     pub(super) fn get(&self, protocol: Option<&ProtocolName>) -> Option<&Arc<dyn Prepare>> {
         self.by_name.get(protocol.map(ProtocolName::as_str).or(self.default)?)
     }

@@ -29,7 +29,7 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// Returns true if nothing is known of it.
+    /// Returns true if it has neither settings nor streams.
     pub(super) fn is_absent(&self) -> bool {
         self.record.is_none() && self.streams.is_empty()
     }

@@ -17,7 +17,7 @@ use std::{
 
 /// The rules of a protocol. Pure.
 pub trait Dialect: Send + Sync {
-    /// Returns the protocol's name, which products are recorded with. It never changes.
+    /// Returns the protocol's name, which is stored with its products. It never changes.
     fn name(&self) -> &'static str;
 
     /// Returns the rules of a new stream whose creator gives none.
@@ -35,8 +35,8 @@ pub trait Dialect: Send + Sync {
 /// Returns the lint findings of a stream, with what its protocol cannot express if the service speaks it.
 #[must_use]
 pub fn findings(dialect: Option<&dyn Dialect>, stream: &Stream, now: Epoch) -> Vec<Finding> {
-    let of_protocol = dialect.map(|dialect| dialect.lint(stream)).unwrap_or_default();
-    lint(stream, now).into_iter().chain(of_protocol).collect()
+    let protocol_findings = dialect.map(|dialect| dialect.lint(stream)).unwrap_or_default();
+    lint(stream, now).into_iter().chain(protocol_findings).collect()
 }
 
 /// Names that the service uses for its own paths. A product with such a name could not be reached below `/{product}/`.

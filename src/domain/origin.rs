@@ -1,5 +1,6 @@
 //! The origin of a policy, a rollout, an alias or a release's state.
 
+use super::text::named_values;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The source that set a value. Local values take precedence over imported ones.
@@ -14,19 +15,4 @@ pub enum Origin {
     Local,
 }
 
-impl Origin {
-    /// Every origin.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the name that documents and the database use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Returns the origin with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-}
+named_values!(Origin, "origin");

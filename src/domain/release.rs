@@ -7,6 +7,7 @@ use super::{
     payload::{Payload, PayloadId, Scheme},
     policy::{barrier::Barrier, dead_end::DeadEnd, predecessors::Predecessors},
     rollout::Rollout,
+    text::named_values,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use strum::{EnumString, IntoStaticStr, VariantArray};
@@ -66,22 +67,7 @@ pub enum PolicyKind {
     Rollouts,
 }
 
-impl PolicyKind {
-    /// Every kind of policy.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the name that documents and the database use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Returns the kind of policy with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-}
+named_values!(PolicyKind, "kind of policy");
 
 /// The state of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
@@ -95,22 +81,7 @@ pub enum ReleaseState {
     Withdrawn,
 }
 
-impl ReleaseState {
-    /// Every state.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the name that documents and the database use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Returns the state with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-}
+named_values!(ReleaseState, "state");
 
 impl Release {
     /// Builds a published release without payloads and policies.

@@ -96,3 +96,27 @@ macro_rules! text_type {
     };
 }
 pub(crate) use text_type;
+
+/// Gives an enum whose names strum derives the functions that documents and the database use.
+macro_rules! named_values {
+    ($name:ident, $what:literal) => {
+        impl $name {
+            #[doc = concat!("Every ", $what, ".")]
+            pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+
+            /// Returns the name that documents and the database use.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+
+            #[doc = concat!("Returns the ", $what, " with this name.")]
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                name.parse().ok()
+            }
+        }
+    };
+}
+
+pub(crate) use named_values;

@@ -88,7 +88,7 @@ pub struct Present<'a> {
     pub stream: Option<&'a Stream>,
     /// What was read in addition.
     pub read: &'a LoadedReads,
-    /// The rules that the protocol of its product gives a new stream.
+    /// The rules of a new stream, as the protocol of its product sets them.
     pub rules: GraphRules,
     /// The time.
     pub now: Epoch,

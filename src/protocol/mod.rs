@@ -71,7 +71,7 @@ pub struct Agents {
     pub offers_synthetic: bool,
 }
 
-/// What holds for all nodes at one instant.
+/// The part of an answer to nodes that changes with time only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The time for which they are answered. It stands still while the catalog is stale: shares must not open further then.
@@ -82,7 +82,7 @@ pub struct Moment {
 }
 
 impl Agents {
-    /// Returns what holds for all nodes now. Answers that offer updates depend on both of its fields.
+    /// Returns the present time for nodes, and whether anything may be offered. Answers that offer updates depend on both of its fields.
     #[must_use]
     pub fn moment(&self) -> Moment {
         let now = self.clock.now();

@@ -54,7 +54,7 @@ pub fn dialects(entries: &[ProtocolEntry]) -> Dialects {
     Dialects::new(entries.iter().map(|entry| entry.dialect.clone()).collect(), reserved)
 }
 
-/// Returns what protocols prepare. Products that are not recorded with a protocol speak the first one.
+/// Returns what protocols prepare. Products whose protocol is not known speak the first one.
 #[must_use]
 pub fn preparers(entries: &[ProtocolEntry]) -> Preparers {
     let prepare = |entry: &ProtocolEntry| Some((entry.dialect.name(), entry.prepare.clone()?));

@@ -28,7 +28,7 @@ impl Registry {
         settings.protocol::<FcosSection>()?.product()
     }
 
-    /// Returns the protocols of a service with these settings. Products that are not recorded with a protocol speak the first one.
+    /// Returns the protocols of a service with these settings. Products that their first stream creates speak the first one.
     ///
     /// # Errors
     /// A setting of a protocol is invalid.

@@ -165,3 +165,23 @@ async fn a_protocol_is_set_after_a_stream_that_is_being_created() {
     assert_eq!(answer.ok().body["changed"], false);
     server.stop().await;
 }
+
+/// Regression test: a dry run of the first stream of a product was not checked by the rules of a protocol, but the write was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_a_products_first_stream_has_the_findings_of_the_write() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    let path = with_reason("/api/v1/products/os/streams/stable");
+    let settings = json!({"identity": "version"});
+    let create = async |query: &str| {
+        let path = format!("{path}{query}");
+        admin.ask(Method::PUT, &path, &[("if-none-match", "*")], Some(&settings)).await
+    };
+    let preview = create("&dry_run=true").await.ok().body;
+    assert_eq!(preview["findings"][0]["place"], "identity", "{preview}");
+    create("").await.is_problem(409);
+    let written = create("&acknowledge=true").await.ok().body;
+    assert_eq!(written["findings"], preview["findings"]);
+    server.stop().await;
+}

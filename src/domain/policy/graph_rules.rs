@@ -1,5 +1,6 @@
 //! Graph rules: which updates a stream has, and what identifies the nodes on a release.
 
+use crate::domain::text::named_values;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// How the update graph of a stream is built.
@@ -39,22 +40,9 @@ pub enum Identity {
     Version,
 }
 
+named_values!(EdgeRule, "edge rule");
+
 impl EdgeRule {
-    /// Every edge rule.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the name that documents and the database use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Returns the edge rule with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-
     /// Returns true if a release that has neither a rollout nor a barrier is open to the nodes that have an update to it.
     #[must_use]
     pub fn opens_without_rollouts(self) -> bool {
@@ -62,19 +50,4 @@ impl EdgeRule {
     }
 }
 
-impl Identity {
-    /// Every identity.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the name that documents and the database use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Returns the identity with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-}
+named_values!(Identity, "identity");

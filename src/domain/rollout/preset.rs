@@ -6,7 +6,7 @@ use super::{
     selector::Selector,
     share::Share,
 };
-use crate::domain::{duration::Minutes, epoch::Epoch, origin::Origin};
+use crate::domain::{duration::Minutes, epoch::Epoch, origin::Origin, text::named_values};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// A predefined ramp.
@@ -27,22 +27,9 @@ pub enum Preset {
 const WEEK: [f64; 7] = [0.01, 0.05, 0.15, 0.40, 0.60, 0.90, 1.0];
 const DAY: u64 = 24 * 60;
 
+named_values!(Preset, "preset");
+
 impl Preset {
-    /// Every preset.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// Returns the name of the preset.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Returns the preset with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-
     /// Returns a description for users.
     #[must_use]
     pub fn description(self) -> &'static str {

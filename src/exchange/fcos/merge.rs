@@ -121,7 +121,7 @@ fn remove_newer_predecessors(stream: &mut Stream, findings: &mut Vec<Finding>) {
         });
         release.predecessors = predecessors.filter(|predecessors| !predecessors.versions.is_empty());
         let names: Vec<&str> = lost.iter().map(Version::as_str).collect();
-        let message = format!("its predecessors {} are no older releases any more and were removed", names.join(", "));
+        let message = format!("its predecessors {} are no longer older releases and were removed", names.join(", "));
         findings.push(Finding::drift(format!("release {}", release.version), message));
     }
 }
