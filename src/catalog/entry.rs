@@ -5,7 +5,6 @@ use crate::{
     domain::{
         admission::emergency_stop::EmergencyStop,
         graph::Graph,
-        hash::ContentHash,
         ids::Arch,
         payload::Scheme,
         stream::{Revision, Stream},
@@ -111,13 +110,6 @@ impl StreamEntry {
     #[must_use]
     pub fn source(&self, kind: &str) -> Option<&Bytes> {
         self.state.sources.get(kind)
-    }
-
-    /// Returns an upstream document by its hash, which saves reading it from the database again.
-    #[must_use]
-    pub(super) fn source_by_hash(&self, hash: ContentHash) -> Option<Bytes> {
-        let (kind, _) = self.state.stream.sources.iter().find(|(_, known)| **known == hash)?;
-        self.state.sources.get(kind).cloned()
     }
 
     /// Returns the number of releases, without drafts.

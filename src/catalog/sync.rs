@@ -275,8 +275,7 @@ impl CatalogSync {
             let is_newer =
                 |shown: &Arc<StreamEntry>| shown.revision() < head.revision || shown.changed_at() < head.changed_at;
             if shown.is_none_or(is_newer) {
-                let loaded_source = |hash| shown.and_then(|entry| entry.source_by_hash(hash));
-                match transaction.load_state(head, loaded_source).await {
+                match transaction.load_state(head, shown.map(|entry| entry.state())).await {
                     Ok(state) => loaded.changed.push(state),
                     // The other streams are updated. This one keeps its last good revision until an operator repairs it.
                     Err(error @ StoreError::Corrupt { .. }) => {

@@ -142,7 +142,7 @@ fn print_report(report: &Report) {
     };
     print_line(format!("{product}/{stream}: {outcome}"));
     report.changes.iter().for_each(print_line);
-    for finding in &report.findings {
+    for finding in report.findings.iter().flatten() {
         print_line(format!("{product}/{stream}: {finding}"));
     }
 }

@@ -54,7 +54,7 @@ async fn run(settings: &Settings, import: &dyn exchange::Import) -> anyhow::Resu
             };
             match imported {
                 Ok(report) => {
-                    drifted |= report.findings.iter().any(|finding| finding.severity == Severity::Drift);
+                    drifted |= report.findings.iter().flatten().any(|finding| finding.severity == Severity::Drift);
                     print_report(&id, &report);
                 }
                 Err(error) => {
@@ -81,7 +81,7 @@ fn print_report(id: &StreamId, report: &Report) {
     } else {
         print_line(format!("{id}: no changes, still revision {revision}"));
     }
-    for finding in &report.findings {
+    for finding in report.findings.iter().flatten() {
         print_line(format!("{id}: {finding}"));
     }
 }

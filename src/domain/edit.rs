@@ -1,14 +1,13 @@
 //! Local edits: values that are changed here get the origin `local`, and the next import keeps them.
 
 use super::{
+    changes::{Changes, Pair},
     ids::Version,
     origin::Origin,
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::{Rollout, RolloutState},
-    shared::Shared,
     stream::Stream,
 };
-use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// A local edit that would change what was published, or that the next import would undo.
@@ -41,37 +40,36 @@ pub enum ImmutabilityError {
 /// # Errors
 /// Fails if the edit changes what is immutable on a published release, or what the next import would undo.
 pub fn apply_local_edit(present: &Stream, next: Stream) -> Result<Stream, ImmutabilityError> {
-    check_published(present, &next)?;
+    check_published(&Changes::between(present, &next))?;
     Ok(tag_origins(present, next))
 }
 
-fn aged(stream: &Stream) -> Vec<((&Version, usize), &Release)> {
-    stream.identified().into_iter().filter(|(_, release)| release.state != ReleaseState::Draft).collect()
+/// Checks that published releases keep their ages, because an age is never reused, and their payloads, because nodes may run them.
+fn check_published(changes: &Changes<'_>) -> Result<(), ImmutabilityError> {
+    let was_published = |pair: &&Pair<'_>| pair.old().is_some_and(|before| before.state != ReleaseState::Draft);
+    let mut pairs: Vec<&Pair<'_>> = changes.pairs().iter().filter(was_published).collect();
+    // The oldest release is reported first.
+    pairs.sort_by_key(|pair| pair.before.map(|placed| placed.index));
+    pairs.into_iter().try_for_each(check_published_release)
 }
 
-/// Checks that published releases keep their ages, because an age is never reused, and their payloads, because nodes may run them.
-fn check_published(present: &Stream, next: &Stream) -> Result<(), ImmutabilityError> {
-    let next_aged = aged(next);
-    for (age, (identity, before)) in aged(present).into_iter().enumerate() {
-        let version = || before.version.clone();
-        let Some((_, after)) = next_aged.get(age).filter(|(next_identity, _)| *next_identity == identity) else {
-            let is_draft =
-                |release: &Shared<Release>| release.version == before.version && release.state == ReleaseState::Draft;
-            let unpublished = next.releases.iter().any(is_draft);
-            return Err(if unpublished {
-                ImmutabilityError::Unpublished(version())
-            } else {
-                ImmutabilityError::Moved(version())
-            });
-        };
-        let changed = |key: &&PayloadKey| before.payloads.get(*key) != after.payloads.get(*key);
-        if let Some(key) = before.payloads.keys().find(changed) {
-            return Err(ImmutabilityError::OtherPayload(version(), key.clone()));
-        }
-        let is_upstream = before.origin == Origin::Upstream;
-        if let Some(key) = after.payloads.keys().find(|key| is_upstream && !before.payloads.contains_key(*key)) {
-            return Err(ImmutabilityError::ForeignPayload(version(), key.clone()));
-        }
+fn check_published_release(pair: &Pair<'_>) -> Result<(), ImmutabilityError> {
+    let Some(before) = pair.old() else { return Ok(()) };
+    let version = || before.version.clone();
+    let after = pair.new().ok_or_else(|| ImmutabilityError::Moved(version()))?;
+    if after.state == ReleaseState::Draft {
+        return Err(ImmutabilityError::Unpublished(version()));
+    }
+    if pair.before.map(|placed| placed.index) != pair.after.map(|placed| placed.index) {
+        return Err(ImmutabilityError::Moved(version()));
+    }
+    let changed = |key: &&PayloadKey| before.payloads.get(*key) != after.payloads.get(*key);
+    if let Some(key) = before.payloads.keys().find(changed) {
+        return Err(ImmutabilityError::OtherPayload(version(), key.clone()));
+    }
+    let is_upstream = before.origin == Origin::Upstream;
+    if let Some(key) = after.payloads.keys().find(|key| is_upstream && !before.payloads.contains_key(*key)) {
+        return Err(ImmutabilityError::ForeignPayload(version(), key.clone()));
     }
     Ok(())
 }
@@ -80,13 +78,13 @@ fn tag_origins(present: &Stream, mut next: Stream) -> Stream {
     for blocked in next.blocked_updates.iter_mut().filter(|blocked| !present.blocked_updates.contains(blocked)) {
         set_local(&mut blocked.origin);
     }
-    let known: BTreeMap<_, _> = present.identified().into_iter().collect();
-    let before: Vec<_> = next.identified().iter().map(|(identity, _)| known.get(identity).copied()).collect();
-    for (release, before) in next.releases.iter_mut().zip(before) {
-        match before {
-            Some(before) => tag_origin(before, release),
-            None => tag_origin(&Release::published(release.version.clone(), Origin::Local), release),
-        }
+    // Equal releases keep their origins.
+    let changed: Vec<(usize, Option<Release>)> =
+        Changes::between(present, &next).set().map(|(after, before)| (after.index, before.cloned())).collect();
+    for (index, before) in changed {
+        let Some(release) = next.releases.get_mut(index) else { continue };
+        let before = before.unwrap_or_else(|| Release::published(release.version.clone(), Origin::Local));
+        tag_origin(&before, release);
     }
     next
 }

@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod admission;
 pub mod artifact;
+pub mod changes;
 pub mod dialect;
 pub mod diff;
 pub mod document;

@@ -165,8 +165,12 @@ impl Stream {
             return;
         }
         let reached = self.plan_time(now);
-        for rollout in self.releases.iter_mut().flat_map(|release| &mut release.rollouts) {
-            pause_if_opening(rollout, reached);
+        // Only releases that change are written: the others stay shared with other states.
+        let opens = |release: &Shared<Release>| release.rollouts.iter().any(|rollout| rollout.opens_further_after(reached));
+        for release in self.releases.iter_mut().filter(|release| opens(release)) {
+            for rollout in &mut release.rollouts {
+                pause_if_opening(rollout, reached);
+            }
         }
     }
 }

@@ -17,10 +17,11 @@ use crate::{
     domain::{
         admission::impact::{Impact, compute_impact},
         diff::Diff,
+        epoch::Epoch,
         ids::StreamId,
         stream::{Revision, Stream},
     },
-    store::{StoreError, Transaction, retrying, streams::Head},
+    store::{StoreError, Transaction, retrying, revisions::needs_copy, streams::Head},
 };
 use std::{
     collections::BTreeMap,
@@ -31,9 +32,11 @@ use std::{
 /// The time limit for computing an impact, the wait for its turn included.
 const IMPACT_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The impact of a command, computed before its stream is locked.
+/// What was computed for a command before its stream is locked.
 pub(super) struct Inspected {
-    before: Arc<Stream>,
+    /// The head that it was planned on.
+    head: Head,
+    plan: Plan,
     impact: Option<Impact>,
 }
 
@@ -53,7 +56,7 @@ pub(super) struct Executed {
 /// A state that was written, and its head.
 pub(super) struct Written {
     head: Head,
-    stream: Stream,
+    stream: Arc<Stream>,
 }
 
 impl Manage {
@@ -136,10 +139,27 @@ impl Manage {
         retrying(name, attempt).await
     }
 
-    /// Keeps states that were committed.
+    /// Keeps states that were committed, and stores whole copies of those that are due. No answer waits for the copies.
     pub(super) fn keep_written(&self, written: Vec<Written>) {
         for Written { head, stream } in written {
-            self.keep(&head, stream);
+            self.keep(&head, stream.clone());
+            if needs_copy(head.revision) {
+                let manage = self.clone();
+                tokio::spawn(async move { manage.keep_copy(&head, &stream).await });
+            }
+        }
+    }
+
+    /// Stores a whole copy of a state. Without one, later revisions are read more slowly.
+    async fn keep_copy(&self, head: &Head, stream: &Stream) {
+        let keep = async || {
+            let mut transaction = self.store().begin("keep_copy").await?;
+            transaction.keep_copy(head.key, head.revision, stream).await?;
+            transaction.commit().await
+        };
+        if let Err(error) = keep().await {
+            let (stream, revision) = (&head.id, head.revision.0);
+            tracing::warn!(error = &error as &dyn std::error::Error, %stream, revision, "copy of the stream not stored");
         }
     }
 
@@ -154,23 +174,31 @@ impl Manage {
         let Before { read, inspected } = known;
         let head = transaction.lock_stream(command.target()).await?;
         let loaded = self.load(transaction, head, read).await?;
-        let Plan { before, next, created, findings, now } =
-            off_the_runtime(|| plan(command, request, &loaded, self.clock().now()))?;
-        // An impact is valid only for the state that it was computed from.
-        let inspected = inspected.filter(|inspected| {
-            loaded.stream.is_none() || Arc::ptr_eq(&inspected.before, &before) || inspected.before == before
-        });
+        // A plan is valid for the state that it was made for.
+        let is_same_state = |inspected: &&Inspected| {
+            inspected.head == loaded.head
+                && loaded.stream.as_ref().is_none_or(|present| Arc::ptr_eq(present, &inspected.plan.before))
+        };
+        let inspected = inspected.filter(is_same_state);
+        let planned;
+        let plan = match inspected.filter(|_| loaded.stream.is_some() && command.reads() == Reads::default()) {
+            Some(inspected) => &inspected.plan,
+            None => {
+                planned = off_the_runtime(|| plan(command, request, &loaded, self.clock().now()))?;
+                &planned
+            }
+        };
         let impact = inspected.and_then(|inspected| inspected.impact.as_ref());
-        let id = command.target();
-        let Some(next) = next else {
+        let (id, created, findings) = (command.target(), plan.created.clone(), plan.findings.clone());
+        let Some(next) = &plan.next else {
             let report = Report::new(id, loaded.head.revision, Diff(Vec::new()), impact, findings);
             return Ok(Executed { report: Report { created, ..report }, written: None });
         };
-        let step = Step { before: &before, next: &next, at: now };
+        let step = Step { before: &plan.before, next, at: plan.now };
         let head = write(transaction, command, request, &loaded.head, step).await?;
-        let report = Report::new(id, head.revision, Diff::between(&before, &next), impact, findings);
-        let report = Report { changed: true, created, ..report };
-        Ok(Executed { report, written: Some(Written { head, stream: next }) })
+        let report = Report::new(id, head.revision, Diff::between(&plan.before, &next.stream), impact, findings);
+        let report = Report { created, ..report.of_change() };
+        Ok(Executed { report, written: Some(Written { head, stream: next.stream.clone() }) })
     }
 
     /// Reports what a command would do, without changing anything and without a lock. All checks of the command are made.
@@ -181,7 +209,7 @@ impl Manage {
         let changed = next.is_some();
         let (impact, diff) = match next {
             None => (Some(Impact::default()), Diff(Vec::new())),
-            Some(next) => (self.impact(&before, &next).await, Diff::between(&before, &next)),
+            Some(next) => (self.impact(&before, &next.stream, self.now()).await, Diff::between(&before, &next.stream)),
         };
         // A dry run makes no revision: its report names the one that it was compared with.
         let report = Report::new(command.target(), loaded.head.revision, diff, impact.as_ref(), findings);
@@ -196,16 +224,16 @@ impl Manage {
         }
         let loaded = self.read_loaded(command).await.ok()?;
         let plan = self.compute(|| plan(command, request, &loaded, self.clock().now())).await.ok()?;
-        let impact = match plan.next {
+        let impact = match &plan.next {
             None => Some(Impact::default()),
-            Some(next) => self.impact(&plan.before, &next).await,
+            Some(next) => self.impact(&plan.before, &next.stream, self.now()).await,
         };
-        Some(Inspected { before: plan.before, impact })
+        Some(Inspected { head: loaded.head, plan, impact })
     }
 
     /// Computes what a change does to nodes: off the runtime, one change at a time, and within a time limit.
-    async fn impact(&self, before: &Stream, after: &Stream) -> Option<Impact> {
-        let (deadline, now) = (Instant::now() + IMPACT_DEADLINE, self.now());
+    pub(super) async fn impact(&self, before: &Stream, after: &Stream, now: Epoch) -> Option<Impact> {
+        let deadline = Instant::now() + IMPACT_DEADLINE;
         let is_over = move || Instant::now() >= deadline;
         self.compute(|| compute_impact(before, after, now, &is_over)).await
     }
@@ -256,7 +284,8 @@ impl Manage {
             _ => (Some(self.load_stream(transaction, &head).await?), None),
         };
         let dialect = self.dialect(transaction, &head.id.product).await?;
-        Ok(Loaded { head, stream, product_stop, read, dialects: self.dialects().clone(), dialect })
+        let (dialects, findings) = (self.dialects().clone(), self.findings_cache().clone());
+        Ok(Loaded { head, stream, product_stop, read, dialects, dialect, findings })
     }
 }
 

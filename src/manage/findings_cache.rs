@@ -37,6 +37,11 @@ impl FindingsCache {
         (is_same && is_recent).then(|| found.findings.clone())
     }
 
+    /// Returns the findings of a state, from the cache if they are there.
+    pub(super) fn get_or_compute(&self, dialect: Option<&dyn Dialect>, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
+        self.get(stream, now).unwrap_or_else(|| self.compute(dialect, stream, now))
+    }
+
     /// Computes the findings of a state, and keeps them.
     pub(super) fn compute(&self, dialect: Option<&dyn Dialect>, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
         let findings: Arc<[Finding]> = findings(dialect, stream, now).into();

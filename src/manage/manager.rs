@@ -80,7 +80,7 @@ impl Manage {
         &self.write_queues
     }
 
-    pub(super) fn findings_cache(&self) -> &FindingsCache {
+    pub(super) fn findings_cache(&self) -> &Arc<FindingsCache> {
         &self.findings
     }
 
@@ -94,25 +94,27 @@ impl Manage {
     }
 
     /// Keeps a state that was committed.
-    pub(super) fn keep(&self, head: &Head, stream: Stream) {
+    pub(super) fn keep(&self, head: &Head, stream: Arc<Stream>) {
         self.streams.keep(head, stream);
     }
 
-    /// Returns the state of a stream at its head: from memory if that revision is kept there, otherwise from its rows.
+    /// Returns the state of a stream at its head: from memory if that revision is kept there, otherwise from its rows, or from what changed
+    /// since the revision that is kept.
     pub(super) async fn load_stream(
         &self,
         transaction: &mut Transaction,
         head: &Head,
     ) -> Result<Arc<Stream>, StoreError> {
-        if let Some(kept) = self.streams.get(head) {
+        let kept = self.streams.get(&head.id);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_at(head)) {
             // A product's stop changes without a revision of its streams.
             let product_stop = transaction.product_stop(&head.id.product).await?;
-            if kept.product_stop == product_stop {
-                return Ok(kept);
+            if kept.stream.product_stop == product_stop {
+                return Ok(kept.stream.clone());
             }
-            return Ok(self.streams.keep(head, Stream { product_stop, ..Stream::clone(&kept) }));
+            return Ok(self.streams.keep(head, Arc::new(Stream { product_stop, ..Stream::clone(&kept.stream) })));
         }
-        let stream = transaction.load_stream(head).await?;
-        Ok(self.streams.keep(head, stream))
+        let stream = transaction.load_stream_from(head, kept.as_ref()).await?;
+        Ok(self.streams.keep(head, Arc::new(stream)))
     }
 }

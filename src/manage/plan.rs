@@ -3,6 +3,7 @@
 use super::{
     command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
+    findings_cache::FindingsCache,
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -17,12 +18,14 @@ use crate::{
             pace::too_fast,
         },
         dialect::{Dialect, Dialects, findings},
-        document::{Problem, Strictness, parts::find_duplicates},
+        changes::Changes,
+        document::{DeltaDocument, Problem, parts::find_duplicates},
         edit::apply_local_edit,
         epoch::Epoch,
         finding::{Finding, Severity},
         ids::ProductName,
         policy::{references::unusable, removed},
+        release::Release,
         rollout::{
             expired_schedule,
             first_opening::{keep_first_openings, record_first_openings},
@@ -32,7 +35,10 @@ use crate::{
     store::streams::Head,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 /// What a command is planned on: the stream as it was loaded, and what else the command reads.
 #[derive(Clone)]
@@ -46,6 +52,8 @@ pub(super) struct Loaded {
     pub(super) dialects: Arc<Dialects>,
     /// The protocol of its product; `None` if the product is new or this service does not speak its protocol.
     pub(super) dialect: Option<Arc<dyn Dialect>>,
+    /// The lint findings of present states.
+    pub(super) findings: Arc<FindingsCache>,
 }
 
 impl Loaded {
@@ -63,10 +71,18 @@ impl Loaded {
 pub(super) struct Plan {
     pub(super) before: Arc<Stream>,
     /// The next state; `None` if the stream is in that state already.
-    pub(super) next: Option<Stream>,
+    pub(super) next: Option<NextState>,
     pub(super) created: Option<String>,
-    pub(super) findings: Vec<Finding>,
+    /// `None` if the command does not wait for them.
+    pub(super) findings: Option<Vec<Finding>>,
     pub(super) now: Timestamp,
+}
+
+/// A state, and its difference to the one before it.
+#[derive(Debug, PartialEq)]
+pub(super) struct NextState {
+    pub(super) stream: Arc<Stream>,
+    pub(super) delta: DeltaDocument,
 }
 
 /// Computes the next state of a stream and makes every check.
@@ -94,20 +110,21 @@ pub(super) fn plan(
         refuse_reserved(&loaded.dialects, &head.id.product)?;
     }
     let before = loaded.before();
-    let Next { stream, created, findings } = command.apply(&present)?;
+    let Next { mut stream, created, findings } = command.apply(&present)?;
+    // What a document repeats is not compared again and again.
+    stream.share_equal(&before);
     let (mut next, findings) = match command.provenance() {
         Provenance::Local => {
-            let local =
-                LocalChange { action: command.action(), request, before: &before, dialect: loaded.dialect.as_deref() };
+            let local = LocalChange { action: command.action(), request, before: &before, loaded };
             let (next, new) = local.check(stream, now)?;
-            (next, findings.into_iter().chain(new).collect())
+            (next, new.map(|new| findings.into_iter().chain(new).collect()))
         }
         Provenance::Recorded => {
             refuse_invalid(exceeded(&before, &stream))?;
             refuse_invalid(unusable(&before, &stream))?;
-            (stream, findings)
+            (stream, Some(findings))
         }
-        Provenance::Upstream(_) => (stream, findings),
+        Provenance::Upstream(_) => (stream, Some(findings)),
     };
     keep_stops(&before, &mut next, command.lifts_stop(), now);
     keep_first_openings(&before, &mut next);
@@ -116,10 +133,12 @@ pub(super) fn plan(
     }
     // Plan time is frozen during a stop: no rollout opens for the first time.
     record_first_openings(&before, &mut next, before.plan_time(now));
+    let delta = next.delta_from(&before);
     // A stored revision must parse to the same state.
-    Stream::from_document(&next.to_document(), Strictness::Recorded).map_err(CommandError::Invalid)?;
+    let recorded = before.with_delta(&delta).map_err(CommandError::Invalid)?;
+    debug_assert_eq!(recorded, next);
     check_admission(&before, &next, now).map_err(CommandError::Admission)?;
-    Ok(Plan { before, next: Some(next), created, findings, now: time })
+    Ok(Plan { before, next: Some(NextState { stream: Arc::new(next), delta }), created, findings, now: time })
 }
 
 /// Checks that a stream is at the revision that the request expects.
@@ -146,13 +165,13 @@ fn keep_stops(before: &Stream, next: &mut Stream, lifts_stop: bool, now: Epoch) 
 struct LocalChange<'a> {
     action: Action,
     request: &'a Request<'a>,
-    before: &'a Stream,
-    dialect: Option<&'a dyn Dialect>,
+    before: &'a Arc<Stream>,
+    loaded: &'a Loaded,
 }
 
 impl LocalChange<'_> {
-    /// Tags what the command changes, and checks it. Returns the next state and the findings.
-    fn check(&self, next: Stream, now: Epoch) -> Result<(Stream, Vec<Finding>), Refusal> {
+    /// Tags what the command changes, and checks it. Returns the next state and the findings, for which a restrictive command does not wait.
+    fn check(&self, next: Stream, now: Epoch) -> Result<(Stream, Option<Vec<Finding>>), Refusal> {
         let Self { action, request, before, .. } = *self;
         let mut next = apply_local_edit(before, next)?;
         next.sources.clone_from(&before.sources);
@@ -168,11 +187,14 @@ impl LocalChange<'_> {
         if !action.is_restrictive {
             check_schedule(before, &next, now).map_err(|planned| Refusal::State(planned.to_string()))?;
         }
+        if action.is_restrictive && !request.dry_run {
+            return Ok((next, None));
+        }
         let findings = self.new_findings(&next, now);
         let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
-        // Findings of a dry run or of a restrictive command are reported, and do not refuse it.
-        if request.dry_run || action.is_restrictive {
-            return Ok((next, findings));
+        // Findings of a dry run are reported, and do not refuse it.
+        if request.dry_run {
+            return Ok((next, Some(findings)));
         }
         if has_errors {
             return Err(Refusal::Dangerous(findings));
@@ -180,20 +202,38 @@ impl LocalChange<'_> {
         if !request.acknowledge && !findings.is_empty() {
             return Err(Refusal::Unacknowledged(findings));
         }
-        Ok((next, findings))
+        Ok((next, Some(findings)))
     }
 
-    /// Returns the errors and warnings that a change introduces.
     fn new_findings(&self, after: &Stream, now: Epoch) -> Vec<Finding> {
-        let known = findings(self.dialect, self.before, now);
-        let known: BTreeSet<_> = known.into_iter().map(|finding| (finding.place, finding.message)).collect();
-        let is_new = |finding: &Finding| !known.contains(&(finding.place.clone(), finding.message.clone()));
-        let new = findings(self.dialect, after, now).into_iter().filter(is_new);
-        new.chain(too_fast(self.before, after, now))
-            .chain(expired_schedule::findings(self.before, after, now))
-            .chain(removed::findings(self.before, after))
-            .collect()
+        let dialect = self.loaded.dialect.as_deref();
+        let known = self.loaded.findings.get_or_compute(dialect, self.before, now);
+        new_findings(&known, dialect, Step { before: self.before, after }, now)
     }
+}
+
+/// Two states of a stream, one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub(super) before: &'a Stream,
+    pub(super) after: &'a Stream,
+}
+
+/// Returns the errors and warnings that a change introduces. `known` are the lint findings before it.
+pub(super) fn new_findings(
+    known: &[Finding],
+    dialect: Option<&dyn Dialect>,
+    step: Step<'_>,
+    now: Epoch,
+) -> Vec<Finding> {
+    let Step { before, after } = step;
+    let known: HashSet<_> = known.iter().map(|finding| (&finding.place, &finding.message)).collect();
+    let is_new = |finding: &Finding| !known.contains(&(&finding.place, &finding.message));
+    let new = findings(dialect, after, now).into_iter().filter(is_new);
+    new.chain(too_fast(before, after, now))
+        .chain(expired_schedule::findings(before, after, now))
+        .chain(removed::findings(before, after))
+        .collect()
 }
 
 /// Refuses a new product whose name paths of the service or of a protocol begin with.
@@ -211,6 +251,10 @@ fn refuse_invalid(problems: Vec<Problem>) -> Result<(), Refusal> {
 
 /// Returns new duplicates. Those that upstream's documents contain may stay.
 fn new_duplicates(before: &Stream, after: &Stream) -> Vec<Problem> {
+    let names = |release: Option<&Release>| release.map(|release| (release.payloads.clone(), release.aliases.clone()));
+    if Changes::between(before, after).set().all(|(after, before)| names(before) == names(Some(after.release))) {
+        return Vec::new();
+    }
     let known: BTreeSet<String> = find_duplicates(before).into_iter().map(|problem| problem.message).collect();
     find_duplicates(after).into_iter().filter(|problem| !known.contains(&problem.message)).collect()
 }
@@ -218,7 +262,9 @@ fn new_duplicates(before: &Stream, after: &Stream) -> Vec<Problem> {
 /// Rejects the first placeholder (synthetic) payload in a stream of real payloads: by default, a stream with one is served on loopback
 /// listeners only.
 fn check_real(before: &Stream, after: &Stream) -> Result<(), Refusal> {
-    if after.is_synthetic() && !before.is_synthetic() && before.aged().next().is_some() {
+    let changes = Changes::between(before, after);
+    let adds_synthetic = changes.set().any(|(after, _)| after.release.is_synthetic());
+    if adds_synthetic && after.is_synthetic() && !before.is_synthetic() && before.aged().next().is_some() {
         let detail =
             "a stream with real payloads cannot have placeholder (synthetic) payloads: nodes would no longer be served";
         return Err(Refusal::State(detail.into()));

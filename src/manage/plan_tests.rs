@@ -34,7 +34,7 @@ fn message(result: Result<Plan, CommandError>) -> String {
 
 /// Returns the next state of a plan that changes something.
 fn planned(result: Result<Plan, CommandError>) -> Stream {
-    result.unwrap().next.unwrap()
+    Stream::clone(&result.unwrap().next.unwrap().stream)
 }
 
 fn is_plain(_: &mut Request<'_>) {}
@@ -95,7 +95,7 @@ fn a_stream_at_another_revision_is_refused_before_everything_else() {
 #[test]
 fn the_same_state_has_no_next_state() {
     let plan = plan_as(Role::Manager, &PutDocument { written: stream() }, &stream(), is_plain).unwrap();
-    assert_eq!((plan.next, &*plan.before, plan.findings.len()), (None, &stream(), 0));
+    assert_eq!((plan.next, &*plan.before, plan.findings), (None, &stream(), Some(Vec::new())));
     // Also if only times have passed that the next change records.
     let notes = SetNotes { release: release("5"), notes: None };
     assert_eq!(plan_as(Role::Publisher, &notes, &stream(), is_plain).unwrap().next, None);
@@ -152,7 +152,7 @@ fn a_revision_is_later_than_the_one_before() {
         let mut loaded = loaded(&id(), Some(&stream()));
         loaded.head.changed_at = timestamp(changed_at);
         let plan = plan_on(&loaded, Role::Publisher, &command, is_plain).unwrap();
-        assert_eq!((plan.now, plan.next.unwrap().stop.unwrap().since), (expected, since));
+        assert_eq!((plan.now, plan.next.unwrap().stream.stop.as_ref().unwrap().since), (expected, since));
     }
 }
 
@@ -213,8 +213,8 @@ fn warnings_are_acknowledged_and_errors_are_not() {
     assert!(matches!(&refused, CommandError::Refused(Refusal::Unacknowledged(found)) if *found == [warning.clone()]));
     for change in [acknowledge, dry_run] {
         let plan = plan_as(Role::Manager, &remove, &stream(), change).unwrap();
-        assert_eq!(plan.findings, std::slice::from_ref(&warning));
-        let suppressed = found(&plan.next.unwrap(), "1").suppressed_upstream.clone();
+        assert_eq!(plan.findings, Some(vec![warning.clone()]));
+        let suppressed = found(&plan.next.unwrap().stream, "1").suppressed_upstream.clone();
         assert_eq!(suppressed, [PolicyKind::Barrier].into());
     }
     let barrier = Barrier { reason: reason("new keys"), arches: None, origin: Origin::Local };
@@ -225,11 +225,11 @@ fn warnings_are_acknowledged_and_errors_are_not() {
         assert!(matches!(&refused, CommandError::Refused(Refusal::Dangerous(found)) if *found == [error.clone()]));
     }
     let plan = plan_as(Role::Manager, &set, &on_two_arches(), dry_run).unwrap();
-    assert_eq!((plan.findings, plan.next.is_some()), (vec![error], true));
+    assert_eq!((plan.findings, plan.next.is_some()), (Some(vec![error]), true));
     // What was found before the change is not reported again.
     let notes = SetNotes { release: release("3"), notes: crate::domain::artifact::Notes::parse("x").ok() };
     let plan = plan_as(Role::Publisher, &notes, &on_two_arches(), is_plain).unwrap();
-    assert_eq!((plan.findings, plan.next.is_some()), (Vec::new(), true));
+    assert_eq!((plan.findings, plan.next.is_some()), (Some(Vec::new()), true));
 }
 
 #[test]
@@ -239,9 +239,11 @@ fn errors_of_a_restrictive_command_do_not_refuse_it() {
     found_mut(&mut before, "3").barrier = Some(barrier);
     let withdraw = WithdrawRelease { release: release("3") };
     let plan = plan_as(Role::Publisher, &withdraw, &before, is_plain).unwrap();
+    assert_eq!(plan.findings, None, "it does not wait for them");
+    assert_eq!(found(&plan.next.unwrap().stream, "3").state, ReleaseState::Withdrawn);
+    let plan = plan_as(Role::Publisher, &withdraw, &before, dry_run).unwrap();
     let error = "error: release 3: is a withdrawn barrier: nodes on older releases cannot update";
-    assert_eq!(plan.findings.iter().map(ToString::to_string).collect::<Vec<_>>(), [error]);
-    assert_eq!(found(&plan.next.unwrap(), "3").state, ReleaseState::Withdrawn);
+    assert_eq!(plan.findings.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), [error]);
 }
 
 #[test]
@@ -258,11 +260,11 @@ fn only_local_changes_get_the_origin_local_and_are_linted() {
     let barrier_origin = |stream: &Stream| found(stream, "3").barrier.as_ref().map(|barrier| barrier.origin);
     assert_eq!(barrier_origin(&planned(local)), Some(Origin::Local));
     let recorded = create(&StartStream { written: dangerous.clone() }, is_plain).unwrap();
-    assert_eq!(recorded.findings, []);
-    assert_eq!(barrier_origin(&recorded.next.unwrap()), Some(Origin::Upstream));
+    assert_eq!(recorded.findings, Some(Vec::new()));
+    assert_eq!(barrier_origin(&recorded.next.unwrap().stream), Some(Origin::Upstream));
     let imported = create(&Imported(dangerous), is_plain).unwrap();
-    assert_eq!(imported.findings, [Finding::drift("release 1", "was imported")]);
-    assert_eq!(barrier_origin(&imported.next.unwrap()), Some(Origin::Upstream));
+    assert_eq!(imported.findings, Some(vec![Finding::drift("release 1", "was imported")]));
+    assert_eq!(barrier_origin(&imported.next.unwrap().stream), Some(Origin::Upstream));
 }
 
 #[test]

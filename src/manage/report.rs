@@ -48,10 +48,15 @@ pub struct Report {
     /// hold, abort, withdraw, dead end, blocked update, emergency stop) do not wait for it unless they are dry runs, and the
     /// computation is given up after 2 seconds, or known releases change their order.
     pub impact: Option<Vec<ImpactReport>>,
-    /// New errors and warnings that the change introduces. Errors refuse the change unless it is restrictive or a dry run.
+    /// New errors and warnings that the change introduces. Errors refuse the change unless it is a dry run. Null if they were not computed:
+    /// restrictive changes do not wait for them unless they are dry runs.
     #[serde(serialize_with = "report_parts::findings")]
-    #[schema(value_type = Vec<FindingReport>)]
-    pub findings: Vec<Finding>,
+    #[schema(value_type = Option<Vec<FindingReport>>)]
+    pub findings: Option<Vec<Finding>>,
+    /// The path of the report with impact and findings, which computes them. Absent if this report has both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/api/v1/products/fedora-coreos/streams/stable/revisions/42/report")]
+    pub full_report: Option<String>,
     /// The JSON that answered the first request, if this one repeats it with the same idempotency key.
     #[serde(skip)]
     pub repeats: Option<Box<str>>,
@@ -163,7 +168,7 @@ impl Report {
         revision: Revision,
         diff: Diff,
         impact: Option<&Impact>,
-        findings: Vec<Finding>,
+        findings: Option<Vec<Finding>>,
     ) -> Self {
         Self {
             product: id.product.to_string(),
@@ -175,16 +180,25 @@ impl Report {
             changes: diff.0,
             impact: impact.map(|impact| impact.scopes.iter().map(ImpactReport::new).collect()),
             findings,
+            full_report: None,
             repeats: None,
         }
+    }
+
+    /// Marks the report of a change that was made. If parts were not computed, it names the path that does.
+    pub(super) fn of_change(self) -> Self {
+        let is_complete = self.impact.is_some() && self.findings.is_some();
+        let Self { product, stream, revision, .. } = &self;
+        // Product and stream names have no character that a path must escape.
+        let path = format!("/api/v1/products/{product}/streams/{stream}/revisions/{revision}/report");
+        Self { changed: true, full_report: (!is_complete).then_some(path), ..self }
     }
 
     /// Restores a report from the JSON that was sent.
     pub(super) fn from_stored(json: &str) -> serde_json::Result<Self> {
         let StoredReport { product, stream, revision, changed, dry_run, created } = serde_json::from_str(json)?;
-        let (changes, impact, findings) = (Vec::new(), None, Vec::new());
-        let repeats = Some(json.into());
-        Ok(Self { product, stream, revision, changed, dry_run, created, changes, impact, findings, repeats })
+        let (changes, impact, findings, full_report, repeats) = (Vec::new(), None, None, None, Some(json.into()));
+        Ok(Self { product, stream, revision, changed, dry_run, created, changes, impact, findings, full_report, repeats })
     }
 
     /// Returns the JSON to send: of a repeated request, the text that was sent the first time.

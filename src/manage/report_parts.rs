@@ -172,9 +172,12 @@ pub(super) fn changes<S: Serializer>(changes: &[Change], serializer: S) -> Resul
     serializer.collect_seq(changes.iter().map(ChangeReport::from))
 }
 
-/// Serialises findings as a list of [`FindingReport`].
-pub(super) fn findings<S: Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(findings.iter().map(FindingReport::from))
+/// Serialises findings as a list of [`FindingReport`], or as null.
+pub(super) fn findings<S: Serializer>(findings: &Option<Vec<Finding>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match findings {
+        Some(findings) => serializer.collect_seq(findings.iter().map(FindingReport::from)),
+        None => serializer.serialize_none(),
+    }
 }
 
 #[cfg(test)]

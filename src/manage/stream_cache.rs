@@ -1,13 +1,9 @@
 //! Keeps the newest states of streams in memory: a command then does not load a whole stream again.
 
 use crate::{
-    domain::{
-        ids::StreamId,
-        stream::{Revision, Stream},
-    },
-    store::streams::Head,
+    domain::{ids::StreamId, stream::Stream},
+    store::{Known, streams::Head},
 };
-use jiff::Timestamp;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -28,36 +24,30 @@ struct States {
 
 #[derive(Debug)]
 struct State {
-    revision: Revision,
-    /// Distinguishes revisions of the same number, for example after a backup was restored.
-    changed_at: Timestamp,
-    stream: Arc<Stream>,
+    known: Known,
     last_use: u64,
 }
 
 impl StreamCache {
-    /// Returns the state that belongs to a head, if it is kept.
-    pub(super) fn get(&self, head: &Head) -> Option<Arc<Stream>> {
+    /// Returns the newest state of a stream that is kept.
+    pub(super) fn get(&self, id: &StreamId) -> Option<Known> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
         let last_use = kept.uses;
-        let state = kept.states.get_mut(&head.id)?;
-        if state.revision != head.revision || state.changed_at != head.changed_at {
-            return None;
-        }
+        let state = kept.states.get_mut(id)?;
         state.last_use = last_use;
-        Some(state.stream.clone())
+        Some(state.known.clone())
     }
 
     /// Keeps the state that belongs to a head, and drops the states that were not used for the longest time.
-    pub(super) fn keep(&self, head: &Head, stream: Stream) -> Arc<Stream> {
-        let stream = Arc::new(stream);
+    pub(super) fn keep(&self, head: &Head, stream: Arc<Stream>) -> Arc<Stream> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
-        let state =
-            State { revision: head.revision, changed_at: head.changed_at, stream: stream.clone(), last_use: kept.uses };
+        let known = Known { revision: head.revision, changed_at: head.changed_at, stream: stream.clone() };
+        let state = State { known, last_use: kept.uses };
         // A reader may have begun before the newest change.
-        let is_older = |newest: &State| newest.revision > head.revision && newest.changed_at > head.changed_at;
+        let is_older =
+            |newest: &State| newest.known.revision > head.revision && newest.known.changed_at > head.changed_at;
         if !kept.states.get(&head.id).is_some_and(is_older) {
             kept.states.insert(head.id.clone(), state);
         }
@@ -81,7 +71,7 @@ impl States {
     }
 
     fn releases(&self) -> usize {
-        self.states.values().map(|state| state.stream.releases.len()).sum()
+        self.states.values().map(|state| state.known.stream.releases.len()).sum()
     }
 }
 
@@ -92,7 +82,9 @@ mod tests {
         ids::{ProductName, StreamName, Version},
         origin::Origin,
         release::Release,
+        stream::Revision,
     };
+    use jiff::Timestamp;
 
     fn head(name: &str, revision: i64) -> Head {
         let product = ProductName::parse("os").unwrap();
@@ -104,26 +96,29 @@ mod tests {
         Head { changed_at: Timestamp::from_second(second).unwrap(), ..head(name, revision) }
     }
 
-    fn stream(head: &Head, releases: usize) -> Stream {
+    fn stream(head: &Head, releases: usize) -> Arc<Stream> {
         let mut stream = Stream::empty(head.id.clone());
         let release = |n: usize| Release::published(Version::parse(&format!("1.{n}")).unwrap(), Origin::Local);
         stream.releases = (0..releases).map(|n| release(n).into()).collect();
-        stream
+        Arc::new(stream)
+    }
+
+    fn is_kept(cache: &StreamCache, head: &Head) -> bool {
+        cache.get(&head.id).is_some_and(|known| known.is_at(head))
     }
 
     #[test]
     fn a_state_is_returned_only_for_its_own_head() {
         let (cache, first) = (StreamCache::default(), head("stable", 1));
         let kept = cache.keep(&first, stream(&first, 1));
-        assert!(Arc::ptr_eq(&cache.get(&first).unwrap(), &kept));
-        assert!(cache.get(&head("stable", 2)).is_none());
-        assert!(cache.get(&head("testing", 1)).is_none());
+        assert!(Arc::ptr_eq(&cache.get(&first.id).unwrap().stream, &kept));
+        assert!(is_kept(&cache, &first) && !is_kept(&cache, &head("stable", 2)));
+        assert!(cache.get(&head("testing", 1).id).is_none());
         let second = head_at("stable", 2, 20);
         cache.keep(&second, stream(&second, 2));
         cache.keep(&head_at("stable", 1, 10), stream(&first, 1));
-        assert!(cache.get(&second).is_some(), "an older state does not replace a newer one");
-        let restored = Head { changed_at: Timestamp::MAX, ..first };
-        assert!(cache.get(&restored).is_none());
+        assert!(is_kept(&cache, &second), "an older state does not replace a newer one");
+        assert!(!is_kept(&cache, &Head { changed_at: Timestamp::MAX, ..second }), "a backup was restored");
     }
 
     #[test]
@@ -132,12 +127,12 @@ mod tests {
         let [a, b, c] = ["a", "b", "c"].map(|name| head(name, 1));
         cache.keep(&a, stream(&a, MAX_RELEASES / 2));
         cache.keep(&b, stream(&b, MAX_RELEASES / 2));
-        assert!(cache.get(&a).is_some());
+        assert!(is_kept(&cache, &a));
         cache.keep(&c, stream(&c, 1));
-        assert!(cache.get(&a).is_some() && cache.get(&c).is_some());
-        assert!(cache.get(&b).is_none());
+        assert!(is_kept(&cache, &a) && is_kept(&cache, &c));
+        assert!(!is_kept(&cache, &b));
         // A stream that is larger than the limit is kept alone.
         cache.keep(&b, stream(&b, MAX_RELEASES + 1));
-        assert!(cache.get(&b).is_some() && cache.get(&a).is_none());
+        assert!(is_kept(&cache, &b) && !is_kept(&cache, &a));
     }
 }

@@ -211,8 +211,8 @@ pub(super) fn loaded(id: &StreamId, stream: Option<&Stream>) -> Loaded {
         None => absent,
     };
     let dialects = Arc::new(Dialects::new(Vec::new(), BTreeSet::new()));
-    let (product_stop, read, dialect) = (None, LoadedReads::default(), None);
-    Loaded { head, stream: stream.cloned().map(Arc::new), product_stop, read, dialects, dialect }
+    let (product_stop, read, dialect, findings) = (None, LoadedReads::default(), None, Arc::default());
+    Loaded { head, stream: stream.cloned().map(Arc::new), product_stop, read, dialects, dialect, findings }
 }
 
 /// Plans a command of a caller with this role on a stream at [`NOW`], with a request that `change` changes.

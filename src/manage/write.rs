@@ -3,11 +3,17 @@
 use super::{
     command::{Command, Provenance},
     error::CommandError,
+    plan::NextState,
     request::Request,
 };
 use crate::{
     domain::stream::{Revision, Stream},
-    store::{Transaction, audit::AuditEntry, revisions::RevisionMeta, streams::Head},
+    store::{
+        Transaction,
+        audit::AuditEntry,
+        revisions::{RevisionContent, RevisionMeta},
+        streams::Head,
+    },
 };
 use jiff::Timestamp;
 
@@ -15,7 +21,7 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step<'a> {
     pub(super) before: &'a Stream,
-    pub(super) next: &'a Stream,
+    pub(super) next: &'a NextState,
     /// The time of the new revision.
     pub(super) at: Timestamp,
 }
@@ -30,7 +36,7 @@ pub(super) async fn write(
 ) -> Result<Head, CommandError> {
     let Step { before, next, at } = step;
     let revision = Revision(head.revision.0 + 1);
-    transaction.save_stream(head.key, before, next, revision).await?;
+    transaction.save_stream(head.key, before, &next.stream, revision).await?;
     if let Provenance::Upstream(documents) = command.provenance() {
         for document in documents {
             transaction.keep_document(document.hash, &document.content).await?;
@@ -42,7 +48,8 @@ pub(super) async fn write(
         reason: request.reason.into(),
         request_id: request.request_id.map(Into::into),
     };
-    transaction.record_revision(head.key, revision, next, &meta).await?;
+    let content = RevisionContent { stream: &next.stream, delta: &next.delta };
+    transaction.record_revision(head.key, revision, content, &meta).await?;
     let entry = AuditEntry {
         product: Some(head.id.product.to_string()),
         stream: Some(head.id.stream.to_string()),

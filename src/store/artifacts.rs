@@ -2,7 +2,7 @@
 
 use super::{
     error::StoreError,
-    releases::{Changed, Loaded, ReleaseKeys},
+    releases::{Changed, Loaded},
     rows::{StreamKey, parse},
     transaction::Transaction,
 };
@@ -45,9 +45,10 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) async fn save_artifacts(&mut self, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
+    pub(super) async fn save_artifacts(&mut self, changed: &[Changed<'_>]) -> Result<(), StoreError> {
         let mut columns = Columns::default();
-        for Changed { row, release, .. } in &keys.changed {
+        let changed = changed.iter().filter(|changed| changed.differs(|release| &release.artifacts));
+        for Changed { row, release, .. } in changed {
             for (key, artifact) in &release.artifacts {
                 columns.releases.push(*row);
                 columns.arches.push(key.arch.to_string());

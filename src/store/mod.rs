@@ -35,6 +35,6 @@ pub use database::Store;
 pub use error::{Retryable, StoreError};
 pub use products::{ProductRecord, PublishedProduct};
 pub use rows::StreamKey;
-pub use state::State;
+pub use state::{Known, State};
 pub use stops::ProductStops;
 pub use transaction::{Transaction, retrying};

@@ -2,7 +2,7 @@
 
 use super::{
     error::StoreError,
-    releases::{Changed, Loaded, ReleaseKeys, origin},
+    releases::{Changed, Loaded, origin},
     rows::{StreamKey, parse},
     transaction::Transaction,
 };
@@ -93,9 +93,11 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) async fn save_payloads(&mut self, key: StreamKey, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
+    pub(super) async fn save_payloads(&mut self, key: StreamKey, changed: &[Changed<'_>]) -> Result<(), StoreError> {
         let mut columns = Columns::default();
-        for Changed { row, release, repeated } in &keys.changed {
+        for changed in changed {
+            let Some(repeated) = changed.repeated() else { continue };
+            let Changed { row, release, .. } = changed;
             for (payload_key, payload) in &release.payloads {
                 columns.push(*row, payload_key, &payload.id);
                 columns.push_flags(false, payload.synthetic, repeated.contains(payload_key), Origin::Local);
@@ -106,6 +108,9 @@ impl Transaction {
                     columns.push_flags(true, false, false, *origin);
                 }
             }
+        }
+        if columns.releases.is_empty() {
+            return Ok(());
         }
         sqlx::query!(
             "-- name: save_payloads

@@ -2,16 +2,20 @@
 
 use super::{
     error::StoreError,
-    releases::{Changed, Loaded, ReleaseKeys, origin},
+    releases::{Changed, Loaded, origin},
     rows::{StreamKey, parse, parse_some, texts},
     transaction::Transaction,
 };
 use crate::domain::{
-    ids::Version,
+    ids::Arch,
+    origin::Origin,
     policy::{barrier::Barrier, blocked_update::BlockedUpdate, dead_end::DeadEnd},
     reason::Reason,
     stream::Stream,
 };
+use serde::Serialize;
+use sqlx::types::Json;
+use std::collections::BTreeSet;
 
 fn reason(table: &'static str, text: &str) -> Result<Reason, StoreError> {
     Reason::from_record(text).map_err(|error| StoreError::corrupt(table, error))
@@ -54,34 +58,39 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) async fn save_policies(&mut self, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
-        for Changed { row, release, .. } in &keys.changed {
-            if let Some(Barrier { reason, arches, origin }) = &release.barrier {
-                sqlx::query!(
-                    "-- name: save_barrier
-                    insert into barriers (release_id, reason, arches, origin) values ($1, $2, $3, $4)",
-                    row,
-                    reason.as_str(),
-                    texts(arches.as_ref()) as _,
-                    origin.as_str()
-                )
-                .execute(self.connection())
-                .await
-                .map_err(StoreError::at("save_barrier"))?;
-            }
-            if let Some(DeadEnd { reason, arches, origin }) = &release.dead_end {
-                sqlx::query!(
-                    "-- name: save_dead_end
-                    insert into dead_ends (release_id, reason, arches, origin) values ($1, $2, $3, $4)",
-                    row,
-                    reason.as_str(),
-                    texts(arches.as_ref()) as _,
-                    origin.as_str()
-                )
-                .execute(self.connection())
-                .await
-                .map_err(StoreError::at("save_dead_end"))?;
-            }
+    pub(super) async fn save_policies(&mut self, changed: &[Changed<'_>]) -> Result<(), StoreError> {
+        let changed: Vec<&Changed<'_>> = changed.iter().filter(|changed| changed.has_other_policies()).collect();
+        let barrier = |changed: &&Changed<'_>| {
+            let Barrier { reason, arches, origin } = changed.release.barrier.as_ref()?;
+            Some(PolicyRow::new(changed.row, reason, arches.as_ref(), *origin))
+        };
+        let barriers: Vec<PolicyRow> = changed.iter().filter_map(barrier).collect();
+        if !barriers.is_empty() {
+            sqlx::query!(
+                "-- name: save_barriers
+                insert into barriers (release_id, reason, arches, origin)
+                select * from json_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
+                Json(barriers) as _
+            )
+            .execute(self.connection())
+            .await
+            .map_err(StoreError::at("save_barriers"))?;
+        }
+        let dead_end = |changed: &&Changed<'_>| {
+            let DeadEnd { reason, arches, origin } = changed.release.dead_end.as_ref()?;
+            Some(PolicyRow::new(changed.row, reason, arches.as_ref(), *origin))
+        };
+        let dead_ends: Vec<PolicyRow> = changed.iter().filter_map(dead_end).collect();
+        if !dead_ends.is_empty() {
+            sqlx::query!(
+                "-- name: save_dead_ends
+                insert into dead_ends (release_id, reason, arches, origin)
+                select * from json_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
+                Json(dead_ends) as _
+            )
+            .execute(self.connection())
+            .await
+            .map_err(StoreError::at("save_dead_ends"))?;
         }
         Ok(())
     }
@@ -128,34 +137,69 @@ impl Transaction {
         .map_err(StoreError::at("clear_blocked_updates"))
     }
 
-    pub(super) async fn save_blocked_updates(
-        &mut self,
-        key: StreamKey,
-        keys: &ReleaseKeys<'_>,
-        after: &Stream,
-    ) -> Result<(), StoreError> {
-        let row = |version: &Version| {
-            keys.row(version).ok_or_else(|| StoreError::corrupt("blocked_updates", "a version without a release"))
-        };
-        for (position, blocked) in (0i32..).zip(&after.blocked_updates) {
-            sqlx::query!(
-                "-- name: save_blocked_update
-                insert into blocked_updates
-                    (stream_id, position, first_release_id, last_release_id, target_release_id, reason, arches, origin)
-                values ($1, $2, $3, $4, $5, $6, $7, $8)",
-                key.0,
-                position,
-                row(&blocked.first)?,
-                row(&blocked.last)?,
-                row(&blocked.target)?,
-                blocked.reason.as_str(),
-                texts(blocked.arches.as_ref()) as _,
-                blocked.origin.as_str()
-            )
-            .execute(self.connection())
-            .await
-            .map_err(StoreError::at("save_blocked_update"))?;
+    pub(super) async fn save_blocked_updates(&mut self, key: StreamKey, after: &Stream) -> Result<(), StoreError> {
+        let rows: Vec<BlockedRow<'_>> = (0i32..).zip(&after.blocked_updates).map(BlockedRow::new).collect();
+        let count = rows.len();
+        // Of releases with the same version, the older one is meant.
+        let done = sqlx::query!(
+            "-- name: save_blocked_updates
+            insert into blocked_updates
+                (stream_id, position, first_release_id, last_release_id, target_release_id, reason, arches, origin)
+            select $1, listed.position, oldest.id, newest.id, target.id, listed.reason, listed.arches, listed.origin
+            from json_to_recordset($2) as listed
+                (position integer, first text, last text, target text, reason text, arches text[], origin text)
+            join releases as oldest on oldest.stream_id = $1 and oldest.version = listed.first and oldest.occurrence = 0
+            join releases as newest on newest.stream_id = $1 and newest.version = listed.last and newest.occurrence = 0
+            join releases as target on target.stream_id = $1 and target.version = listed.target and target.occurrence = 0",
+            key.0,
+            Json(rows) as _
+        )
+        .execute(self.connection())
+        .await
+        .map_err(StoreError::at("save_blocked_updates"))?;
+        if usize::try_from(done.rows_affected()) == Ok(count) {
+            return Ok(());
         }
-        Ok(())
+        Err(StoreError::corrupt("blocked_updates", "a version without a release"))
+    }
+}
+
+/// A row of a barrier or a dead end.
+#[derive(Serialize)]
+struct PolicyRow {
+    release_id: i64,
+    reason: String,
+    arches: Option<Vec<String>>,
+    origin: &'static str,
+}
+
+impl PolicyRow {
+    fn new(release_id: i64, reason: &Reason, arches: Option<&BTreeSet<Arch>>, origin: Origin) -> Self {
+        Self { release_id, reason: reason.as_str().into(), arches: texts(arches), origin: origin.as_str() }
+    }
+}
+
+#[derive(Serialize)]
+struct BlockedRow<'a> {
+    position: i32,
+    first: &'a str,
+    last: &'a str,
+    target: &'a str,
+    reason: &'a str,
+    arches: Option<Vec<String>>,
+    origin: &'static str,
+}
+
+impl<'a> BlockedRow<'a> {
+    fn new((position, blocked): (i32, &'a BlockedUpdate)) -> Self {
+        Self {
+            position,
+            first: blocked.first.as_str(),
+            last: blocked.last.as_str(),
+            target: blocked.target.as_str(),
+            reason: blocked.reason.as_str(),
+            arches: texts(blocked.arches.as_ref()),
+            origin: blocked.origin.as_str(),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     error::StoreError,
-    releases::{Changed, Loaded, ReleaseKeys, origin},
+    releases::{Changed, Loaded, origin},
     rows::{StreamKey, parse},
     transaction::Transaction,
 };
@@ -29,14 +29,14 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) async fn save_predecessors(&mut self, key: StreamKey, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
+    pub(super) async fn save_predecessors(&mut self, key: StreamKey, changed: &[Changed<'_>]) -> Result<(), StoreError> {
         let (mut releases, mut older, mut origins) = (Vec::new(), Vec::new(), Vec::new());
-        for Changed { row, release, .. } in &keys.changed {
+        let changed = changed.iter().filter(|changed| changed.differs(|release| &release.predecessors));
+        for Changed { row, release, .. } in changed {
             if let Some(Predecessors { versions, origin }) = &release.predecessors {
                 for version in versions {
-                    let missing = || StoreError::corrupt("predecessors", "a version without a release");
                     releases.push(*row);
-                    older.push(keys.row(version).ok_or_else(missing)?);
+                    older.push(version.to_string());
                     origins.push(origin.as_str().to_owned());
                 }
             }
@@ -44,10 +44,13 @@ impl Transaction {
         if releases.is_empty() {
             return Ok(());
         }
-        sqlx::query!(
+        // Of releases with the same version, the older one is meant.
+        let done = sqlx::query!(
             "-- name: save_predecessors
             insert into predecessors (stream_id, release_id, predecessor_id, origin)
-            select $1, * from unnest($2::bigint[], $3::bigint[], $4::text[])",
+            select $1, listed.release_id, older.id, listed.origin
+            from unnest($2::bigint[], $3::text[], $4::text[]) as listed (release_id, version, origin)
+            join releases as older on older.stream_id = $1 and older.version = listed.version and older.occurrence = 0",
             key.0,
             &releases,
             &older,
@@ -55,7 +58,10 @@ impl Transaction {
         )
         .execute(self.connection())
         .await
-        .map(drop)
-        .map_err(StoreError::at("save_predecessors"))
+        .map_err(StoreError::at("save_predecessors"))?;
+        if usize::try_from(done.rows_affected()) == Ok(releases.len()) {
+            return Ok(());
+        }
+        Err(StoreError::corrupt("predecessors", "a version without a release"))
     }
 }

@@ -7,12 +7,14 @@ use super::{
 };
 use crate::domain::{
     artifact::Promotion,
+    changes::{Changes, Pair, Placed},
     ids::Version,
     origin::Origin,
+    payload::PayloadId,
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
     stream::Stream,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The releases of a stream by row id, in the order of the stream.
 #[derive(Debug, Default)]
@@ -35,54 +37,85 @@ impl Loaded {
     }
 }
 
-/// The row ids of a stream's releases after a change, and the releases whose dependent rows must be written again.
-#[derive(Debug)]
-pub(super) struct ReleaseKeys<'a> {
-    /// The releases that changed.
-    pub(super) changed: Vec<Changed<'a>>,
-    rows: BTreeMap<&'a Version, i64>,
-}
-
-/// A release whose dependent rows must be written again.
+/// A release of which dependent rows must be written again.
 #[derive(Debug)]
 pub(super) struct Changed<'a> {
     /// Its row id.
     pub(super) row: i64,
     /// Its new state.
     pub(super) release: &'a Release,
-    /// Its payloads that an older release also has.
-    pub(super) repeated: BTreeSet<&'a PayloadKey>,
+    /// Its state before the change.
+    before: Option<&'a Release>,
+    /// Its payloads that an older release also has, if they are written again.
+    repeated: Option<BTreeSet<&'a PayloadKey>>,
 }
 
-impl ReleaseKeys<'_> {
-    /// Returns the row id of a version; if upstream lists it twice, that of the older release.
-    pub(super) fn row(&self, version: &Version) -> Option<i64> {
-        self.rows.get(version).copied()
+impl<'a> Changed<'a> {
+    /// Returns the payloads that an older release also has, if the payloads and aliases of the release must be written again.
+    pub(super) fn repeated(&self) -> Option<&BTreeSet<&'a PayloadKey>> {
+        self.repeated.as_ref()
+    }
+
+    /// Returns true if its barrier or its dead end must be written again.
+    pub(super) fn has_other_policies(&self) -> bool {
+        self.differs(|release| &release.barrier) || self.differs(|release| &release.dead_end)
+    }
+
+    /// Returns true if a part of the release differs from before the change.
+    pub(super) fn differs<T: PartialEq>(&self, part: impl Fn(&Release) -> &T) -> bool {
+        self.before.is_none_or(|before| part(before) != part(self.release))
     }
 }
 
-/// Returns the releases of a stream with their version and occurrence, which identify a row.
-fn identified(stream: &Stream) -> Vec<((&Version, i32), &Release)> {
-    let column = |occurrence| i32::try_from(occurrence).unwrap_or(i32::MAX);
-    stream
-        .identified()
-        .into_iter()
-        .map(|((version, occurrence), release)| ((version, column(occurrence)), release))
-        .collect()
+/// The number among the releases of a version, as the column has it.
+fn column(occurrence: usize) -> i32 {
+    i32::try_from(occurrence).unwrap_or(i32::MAX)
 }
 
-/// Returns, for each release, the payloads that an older release also has. Only imports from upstream contain these.
-pub(super) fn repeated(stream: &Stream) -> Vec<BTreeSet<&PayloadKey>> {
-    let mut seen = HashSet::new();
-    let mut flags_of = |release: &'_ Release| -> Vec<bool> {
-        release.payloads.iter().map(|(key, payload)| !seen.insert((key.clone(), payload.id.clone()))).collect()
-    };
+/// The payloads that an older release of the same state also has, before and after a change. Only imports from upstream contain these.
+struct Repeats<'a>([Vec<BTreeSet<&'a PayloadKey>>; 2]);
+
+impl<'a> Repeats<'a> {
+    /// Returns the changes between two states: of all releases, if any of them has repeated payloads and that may have changed.
+    fn between(before: &'a Stream, after: &'a Stream) -> (Changes<'a>, Self) {
+        let changes = Changes::between(before, after);
+        let may_differ = |pair: &Pair<'_>| match (pair.before, pair.after) {
+            (Some(before), Some(after)) => {
+                before.index != after.index || before.release.payloads != after.release.payloads
+            }
+            _ => true,
+        };
+        if !changes.pairs().iter().any(may_differ) {
+            return (changes, Self([Vec::new(), Vec::new()]));
+        }
+        let repeats = Self([before, after].map(repeated_payloads));
+        if repeats.0.iter().flatten().all(BTreeSet::is_empty) {
+            return (changes, repeats);
+        }
+        (Changes::of_all(before, after), repeats)
+    }
+
+    fn after(&self, index: usize) -> BTreeSet<&'a PayloadKey> {
+        self.0[1].get(index).cloned().unwrap_or_default()
+    }
+
+    /// Returns true if the payloads of a release that older releases also have are others than before.
+    fn differ(&self, pair: &Pair<'_>) -> bool {
+        let set = |side: usize, placed: Option<Placed<'_>>| {
+            placed.and_then(|placed| self.0.get(side)?.get(placed.index)).filter(|set| !set.is_empty())
+        };
+        set(0, pair.before) != set(1, pair.after)
+    }
+}
+
+fn repeated_payloads(stream: &Stream) -> Vec<BTreeSet<&PayloadKey>> {
+    let mut seen: HashSet<(&PayloadKey, &PayloadId)> = HashSet::new();
     stream
         .releases
         .iter()
         .map(|release| {
-            let flags = flags_of(release);
-            release.payloads.keys().zip(flags).filter(|(_, repeated)| *repeated).map(|(key, _)| key).collect()
+            let repeated = release.payloads.iter().filter(|(key, payload)| !seen.insert((*key, &payload.id)));
+            repeated.map(|(key, _)| key).collect()
         })
         .collect()
 }
@@ -123,19 +156,51 @@ impl Transaction {
         Ok(loaded)
     }
 
-    /// Writes the rows of the releases of the next state, and deletes the dependent rows of those that changed.
+    /// Writes the rows of the releases that changed or moved, and deletes the dependent rows of those that changed. Returns the latter.
     pub(super) async fn save_releases<'a>(
         &mut self,
         key: StreamKey,
-        before: &Stream,
+        before: &'a Stream,
         after: &'a Stream,
-    ) -> Result<ReleaseKeys<'a>, StoreError> {
-        let old: HashMap<_, _> = identified(before).into_iter().collect();
-        let new = identified(after);
-        self.remove_releases(key, &old, &new).await?;
+    ) -> Result<Vec<Changed<'a>>, StoreError> {
+        let (changes, repeats) = Repeats::between(before, after);
+        self.remove_releases(key, &changes).await?;
+        let ids = self.upsert_releases(key, &changes, &repeats).await?;
+        let mut changed = Vec::new();
+        for pair in changes.pairs() {
+            let has_other_repeats = repeats.differ(pair);
+            let Some(Placed { index, occurrence, release }) = pair.after.filter(|_| pair.has_changed() || has_other_repeats)
+            else {
+                continue;
+            };
+            let row = ids.get(&(release.version.to_string(), column(occurrence))).copied();
+            let missing = || StoreError::corrupt("releases", "a release that was just written is missing");
+            let has_other_names =
+                pair.old().is_none_or(|old| (&old.payloads, &old.aliases) != (&release.payloads, &release.aliases));
+            let repeated = (has_other_names || has_other_repeats).then(|| repeats.after(index));
+            changed.push(Changed { row: row.ok_or_else(missing)?, release, before: pair.old(), repeated });
+        }
+        self.clear_dependents(&changed).await?;
+        Ok(changed)
+    }
+
+    /// Returns the row ids by version and occurrence.
+    async fn upsert_releases(
+        &mut self,
+        key: StreamKey,
+        changes: &Changes<'_>,
+        repeats: &Repeats<'_>,
+    ) -> Result<HashMap<(String, i32), i64>, StoreError> {
         let mut columns = Columns::default();
-        for (position, ((version, occurrence), release)) in new.iter().enumerate() {
-            columns.push(version, *occurrence, position, release)?;
+        for pair in changes.pairs() {
+            let Some(Placed { index, occurrence, release }) = pair.after else { continue };
+            let has_moved = pair.before.is_none_or(|before| before.index != index);
+            if has_moved || pair.has_changed() || repeats.differ(pair) {
+                columns.push(&release.version, column(occurrence), index, release)?;
+            }
+        }
+        if columns.versions.is_empty() {
+            return Ok(HashMap::new());
         }
         let rows = sqlx::query!(
             "-- name: save_releases
@@ -168,38 +233,16 @@ impl Transaction {
         .fetch_all(self.connection())
         .await
         .map_err(StoreError::at("save_releases"))?;
-        let ids: HashMap<(&str, i32), i64> =
-            rows.iter().map(|row| ((row.version.as_str(), row.occurrence), row.id)).collect();
-        let row = |identity: &(&Version, i32)| {
-            let id = ids.get(&(identity.0.as_str(), identity.1)).copied();
-            id.ok_or_else(|| StoreError::corrupt("releases", "a release that was just written is missing"))
-        };
-        let mut keys = ReleaseKeys { changed: Vec::new(), rows: BTreeMap::new() };
-        let repeated_before: HashMap<_, _> =
-            identified(before).into_iter().map(|(identity, _)| identity).zip(repeated(before)).collect();
-        for ((identity, release), repeated) in new.iter().zip(repeated(after)) {
-            let row = row(identity)?;
-            keys.rows.entry(identity.0).or_insert(row);
-            if old.get(identity) != Some(release) || repeated_before.get(identity) != Some(&repeated) {
-                keys.changed.push(Changed { row, release, repeated });
-            }
-        }
-        self.clear_dependents(&keys).await?;
-        Ok(keys)
+        Ok(rows.into_iter().map(|row| ((row.version, row.occurrence), row.id)).collect())
     }
 
-    async fn remove_releases(
-        &mut self,
-        key: StreamKey,
-        old: &HashMap<(&Version, i32), &Release>,
-        new: &[((&Version, i32), &Release)],
-    ) -> Result<(), StoreError> {
-        let remaining: HashSet<_> = new.iter().map(|(identity, _)| identity).collect();
-        let (versions, occurrences): (Vec<String>, Vec<i32>) = old
-            .keys()
-            .filter(|identity| !remaining.contains(identity))
-            .map(|(version, occurrence)| (version.to_string(), *occurrence))
-            .unzip();
+    async fn remove_releases(&mut self, key: StreamKey, changes: &Changes<'_>) -> Result<(), StoreError> {
+        let removed = changes.pairs().iter().filter(|pair| pair.after.is_none()).filter_map(|pair| pair.before);
+        let (versions, occurrences): (Vec<String>, Vec<i32>) =
+            removed.map(|placed| (placed.release.version.to_string(), column(placed.occurrence))).unzip();
+        if versions.is_empty() {
+            return Ok(());
+        }
         sqlx::query!(
             "-- name: remove_releases
             delete from releases using unnest($2::text[], $3::integer[]) as gone (version, occurrence)
@@ -214,17 +257,32 @@ impl Transaction {
         .map_err(StoreError::at("remove_releases"))
     }
 
-    async fn clear_dependents(&mut self, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
-        let ids: Vec<i64> = keys.changed.iter().map(|changed| changed.row).collect();
+    async fn clear_dependents(&mut self, changed: &[Changed<'_>]) -> Result<(), StoreError> {
+        let rows = |is_cleared: fn(&Changed<'_>) -> bool| -> Vec<i64> {
+            let cleared = changed.iter().filter(|changed| changed.before.is_some() && is_cleared(changed));
+            cleared.map(|changed| changed.row).collect()
+        };
+        let payloads = rows(|changed| changed.repeated.is_some());
+        let policies = rows(|changed| changed.has_other_policies());
+        let artifacts = rows(|changed| changed.differs(|release| &release.artifacts));
+        let predecessors = rows(|changed| changed.differs(|release| &release.predecessors));
+        let rollouts = rows(|changed| changed.differs(|release| &release.rollouts));
+        if [&payloads, &policies, &artifacts, &predecessors, &rollouts].into_iter().all(Vec::is_empty) {
+            return Ok(());
+        }
         sqlx::query!(
             "-- name: clear_dependents
             with of_payloads as (delete from payloads where release_id = any($1)),
-                of_barriers as (delete from barriers where release_id = any($1)),
-                of_dead_ends as (delete from dead_ends where release_id = any($1)),
-                of_artifacts as (delete from artifacts where release_id = any($1)),
-                of_predecessors as (delete from predecessors where release_id = any($1))
-            delete from rollouts where release_id = any($1)",
-            &ids
+                of_barriers as (delete from barriers where release_id = any($2)),
+                of_dead_ends as (delete from dead_ends where release_id = any($2)),
+                of_artifacts as (delete from artifacts where release_id = any($3)),
+                of_predecessors as (delete from predecessors where release_id = any($4))
+            delete from rollouts where release_id = any($5)",
+            &payloads,
+            &policies,
+            &artifacts,
+            &predecessors,
+            &rollouts
         )
         .execute(self.connection())
         .await

@@ -3,11 +3,13 @@
 use super::{
     error::StoreError,
     rows::{StreamKey, actor},
+    state::Known,
+    streams::Head,
     transaction::Transaction,
 };
 use crate::domain::{
     actor::Actor,
-    document::{StreamDocument, Strictness},
+    document::{DeltaDocument, Problem, StreamDocument, Strictness},
     hash::ContentHash,
     stream::{Revision, SourceKind, Stream},
 };
@@ -29,6 +31,39 @@ pub struct RevisionMeta {
     pub request_id: Option<String>,
 }
 
+/// The state of a stream at a revision, as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct RevisionContent<'a> {
+    /// The state.
+    pub stream: &'a Stream,
+    /// Its difference to the state before it. The first revision of a stream is stored without.
+    pub delta: &'a DeltaDocument,
+}
+
+/// After this many revisions with deltas, the whole stream is stored again.
+const COPY_INTERVAL: i64 = 128;
+/// With more revisions than this between two states, reading all rows is faster than applying every delta.
+const MAX_DELTAS: i64 = 64;
+
+/// Returns true if the whole stream is to be stored in addition to the delta of this revision.
+#[must_use]
+pub fn needs_copy(number: Revision) -> bool {
+    number.0 % COPY_INTERVAL == 0
+}
+
+/// What a revision changed.
+struct Delta {
+    number: Revision,
+    made_at: Timestamp,
+    /// `None` if the revision stores the whole stream.
+    delta: Option<DeltaDocument>,
+}
+
+fn invalid(problems: Vec<Problem>) -> StoreError {
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    StoreError::corrupt("revisions", problems.join("; "))
+}
+
 impl Transaction {
     /// Records the current state of a stream as a revision.
     ///
@@ -38,13 +73,14 @@ impl Transaction {
         &mut self,
         key: StreamKey,
         number: Revision,
-        stream: &Stream,
+        content: RevisionContent<'_>,
         record: &RevisionMeta,
     ) -> Result<(), StoreError> {
+        let is_first = number == Revision(1);
         sqlx::query!(
             "-- name: record_revision
-            insert into revisions (stream_id, number, made_at, actor, actor_name, reason, request_id, document)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            insert into revisions (stream_id, number, made_at, actor, actor_name, reason, request_id, document, delta)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             key.0,
             number.0,
             record.made_at.to_sqlx() as _,
@@ -52,13 +88,17 @@ impl Transaction {
             record.actor.name,
             record.reason,
             record.request_id,
-            Json(stream.to_document()) as _,
+            is_first.then(|| Json(content.stream.to_document())) as _,
+            (!is_first).then_some(Json(content.delta)) as _,
         )
         .execute(self.connection())
         .await
         .map_err(StoreError::at("record_revision"))?;
+        if content.stream.sources.is_empty() {
+            return Ok(());
+        }
         let (kinds, hashes): (Vec<String>, Vec<Vec<u8>>) =
-            stream.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.0.to_vec())).unzip();
+            content.stream.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.0.to_vec())).unzip();
         sqlx::query!(
             "-- name: record_revision_sources
             insert into revision_sources (stream_id, number, kind, hash)
@@ -74,25 +114,99 @@ impl Transaction {
         .map_err(StoreError::at("record_revision_sources"))
     }
 
-    /// Returns the state of a stream at a revision.
+    /// Stores the whole stream at a revision, from which later revisions are read faster. It may be stored already.
     ///
     /// # Errors
-    /// The database is unavailable, or the stored document is invalid.
+    /// The database is unavailable, or there is no such revision.
+    pub async fn keep_copy(&mut self, key: StreamKey, number: Revision, stream: &Stream) -> Result<(), StoreError> {
+        sqlx::query!(
+            "-- name: keep_copy
+            insert into revision_copies (stream_id, number, document) values ($1, $2, $3) on conflict do nothing",
+            key.0,
+            number.0,
+            Json(stream.to_document()) as _,
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("keep_copy"))
+    }
+
+    /// Returns the state of a stream at a revision: the last whole state before it, and the deltas since then.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a stored document is invalid.
     pub async fn revision(&mut self, key: StreamKey, number: Revision) -> Result<Option<Stream>, StoreError> {
-        let document = sqlx::query_scalar!(
+        let row = sqlx::query!(
             r#"-- name: revision
-            select document as "document: Json<StreamDocument>" from revisions where stream_id = $1 and number = $2"#,
+            select number as "number!", document as "document!: Json<StreamDocument>" from (
+                (select number, document from revisions
+                    where stream_id = $1 and number <= $2 and document is not null order by number desc limit 1)
+                union all
+                (select number, document from revision_copies
+                    where stream_id = $1 and number <= $2 order by number desc limit 1)
+            ) as whole order by number desc limit 1"#,
             key.0,
             number.0
         )
         .fetch_optional(self.connection())
         .await
         .map_err(StoreError::at("revision"))?;
-        let Some(Json(document)) = document else { return Ok(None) };
-        Stream::from_document(&document, Strictness::Recorded).map(Some).map_err(|problems| {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            StoreError::corrupt("revisions", problems.join("; "))
-        })
+        let Some(row) = row else { return Ok(None) };
+        let Json(document) = row.document;
+        let mut stream = Stream::from_document(&document, Strictness::Recorded).map_err(invalid)?;
+        let mut reached = Revision(row.number);
+        for Delta { number, delta, .. } in self.deltas(key, Revision(row.number + 1), number).await? {
+            let missing = || StoreError::corrupt("revisions", format!("revision {number} has no content"));
+            stream = stream.with_delta(&delta.ok_or_else(missing)?).map_err(invalid)?;
+            reached = number;
+        }
+        Ok((reached == number).then_some(stream))
+    }
+
+    /// Returns what revisions changed, in their order.
+    async fn deltas(&mut self, key: StreamKey, first: Revision, last: Revision) -> Result<Vec<Delta>, StoreError> {
+        let rows = sqlx::query!(
+            r#"-- name: deltas
+            select number, made_at as "made_at: jiff_sqlx::Timestamp", delta as "delta: Json<DeltaDocument>"
+            from revisions where stream_id = $1 and number between $2 and $3 order by number"#,
+            key.0,
+            first.0,
+            last.0
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("deltas"))?;
+        let delta = rows.into_iter().map(|row| Delta {
+            number: Revision(row.number),
+            made_at: row.made_at.to_jiff(),
+            delta: row.delta.map(|Json(delta)| delta),
+        });
+        Ok(delta.collect())
+    }
+
+    /// Returns the state of a stream at its head from an earlier state and the deltas since then. Returns `None` if the earlier state does not
+    /// belong to this history, as after a restored backup, or if a revision in between has no delta.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a stored document is invalid.
+    pub(super) async fn follow(&mut self, head: &Head, known: &Known) -> Result<Option<Stream>, StoreError> {
+        let distance = head.revision.0 - known.revision.0;
+        if known.revision == Revision(0) || !(1..=MAX_DELTAS).contains(&distance) {
+            return Ok(None);
+        }
+        let mut deltas = self.deltas(head.key, known.revision, head.revision).await?.into_iter();
+        if deltas.next().is_none_or(|first| first.number != known.revision || first.made_at != known.changed_at) {
+            return Ok(None);
+        }
+        let mut stream: Option<Stream> = None;
+        let mut reached = known.revision;
+        for Delta { number, delta, .. } in deltas {
+            let Some(delta) = delta else { return Ok(None) };
+            stream = Some(stream.as_ref().unwrap_or(&known.stream).with_delta(&delta).map_err(invalid)?);
+            reached = number;
+        }
+        Ok(stream.filter(|_| reached == head.revision))
     }
 
     /// Returns true if a revision was created in a later second than each of the hundred before it, so that its time identifies it.

@@ -2,7 +2,7 @@
 
 use super::{
     error::StoreError,
-    releases::{Changed, Loaded, ReleaseKeys, origin},
+    releases::{Changed, Loaded, origin},
     rows::{StreamKey, parse_some, texts},
     transaction::Transaction,
 };
@@ -16,10 +16,13 @@ use crate::domain::{
         share::Share,
     },
 };
+use serde::Serialize;
+use sqlx::types::Json;
 
 const TABLE: &str = "rollouts";
 
 /// The columns of a course. Minutes are text, since they can exceed `bigint`.
+#[derive(Serialize)]
 struct CourseColumns {
     course: String,
     duration_minutes: Option<String>,
@@ -132,50 +135,77 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) async fn save_rollouts(&mut self, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
-        for Changed { row, release, .. } in &keys.changed {
-            for (position, rollout) in (0i32..).zip(&release.rollouts) {
-                self.save_rollout(*row, position, rollout).await?;
-            }
+    pub(super) async fn save_rollouts(&mut self, changed: &[Changed<'_>]) -> Result<(), StoreError> {
+        let changed = changed.iter().filter(|changed| changed.differs(|release| &release.rollouts));
+        let rows: Vec<RolloutRow> = changed
+            .flat_map(|changed| {
+                let rollouts = (0i32..).zip(&changed.release.rollouts);
+                rollouts.map(|(position, rollout)| RolloutRow::new(changed.row, position, rollout))
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn save_rollout(&mut self, row: i64, position: i32, rollout: &Rollout) -> Result<(), StoreError> {
-        let columns = CourseColumns::from_course(&rollout.ramp.course);
-        let paused_at = match rollout.state {
-            RolloutState::Paused { at } => Some(at.0),
-            _ => None,
-        };
         sqlx::query!(
-            "-- name: save_rollout
+            "-- name: save_rollouts
             insert into rollouts (release_id, position, selector_arches, selector_schemes, selector_groups,
                 selector_platforms, start_epoch, start_share, course, duration_minutes, end_share, step_minutes,
                 step_shares, state, paused_at, stood_still, first_opened, origin)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::numeric, $11, $12::text[]::numeric[], $13, $14, $15, $16, $17,
-                $18)",
-            row,
-            position,
-            texts(rollout.selector.arches.as_ref()) as _,
-            texts(rollout.selector.schemes.as_ref()) as _,
-            texts(rollout.selector.groups.as_ref()) as _,
-            texts(rollout.selector.platforms.as_ref()) as _,
-            rollout.ramp.start.map(|start| start.0),
-            rollout.ramp.start_share.map(Share::get),
-            columns.course,
-            columns.duration_minutes,
-            columns.end_share,
-            columns.step_minutes as _,
-            columns.step_shares as _,
-            rollout.state.as_str(),
-            paused_at,
-            rollout.clock.stood_still,
-            rollout.clock.first_opened.map(|at| at.0),
-            rollout.origin.as_str(),
+            select * from json_to_recordset($1) as row (release_id bigint, position integer, selector_arches text[],
+                selector_schemes text[], selector_groups text[], selector_platforms text[], start_epoch bigint,
+                start_share double precision, course text, duration_minutes numeric, end_share double precision,
+                step_minutes numeric[], step_shares double precision[], state text, paused_at bigint, stood_still bigint,
+                first_opened bigint, origin text)",
+            Json(rows) as _
         )
         .execute(self.connection())
         .await
         .map(drop)
-        .map_err(StoreError::at("save_rollout"))
+        .map_err(StoreError::at("save_rollouts"))
+    }
+}
+
+/// A row of a rollout.
+#[derive(Serialize)]
+struct RolloutRow {
+    release_id: i64,
+    position: i32,
+    selector_arches: Option<Vec<String>>,
+    selector_schemes: Option<Vec<String>>,
+    selector_groups: Option<Vec<String>>,
+    selector_platforms: Option<Vec<String>>,
+    start_epoch: Option<i64>,
+    start_share: Option<f64>,
+    #[serde(flatten)]
+    course: CourseColumns,
+    state: &'static str,
+    paused_at: Option<i64>,
+    stood_still: i64,
+    first_opened: Option<i64>,
+    origin: &'static str,
+}
+
+impl RolloutRow {
+    fn new(release_id: i64, position: i32, rollout: &Rollout) -> Self {
+        let Selector { arches, schemes, groups, platforms } = &rollout.selector;
+        Self {
+            release_id,
+            position,
+            selector_arches: texts(arches.as_ref()),
+            selector_schemes: texts(schemes.as_ref()),
+            selector_groups: texts(groups.as_ref()),
+            selector_platforms: texts(platforms.as_ref()),
+            start_epoch: rollout.ramp.start.map(|start| start.0),
+            start_share: rollout.ramp.start_share.map(Share::get),
+            course: CourseColumns::from_course(&rollout.ramp.course),
+            state: rollout.state.as_str(),
+            paused_at: match rollout.state {
+                RolloutState::Paused { at } => Some(at.0),
+                _ => None,
+            },
+            stood_still: rollout.clock.stood_still,
+            first_opened: rollout.clock.first_opened.map(|at| at.0),
+            origin: rollout.origin.as_str(),
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A stream at one revision, with the upstream documents that it was imported from.
 #[derive(Debug, Clone)]
@@ -38,20 +38,53 @@ impl State {
     }
 }
 
+/// A state of a stream that a process already has, from which it can follow the history.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The revision.
+    pub revision: Revision,
+    /// When it was created, which distinguishes revisions of the same number, for example after a backup was restored.
+    pub changed_at: Timestamp,
+    /// The state.
+    pub stream: Arc<Stream>,
+}
+
+impl Known {
+    /// Returns true if the state belongs to a head.
+    #[must_use]
+    pub fn is_at(&self, head: &Head) -> bool {
+        (self.revision, self.changed_at) == (head.revision, head.changed_at)
+    }
+}
+
+impl From<&State> for Known {
+    fn from(state: &State) -> Self {
+        Self { revision: state.revision, changed_at: state.changed_at, stream: Arc::new(state.stream.clone()) }
+    }
+}
+
+impl State {
+    /// Returns an upstream document by its hash.
+    fn document(&self, hash: ContentHash) -> Option<Bytes> {
+        let (kind, _) = self.stream.sources.iter().find(|(_, known)| **known == hash)?;
+        self.sources.get(kind).cloned()
+    }
+}
+
 impl Transaction {
-    /// Loads a stream at its newest revision. Documents that `at_hand` returns are not read again.
+    /// Loads a stream at its newest revision. What an earlier state has is not read again.
     ///
     /// # Errors
     /// The database is unavailable, or a row is invalid.
     pub async fn load_state(
         &mut self,
         head: &Head,
-        at_hand: impl Fn(ContentHash) -> Option<Bytes>,
+        earlier: Option<&State>,
     ) -> Result<State, StoreError> {
-        let stream = self.load_stream(head).await?;
+        let stream = self.load_stream_from(head, earlier.map(Known::from).as_ref()).await?;
         let mut sources = BTreeMap::new();
         for (kind, hash) in &stream.sources {
-            let content = match at_hand(*hash) {
+            let content = match earlier.and_then(|earlier| earlier.document(*hash)) {
                 Some(content) => content,
                 None => self
                     .document(*hash)

@@ -2,8 +2,8 @@
 
 use super::{
     error::StoreError,
-    releases::ReleaseKeys,
     rows::{StreamKey, parse, parse_all},
+    state::Known,
     transaction::Transaction,
 };
 use crate::domain::{
@@ -152,6 +152,19 @@ impl Transaction {
         Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision), changed_at })
     }
 
+    /// Loads a stream: from an earlier state and what changed since then, or else from its rows.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a row is invalid.
+    pub async fn load_stream_from(&mut self, head: &Head, earlier: Option<&Known>) -> Result<Stream, StoreError> {
+        if let Some(earlier) = earlier
+            && let Some(stream) = self.follow(head, earlier).await?
+        {
+            return Ok(Stream { product_stop: self.product_stop(&head.id.product).await?, ..stream });
+        }
+        self.load_stream(head).await
+    }
+
     /// Loads a stream from its rows.
     ///
     /// # Errors
@@ -226,14 +239,20 @@ impl Transaction {
         .execute(self.connection())
         .await
         .map_err(StoreError::at("save_stream"))?;
-        self.clear_blocked_updates(key).await?;
-        let keys: ReleaseKeys = self.save_releases(key, before, after).await?;
-        self.save_payloads(key, &keys).await?;
-        self.save_policies(&keys).await?;
-        self.save_predecessors(key, &keys).await?;
-        self.save_artifacts(&keys).await?;
-        self.save_rollouts(&keys).await?;
-        self.save_blocked_updates(key, &keys, after).await
+        let has_other_blocked_updates = before.blocked_updates != after.blocked_updates;
+        if has_other_blocked_updates {
+            self.clear_blocked_updates(key).await?;
+        }
+        let changed = self.save_releases(key, before, after).await?;
+        self.save_payloads(key, &changed).await?;
+        self.save_policies(&changed).await?;
+        self.save_predecessors(key, &changed).await?;
+        self.save_artifacts(&changed).await?;
+        self.save_rollouts(&changed).await?;
+        if has_other_blocked_updates {
+            self.save_blocked_updates(key, after).await?;
+        }
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ use lockkeeper::{
         },
         records::RevisionMeta,
     },
+    store::revisions::RevisionContent,
 };
 use std::sync::Arc;
 
@@ -95,7 +96,8 @@ async fn a_writer_that_waited_knows_when_the_newest_revision_was_made() {
     let caller = Identity::local("test");
     let meta = RevisionMeta { made_at, actor: caller.actor.clone(), reason: "a test".into(), request_id: None };
     first.save_stream(head.key, &before, &next, Revision(2)).await.unwrap();
-    first.record_revision(head.key, Revision(2), &next, &meta).await.unwrap();
+    let content = RevisionContent { stream: &next, delta: &next.delta_from(&before) };
+    first.record_revision(head.key, Revision(2), content, &meta).await.unwrap();
     let waiter = {
         let store = store.clone();
         let id = id.clone();

@@ -206,7 +206,7 @@ async fn local_edits_survive_the_next_import() {
     assert_eq!(revision, Revision(3));
     assert_eq!(after.releases[1..], before.releases[1..]);
     assert!(after.releases[0].dead_end.is_some());
-    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let findings: Vec<String> = report.findings.iter().flatten().map(ToString::to_string).collect();
     insta::assert_snapshot!(findings.join("\n"), @"
     drift: release 44.1.0: local barrier kept, upstream has a different value
     drift: release 44.2.0: local rollouts kept, upstream has a different value
@@ -274,7 +274,7 @@ async fn imports_take_over_aliases_but_do_not_publish_drafts() {
     documents.releases["releases"][1]["commits"][0]["checksum"] = "c0ffee".into();
     documents.write(folder.path(), "stable");
     let report = run(&manage, folder.path()).await;
-    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let findings: Vec<String> = report.findings.iter().flatten().map(ToString::to_string).collect();
     insta::assert_snapshot!(findings.join("\n"), @"
     drift: release 44.2.0: upstream published this local draft; it is withdrawn here until it is published here
     warning: release 44.1.0: upstream changed its payload on x86_64 checksum from 0000000000000000000000000000000000000000000000000000000000000001 to c0ffee; the old one is kept as an alias
@@ -326,7 +326,7 @@ async fn withdrawals_and_aborts_survive_removals_by_upstream() {
     let (_, stopped) = present(&store).await;
     let report = run(&manage, folder.path()).await;
     assert_eq!(present(&store).await.1, stopped);
-    assert_eq!(report.findings.iter().filter(|finding| finding.severity == Severity::Drift).count(), 3);
+    assert_eq!(report.findings.iter().flatten().filter(|finding| finding.severity == Severity::Drift).count(), 3);
     for remaining in [2, 1] {
         documents.releases["releases"].as_array_mut().unwrap().truncate(remaining);
         documents.write(folder.path(), "stable");
@@ -463,7 +463,7 @@ async fn nodes_stay_known_when_upstream_changes_their_payload() {
     documents.releases["releases"][1]["commits"][0]["checksum"] = new.clone().into();
     documents.write(folder.path(), "stable");
     let report = run(&manage, folder.path()).await;
-    let found: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let found: Vec<String> = report.findings.iter().flatten().map(ToString::to_string).collect();
     assert!(found.iter().any(|finding| finding.contains("kept as an alias")), "{found:?}");
     let stream = present(&store).await.1;
     let graph = lockkeeper::domain::graph::Graph::new(
@@ -476,7 +476,7 @@ async fn nodes_stay_known_when_upstream_changes_their_payload() {
     let [first, second] = [2, 3].map(|n| documents.releases["releases"][n]["commits"].clone());
     (documents.releases["releases"][2]["commits"], documents.releases["releases"][3]["commits"]) = (second, first);
     documents.write(folder.path(), "stable");
-    let found: Vec<String> = run(&manage, folder.path()).await.findings.iter().map(ToString::to_string).collect();
+    let found: Vec<String> = run(&manage, folder.path()).await.findings.iter().flatten().map(ToString::to_string).collect();
     assert_eq!(found.iter().filter(|finding| finding.contains("to another release")).count(), 2, "{found:?}");
 }
 
@@ -498,7 +498,7 @@ async fn upstream_rollouts_that_are_too_fast_are_paused() {
     documents.write(folder.path(), "stable");
     for _ in 0..2 {
         let report = run(&manage, folder.path()).await;
-        assert!(report.findings.iter().any(|finding| finding.severity == Severity::Drift), "{:?}", report.findings);
+        assert!(report.findings.iter().flatten().any(|finding| finding.severity == Severity::Drift), "{:?}", report.findings);
         let rollout = present(&store).await.1.releases[3].rollouts[0].clone();
         assert_eq!((rollout.origin, rollout.state.as_str()), (Origin::Upstream, "paused"));
         let share = rollout.open_share(lockkeeper::domain::epoch::Epoch(i64::MAX / 4));

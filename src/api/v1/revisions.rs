@@ -23,6 +23,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(list_revisions))
         .routes(routes!(get_revision))
         .routes(routes!(diff_revision))
+        .routes(routes!(report_revision))
         .routes(routes!(revert_stream))
 }
 
@@ -74,6 +75,21 @@ async fn diff_revision(
     let (number, query) = (path.revision()?, query.parse()?);
     let diff = reader.diff(Revision(number), query.from.map(Revision)).await?;
     read.with_tag(&diff.0.iter().map(ChangeReport::from).collect::<Vec<_>>())
+}
+
+/// Compute the report of a revision
+///
+/// The changes, findings and impact of the revision, compared with the one before it, at the time at which it was created. The reports of
+/// restrictive changes name this path, because these changes do not wait for findings and impact.
+#[utoipa::path(get, path = "/revisions/{revision}/report", tag = "history", params(RevisionPath),
+    responses((status = 200, description = "The report", body = Report)))]
+async fn report_revision(
+    State(api): State<Api>,
+    PathParams(path): PathParams<RevisionPath>,
+    read: ReadRequest,
+) -> Answer {
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    read.with_tag(&reader.report(Revision(path.revision()?)).await?)
 }
 
 /// Revert a stream to a revision, by a new revision

@@ -1,13 +1,14 @@
 //! Limits on the size of a stream. They apply to local changes; imports and stored streams are never rejected for them.
 
 use crate::domain::{
+    changes::{Changes, Placed},
     document::Problem,
     finding::Finding,
     release::{Release, ReleaseState},
     rollout::Rollout,
     stream::Stream,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The maximum number of names in each list of a selector.
 pub const MAX_LABELS: usize = 64;
@@ -33,9 +34,7 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
         |stream: &Stream| stream.releases.iter().filter(|release| release.state == ReleaseState::Draft).count();
     check("releases".into(), "releases", MAX_RELEASES, before.releases.len(), after.releases.len());
     check("releases".into(), "drafts", MAX_DRAFTS, drafts(before), drafts(after));
-    let known: BTreeMap<_, &Release> = before.identified().into_iter().collect();
-    for (index, (identity, release)) in after.identified().into_iter().enumerate() {
-        let known = known.get(&identity).copied();
+    for (Placed { index, release, .. }, known) in Changes::between(before, after).set() {
         let rollouts = known.map_or(0, |known| known.rollouts.len());
         check(format!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
         let path = format!("releases[{index}].predecessors.versions");

@@ -2,6 +2,7 @@
 
 use super::sources::{Comparison, Timeline};
 use crate::domain::{
+    changes::{Changes, Placed},
     epoch::Epoch,
     graph::{Graph, Node, NodeIndex},
     ids::Version,
@@ -14,7 +15,7 @@ use crate::domain::{
     rollout::{Rollout, RolloutState, share::OpenShare},
     stream::Stream,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A release whose exposure a change increases.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +29,10 @@ pub struct ExposureIncrease {
 /// Returns the releases whose exposure a change increases at `now` or later.
 #[must_use]
 pub fn exposure_increases(before: &Stream, after: &Stream, now: Epoch) -> Vec<ExposureIncrease> {
-    let known: BTreeMap<_, _> = before.identified().into_iter().collect();
-    let by_rollouts = after.identified().into_iter().filter_map(|(identity, release)| {
-        let was_published = |release: &&Release| release.state == ReleaseState::Published;
-        let effect = match known.get(&identity).copied().filter(was_published) {
-            _ if release.state != ReleaseState::Published => None,
+    let changes = Changes::between(before, after);
+    let by_rollouts = changes.changed().filter_map(|pair| {
+        let release = pair.new().filter(|release| release.state == ReleaseState::Published)?;
+        let effect = match pair.old_published() {
             None => Some("is published"),
             Some(old) => {
                 let old = Offered { release: old, edge_rule: before.rules.edge_rule };
@@ -41,38 +41,40 @@ pub fn exposure_increases(before: &Stream, after: &Stream, now: Epoch) -> Vec<Ex
         }?;
         Some(ExposureIncrease { version: release.version.clone(), effect })
     });
-    let changes = by_rollouts.chain(added_offers(before, after)).chain(replaced_payloads(before, after));
-    changes.chain(reordered(before, after)).chain(newly_recognised(before, after)).collect()
+    let others = added_offers(before, after).into_iter().chain(replaced_payloads(&changes));
+    by_rollouts.chain(others).chain(reordered(&changes)).chain(newly_recognised(before, after, &changes)).collect()
 }
 
 /// Returns the known releases whose order among each other differs: nodes on one would be offered another that was older before.
-fn reordered(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
-    let order = |stream: &'_ Stream, other: &Stream| -> Vec<(Version, usize)> {
-        let others: BTreeSet<_> = other.aged_identities().collect();
-        stream.aged_identities().filter(|identity| others.contains(identity)).map(|(v, n)| (v.clone(), n)).collect()
-    };
-    let (old, new) = (order(before, after), order(after, before));
-    let moved = old.iter().zip(&new).filter(|(old, new)| old != new);
+fn reordered(changes: &Changes<'_>) -> Vec<ExposureIncrease> {
+    let is_aged = |placed: &Placed<'_>| placed.release.state != ReleaseState::Draft;
+    let kept = changes.pairs().iter().filter_map(|pair| pair.before.filter(is_aged).zip(pair.after.filter(is_aged)));
+    // The pairs have the order of the later state.
+    let (mut old, new): (Vec<Placed<'_>>, Vec<Placed<'_>>) = kept.unzip();
+    old.sort_by_key(|placed| placed.index);
+    let identity = |placed: &Placed<'_>| (placed.release.version.clone(), placed.occurrence);
+    let moved = old.iter().zip(&new).filter(|(old, new)| identity(old) != identity(new));
     let effect = "has another place in the order of releases";
-    moved.map(|(_, (version, _))| ExposureIncrease { version: version.clone(), effect }).collect()
+    moved.map(|(_, new)| ExposureIncrease { version: new.release.version.clone(), effect }).collect()
 }
 
 /// Returns the releases that stay published and have another payload than before on some arch and scheme: nodes would be offered an image
 /// that they were not offered before.
-fn replaced_payloads(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
-    let is_published = |release: &&Release| release.state == ReleaseState::Published;
-    let old: BTreeMap<_, _> = before.identified().into_iter().filter(|(_, release)| is_published(release)).collect();
-    let new = after.identified().into_iter().filter(|(_, release)| is_published(release));
+fn replaced_payloads(changes: &Changes<'_>) -> Vec<ExposureIncrease> {
     let is_replaced = |old: &Release, new: &Release| {
         new.payloads.iter().any(|(key, payload)| old.payloads.get(key).is_some_and(|known| known.id != payload.id))
     };
-    let replaced = new.filter(|(identity, release)| old.get(identity).is_some_and(|old| is_replaced(old, release)));
+    let published = changes.changed().filter_map(|pair| {
+        let new = pair.new().filter(|release| release.state == ReleaseState::Published);
+        pair.old_published().zip(new)
+    });
+    let replaced = published.filter(|(old, new)| is_replaced(old, new));
     let effect = "is offered as another payload";
     replaced.map(|(_, release)| ExposureIncrease { version: release.version.clone(), effect }).collect()
 }
 
 /// Returns the releases that have updates and whose nodes are recognised by more payloads or mirrors than before, or in another way.
-fn newly_recognised(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
+fn newly_recognised(before: &Stream, after: &Stream, changes: &Changes<'_>) -> Vec<ExposureIncrease> {
     let effect = match (before.rules.identity, after.rules.identity) {
         (Identity::Payload, Identity::Payload) => "is recognised by more payloads",
         // The versions of known releases do not change.
@@ -81,10 +83,14 @@ fn newly_recognised(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
         (Identity::Version, Identity::Payload) => "is recognised by its payloads",
     };
     let has_other_identity = before.rules.identity != after.rules.identity;
-    let is_known_by_more = is_known_by_more(before, after);
-    let is_new = |release: &Release| has_other_identity || is_known_by_more(release);
-    let releases = after.releases.iter().map(|release| &**release);
-    let new: BTreeSet<&Version> = releases.filter(|release| is_new(release)).map(|release| &release.version).collect();
+    let has_more_mirrors = !after.mirrors.is_subset(&before.mirrors);
+    let is_mirrored = |release: &Release| release.payloads.values().any(|payload| payload.id.pull_spec().is_some());
+    let mut new: BTreeSet<&Version> = BTreeSet::new();
+    if has_other_identity || has_more_mirrors {
+        let all = after.releases.iter().filter(|release| has_other_identity || is_mirrored(release));
+        new.extend(all.map(|release| &release.version));
+    }
+    new.extend(changes.set().filter(|(after, old)| is_known_by_more(*old, after.release)).map(|(after, _)| &after.release.version));
     if new.is_empty() {
         return Vec::new();
     }
@@ -97,19 +103,13 @@ fn newly_recognised(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
     with_updates.into_iter().map(|version| ExposureIncrease { version, effect }).collect()
 }
 
-/// Returns a predicate that is true of releases which payloads, aliases or mirrors identify that did not before.
-fn is_known_by_more<'a>(before: &'a Stream, after: &Stream) -> impl Fn(&Release) -> bool + 'a {
-    let has_more_mirrors = !after.mirrors.is_subset(&before.mirrors);
+/// Returns true if payloads or aliases identify a release that did not before. The payloads of a release that the change publishes do not
+/// count: the release is reported as published.
+fn is_known_by_more(before: Option<&Release>, after: &Release) -> bool {
     let known: BTreeSet<_> =
-        before.releases.iter().flat_map(|release| aliases(release).chain(payloads(release))).collect();
-    // The payloads of a release that this change publishes are reported as published, not as recognised.
-    let was_published = before.releases.iter().filter(|release| release.state != ReleaseState::Draft);
-    let published: BTreeSet<&Version> = was_published.map(|release| &release.version).collect();
-    move |release| {
-        has_more_mirrors && release.payloads.values().any(|payload| payload.id.pull_spec().is_some())
-            || aliases(release).any(|id| !known.contains(&id))
-            || published.contains(&release.version) && payloads(release).any(|id| !known.contains(&id))
-    }
+        before.into_iter().flat_map(|release| aliases(release).chain(payloads(release))).collect();
+    let was_published = before.is_some_and(|release| release.state != ReleaseState::Draft);
+    aliases(after).any(|id| !known.contains(&id)) || was_published && payloads(after).any(|id| !known.contains(&id))
 }
 
 /// Returns the nodes from which an update is offered now or later.
@@ -138,12 +138,12 @@ fn sources_of_updates(graph: &Graph) -> Vec<&Node> {
     graph.nodes().iter().filter(is_source).collect()
 }
 
-fn aliases(release: &Release) -> impl Iterator<Item = (&Version, &PayloadKey, &PayloadId)> {
-    release.aliases.iter().flat_map(move |(key, ids)| ids.keys().map(move |id| (&release.version, key, id)))
+fn aliases(release: &Release) -> impl Iterator<Item = (&PayloadKey, &PayloadId)> {
+    release.aliases.iter().flat_map(|(key, ids)| ids.keys().map(move |id| (key, id)))
 }
 
-fn payloads(release: &Release) -> impl Iterator<Item = (&Version, &PayloadKey, &PayloadId)> {
-    release.payloads.iter().map(move |(key, payload)| (&release.version, key, &payload.id))
+fn payloads(release: &Release) -> impl Iterator<Item = (&PayloadKey, &PayloadId)> {
+    release.payloads.iter().map(|(key, payload)| (key, &payload.id))
 }
 
 /// Returns the releases that are offered from more releases, or on more scopes, for other reasons than release states and rollouts.
@@ -166,15 +166,13 @@ fn added_offers(before: &Stream, after: &Stream) -> Vec<ExposureIncrease> {
 
 /// Returns the next state as it would be if only release states and rollouts had changed.
 fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
-    let known: BTreeMap<_, _> = before.identified().into_iter().collect();
-    let old_releases: Vec<Option<&Release>> =
-        after.identified().iter().map(|(identity, _)| known.get(identity).copied()).collect();
     let mut base = after.clone();
     base.rules = before.rules;
     base.blocked_updates.clone_from(&before.blocked_updates);
-    for (release, old) in base.releases.iter_mut().zip(old_releases) {
+    for (after, old) in Changes::between(before, after).set() {
+        let Some((old, release)) = old.zip(base.releases.get_mut(after.index)) else { continue };
         // Every field is named, so that a new policy is not forgotten here.
-        if let Some(Release {
+        let Release {
             payloads,
             barrier,
             dead_end,
@@ -188,8 +186,11 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
             notes: _,
             artifacts: _,
             promoted_from: _,
-        }) = old
-        {
+        } = old;
+        let is_same = (payloads, barrier, dead_end, predecessors)
+            == (&release.payloads, &release.barrier, &release.dead_end, &release.predecessors);
+        // A release that is not written stays shared, and is equal without being read.
+        if !is_same {
             release.payloads.clone_from(payloads);
             release.barrier.clone_from(barrier);
             release.dead_end.clone_from(dead_end);

@@ -2,16 +2,17 @@
 
 use super::freeze_window::FreezeWindow;
 use crate::domain::{
+    changes::Changes,
     epoch::Epoch,
     ids::Version,
-    release::ReleaseState,
+    release::{Release, ReleaseState},
     rollout::{
         Rollout, RolloutState,
         ramp::{Course, Ramp, Step},
     },
     stream::Stream,
 };
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 /// A rollout that would begin or step inside a freeze window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +39,24 @@ impl fmt::Display for FreezeConflict {
 #[must_use]
 pub fn find_freeze_conflicts(before: &Stream, after: &Stream, now: Epoch) -> Vec<FreezeConflict> {
     let (old_windows, windows) = (&before.protection.freeze_windows, &after.protection.freeze_windows);
+    if windows.is_empty() {
+        return Vec::new();
+    }
+    // A new window is checked against the rollouts of all releases.
+    let has_new_window = windows.iter().any(|window| !old_windows.contains(window));
+    let changes = Changes::between(before, after);
+    let changed: HashMap<usize, Option<&Release>> =
+        changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old_published()))).collect();
     let mut found = Vec::new();
-    for release in after.releases.iter().filter(|release| release.state == ReleaseState::Published) {
-        let known = before.releases.iter().find(|known| known.version == release.version);
-        let known = known.filter(|known| known.state == ReleaseState::Published);
+    for (index, release) in after.releases.iter().enumerate() {
+        let known = match changed.get(&index) {
+            Some(known) => *known,
+            None if has_new_window => Some(&**release),
+            None => continue,
+        };
+        if release.state != ReleaseState::Published {
+            continue;
+        }
         for (index, rollout) in release.rollouts.iter().enumerate() {
             let is_known = known.is_some_and(|known| known.rollouts.contains(rollout));
             let relevant = windows.iter().filter(|window| !(is_known && old_windows.contains(window)));

@@ -1,11 +1,11 @@
 //! Changes that require the role `manager`: a publisher must not send nodes to content that no manager has approved.
 
 use crate::domain::{
+    changes::Changes,
     policy::graph_rules::EdgeRule,
     release::{Release, ReleaseState},
     stream::Stream,
 };
-use std::collections::BTreeMap;
 
 /// Describes the first part of a change that requires the role `manager`, or returns `None` if a publisher may make the change.
 ///
@@ -14,10 +14,9 @@ use std::collections::BTreeMap;
 /// and to publish what no rollout holds back: a barrier, or any release that the edge rule of its stream opens without rollouts.
 #[must_use]
 pub fn find_manager_only_change(before: &Stream, after: &Stream) -> Option<String> {
-    let known: BTreeMap<_, &Release> = before.identified().into_iter().collect();
-    let mut releases = after.identified().into_iter();
+    let changes = Changes::between(before, after);
     let edge_rule = after.rules.edge_rule;
-    releases.find_map(|(identity, release)| describe_manager_only(known.get(&identity).copied(), release, edge_rule))
+    changes.set().find_map(|(after, before)| describe_manager_only(before, after.release, edge_rule))
 }
 
 fn describe_manager_only(before: Option<&Release>, after: &Release, edge_rule: EdgeRule) -> Option<String> {

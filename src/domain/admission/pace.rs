@@ -2,14 +2,17 @@
 
 use super::{exposure::exposure_increases, freeze_conflicts::find_freeze_conflicts, protection::Protection};
 use crate::domain::{
+    changes::Changes,
     epoch::Epoch,
     finding::Finding,
+    ids::Version,
     origin::Origin,
     policy::graph_rules::EdgeRule,
     release::{Release, ReleaseState},
     rollout::{Rollout, RolloutState, first_opening::first_opened, share::OpenShare},
     stream::Stream,
 };
+use std::collections::{HashMap, HashSet};
 
 /// The share that may be open from the start, however long the shortest rollout is.
 pub const FREE_SHARE: f64 = 0.05;
@@ -96,10 +99,13 @@ fn violations(before: &Stream, after: &Stream, now: Epoch) -> Vec<TooFast> {
     #[expect(clippy::cast_precision_loss, reason = "a number of minutes is exact")]
     let shortest_seconds = shortest.seconds() as f64;
     let increases = exposure_increases(before, after, now);
-    let has_increased = |release: &Release| increases.iter().any(|increase| increase.version == release.version);
+    let increased: HashSet<&Version> = increases.iter().map(|increase| &increase.version).collect();
+    let changes = Changes::between(before, after);
+    let changed: HashMap<usize, Option<&Release>> =
+        changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old()))).collect();
     let mut found = Vec::new();
-    for (index, release) in after.releases.iter().enumerate().filter(|(_, release)| has_increased(release)) {
-        let known = before.releases.iter().find(|known| known.version == release.version);
+    for (index, release) in after.releases.iter().enumerate().filter(|(_, release)| increased.contains(&release.version)) {
+        let known = changed.get(&index).copied().unwrap_or(Some(release));
         let known = known.filter(|known| known.state == ReleaseState::Published);
         if release.rollouts.is_empty() {
             let was_open = known.is_some_and(|known| {

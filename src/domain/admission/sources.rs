@@ -2,6 +2,7 @@
 //! blocked updates, not with the number of updates, of which there may be millions.
 
 use crate::domain::{
+    changes::Changes,
     graph::{
         Graph, Node, NodeIndex,
         ages::{AgeCounts, Ages},
@@ -30,6 +31,11 @@ impl Timeline {
 
     /// Finds the positions of the releases that are not drafts. Returns `None` if known releases changed their order.
     pub(super) fn new(before: &Stream, after: &Stream) -> Option<Self> {
+        if Changes::between(before, after).keep_indices() {
+            let [old, new] = [before, after].map(|stream| stream.releases.len());
+            let positions = [old, new].map(|length| (0..length).collect());
+            return Some(Self { positions, length: old.max(new) });
+        }
         let aged = |stream: &Stream| stream.aged().map(|(age, _)| age).collect::<Vec<_>>();
         let (old_ages, new_ages) = (aged(before), aged(after));
         let (old, new): (Vec<_>, Vec<_>) = (before.aged_identities().collect(), after.aged_identities().collect());

@@ -5,7 +5,12 @@ use super::{
     facts::{Listed, facts},
     target::{Name, ReleaseId, Target},
 };
-use crate::domain::{ids::Version, stream::Stream};
+use crate::domain::{
+    changes::{Changes, Placed},
+    ids::Version,
+    policy::blocked_update::BlockedUpdate,
+    stream::Stream,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -40,8 +45,9 @@ impl Diff {
     /// both sides.
     #[must_use]
     pub fn between(before: &Stream, after: &Stream) -> Self {
-        let order = order(before, after);
-        let [mut before, mut after] = [before, after].map(by_target);
+        let compared = Changes::between(before, after);
+        let order = order(before, &compared);
+        let [mut before, mut after] = by_target([before, after], &compared);
         let kept: BTreeSet<ReleaseId> =
             before.keys().filter(|target| after.contains_key(target)).filter_map(id).collect();
         let targets: BTreeSet<Target> = before.keys().chain(after.keys()).cloned().collect();
@@ -64,8 +70,20 @@ impl Diff {
     }
 }
 
-fn by_target(stream: &Stream) -> Facts {
-    facts(stream).into_iter().map(|Listed { target, fact }| (target, fact)).collect()
+/// Returns the facts in which two states may differ.
+fn by_target(states: [&Stream; 2], compared: &Changes<'_>) -> [Facts; 2] {
+    let [before, after] = states;
+    let releases: [Vec<Placed<'_>>; 2] = [
+        compared.pairs().iter().filter_map(|pair| pair.before).collect(),
+        compared.pairs().iter().filter_map(|pair| pair.after).collect(),
+    ];
+    let has_other_blocked_updates = before.blocked_updates != after.blocked_updates;
+    let [old, new] = releases;
+    [(before, old), (after, new)].map(|(stream, releases)| {
+        let blocked_updates: &[BlockedUpdate] = if has_other_blocked_updates { &stream.blocked_updates } else { &[] };
+        let facts = facts(stream, &releases, blocked_updates);
+        facts.into_iter().map(|Listed { target, fact }| (target, fact)).collect()
+    })
 }
 
 /// Returns the release that a target is about, if it is a release.
@@ -81,10 +99,11 @@ fn differs(before: Option<&Fact>, after: Option<&Fact>) -> bool {
     before != after && before.map(ToString::to_string) != after.map(ToString::to_string)
 }
 
-/// Assigns each version its position in the diff: in the order of the later state, from 1.
-fn order(before: &Stream, after: &Stream) -> BTreeMap<Version, usize> {
-    let releases = before.releases.iter().chain(&after.releases);
-    releases.enumerate().map(|(index, release)| (release.version.clone(), index + 1)).collect()
+/// Assigns each version its position in the diff, from 1: those that the later state no longer has, and then the others in its order.
+fn order(before: &Stream, compared: &Changes<'_>) -> BTreeMap<Version, usize> {
+    let old = compared.pairs().iter().filter_map(|pair| pair.before).map(|placed| (placed, 0));
+    let new = compared.pairs().iter().filter_map(|pair| pair.after).map(|placed| (placed, before.releases.len()));
+    old.chain(new).map(|(placed, first)| (placed.release.version.clone(), first + placed.index + 1)).collect()
 }
 
 fn position(order: &BTreeMap<Version, usize>, target: &Target) -> usize {

@@ -5,7 +5,9 @@ use super::{
     target::{ReleaseId, Target},
 };
 use crate::domain::{
+    changes::Placed,
     policy::{
+        blocked_update::BlockedUpdate,
         graph_rules::{EdgeRule, Identity},
         predecessors::Predecessors,
     },
@@ -20,17 +22,18 @@ pub(super) struct Listed {
     pub(super) fact: Fact,
 }
 
-/// Returns every fact about a stream. Several facts may have the same target: the last one counts.
-pub(super) fn facts(stream: &Stream) -> Vec<Listed> {
+/// Returns every fact about the settings of a stream, about some of its releases, and about some of its blocked updates. Several facts may
+/// have the same target: the last one counts.
+pub(super) fn facts(stream: &Stream, releases: &[Placed<'_>], blocked_updates: &[BlockedUpdate]) -> Vec<Listed> {
     let mut facts = settings(stream);
-    for (age, ((version, earlier), release)) in stream.identified().into_iter().enumerate() {
-        let id = ReleaseId { version: version.clone(), occurrence: earlier + 1 };
+    for Placed { index, occurrence, release } in releases {
+        let id = ReleaseId { version: release.version.clone(), occurrence: occurrence + 1 };
         facts.extend(policies(&id, release));
         facts.extend(details(&id, release));
-        let fact = Fact::Release { state: release.state, age, origin: release.origin };
+        let fact = Fact::Release { state: release.state, age: *index, origin: release.origin };
         facts.push(Listed { target: Target::Release(id), fact });
     }
-    let blocked = stream.blocked_updates.iter().map(|blocked| {
+    let blocked = blocked_updates.iter().map(|blocked| {
         let (first, last, target) = (blocked.first.clone(), blocked.last.clone(), blocked.target.clone());
         let fact = Fact::BlockedUpdate { reason: blocked.reason.clone(), origin: blocked.origin };
         Listed { target: Target::BlockedUpdate { first, last, target }, fact }

@@ -3,6 +3,7 @@
 //! [`shape`] is the format, which is the same in TOML and JSON. [`Stream::from_document`](super::stream::Stream::from_document) checks a document
 //! and reports each invalid field. [`Stream::to_document`](super::stream::Stream::to_document) writes equal streams as equal documents.
 
+mod delta;
 mod field_path;
 pub mod parts;
 mod read;
@@ -15,6 +16,7 @@ mod read_rollout;
 pub mod shape;
 mod write;
 
+pub use delta::DeltaDocument;
 pub use field_path::field_path;
 pub use read::{MAX_PROBLEMS, Problem, Strictness};
 pub use shape::StreamDocument;

@@ -172,6 +172,28 @@ impl Reader {
             self.problem("format", format!("is {}, expected {FORMAT}", document.format));
             return None;
         }
+        let settings = self.settings(document);
+        let releases: Vec<Shared<Release>> = document
+            .releases
+            .iter()
+            .enumerate()
+            .filter_map(|(index, release)| Some(self.release(&format!("releases[{index}]"), release)?.into()))
+            .collect();
+        // With a release missing, its neighbours cannot be judged.
+        if releases.len() == document.releases.len() {
+            self.check_releases(&releases);
+        }
+        let blocked_updates = self.blocked_updates(&document.blocked_updates, &releases);
+        let stream = Stream { releases, blocked_updates, ..settings? };
+        if self.strictness == Strictness::Strict && self.problems.is_empty() {
+            self.problems
+                .extend(dangling(&stream).into_iter().map(|dangling| dangling.problem).take(self.max_problems));
+        }
+        Some(stream)
+    }
+
+    /// Parses everything but the releases and the blocked updates.
+    pub(super) fn settings(&mut self, document: &StreamDocument) -> Option<Stream> {
         self.default_origin = self.origin("origin", document.origin.as_ref());
         let product = self.parse("product", &document.product);
         let name = self.parse("stream", &document.stream);
@@ -189,36 +211,15 @@ impl Reader {
                 Some((self.parse(&path, kind)?, self.check(&path, hash)?))
             })
             .collect();
-        let releases: Vec<Shared<Release>> = document
-            .releases
-            .iter()
-            .enumerate()
-            .filter_map(|(index, release)| Some(self.release(&format!("releases[{index}]"), release)?.into()))
-            .collect();
-        if releases.len() == document.releases.len() {
-            self.check_across(&releases);
-            self.check_predecessors(&releases);
-        }
-        let blocked_updates = self.blocked_updates(&document.blocked_updates, &releases);
-        let id = StreamId { product: product?, stream: name? };
         let protection = protection.unwrap_or_default();
-        let stream = Stream {
-            id,
-            arches,
-            mirrors,
-            rules,
-            protection,
-            stop,
-            product_stop: None,
-            releases,
-            blocked_updates,
-            sources,
-        };
-        if self.strictness == Strictness::Strict && self.problems.is_empty() {
-            self.problems
-                .extend(dangling(&stream).into_iter().map(|dangling| dangling.problem).take(self.max_problems));
-        }
-        Some(stream)
+        let empty = Stream::empty(StreamId { product: product?, stream: name? });
+        Some(Stream { arches, mirrors, rules, protection, stop, sources, ..empty })
+    }
+
+    /// Checks all conditions between releases.
+    pub(super) fn check_releases(&mut self, releases: &[Shared<Release>]) {
+        self.check_across(releases);
+        self.check_predecessors(releases);
     }
 
     /// Checks conditions between releases: drafts come last, and versions, payloads and aliases are unique.

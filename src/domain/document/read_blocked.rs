@@ -5,6 +5,10 @@ use super::{
     shape::BlockedUpdateDocument,
 };
 use crate::domain::{ids::Version, policy::blocked_update::BlockedUpdate, release::Release, shared::Shared};
+use std::collections::HashMap;
+
+/// The index of each version of a stream.
+pub(super) type Positions<'a> = HashMap<&'a str, usize>;
 
 impl Reader {
     pub(super) fn blocked_updates(
@@ -13,9 +17,15 @@ impl Reader {
         releases: &[Shared<Release>],
     ) -> Vec<BlockedUpdate> {
         let mut all: Vec<BlockedUpdate> = Vec::new();
+        let mut positions = Positions::new();
+        // Of releases with the same version, the older one is meant.
+        let named = if documents.is_empty() { &[] } else { releases };
+        for (index, release) in named.iter().enumerate() {
+            positions.entry(release.version.as_str()).or_insert(index);
+        }
         for (index, document) in documents.iter().enumerate() {
             let path = format!("blocked_updates[{index}]");
-            let Some(blocked) = self.blocked(&path, document, releases) else { continue };
+            let Some(blocked) = self.blocked(&path, document, &positions) else { continue };
             let first = all.iter().position(|known| known.blocks_same(&blocked));
             if let Some(first) = first.filter(|_| self.strictness == Strictness::Strict) {
                 self.problem(path, format!("blocks the same updates as blocked_updates[{first}]"));
@@ -29,15 +39,12 @@ impl Reader {
         &mut self,
         path: &str,
         document: &BlockedUpdateDocument,
-        releases: &[Shared<Release>],
+        positions: &Positions<'_>,
     ) -> Option<BlockedUpdate> {
         let mut known = |field: &str, text: &str| -> Option<(usize, Version)> {
             let path = format!("{path}.{field}");
             let version: Version = self.parse(&path, text)?;
-            let age = releases
-                .iter()
-                .position(|release| release.version == version)
-                .ok_or_else(|| format!("{text} is not a release of this stream"));
+            let age = positions.get(text).copied().ok_or_else(|| format!("{text} is not a release of this stream"));
             Some((self.check(&path, age)?, version))
         };
         let (first, last, target) =

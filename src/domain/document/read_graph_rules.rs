@@ -45,6 +45,9 @@ impl Reader {
 
     /// Checks that predecessors are older releases of the stream.
     pub(super) fn check_predecessors(&mut self, releases: &[Shared<Release>]) {
+        if releases.iter().all(|release| release.predecessors.is_none()) {
+            return;
+        }
         let mut positions: HashMap<&Version, usize> = HashMap::new();
         for (index, release) in releases.iter().enumerate() {
             positions.entry(&release.version).or_insert(index);

@@ -2,6 +2,7 @@
 //! that cannot be part of a URL path. A policy with a dangling reference would have no effect, and nodes would skip it.
 
 use crate::domain::{
+    changes::{Changes, Placed},
     document::Problem,
     finding::Finding,
     identifier::FormError,
@@ -11,7 +12,7 @@ use crate::domain::{
     stream::Stream,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt::Display,
 };
 
@@ -27,10 +28,14 @@ pub struct Dangling {
 /// Returns the arches and schemes that policies and selectors name but the stream does not have.
 #[must_use]
 pub fn dangling(stream: &Stream) -> Vec<Dangling> {
+    dangling_in(stream, Changes::of_all(stream, stream).pairs().iter().filter_map(|pair| pair.after))
+}
+
+fn dangling_in<'a>(stream: &Stream, releases: impl Iterator<Item = Placed<'a>>) -> Vec<Dangling> {
     let known = Known::new(stream);
     let mut found = Found(Vec::new());
-    for (index, ((version, times), release)) in stream.identified().into_iter().enumerate() {
-        let (path, user) = (format!("releases[{index}]"), format!("{version} {times}"));
+    for Placed { index, occurrence, release } in releases {
+        let (path, user) = (format!("releases[{index}]"), format!("{} {occurrence}", release.version));
         check_release(release, &path, &user, &known, &mut found);
     }
     for (index, blocked) in stream.blocked_updates.iter().enumerate() {
@@ -40,21 +45,39 @@ pub fn dangling(stream: &Stream) -> Vec<Dangling> {
     found.0
 }
 
+/// Returns a problem for each dangling reference that a change adds.
+fn new_dangling(before: &Stream, after: &Stream, changes: &Changes<'_>) -> Vec<Problem> {
+    let keys = |release: Option<&Release>| -> Vec<PayloadKey> {
+        release.map(|release| release.payloads.keys().cloned().collect()).unwrap_or_default()
+    };
+    let has_other_names =
+        before.arches != after.arches || changes.changed().any(|pair| keys(pair.old()) != keys(pair.new()));
+    let [old, new] = if has_other_names {
+        [dangling(before), dangling(after)]
+    } else {
+        // The stream has the same arches and schemes: only releases that changed can have other references.
+        [
+            dangling_in(before, changes.changed().filter_map(|pair| pair.before)),
+            dangling_in(after, changes.changed().filter_map(|pair| pair.after)),
+        ]
+    };
+    let known: BTreeSet<String> = old.into_iter().map(|dangling| dangling.user).collect();
+    new.into_iter().filter(|dangling| !known.contains(&dangling.user)).map(|dangling| dangling.problem).collect()
+}
+
 /// Returns a problem for each dangling reference, malformed identifier and unusable name that a change adds. Those that existed before
 /// are accepted.
 #[must_use]
 pub fn unusable(before: &Stream, after: &Stream) -> Vec<Problem> {
-    let known: BTreeSet<String> = dangling(before).into_iter().map(|dangling| dangling.user).collect();
-    let mut problems: Vec<Problem> = dangling(after)
-        .into_iter()
-        .filter(|dangling| !known.contains(&dangling.user))
-        .map(|dangling| dangling.problem)
-        .collect();
-    let known: BTreeSet<_> = malformed(before).into_iter().map(|malformed| (malformed.key, malformed.id)).collect();
-    let new = malformed(after).into_iter().filter(|malformed| !known.contains(&(malformed.key, malformed.id)));
+    let changes = Changes::between(before, after);
+    let mut problems = new_dangling(before, after, &changes);
+    let old = changes.changed().flat_map(|pair| pair.before.map(malformed).unwrap_or_default());
+    let known: BTreeSet<_> = old.map(|malformed| (malformed.key, malformed.id)).collect();
+    let new = changes.changed().flat_map(|pair| pair.after.map(malformed).unwrap_or_default());
+    let new = new.filter(|malformed| !known.contains(&(malformed.key, malformed.id)));
     problems.extend(new.map(|malformed| Problem { path: malformed.path, message: malformed.error.to_string() }));
-    for (index, release) in after.releases.iter().enumerate() {
-        if !release.version.is_path_segment() && before.position_of(&release.version).is_none() {
+    for (Placed { index, release, .. }, old) in changes.set() {
+        if old.is_none() && !release.version.is_path_segment() && before.position_of(&release.version).is_none() {
             let message =
                 format!("is {:?}, which cannot be part of a URL path; choose another", release.version.as_str());
             problems.push(Problem { path: format!("releases[{index}].version"), message });
@@ -78,17 +101,15 @@ struct Malformed<'a> {
     error: FormError,
 }
 
-/// Returns the malformed payloads and aliases. Placeholder (synthetic) payloads may have any form.
-fn malformed(stream: &Stream) -> Vec<Malformed<'_>> {
+/// Returns the malformed payloads and aliases of a release. Placeholder (synthetic) payloads may have any form.
+fn malformed(Placed { index, release, .. }: Placed<'_>) -> Vec<Malformed<'_>> {
     let mut found = Vec::new();
-    for (index, release) in stream.releases.iter().enumerate() {
-        let real = release.payloads.iter().filter(|(_, payload)| !payload.synthetic);
-        let payloads = real.map(|(key, payload)| ("payloads", key, &payload.id));
-        let aliases = release.aliases.iter().flat_map(|(key, ids)| ids.keys().map(move |id| ("aliases", key, id)));
-        for (list, key, id) in payloads.chain(aliases) {
-            if let Err(error) = key.scheme.check(id) {
-                found.push(Malformed { path: format!("releases[{index}].{list}"), key, id, error });
-            }
+    let real = release.payloads.iter().filter(|(_, payload)| !payload.synthetic);
+    let payloads = real.map(|(key, payload)| ("payloads", key, &payload.id));
+    let aliases = release.aliases.iter().flat_map(|(key, ids)| ids.keys().map(move |id| ("aliases", key, id)));
+    for (list, key, id) in payloads.chain(aliases) {
+        if let Err(error) = key.scheme.check(id) {
+            found.push(Malformed { path: format!("releases[{index}].{list}"), key, id, error });
         }
     }
     found
@@ -103,7 +124,7 @@ impl Known {
     /// Collects the arches that the stream serves, and the arches and schemes of all releases, drafts included. `checksum` and `oci` are
     /// always known, because they may be named before their first payload.
     fn new(stream: &Stream) -> Self {
-        let keys: BTreeSet<_> = stream.releases.iter().flat_map(|release| release.payloads.keys()).collect();
+        let keys: HashSet<_> = stream.releases.iter().flat_map(|release| release.payloads.keys()).collect();
         let arches = stream.arches.iter().chain(keys.iter().map(|key| &key.arch)).cloned().collect();
         let usual = [Scheme::checksum(), Scheme::oci()].into_iter();
         Self { arches, schemes: usual.chain(keys.iter().map(|key| key.scheme.clone())).collect() }

@@ -3,12 +3,12 @@
 
 use super::{Rollout, RolloutState};
 use crate::domain::{
+    changes::Changes,
     epoch::Epoch,
     finding::Finding,
     release::{Release, ReleaseState},
     stream::Stream,
 };
-use std::collections::BTreeMap;
 
 /// A new or changed rollout of a published release whose ramp has already ended.
 struct Expired<'a> {
@@ -49,14 +49,11 @@ pub fn summary(after: &Stream, now: Epoch) -> Option<Finding> {
     Some(Finding::warning(format!("stream {}", after.id.stream), message))
 }
 
-fn expired<'a>(before: &Stream, after: &'a Stream, now: Epoch) -> Vec<Expired<'a>> {
-    let known: BTreeMap<_, &Release> = before.identified().into_iter().collect();
+fn expired<'a>(before: &'a Stream, after: &'a Stream, now: Epoch) -> Vec<Expired<'a>> {
     let mut found = Vec::new();
-    for (identity, release) in after.identified() {
-        if release.state != ReleaseState::Published {
-            continue;
-        }
-        let known = known.get(&identity).filter(|known| known.state == ReleaseState::Published);
+    for pair in Changes::between(before, after).changed() {
+        let Some(release) = pair.new().filter(|release| release.state == ReleaseState::Published) else { continue };
+        let known = pair.old_published();
         for (number, rollout) in (1..).zip(&release.rollouts) {
             let Some(end) = rollout.ramp.end().filter(|end| *end < now) else { continue };
             let is_known = known.is_some_and(|known| known.rollouts.iter().any(|known| is_same_plan(known, rollout)));

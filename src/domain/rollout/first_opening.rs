@@ -3,11 +3,12 @@
 
 use super::{Rollout, RolloutClock};
 use crate::domain::{
+    changes::Changes,
     epoch::Epoch,
     release::{Release, ReleaseState},
     stream::Stream,
 };
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Returns the time at which a rollout first opened, or `None` if it has not opened yet. `known` is the published rollout for the same
 /// nodes before the change at `now`.
@@ -31,19 +32,55 @@ pub fn record_first_openings(before: &Stream, after: &mut Stream, now: Epoch) {
 }
 
 fn set_first_openings(before: &Stream, after: &mut Stream, set: impl Fn(Option<&Rollout>, &Rollout) -> Option<Epoch>) {
-    let known: BTreeMap<_, _> = before.identified().into_iter().collect();
-    let known: Vec<Option<&Release>> =
-        after.identified().into_iter().map(|(identity, _)| known.get(&identity).copied()).collect();
-    for (release, known) in after.releases.iter_mut().zip(known) {
-        let is_published = release.state == ReleaseState::Published;
-        // A release that is published again starts again.
-        let known = known.filter(|known| known.state == ReleaseState::Published);
-        let mut unpaired: Vec<&Rollout> = known.map(|known| known.rollouts.iter().collect()).unwrap_or_default();
-        for rollout in &mut release.rollouts {
-            let same_nodes = unpaired.iter().position(|known| known.selector == rollout.selector);
-            let known = same_nodes.map(|index| unpaired.remove(index));
-            let first_opened = if is_published { set(known, rollout) } else { None };
+    let mut changed: Vec<(usize, Vec<Option<Epoch>>)> = Vec::new();
+    let mut add = |index: usize, known: Option<&Release>, release: &Release| {
+        let first_openings = first_openings(known, release, &set);
+        // A release that is not written stays shared with the state before.
+        if release.rollouts.iter().map(|rollout| &rollout.clock.first_opened).ne(&first_openings) {
+            changed.push((index, first_openings));
+        }
+    };
+    let changes = Changes::between(before, after);
+    let compared: BTreeSet<usize> =
+        changes.pairs().iter().filter_map(|pair| pair.after).map(|placed| placed.index).collect();
+    for pair in changes.pairs() {
+        if let Some(placed) = pair.after {
+            add(placed.index, pair.old(), placed.release);
+        }
+    }
+    for (index, release) in after.releases.iter().enumerate() {
+        if !is_recorded(release) && !compared.contains(&index) {
+            add(index, Some(release), release);
+        }
+    }
+    for (index, first_openings) in changed {
+        let Some(release) = after.releases.get_mut(index) else { continue };
+        for (rollout, first_opened) in release.rollouts.iter_mut().zip(first_openings) {
             rollout.clock = RolloutClock { first_opened, ..rollout.clock };
         }
     }
+}
+
+/// Returns true if a release that a change does not touch keeps its recorded times.
+fn is_recorded(release: &Release) -> bool {
+    let is_published = release.state == ReleaseState::Published;
+    release.rollouts.iter().all(|rollout| rollout.clock.first_opened.is_some() == is_published)
+}
+
+/// Returns the time at which each rollout of a release first opened.
+fn first_openings(
+    known: Option<&Release>,
+    release: &Release,
+    set: impl Fn(Option<&Rollout>, &Rollout) -> Option<Epoch>,
+) -> Vec<Option<Epoch>> {
+    let is_published = release.state == ReleaseState::Published;
+    // A release that is published again starts again.
+    let known = known.filter(|known| known.state == ReleaseState::Published);
+    let mut unpaired: Vec<&Rollout> = known.map(|known| known.rollouts.iter().collect()).unwrap_or_default();
+    let first_opening = |rollout: &Rollout| {
+        let same_nodes = unpaired.iter().position(|known| known.selector == rollout.selector);
+        let known = same_nodes.map(|index| unpaired.remove(index));
+        if is_published { set(known, rollout) } else { None }
+    };
+    release.rollouts.iter().map(first_opening).collect()
 }

@@ -6,8 +6,14 @@ use super::{
 };
 use crate::{
     domain::{
+        dialect::findings,
         diff::Diff,
+        epoch::Epoch,
         stream::{Revision, Stream},
+    },
+    manage::{
+        plan::{Step, new_findings},
+        report::Report,
     },
     store::{revisions::RevisionMeta, streams::Head},
 };
@@ -48,6 +54,30 @@ impl StreamReader<'_> {
         let (_, records) = self.revisions(Some(before), 1).await?;
         let record = records.into_iter().find(|record| record.revision == revision);
         record.ok_or_else(|| self.no_revision(revision))
+    }
+
+    /// Computes the report of a revision: its changes, and the findings and the impact at the time at which it was created.
+    ///
+    /// # Errors
+    /// The revision does not exist, or the database failed.
+    pub async fn report(&self, revision: Revision) -> Result<Report, ReadError> {
+        let RevisionRecord { meta, .. } = self.revision(revision).await?;
+        let StreamAtRevision { stream: after, .. } = self.at(Some(revision)).await?;
+        let before = match Revision(revision.0.saturating_sub(1)) {
+            Revision(0) => Arc::new(Stream::empty(self.id.clone())),
+            before => self.at(Some(before)).await?.stream,
+        };
+        let (dialect, now) = (self.dialect().await?, Epoch::from(meta.made_at));
+        let step = Step { before: &before, after: &after };
+        let (diff, findings) = self
+            .manage
+            .compute(|| {
+                let known = findings(dialect.as_deref(), &before, now);
+                (Diff::between(&before, &after), new_findings(&known, dialect.as_deref(), step, now))
+            })
+            .await;
+        let impact = self.manage.impact(&before, &after, now).await;
+        Ok(Report { changed: true, ..Report::new(&self.id, revision, diff, impact.as_ref(), Some(findings)) })
     }
 
     /// Returns the changes up to a revision: from the revision before it, or from another one. Revision 0 is an empty stream.

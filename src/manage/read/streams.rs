@@ -62,7 +62,7 @@ impl Manage {
         let mut transaction = self.reading("states").await?;
         let mut states = Vec::new();
         for head in transaction.heads().await?.iter().filter(|head| filter(&head.id)) {
-            states.push(transaction.load_state(head, |_| None).await?);
+            states.push(transaction.load_state(head, None).await?);
         }
         Ok(states)
     }
