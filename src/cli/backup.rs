@@ -9,7 +9,11 @@ use crate::{
 };
 use anyhow::Context;
 use clap::Args;
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 /// The arguments of `backup`.
 #[derive(Debug, Args)]
@@ -55,10 +59,18 @@ impl Restore {
             return Ok(ExitCode::SUCCESS);
         }
         let summary = runtime()?.block_on(with_database(&settings, async |access| {
-            backup::restore(access.store(), &self.from).await.with_context(path)
+            backup::restore(access.store(), &self.from, &print_progress).await.with_context(path)
         }))?;
         print_line(format!("{}: backup restored: {}", path(), describe(&summary)));
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints the progress of a restore for a person at a terminal.
+fn print_progress(table: &str, rows: u64) {
+    if std::io::stderr().is_terminal() {
+        // The restore goes on if nobody can read this any more.
+        let _ = writeln!(std::io::stderr(), "{table}: {rows} rows");
     }
 }
 

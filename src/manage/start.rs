@@ -6,6 +6,9 @@ use super::{
 };
 use crate::{domain::stream::Stream, store::retrying};
 
+/// The number of streams after which the first start logs its progress.
+const PROGRESS_INTERVAL: usize = 100;
+
 impl Manage {
     /// Creates the first streams of an empty store, all or none. Returns false if there are streams already, or none to create.
     ///
@@ -19,7 +22,10 @@ impl Manage {
             if commands.is_empty() || !transaction.heads().await?.is_empty() {
                 return Ok(false);
             }
-            for command in &commands {
+            for (number, command) in commands.iter().enumerate() {
+                if number > 0 && number % PROGRESS_INTERVAL == 0 {
+                    tracing::info!(streams = number, total = commands.len(), "creating the first streams");
+                }
                 self.run_in(&mut transaction, command as &dyn Command, request, Before::default()).await?;
             }
             transaction.announce().await?;

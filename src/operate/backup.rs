@@ -81,11 +81,14 @@ pub fn check(from: &Path) -> Result<Summary, BackupError> {
     }
 }
 
+/// Is called with the name of each table that was restored, and its number of rows.
+pub type OnTable<'a> = &'a (dyn Fn(&str, u64) + Sync);
+
 /// Restores a backup into an empty database under the schema of the backup, and then migrates the schema.
 ///
 /// # Errors
 /// The backup is damaged or from a newer version, or the database is not empty or unavailable. The database then stays empty.
-pub async fn restore(store: &Store, from: &Path) -> Result<Summary, BackupError> {
+pub async fn restore(store: &Store, from: &Path, restored: OnTable<'_>) -> Result<Summary, BackupError> {
     let mut summary = check(from)?;
     let (mut reader, header) = BackupReader::begin(from)?;
     if header != summary.header {
@@ -118,7 +121,14 @@ pub async fn restore(store: &Store, from: &Path) -> Result<Summary, BackupError>
             return Err(RestoreError::Tables(format!("{table} is not expected")).into());
         };
         missing.remove(index);
-        transaction.copy_rows_in(&table, || reader.row().map(|row| row.map(Bytes::from))).await?;
+        let mut rows = 0;
+        let next = || {
+            let row = reader.row()?;
+            rows += u64::from(row.is_some());
+            Ok::<_, BackupError>(row.map(Bytes::from))
+        };
+        transaction.copy_rows_in(&table, next).await?;
+        restored(&table.table, rows);
     }
     if let Some(table) = missing.first() {
         return Err(RestoreError::Tables(format!("{table} is missing")).into());

@@ -173,7 +173,12 @@ async fn an_emergency_stop_blocks_increases_until_it_is_lifted() {
     let barrier = json!({"reason": "keys"});
     admin.change(Method::PUT, &below("releases/1.2/barrier?acknowledge=true"), Some(&barrier)).await.ok();
     let stranding = pipeline.post_empty(&below("releases/1.2/withdraw")).await.body;
-    assert_eq!(stranding["findings"][0]["severity"], "error", "errors of restrictive changes are reported");
+    assert!(stranding["findings"].is_null() && stranding["impact"].is_null(), "it does not wait for them: {stranding}");
+    assert_eq!(stranding["changes"][0]["target"]["kind"], "release");
+    let report = admin.get(stranding["full_report"].as_str().unwrap()).await.ok().body;
+    assert_eq!(report["findings"][0]["severity"], "error", "errors of restrictive changes are reported");
+    assert_eq!((&report["changes"], &report["revision"]), (&stranding["changes"], &stranding["revision"]));
+    assert!(report["impact"].is_array() && report.get("full_report").is_none(), "{report}");
     pipeline.change(Method::DELETE, "/api/v1/products/os/emergency-stop", None).await.is_problem(403);
     let lifted = admin.change(Method::DELETE, "/api/v1/products/os/emergency-stop", None).await.ok().body;
     assert_eq!(lifted["streams"].as_array().unwrap().len(), 2, "rollouts of both streams are paused: {lifted}");

@@ -123,7 +123,7 @@ async fn a_damaged_backup_is_rejected_and_changes_nothing() {
         std::fs::write(&broken, &bytes).unwrap();
         // Some bits of a compressed file have no effect.
         if backup::check(&broken).is_err() {
-            backup::restore(&store, &broken).await.unwrap_err();
+            backup::restore(&store, &broken, &|_, _| {}).await.unwrap_err();
         } else {
             assert_eq!(backup::check(&broken).unwrap(), backup::check(&file).unwrap(), "{at}");
         }
@@ -138,11 +138,11 @@ async fn a_damaged_backup_is_rejected_and_changes_nothing() {
     let added = [&lines[..], &lines[..1]].concat();
     for lines in [missing, duplicated, added] {
         std::fs::write(&broken, zstd::encode_all((lines.join("\n") + "\n").as_bytes(), 3).unwrap()).unwrap();
-        assert!(matches!(backup::restore(&store, &broken).await, Err(BackupError::Damaged)));
+        assert!(matches!(backup::restore(&store, &broken, &|_, _| {}).await, Err(BackupError::Damaged)));
     }
     std::fs::write(&broken, "something else").unwrap();
     backup::check(&broken).unwrap_err();
-    assert_eq!(backup::restore(&store, &file).await.unwrap(), backup::check(&file).unwrap());
+    assert_eq!(backup::restore(&store, &file, &|_, _| {}).await.unwrap(), backup::check(&file).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,7 +235,7 @@ async fn an_older_backup_is_migrated_and_a_newer_one_is_rejected() {
     backup::write(&old_store, &file, made_at()).await.unwrap();
     // It can also be restored into a database that a newer version has migrated.
     let store = new.store().await;
-    backup::restore(&store, &file).await.unwrap();
+    backup::restore(&store, &file, &|_, _| {}).await.unwrap();
     assert!(store.is_up_to_date().await.unwrap());
     let row: (String, String) = sqlx::query_as("select reason, document::text from revisions")
         .fetch_one(&mut new.connection().await)
@@ -249,6 +249,6 @@ async fn an_older_backup_is_migrated_and_a_newer_one_is_rejected() {
         .await
         .unwrap();
     backup::write(&store, &newer, made_at()).await.unwrap();
-    let refused = backup::restore(&Database::new().await.store_without_migration(), &newer).await;
+    let refused = backup::restore(&Database::new().await.store_without_migration(), &newer, &|_, _| {}).await;
     assert!(matches!(refused, Err(BackupError::Restore(RestoreError::Newer(99_990_101_000_000)))), "{refused:?}");
 }

@@ -37,6 +37,7 @@ mod fuzz_corpora;
 mod fuzz_targets;
 mod golden;
 mod graph_rules;
+mod history;
 mod hosts;
 mod idempotency;
 mod impact;

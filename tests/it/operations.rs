@@ -152,6 +152,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("list_revisions", case(Viewer, "revisions")),
         ("get_revision", case(Viewer, "revisions/1")),
         ("diff_revision", case(Viewer, "revisions/1/diff")),
+        ("report_revision", case(Viewer, "revisions/1/report")),
         ("revert_stream", case(Manager, "revisions/1/revert")),
         ("get_document", case(Viewer, "document")),
         ("replace_document", with(Manager, "document", json!("DOCUMENT"))),
