@@ -256,7 +256,8 @@ impl Manage {
             _ => (Some(self.load_stream(transaction, &head).await?), None),
         };
         let dialect = self.dialect(transaction, &head.id.product).await?;
-        Ok(Loaded { head, stream, product_stop, read, dialects: self.dialects().clone(), dialect })
+        let (dialects, max_graph_bytes) = (self.dialects().clone(), self.max_graph_bytes());
+        Ok(Loaded { head, stream, product_stop, read, dialects, dialect, max_graph_bytes })
     }
 }
 

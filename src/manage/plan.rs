@@ -3,6 +3,7 @@
 use super::{
     command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
+    graph_size::check_graph_size,
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -46,6 +47,8 @@ pub(super) struct Loaded {
     pub(super) dialects: Arc<Dialects>,
     /// The protocol of its product; `None` if the product is new or this service does not speak its protocol.
     pub(super) dialect: Option<Arc<dyn Dialect>>,
+    /// The largest full graph that a change may lead to.
+    pub(super) max_graph_bytes: usize,
 }
 
 impl Loaded {
@@ -95,7 +98,7 @@ pub(super) fn plan(
     }
     let before = loaded.before();
     let Next { stream, created, findings } = command.apply(&present)?;
-    let (mut next, findings) = match command.provenance() {
+    let (mut next, mut findings) = match command.provenance() {
         Provenance::Local => {
             let local =
                 LocalChange { action: command.action(), request, before: &before, dialect: loaded.dialect.as_deref() };
@@ -109,6 +112,7 @@ pub(super) fn plan(
         }
         Provenance::Upstream(_) => (stream, findings),
     };
+    findings.extend(check_graph_size(command, loaded, &before, &next)?);
     keep_stops(&before, &mut next, command.lifts_stop(), now);
     keep_first_openings(&before, &mut next);
     if loaded.stream.as_deref() == Some(&next) {

@@ -4,6 +4,7 @@ use super::{
     address::{ReleaseAddress, RolloutAddress},
     command::{Command, LoadedReads, Next, Present},
     error::CommandError,
+    manager::DEFAULT_GRAPH_BYTES,
     plan::{Loaded, Plan, plan},
     refusal::Refusal,
     request::Request,
@@ -212,7 +213,8 @@ pub(super) fn loaded(id: &StreamId, stream: Option<&Stream>) -> Loaded {
     };
     let dialects = Arc::new(Dialects::new(Vec::new(), BTreeSet::new()));
     let (product_stop, read, dialect) = (None, LoadedReads::default(), None);
-    Loaded { head, stream: stream.cloned().map(Arc::new), product_stop, read, dialects, dialect }
+    let max_graph_bytes = DEFAULT_GRAPH_BYTES;
+    Loaded { head, stream: stream.cloned().map(Arc::new), product_stop, read, dialects, dialect, max_graph_bytes }
 }
 
 /// Plans a command of a caller with this role on a stream at [`NOW`], with a request that `change` changes.

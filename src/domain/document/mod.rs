@@ -13,6 +13,7 @@ mod read_protection;
 mod read_release;
 mod read_rollout;
 pub mod shape;
+mod targets;
 mod write;
 
 pub use field_path::field_path;
