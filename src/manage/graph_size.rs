@@ -7,13 +7,8 @@ use super::{
     refusal::Refusal,
 };
 use crate::domain::{
-    dialect::Dialect,
-    document::Problem,
-    finding::Finding,
-    graph::Graph,
-    policy::graph_rules::EdgeRule,
-    release::Release,
-    stream::Stream,
+    dialect::Dialect, document::Problem, finding::Finding, graph::Graph, policy::graph_rules::EdgeRule,
+    release::Release, stream::Stream,
 };
 
 /// What a refused change must not exceed.

@@ -117,7 +117,9 @@ fn a_local_change_must_not_lead_to_a_larger_graph_than_the_limit() {
     let expected = format!(
         "targets: the largest full graph would have up to {} bytes, {} before; `limits.graph_bytes` allows {}: show nodes their newest \
          targets only (`targets = {{ newest = 2 }}`), or raise the limit",
-        sizes[1], sizes[0], sizes[1] - 1
+        sizes[1],
+        sizes[0],
+        sizes[1] - 1
     );
     assert_eq!(refused.to_string(), expected);
     assert!(planned(&before, &after, sizes[1]).is_ok());
@@ -133,7 +135,8 @@ fn a_local_change_must_not_lead_to_a_larger_graph_than_the_limit() {
 fn a_graph_over_the_limit_may_stay_and_shrink() {
     let before = stream(10, TargetLimit::All);
     let mut same = before.clone();
-    same.protection = Protection { shortest_rollout: Some(crate::domain::duration::Minutes(60)), ..Protection::default() };
+    same.protection =
+        Protection { shortest_rollout: Some(crate::domain::duration::Minutes(60)), ..Protection::default() };
     assert!(planned(&before, &local(same), 1).is_ok());
     let mut withdrawn = before.clone();
     withdrawn.releases[9].state = ReleaseState::Withdrawn;

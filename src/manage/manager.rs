@@ -39,7 +39,15 @@ impl Manage {
     pub fn new(store: Store, clock: SharedClock, dialects: Arc<Dialects>) -> Self {
         let write_queues = Arc::new(WriteQueues::new(&store));
         let max_graph_bytes = DEFAULT_GRAPH_BYTES;
-        Self { store, clock, dialects, write_queues, streams: Arc::default(), findings: Arc::default(), max_graph_bytes }
+        Self {
+            store,
+            clock,
+            dialects,
+            write_queues,
+            streams: Arc::default(),
+            findings: Arc::default(),
+            max_graph_bytes,
+        }
     }
 
     /// Sets the largest full graph that a change may lead to, in bytes.

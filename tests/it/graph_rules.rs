@@ -174,7 +174,9 @@ async fn nodes_are_shown_the_newest_targets() {
     assert_eq!(updates(&server).await, pairs(&[("1.0", "1.2"), ("1.1", "1.2"), ("1.0", "1.1")]));
     let shown = admin.get(&format!("{STABLE}/document")).await.ok().body;
     assert_eq!(shown["targets"], json!({"newest": 2}));
-    for (targets, field) in [(json!({"newest": 0}), "targets.newest"), (json!("some"), "targets"), (json!(2), "targets")] {
+    for (targets, field) in
+        [(json!({"newest": 0}), "targets.newest"), (json!("some"), "targets"), (json!(2), "targets")]
+    {
         let settings = json!({"arches": ["x86_64"], "targets": targets});
         let refused = admin.change(Method::PUT, STABLE, Some(&settings)).await;
         assert!([400, 422].contains(&refused.status), "{refused:?}");

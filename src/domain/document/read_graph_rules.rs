@@ -131,7 +131,10 @@ mod tests {
             for (text, message) in [
                 ("edge_rule = \"closed\"".into(), "edge_rule: is \"closed\", expected derived, open or explicit"),
                 ("identity = \"name\"".into(), "identity: is \"name\", expected payload or version"),
-                ("targets = \"some\"".into(), "targets: is \"some\", expected \"all\" or a table such as { newest = 2 }"),
+                (
+                    "targets = \"some\"".into(),
+                    "targets: is \"some\", expected \"all\" or a table such as { newest = 2 }",
+                ),
                 ("targets = { newest = 0 }".into(), "targets.newest: is 0, expected 1 to 1000"),
                 ("targets = { newest = -2 }".into(), "targets.newest: is -2, expected 1 to 1000"),
                 ("targets = { newest = 1001 }".into(), "targets.newest: is 1001, expected 1 to 1000"),

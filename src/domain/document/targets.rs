@@ -48,9 +48,7 @@ mod tests {
 
     /// Returns the value, or the path and the first line of the error.
     fn read(value: &str) -> Result<Option<TargetsDocument>, String> {
-        let text = format!(
-            "{{\"format\": 1, \"product\": \"os\", \"stream\": \"stable\", \"targets\": {value}}}"
-        );
+        let text = format!("{{\"format\": 1, \"product\": \"os\", \"stream\": \"stable\", \"targets\": {value}}}");
         let document: Result<StreamDocument, _> =
             serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text));
         document.map(|document| document.targets).map_err(|error| {

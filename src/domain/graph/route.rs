@@ -19,8 +19,8 @@ pub struct Hop {
     pub to: NodeIndex,
     /// The first second at which the update is offered.
     pub at: Epoch,
-    /// The targets that were held back when the node arrived at its previous release, newest first. A trimmed graph has none that is older
-    /// than all targets that the node was shown.
+    /// The targets that were held back when the node arrived at its previous release, newest first. A release that newer ones keep
+    /// out of a trimmed graph is not among them.
     pub waiting: Vec<Wait>,
 }
 

@@ -47,7 +47,12 @@ fn digits(index: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{epoch::Epoch, graph::{Graph, visibility::{NodeContext}}, rollout::wariness::Wariness, samples};
+    use crate::domain::{
+        epoch::Epoch,
+        graph::{Graph, visibility::NodeContext},
+        rollout::wariness::Wariness,
+        samples,
+    };
     use proptest::prelude::*;
 
     proptest! {

@@ -81,7 +81,8 @@ mod tests {
             }
             release
         });
-        let document = json!({"format": 1, "product": "os", "stream": "stable", "releases": releases.collect::<Vec<_>>()});
+        let document =
+            json!({"format": 1, "product": "os", "stream": "stable", "releases": releases.collect::<Vec<_>>()});
         let mut stream = Stream::from_document(&serde_json::from_value(document).unwrap(), Strictness::Strict).unwrap();
         stream.rules.targets = targets.and_then(NewestTargets::new).into();
         stream
@@ -108,8 +109,12 @@ mod tests {
         // On aarch64 1.3 is one of the newest two, but not on x86_64.
         let (open, findings) = rolled_out(&completed(Some(2), &[]));
         assert_eq!(open, ["1.4", "1.5"]);
-        assert_eq!(findings, ["updates.json cannot express that nodes are shown some of their targets only (targets: newest 2); \
-            4 releases from 1.0 to 1.3 are written as closed, because as many newer ones may take the place"]);
+        assert_eq!(
+            findings,
+            ["updates.json cannot express that nodes are shown some of their targets only (targets: newest 2); \
+            4 releases from 1.0 to 1.3 are written as closed, because newer ones may keep them out of what a node is \
+             shown"]
+        );
         // A barrier is never trimmed away, and takes a place.
         let (open, findings) = rolled_out(&completed(Some(2), &[3]));
         assert_eq!(open, ["1.2", "1.3", "1.4", "1.5"]);

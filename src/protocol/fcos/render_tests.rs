@@ -30,7 +30,8 @@ fn newest(number: u16) -> TargetLimit {
 fn graph_of_rollouts(targets: TargetLimit, releases: usize) -> Graph {
     let key = PayloadKey { arch: crate::domain::ids::Arch::parse("x86_64").unwrap(), scheme: Scheme::checksum() };
     let release = |number: usize| {
-        let mut release = Release::published(Version::parse(&format!("44.2026{number:04}.3.0")).unwrap(), Origin::Local);
+        let mut release =
+            Release::published(Version::parse(&format!("44.2026{number:04}.3.0")).unwrap(), Origin::Local);
         let id = PayloadId::parse(&format!("{number:064x}")).unwrap();
         release.payloads.insert(key.clone(), Payload { id, synthetic: false });
         release.rollouts = vec![Preset::Linear48h.rollout(START)];

@@ -1,9 +1,7 @@
 //! Finds out what nodes are offered, by polls like those of agents, over persistent connections.
 
 use super::sample::REPOSITORY;
-use lockkeeper::domain::{
-    epoch::Epoch, release::Release, rollout::share::OpenShare, stream::Stream,
-};
+use lockkeeper::domain::{epoch::Epoch, release::Release, rollout::share::OpenShare, stream::Stream};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},

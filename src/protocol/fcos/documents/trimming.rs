@@ -47,12 +47,12 @@ impl Trimmable {
     pub(super) fn finding(&self, stream: &StreamName) -> Option<Finding> {
         let [first, last] = [self.closed.first()?, self.closed.last()?];
         let releases = match self.closed.len() {
-            1 => format!("release {first} is"),
+            1 => format!("1 release ({first}) is"),
             count => format!("{count} releases from {first} to {last} are"),
         };
         let message = format!(
             "updates.json cannot express that nodes are shown some of their targets only (targets: {}); {releases} written as closed, because \
-             as many newer ones may take the place",
+             newer ones may keep them out of what a node is shown",
             self.limit
         );
         Some(Finding::warning(format!("stream {stream}"), message))
