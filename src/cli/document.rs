@@ -3,9 +3,9 @@
 use super::{
     options::{Common, identity, runtime, with_database},
     output::{print_document, print_line},
+    token::manage,
 };
 use crate::{
-    clock::SystemClock,
     config::Flags,
     domain::{
         finding::Finding,
@@ -13,12 +13,12 @@ use crate::{
         stream::Revision,
     },
     exchange::documents,
-    manage::{CommandError, Manage, Refusal, Report, Request, commands::documents::PutDocument},
+    manage::{CommandError, Refusal, Report, Request, commands::documents::PutDocument},
     server::Registry,
 };
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
 
 /// The subcommands of `document`.
 #[derive(Debug, Subcommand)]
@@ -61,9 +61,7 @@ impl Show {
         };
         let wanted = StreamId { product, stream: StreamName::parse(&self.stream).context("--stream")? };
         let mut states = runtime()?.block_on(with_database(&settings, async |access| {
-            access.store().migrate().await?;
-            let manage =
-                Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
+            let manage = manage(access, &settings).await?;
             Ok(manage.states(|id| *id == wanted).await?)
         }))?;
         let Some(state) = states.pop() else { bail!("there is no stream {wanted}") };
@@ -108,9 +106,7 @@ impl Put {
             ..Request::new(&user, &self.reason)
         };
         let report = runtime()?.block_on(with_database(&settings, async |access| {
-            access.store().migrate().await?;
-            let manage =
-                Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
+            let manage = manage(access, &settings).await?;
             let id = written.id.clone();
             manage.run(&PutDocument { written }, &request).await.map_err(|error| match error {
                 moved @ CommandError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(

@@ -4,17 +4,16 @@ use super::{
     by_protocol::ByProtocol,
     options::{Common, runtime, with_database},
     output::print_line,
+    token::manage,
 };
 use crate::{
     clock::{Clock, SystemClock},
     config::Flags,
     domain::{finding::Finding, ids::StreamId},
     exchange,
-    manage::Manage,
-    server::Registry,
 };
 use anyhow::{Context, ensure};
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 /// The subcommands of `export`.
 pub(super) type Export = ByProtocol<exchange::Export, Common>;
@@ -24,9 +23,7 @@ impl Export {
         let settings = self.options.settings(Flags::default())?;
         let exchange::Export { folder, product, stream, build } = self.arguments.prepare(&settings)?;
         let states = runtime()?.block_on(with_database(&settings, async |access| {
-            access.store().migrate().await?;
-            let manage =
-                Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(&settings)?.dialects());
+            let manage = manage(access, &settings).await?;
             let wanted = |id: &StreamId| id.product == product && stream.as_ref().is_none_or(|name| id.stream == *name);
             Ok(manage.states(wanted).await?)
         }))?;

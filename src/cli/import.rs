@@ -4,16 +4,15 @@ use super::{
     by_protocol::ByProtocol,
     options::{Common, identity, runtime, with_database},
     output::{print_error, print_line},
+    token::manage,
 };
 use crate::{
-    clock::SystemClock,
     config::{Flags, Settings},
     domain::{finding::Severity, ids::StreamId},
     exchange,
-    manage::{Manage, Report, Request},
-    server::Registry,
+    manage::{Report, Request},
 };
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 /// The exit code for drift.
 const DRIFT: u8 = 3;
@@ -45,8 +44,7 @@ async fn run(settings: &Settings, import: &dyn exchange::Import) -> anyhow::Resu
         return Ok(ExitCode::FAILURE);
     }
     with_database(settings, async |access| {
-        access.store().migrate().await?;
-        let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(settings)?.dialects());
+        let manage = manage(access, settings).await?;
         for exchange::Fetched { id, documents } in fetched {
             let imported = match documents {
                 Ok(documents) => documents.import(&manage, &request).await,

@@ -144,7 +144,8 @@ impl Revoke {
 
 pub(super) async fn manage(access: &Access, settings: &Settings) -> anyhow::Result<Manage> {
     access.store().migrate().await?;
-    Ok(Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(settings)?.dialects()))
+    let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(settings)?.dialects());
+    Ok(manage.with_max_graph_bytes(settings.limits.graph_bytes))
 }
 
 pub(super) fn without_fraction(time: jiff::Timestamp) -> String {

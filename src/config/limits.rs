@@ -31,6 +31,8 @@ pub struct LimitSettings {
     pub bodies_bytes: usize,
     /// The most bytes of full graphs and documents in gzip and zstd that are held at a time; what does not fit is sent unencoded.
     pub encodings_bytes: usize,
+    /// The largest full graph that a change may lead to, in bytes.
+    pub graph_bytes: usize,
     /// How long a client may take to send a request head, and how long a connection may be idle.
     pub head_timeout: SignedDuration,
     /// How long a response may take.
@@ -55,6 +57,7 @@ impl Default for LimitSettings {
             document_bytes: 16 * 1024 * 1024,
             bodies_bytes: 64 * 1024 * 1024,
             encodings_bytes: 64 * 1024 * 1024,
+            graph_bytes: 32 * 1024 * 1024,
             head_timeout: SignedDuration::from_secs(30),
             answer_timeout: SignedDuration::from_secs(30),
             fast_path: true,
@@ -66,6 +69,9 @@ impl Default for LimitSettings {
 
 /// Enough for the request line of the longest poll; also hyper's minimum.
 const MIN_HEAD_BYTES: usize = 8 * 1024;
+
+/// Enough for a stream of a hundred releases.
+const MIN_GRAPH_BYTES: usize = 64 * 1024;
 
 fn quarter(connections: usize) -> usize {
     (connections / 4).max(1)
@@ -106,6 +112,9 @@ impl LimitSettings {
         if self.bodies_bytes < self.body_bytes.max(self.document_bytes) {
             let message = "must be at least limits.body_bytes and limits.document_bytes";
             return Err(ConfigError::value("limits.bodies_bytes", message));
+        }
+        if self.graph_bytes < MIN_GRAPH_BYTES {
+            return Err(ConfigError::value("limits.graph_bytes", "must be at least 65536"));
         }
         positive("limits.head_timeout", self.head_timeout)?;
         positive("limits.answer_timeout", self.answer_timeout)

@@ -4,6 +4,7 @@ use super::{
     admission::lint::lint,
     epoch::Epoch,
     finding::Finding,
+    graph::{Graph, Node},
     ids::{ProductName, ProtocolName},
     policy::graph_rules::GraphRules,
     rollout::wariness::Wariness,
@@ -14,6 +15,9 @@ use std::{
     fmt,
     sync::Arc,
 };
+
+/// What a node has in a full graph besides its texts, unless its protocol says otherwise.
+const OTHER_NODE_BYTES: usize = 512;
 
 /// The rules of a protocol. Pure.
 pub trait Dialect: Send + Sync {
@@ -27,6 +31,13 @@ pub trait Dialect: Send + Sync {
 
     /// Returns the position in rollouts of a node that does not report one. It must never change for a node.
     fn wariness(&self, node: &str) -> Wariness;
+
+    /// Returns an upper bound of the bytes of a node in a full graph, at any time. The default is for texts without escapes.
+    fn max_node_bytes(&self, graph: &Graph, node: &Node) -> usize {
+        let reasons = [&node.barrier, &node.dead_end].into_iter().flatten().map(|reason| reason.as_str().len());
+        let names = [node.version.as_str(), node.payload.as_str(), graph.scheme.as_str()].map(str::len);
+        OTHER_NODE_BYTES + reasons.chain(names).sum::<usize>()
+    }
 
     /// Returns what the protocol cannot express of a stream.
     fn lint(&self, stream: &Stream) -> Vec<Finding>;

@@ -17,7 +17,7 @@ use super::{
         barrier::Barrier,
         blocked_update::BlockedUpdate,
         dead_end::DeadEnd,
-        graph_rules::{EdgeRule, GraphRules, Identity},
+        graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
         predecessors::Predecessors,
     },
     reason::Reason,
@@ -163,7 +163,12 @@ fn stop() -> impl Strategy<Value = Option<EmergencyStop>> {
 pub(crate) fn graph_rules() -> impl Strategy<Value = GraphRules> {
     let edge_rule = prop_oneof![2 => Just(EdgeRule::Derived), 1 => Just(EdgeRule::Open), 1 => Just(EdgeRule::Explicit)];
     let identity = prop_oneof![3 => Just(Identity::Payload), 1 => Just(Identity::Version)];
-    (edge_rule, identity).prop_map(|(edge_rule, identity)| GraphRules { edge_rule, identity })
+    let newest = option::of((1u16..4).prop_map(|number| NewestTargets::new(number).unwrap()));
+    (edge_rule, identity, newest.prop_map(TargetLimit::from)).prop_map(|(edge_rule, identity, targets)| GraphRules {
+        edge_rule,
+        identity,
+        targets,
+    })
 }
 
 /// Generates, for each of so many releases, which of the older ones are its predecessors.

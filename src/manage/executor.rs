@@ -285,7 +285,8 @@ impl Manage {
         };
         let dialect = self.dialect(transaction, &head.id.product).await?;
         let (dialects, findings) = (self.dialects().clone(), self.findings_cache().clone());
-        Ok(Loaded { head, stream, product_stop, read, dialects, dialect, findings })
+        let max_graph_bytes = self.max_graph_bytes();
+        Ok(Loaded { head, stream, product_stop, read, dialects, dialect, findings, max_graph_bytes })
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// The largest full graph that a change may lead to, unless it is configured: that of the setting `limits.graph_bytes`.
+pub(super) const DEFAULT_GRAPH_BYTES: usize = 32 * 1024 * 1024;
+
 /// Reads and changes streams, tokens and signing keys. Clones share its queues and its cache.
 #[derive(Clone)]
 pub struct Manage {
@@ -27,6 +30,7 @@ pub struct Manage {
     write_queues: Arc<WriteQueues>,
     streams: Arc<StreamCache>,
     findings: Arc<FindingsCache>,
+    max_graph_bytes: usize,
 }
 
 impl Manage {
@@ -34,7 +38,26 @@ impl Manage {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock, dialects: Arc<Dialects>) -> Self {
         let write_queues = Arc::new(WriteQueues::new(&store));
-        Self { store, clock, dialects, write_queues, streams: Arc::default(), findings: Arc::default() }
+        let max_graph_bytes = DEFAULT_GRAPH_BYTES;
+        Self {
+            store,
+            clock,
+            dialects,
+            write_queues,
+            streams: Arc::default(),
+            findings: Arc::default(),
+            max_graph_bytes,
+        }
+    }
+
+    /// Sets the largest full graph that a change may lead to, in bytes.
+    #[must_use]
+    pub fn with_max_graph_bytes(self, max_graph_bytes: usize) -> Self {
+        Self { max_graph_bytes, ..self }
+    }
+
+    pub(super) fn max_graph_bytes(&self) -> usize {
+        self.max_graph_bytes
     }
 
     /// Returns the time.

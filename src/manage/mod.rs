@@ -10,6 +10,7 @@ pub mod commands;
 mod error;
 mod executor;
 mod findings_cache;
+mod graph_size;
 mod idempotency;
 mod manager;
 mod plan;

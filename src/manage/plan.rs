@@ -4,6 +4,7 @@ use super::{
     command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
     findings_cache::FindingsCache,
+    graph_size::check_graph_size,
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -54,6 +55,8 @@ pub(super) struct Loaded {
     pub(super) dialect: Option<Arc<dyn Dialect>>,
     /// The lint findings of present states.
     pub(super) findings: Arc<FindingsCache>,
+    /// The largest full graph that a change may lead to.
+    pub(super) max_graph_bytes: usize,
 }
 
 impl Loaded {
@@ -113,7 +116,7 @@ pub(super) fn plan(
     let Next { mut stream, created, findings } = command.apply(&present)?;
     // What a document repeats is not compared again and again.
     stream.share_equal(&before);
-    let (mut next, findings) = match command.provenance() {
+    let (mut next, mut findings) = match command.provenance() {
         Provenance::Local => {
             let local = LocalChange { action: command.action(), request, before: &before, loaded };
             let (next, new) = local.check(stream, now)?;
@@ -126,6 +129,10 @@ pub(super) fn plan(
         }
         Provenance::Upstream(_) => (stream, Some(findings)),
     };
+    let large = check_graph_size(command, loaded, &before, &next)?;
+    if let Some(findings) = &mut findings {
+        findings.extend(large);
+    }
     keep_stops(&before, &mut next, command.lifts_stop(), now);
     keep_first_openings(&before, &mut next);
     if loaded.stream.as_deref() == Some(&next) {

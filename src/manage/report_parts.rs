@@ -30,8 +30,8 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "payload", "release": "44.20260722.3.0", "arch": "x86_64", "scheme": "oci" }))]
 pub struct ChangeTarget {
-    /// Of the stream: `arch`, `mirror`, `edge_rule`, `identity`, `shortest_rollout`, `canaries`, `freeze_window`, `emergency_stop`,
-    /// `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
+    /// Of the stream: `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `shortest_rollout`, `canaries`, `freeze_window`,
+    /// `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
     /// `rollout`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
     pub kind: &'static str,
     /// The version of the release; of a blocked update, the release that must not be the target.
@@ -118,6 +118,7 @@ impl From<&Target> for ChangeTarget {
             Target::Mirror(mirror) => Self { name: Some(mirror.to_string()), ..with_kind("mirror") },
             Target::EdgeRule => with_kind("edge_rule"),
             Target::Identity => with_kind("identity"),
+            Target::Targets => with_kind("targets"),
             Target::ShortestRollout => with_kind("shortest_rollout"),
             Target::Canaries => with_kind("canaries"),
             Target::FreezeWindow { from, until, zone } => {

@@ -4,6 +4,7 @@ use super::{
     address::{ReleaseAddress, RolloutAddress},
     command::{Command, LoadedReads, Next, Present},
     error::CommandError,
+    manager::DEFAULT_GRAPH_BYTES,
     plan::{Loaded, Plan, plan},
     refusal::Refusal,
     request::Request,
@@ -212,7 +213,9 @@ pub(super) fn loaded(id: &StreamId, stream: Option<&Stream>) -> Loaded {
     };
     let dialects = Arc::new(Dialects::new(Vec::new(), BTreeSet::new()));
     let (product_stop, read, dialect, findings) = (None, LoadedReads::default(), None, Arc::default());
-    Loaded { head, stream: stream.cloned().map(Arc::new), product_stop, read, dialects, dialect, findings }
+    let max_graph_bytes = DEFAULT_GRAPH_BYTES;
+    let stream = stream.cloned().map(Arc::new);
+    Loaded { head, stream, product_stop, read, dialects, dialect, findings, max_graph_bytes }
 }
 
 /// Plans a command of a caller with this role on a stream at [`NOW`], with a request that `change` changes.

@@ -26,6 +26,8 @@ pub(super) struct Database {
     pub(super) is_for_managers: bool,
     pub(super) auth: AuthSettings,
     pub(super) api: ApiSettings,
+    /// The largest full graph that a change may lead to.
+    pub(super) max_graph_bytes: usize,
 }
 
 impl Database {
@@ -55,7 +57,8 @@ impl Database {
         };
         let access = Arc::new(opened);
         let (clock, metrics) = (self.sync_deps.clock.clone(), self.sync_deps.metrics.clone());
-        let manage = Manage::new(access.store().clone(), clock.clone(), self.dialects.clone());
+        let manage = Manage::new(access.store().clone(), clock.clone(), self.dialects.clone())
+            .with_max_graph_bytes(self.max_graph_bytes);
         let authenticator = Authenticator::new(access.store().clone(), &self.auth, &self.api, clock.clone())?;
         let issuers = self.is_for_managers.then(|| authenticator.issuers());
         let backoff = RetryDelay::from(self.sync_deps.settings.interval());

@@ -11,7 +11,7 @@ use crate::domain::{
     document::{self, parts, shape::ProtectionDocument},
     epoch::Epoch,
     ids::StreamId,
-    policy::graph_rules::{EdgeRule, GraphRules, Identity},
+    policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
     reason::Reason,
     stream::{Revision, Stream},
 };
@@ -172,7 +172,7 @@ impl Transaction {
     pub async fn load_stream(&mut self, head: &Head) -> Result<Stream, StoreError> {
         let settings = sqlx::query!(
             "-- name: stream_settings
-            select arches, mirrors, edge_rule, identity, protection as \"protection: Json<ProtectionDocument>\", stopped_since,
+            select arches, mirrors, edge_rule, identity, newest_targets, protection as \"protection: Json<ProtectionDocument>\", stopped_since,
                 stopped_because
             from streams where id = $1",
             head.key.0
@@ -194,7 +194,7 @@ impl Transaction {
             _ => None,
         };
         Ok(Stream {
-            rules: graph_rules(&settings.edge_rule, &settings.identity)?,
+            rules: graph_rules(&settings.edge_rule, &settings.identity, settings.newest_targets)?,
             protection: protection(settings.protection)?,
             stop,
             product_stop: self.product_stop(&head.id.product).await?,
@@ -224,7 +224,7 @@ impl Transaction {
             "-- name: save_stream
             update streams
             set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7,
-                edge_rule = $8, identity = $9
+                edge_rule = $8, identity = $9, newest_targets = $10
             where id = $1",
             key.0,
             number.0,
@@ -235,6 +235,7 @@ impl Transaction {
             after.stop.as_ref().map(|stop| stop.reason.as_str()),
             after.rules.edge_rule.as_str(),
             after.rules.identity.as_str(),
+            newest_targets(after.rules.targets),
         )
         .execute(self.connection())
         .await
@@ -256,12 +257,25 @@ impl Transaction {
     }
 }
 
-fn graph_rules(edge_rule: &str, identity: &str) -> Result<GraphRules, StoreError> {
+fn graph_rules(edge_rule: &str, identity: &str, newest_targets: Option<i16>) -> Result<GraphRules, StoreError> {
     let unknown = |name: &str| StoreError::corrupt("streams", format!("unknown graph rule {name:?}"));
+    let targets = newest_targets.map_or(Ok(TargetLimit::All), |number| {
+        let newest = u16::try_from(number).ok().and_then(NewestTargets::new);
+        newest.map(TargetLimit::Newest).ok_or_else(|| StoreError::corrupt("streams", format!("{number} targets")))
+    })?;
     Ok(GraphRules {
         edge_rule: EdgeRule::from_name(edge_rule).ok_or_else(|| unknown(edge_rule))?,
         identity: Identity::from_name(identity).ok_or_else(|| unknown(identity))?,
+        targets,
     })
+}
+
+/// Returns the value of the column; none stands for all.
+fn newest_targets(targets: TargetLimit) -> Option<i16> {
+    match targets {
+        TargetLimit::All => None,
+        TargetLimit::Newest(newest) => i16::try_from(newest.get()).ok(),
+    }
 }
 
 fn protection(document: Option<Json<ProtectionDocument>>) -> Result<Protection, StoreError> {

@@ -132,11 +132,23 @@ fn add_expected_polls(node: usize, start: i64, explained: &Value, polls: &mut BT
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn explain_agrees_with_polls_to_the_second() {
+    compare(json!("all")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn explain_agrees_with_polls_of_trimmed_graphs() {
+    compare(json!({"newest": 1})).await;
+}
+
+/// Compares `explain` with polls, of a stream with a limit on shown targets.
+async fn compare(targets: Value) {
     let database = Database::new().await;
     let server = Server::start(&database).await;
     let desk = Desk::new(&server, &database);
     let admin = desk.manager("admin", "*").await;
-    admin.creates_stream(&stream_document()).await;
+    let mut document = stream_document();
+    document["targets"] = targets;
+    admin.creates_stream(&document).await;
     server.shows("os/stable", 1).await;
     let nodes = nodes();
     let explained: Vec<Value> = stream::iter(&nodes).map(|node| node.explain(&admin)).buffered(8).collect().await;

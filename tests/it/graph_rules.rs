@@ -133,3 +133,98 @@ async fn a_publisher_publishes_what_a_rollout_holds_back_only() {
     admin.post_empty(&publish("1.5")).await;
     server.stop().await;
 }
+
+/// Returns a stream of so many releases, each with a completed rollout.
+fn rolled_out(releases: usize) -> Value {
+    let release = |n: usize| {
+        let payload = json!({"arch": "x86_64", "scheme": "oci", "id": crate::support::ids::image("quay.io/os/os", n)});
+        json!({"version": format!("1.{n}"), "payloads": [payload], "rollouts": [{"start_share": 1.0, "state": "completed"}]})
+    };
+    let releases: Vec<Value> = (0..releases).map(release).collect();
+    json!({
+        "format": 1, "product": "os", "stream": "stable", "arches": ["x86_64"], "mirrors": ["mirror.example/os"],
+        "releases": releases, "blocked_updates": [],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_shown_the_newest_targets() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    admin.creates_stream(&rolled_out(4)).await;
+    let all = pairs(&[("1.0", "1.3"), ("1.1", "1.3"), ("1.2", "1.3"), ("1.0", "1.2"), ("1.1", "1.2"), ("1.0", "1.1")]);
+    server.shows("os/stable", 1).await;
+    assert_eq!(updates(&server).await, all);
+    assert_eq!(admin.get(STABLE).await.ok().body["settings"]["targets"], "all");
+    let report = set_rules(&admin, json!({"targets": {"newest": 2}})).await;
+    let change = &report["changes"][0];
+    assert_eq!((&change["target"], &change["after"]), (&json!({"kind": "targets"}), &json!("newest 2")), "{report}");
+    // The impact is that of the untrimmed graph.
+    assert_eq!(report["impact"], json!([]));
+    server.shows("os/stable", revision(&admin).await).await;
+    let two = pairs(&[("1.0", "1.3"), ("1.1", "1.3"), ("1.2", "1.3"), ("1.0", "1.2"), ("1.1", "1.2")]);
+    assert_eq!(updates(&server).await, two);
+    let graph = admin.get(&format!("{STABLE}/graph?arch=x86_64&scheme=oci&wariness=0.9")).await.ok().body;
+    assert_eq!(graph["updates"].as_array().unwrap().len(), two.len());
+    // A client that does not know the setting keeps it, and a node is shown the next target if one is withdrawn.
+    set_rules(&admin, json!({})).await;
+    admin.post_empty(&format!("{STABLE}/releases/1.3/withdraw")).await;
+    server.shows("os/stable", revision(&admin).await).await;
+    assert_eq!(updates(&server).await, pairs(&[("1.0", "1.2"), ("1.1", "1.2"), ("1.0", "1.1")]));
+    let shown = admin.get(&format!("{STABLE}/document")).await.ok().body;
+    assert_eq!(shown["targets"], json!({"newest": 2}));
+    for (targets, field) in
+        [(json!({"newest": 0}), "targets.newest"), (json!("some"), "targets"), (json!(2), "targets")]
+    {
+        let settings = json!({"arches": ["x86_64"], "targets": targets});
+        let refused = admin.change(Method::PUT, STABLE, Some(&settings)).await;
+        assert!([400, 422].contains(&refused.status), "{refused:?}");
+        assert!(refused.text.contains(field), "{refused:?}");
+    }
+    server.stop().await;
+    // Another process reads the same from the database.
+    let other = Server::start(&database).await;
+    let admin = Desk::new(&other, &database).manager("admin", "*").await;
+    assert_eq!(admin.get(&format!("{STABLE}/document")).await.ok().body, shown);
+    set_rules(&admin, json!({"targets": "all"})).await;
+    assert_eq!(admin.get(&format!("{STABLE}/document")).await.ok().body["targets"], Value::Null);
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_the_api_creates_show_the_newest_two_targets() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    let create = async |stream: &str, settings: Value| {
+        let path = format!("/api/v1/products/os/streams/{stream}");
+        let created = crate::support::manager::with_reason(&path);
+        admin.ask(Method::PUT, &created, &[("if-none-match", "*")], Some(&settings)).await.ok();
+        admin.get(&path).await.ok().body["settings"]["targets"].clone()
+    };
+    assert_eq!(create("stable", json!({"arches": ["x86_64"]})).await, json!({"newest": 2}));
+    assert_eq!(create("testing", json!({"arches": ["x86_64"], "targets": "all"})).await, "all");
+    assert_eq!(create("next", json!({"arches": ["x86_64"], "targets": {"newest": 7}})).await, json!({"newest": 7}));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_makes_graphs_too_large_is_refused_with_the_remedy() {
+    let database = Database::new().await;
+    let server = Server::start_with(&database, |settings| settings.limits.graph_bytes = 65_536).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    admin.creates_stream(&rolled_out(90)).await;
+    let (path, larger) = (format!("{STABLE}/document?acknowledge=true"), rolled_out(110));
+    let refused = admin.change(Method::PUT, &path, Some(&larger)).await;
+    refused.is_problem(422);
+    for text in ["limits.graph_bytes", "65536", "targets = { newest = 2 }"] {
+        assert!(refused.text.contains(text), "{refused:?}");
+    }
+    let mut trimmed = larger.clone();
+    trimmed["targets"] = json!({"newest": 2});
+    admin.change(Method::PUT, &path, Some(&trimmed)).await.ok();
+    let settings = json!({"arches": ["x86_64"], "mirrors": ["mirror.example/os"], "targets": "all"});
+    admin.change(Method::PUT, &format!("{STABLE}?acknowledge=true"), Some(&settings)).await.is_problem(422);
+    server.stop().await;
+}

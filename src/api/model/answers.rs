@@ -156,7 +156,8 @@ pub struct HopModel {
     /// The first second at which the update is offered to the node.
     #[schema(format = DateTime)]
     pub at: String,
-    /// The releases that were held back from the node until then, newest first.
+    /// The releases that were held back from the node until then, newest first. A release that newer ones keep out of what the node is
+    /// shown is not held back.
     pub held_back: Vec<WaitModel>,
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     domain::{
         admission::protection::Protection,
-        document::shape::{ProtectionDocument, StopDocument},
+        document::shape::{ProtectionDocument, StopDocument, TargetsDocument},
         stream::Stream,
     },
     manage::{StreamAtRevision, read::Product, records::Head},
@@ -74,7 +74,7 @@ impl StreamSummary {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
-    "arches": ["aarch64", "x86_64"], "mirrors": ["registry.example/os"], "edge_rule": "derived", "identity": "payload",
+    "arches": ["aarch64", "x86_64"], "mirrors": ["registry.example/os"], "edge_rule": "derived", "identity": "payload", "targets": { "newest": 2 },
     "protection": { "shortest_rollout": "PT24H", "freeze_windows": [
         { "from": "friday 16:00", "until": "monday 08:00", "zone": "Europe/Berlin", "reason": "weekend" }
     ] }
@@ -94,6 +94,10 @@ pub struct StreamSettings {
     /// `payload`.
     #[serde(default)]
     pub identity: Option<String>,
+    /// How many of the targets that are open to a node it is shown, with the edge rule `derived`: the text `all`, or the newest ones and the
+    /// barrier. Default: unchanged, of a new stream what the protocol of its product sets.
+    #[serde(default)]
+    pub targets: Option<TargetsDocument>,
     /// Limits on how fast and when rollouts may open. Default: none.
     #[serde(default)]
     pub protection: ProtectionDocument,
@@ -137,6 +141,7 @@ impl StreamModel {
                 mirrors: stream.mirrors.iter().map(ToString::to_string).collect(),
                 edge_rule: Some(stream.rules.edge_rule.as_str().into()),
                 identity: Some(stream.rules.identity.as_str().into()),
+                targets: Some(stream.rules.targets.into()),
                 protection: protection(&stream.protection),
             },
             emergency_stop,

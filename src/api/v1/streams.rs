@@ -68,8 +68,9 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
     let (arches, mirrors) = parts::settings(settings.arches.clone(), settings.mirrors.clone(), &id).map_err(fields)?;
     let edge_rule = settings.edge_rule.as_deref().map(parts::edge_rule).transpose().map_err(fields)?;
     let identity = settings.identity.as_deref().map(parts::identity).transpose().map_err(fields)?;
+    let targets = settings.targets.as_ref().map(parts::targets).transpose().map_err(fields)?;
     let protection = parts::protection(&settings.protection).map_err(fields)?;
-    let settings = streams::StreamSettings { arches, mirrors, edge_rule, identity, protection };
+    let settings = streams::StreamSettings { arches, mirrors, edge_rule, identity, targets, protection };
     if request.expected != Some(Revision(0)) {
         return changed(&write.run(&api, &SetStream { stream: id, settings }, &request).await?);
     }

@@ -9,7 +9,7 @@ use crate::domain::{
     ids::{Arch, Version},
     origin::Origin,
     payload::Payload,
-    policy::graph_rules::{EdgeRule, Identity},
+    policy::graph_rules::{EdgeRule, Identity, TargetLimit},
     reason::Reason,
     release::{PayloadKey, ReleaseState},
     rollout::{Rollout, selector::Label},
@@ -57,6 +57,8 @@ pub enum Fact {
     EdgeRule(EdgeRule),
     /// What identifies nodes.
     Identity(Identity),
+    /// How many targets nodes are shown.
+    Targets(TargetLimit),
     /// The predecessors of a release.
     Predecessors {
         /// Their versions.
@@ -114,6 +116,7 @@ impl fmt::Display for Fact {
             }
             Self::EdgeRule(rule) => f.write_str(rule.as_str()),
             Self::Identity(identity) => f.write_str(identity.as_str()),
+            Self::Targets(limit) => limit.fmt(f),
             Self::Predecessors { versions, origin } => {
                 write!(f, "{} ({})", joined(versions.iter().map(Version::as_str), ", "), origin.as_str())
             }

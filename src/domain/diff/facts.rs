@@ -8,7 +8,7 @@ use crate::domain::{
     changes::Placed,
     policy::{
         blocked_update::BlockedUpdate,
-        graph_rules::{EdgeRule, Identity},
+        graph_rules::{EdgeRule, Identity, TargetLimit},
         predecessors::Predecessors,
     },
     release::Release,
@@ -57,6 +57,9 @@ fn settings(stream: &Stream) -> Vec<Listed> {
     }
     if stream.rules.identity != Identity::default() {
         add(Target::Identity, Fact::Identity(stream.rules.identity));
+    }
+    if stream.rules.targets != TargetLimit::default() {
+        add(Target::Targets, Fact::Targets(stream.rules.targets));
     }
     if let Some(shortest) = stream.protection.shortest_rollout {
         add(Target::ShortestRollout, Fact::Duration(shortest));

@@ -29,6 +29,8 @@ pub enum Target {
     EdgeRule,
     /// What identifies nodes, if it is not the default.
     Identity,
+    /// How many targets nodes are shown, if not all.
+    Targets,
     /// The shortest rollout that the stream allows.
     ShortestRollout,
     /// The groups that are exempt from the shortest rollout.
@@ -149,6 +151,7 @@ impl Target {
             Self::Mirror(mirror) => whole(format!("mirror {mirror}")),
             Self::EdgeRule => whole("edge rule".into()),
             Self::Identity => whole("identity".into()),
+            Self::Targets => whole("targets".into()),
             Self::ShortestRollout => whole("shortest rollout".into()),
             Self::Canaries => whole("canaries".into()),
             Self::FreezeWindow { from, until, zone } => {

@@ -14,6 +14,7 @@ mod read_protection;
 mod read_release;
 mod read_rollout;
 pub mod shape;
+mod targets;
 mod write;
 
 pub use delta::DeltaDocument;

@@ -4,7 +4,7 @@ use super::{
     read::{Problem, Reader, Strictness},
     shape::{
         AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PredecessorsDocument,
-        ProtectionDocument, ReleaseDocument, RolloutDocument, StopDocument, StreamDocument,
+        ProtectionDocument, ReleaseDocument, RolloutDocument, StopDocument, StreamDocument, TargetsDocument,
     },
 };
 use crate::domain::{
@@ -15,7 +15,7 @@ use crate::domain::{
     payload::{Payload, PayloadId, Repository},
     policy::{
         blocked_update::BlockedUpdate,
-        graph_rules::{EdgeRule, Identity},
+        graph_rules::{EdgeRule, Identity, TargetLimit},
         predecessors::Predecessors,
     },
     reason::Reason,
@@ -87,6 +87,14 @@ pub fn edge_rule(name: &str) -> Part<EdgeRule> {
 /// Returns a problem if there is no such identity.
 pub fn identity(name: &str) -> Part<Identity> {
     part(|reader| reader.identity(name))
+}
+
+/// Parses a limit on shown targets.
+///
+/// # Errors
+/// Returns a problem if it is neither `all` nor a number in range.
+pub fn targets(document: &TargetsDocument) -> Part<TargetLimit> {
+    part(|reader| reader.targets(document))
 }
 
 /// Parses a payload with its arch and scheme.

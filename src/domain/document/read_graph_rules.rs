@@ -2,12 +2,12 @@
 
 use super::{
     read::Reader,
-    shape::{PredecessorsDocument, StreamDocument},
+    shape::{PredecessorsDocument, StreamDocument, TargetsDocument},
 };
 use crate::domain::{
     ids::Version,
     policy::{
-        graph_rules::{EdgeRule, GraphRules, Identity},
+        graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
         predecessors::Predecessors,
     },
     release::Release,
@@ -19,7 +19,8 @@ impl Reader {
     pub(super) fn graph_rules(&mut self, document: &StreamDocument) -> GraphRules {
         let edge_rule = document.edge_rule.as_ref().and_then(|name| self.edge_rule(name)).unwrap_or_default();
         let identity = document.identity.as_ref().and_then(|name| self.identity(name)).unwrap_or_default();
-        GraphRules { edge_rule, identity }
+        let targets = document.targets.as_ref().and_then(|targets| self.targets(targets)).unwrap_or_default();
+        GraphRules { edge_rule, identity, targets }
     }
 
     pub(super) fn edge_rule(&mut self, name: &str) -> Option<EdgeRule> {
@@ -30,6 +31,21 @@ impl Reader {
     pub(super) fn identity(&mut self, name: &str) -> Option<Identity> {
         let identity = Identity::from_name(name).ok_or_else(|| format!("is {name:?}, expected payload or version"));
         self.check("identity", identity)
+    }
+
+    pub(super) fn targets(&mut self, document: &TargetsDocument) -> Option<TargetLimit> {
+        match document {
+            TargetsDocument::Named(name) if name == "all" => Some(TargetLimit::All),
+            TargetsDocument::Named(name) => {
+                self.problem("targets", format!("is {name:?}, expected \"all\" or a table such as {{ newest = 2 }}"));
+                None
+            }
+            TargetsDocument::Newest(document) => {
+                let newest = u16::try_from(document.newest).ok().and_then(NewestTargets::new);
+                let newest = newest.ok_or_else(|| format!("is {}, expected 1 to 1000", document.newest));
+                self.check("targets.newest", newest).map(TargetLimit::Newest)
+            }
+        }
     }
 
     pub(super) fn predecessors(&mut self, path: &str, document: &PredecessorsDocument) -> Option<Predecessors> {
@@ -70,7 +86,7 @@ impl Reader {
 mod tests {
     use crate::domain::{
         document::{Strictness, shape::StreamDocument},
-        policy::graph_rules::{EdgeRule, Identity},
+        policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
         stream::Stream,
     };
 
@@ -92,6 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn all_targets_are_shown_unless_a_number_is_written() {
+        for (text, targets, written) in [
+            ("", TargetLimit::All, false),
+            ("targets = \"all\"", TargetLimit::All, false),
+            ("targets = { newest = 2 }", NewestTargets::new(2).into(), true),
+            ("targets = { newest = 1000 }", NewestTargets::new(1000).into(), true),
+        ] {
+            for strictness in [Strictness::Strict, Strictness::Recorded] {
+                let stream = read(text, strictness).unwrap();
+                assert_eq!(stream.rules, GraphRules { targets, ..GraphRules::default() });
+                assert_eq!(stream.to_document().targets.is_some(), written);
+            }
+        }
+    }
+
+    #[test]
     fn unknown_rules_and_predecessors_that_are_not_older_are_reported() {
         let releases = |predecessors: &str| {
             format!(
@@ -102,6 +134,13 @@ mod tests {
             for (text, message) in [
                 ("edge_rule = \"closed\"".into(), "edge_rule: is \"closed\", expected derived, open or explicit"),
                 ("identity = \"name\"".into(), "identity: is \"name\", expected payload or version"),
+                (
+                    "targets = \"some\"".into(),
+                    "targets: is \"some\", expected \"all\" or a table such as { newest = 2 }",
+                ),
+                ("targets = { newest = 0 }".into(), "targets.newest: is 0, expected 1 to 1000"),
+                ("targets = { newest = -2 }".into(), "targets.newest: is -2, expected 1 to 1000"),
+                ("targets = { newest = 1001 }".into(), "targets.newest: is 1001, expected 1 to 1000"),
                 (releases("{ versions = [] }"), "releases[1].predecessors.versions: must not be empty"),
                 (
                     releases("{ versions = [\"1\", \"1\"] }"),

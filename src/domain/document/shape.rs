@@ -42,6 +42,10 @@ pub struct StreamDocument {
     /// What identifies the nodes on a release: its `payload` (the default), or the `version` that they report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// How many of the targets that are open to a node it is shown, with the edge rule `derived`: `all` (the default), or the newest ones and the
+    /// barrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<TargetsDocument>,
     /// Limits on how fast and when the stream may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionDocument>,
@@ -102,6 +106,26 @@ pub struct ReleaseDocument {
     /// The release of another stream of the product from which it was promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_from: Option<PromotionDocument>,
+}
+
+/// How many of the targets that are open to a node it is shown: the text `all`, or the number of the newest ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(example = json!({ "newest": 2 }))]
+pub enum TargetsDocument {
+    /// A name: `all`.
+    Named(String),
+    /// The newest ones.
+    Newest(NewestDocument),
+}
+
+/// The newest targets of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewestDocument {
+    /// Their number.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub newest: i64,
 }
 
 /// Limits on how fast and when a stream may be opened.

@@ -12,7 +12,7 @@ use crate::domain::{
     admission::{emergency_stop::EmergencyStop, freeze_window::FreezeWindow, protection::Protection},
     artifact::{Artifact, ArtifactKey},
     origin::Origin,
-    policy::graph_rules::{EdgeRule, GraphRules, Identity},
+    policy::graph_rules::{EdgeRule, GraphRules, Identity, TargetLimit},
     reason::Reason,
     release::{Release, ReleaseState},
     rollout::{Rollout, RolloutState, ramp::Course, selector::Selector, share::Share},
@@ -26,7 +26,7 @@ impl Stream {
     pub fn to_document(&self) -> StreamDocument {
         let default_origin = self.most_common_origin();
         let writer = Writer { default_origin: Some(default_origin) };
-        let GraphRules { edge_rule, identity } = self.rules;
+        let GraphRules { edge_rule, identity, targets } = self.rules;
         StreamDocument {
             format: FORMAT,
             product: self.id.product.to_string(),
@@ -37,6 +37,7 @@ impl Stream {
             mirrors: texts(&self.mirrors),
             edge_rule: (edge_rule != EdgeRule::default()).then(|| edge_rule.as_str().into()),
             identity: (identity != Identity::default()).then(|| identity.as_str().into()),
+            targets: (targets != TargetLimit::default()).then(|| targets.into()),
             protection: protection(&self.protection),
             emergency_stop: self.stop.as_ref().map(self::stop),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),

@@ -1,7 +1,8 @@
 //! The edges of a graph: which updates the edge rule of the stream allows, without those that policies remove.
 //!
-//! Under the edge rule `open` there are as many edges as pairs of releases. Full graphs are therefore trimmed: of the updates from a
-//! release, they contain the one that a node would choose. Nothing computes all pairs.
+//! Under the edge rule `open`, and with a rollout on every release, there are as many edges as pairs of releases. Full graphs and node views
+//! may therefore be trimmed: of the updates from a release that are open to a node, they contain those to the newest targets. Under the edge
+//! rule `open` that is the one that a node would choose. Nothing computes all pairs of a trimmed graph.
 
 use super::{Edge, Graph, Node, NodeIndex, ages::Ages};
 use crate::domain::{
@@ -55,7 +56,7 @@ impl Blocked {
     }
 
     /// Returns the ages of the releases that must not update to the release of this age.
-    fn to(&self, age: usize) -> Option<&Ages> {
+    pub(super) fn to(&self, age: usize) -> Option<&Ages> {
         self.0.get(&age)
     }
 }
@@ -99,7 +100,7 @@ impl Graph {
     }
 
     /// Returns the older nodes from which no barrier separates a node: the last barrier strictly before it, and everything after that.
-    fn reach(&self, to: NodeIndex) -> Range<usize> {
+    pub(super) fn reach(&self, to: NodeIndex) -> Range<usize> {
         self.starts.get(to.0).copied().unwrap_or(to.0)..to.0
     }
 
@@ -111,23 +112,30 @@ impl Graph {
             && self.blocked.to(to.age).is_none_or(|blocked| !blocked.contains(from.age))
     }
 
-    /// Returns true if full graphs and node views show only the newest open target of each node.
-    #[must_use]
-    pub fn is_trimmed(&self) -> bool {
-        matches!(self.candidates, Candidates::Open)
-    }
-
     /// Returns every edge, held back or not. Under the edge rule `derived` the order is: first the edges to releases with rollouts, newest
-    /// first, then those to barriers without rollouts, oldest first; otherwise the newest target comes first. Under the edge rule `open`
+    /// first, then those to barriers without rollouts, oldest first; otherwise the newest target comes first. If the graph is trimmed
     /// there may be millions: use [`Graph::shown_edges`] or [`Graph::open_edges`].
     pub fn edges(&self) -> impl Iterator<Item = Edge> {
-        let (newest_first, oldest_first, all): (&[NodeIndex], &[NodeIndex], _) = match &self.candidates {
-            Candidates::None => (&[], &[], 0..0),
-            Candidates::Derived { open_barriers } => (&self.rollout_nodes, open_barriers, 0..0),
-            Candidates::Open | Candidates::Explicit(_) => (&[], &[], 0..self.nodes.len()),
-        };
-        let targets = newest_first.iter().rev().chain(oldest_first).copied().chain(all.rev().map(NodeIndex));
+        let (newest_first, all) = self.newest_first();
+        let targets = newest_first.iter().rev().chain(self.open_barriers()).copied().chain(all.rev().map(NodeIndex));
         targets.flat_map(move |to| self.sources(to).map(move |from| Edge { from, to }))
+    }
+
+    /// Returns the targets of edges whose order is newest first, listed oldest first, or else as a range.
+    pub(super) fn newest_first(&self) -> (&[NodeIndex], Range<usize>) {
+        match &self.candidates {
+            Candidates::None => (&[], 0..0),
+            Candidates::Derived { .. } => (&self.rollout_nodes, 0..0),
+            Candidates::Open | Candidates::Explicit(_) => (&[], 0..self.nodes.len()),
+        }
+    }
+
+    /// Returns the targets of the last edges, oldest first.
+    pub(super) fn open_barriers(&self) -> &[NodeIndex] {
+        match &self.candidates {
+            Candidates::Derived { open_barriers } => open_barriers,
+            Candidates::None | Candidates::Open | Candidates::Explicit(_) => &[],
+        }
     }
 
     /// Returns the releases that may update directly to `to`, held back or not, oldest first.
@@ -141,8 +149,17 @@ impl Graph {
         sources.filter(move |from| self.is_allowed(Edge { from: *from, to }))
     }
 
+    /// Returns at least the number of edges to `to`: without regard to dead ends and blocked updates.
+    pub(super) fn count_sources(&self, to: NodeIndex) -> usize {
+        match &self.candidates {
+            Candidates::Explicit(neighbours) => neighbours.get(to.0).map_or(0, |node| node.sources.len()),
+            _ if self.node(to).is_some_and(|node| self.is_candidate(node)) => self.reach(to).len(),
+            _ => 0,
+        }
+    }
+
     /// Returns true if the edge rule lets nodes update to a release that lists no predecessors.
-    fn is_candidate(&self, node: &Node) -> bool {
+    pub(super) fn is_candidate(&self, node: &Node) -> bool {
         match self.candidates {
             Candidates::None | Candidates::Explicit(_) => false,
             Candidates::Derived { .. } => node.is_rollout() || node.barrier.is_some(),
@@ -154,7 +171,8 @@ impl Graph {
     #[must_use]
     pub fn targets(&self, from: NodeIndex) -> Targets<'_> {
         let end = self.node(from).map_or(from.0, |node| node.end);
-        let mut targets = Targets { graph: self, from, newest_first: &[], oldest_first: &[], all: 0..0 };
+        let mut targets =
+            Targets { graph: self, from, newest_first: &[], oldest_first: &[], all: 0..0, room: usize::MAX };
         match &self.candidates {
             Candidates::None => {}
             Candidates::Derived { open_barriers } => {
@@ -169,43 +187,8 @@ impl Graph {
         targets
     }
 
-    /// Returns the edges to show to people, held back or not. Under the edge rule `open` these are, from each release, the one to the newest
-    /// target, and the one to the newest target for which `is_open` returns true; otherwise all edges.
-    #[must_use]
-    pub fn shown_edges(&self, is_open: impl Fn(NodeIndex) -> bool) -> Vec<Edge> {
-        if !self.is_trimmed() {
-            return self.edges().collect();
-        }
-        let mut edges = self.newest_edges(|_| true);
-        edges.extend(self.newest_edges(is_open));
-        edges.sort_unstable_by_key(|edge| (std::cmp::Reverse(edge.to), edge.from));
-        edges.dedup();
-        edges
-    }
-
-    /// Returns, from each release, the edge to the newest of the targets for which `is_target` returns true, newest target first. Applies
-    /// to the edge rule `open`, and takes time in proportion to the numbers of nodes and of blocked updates.
-    pub(super) fn newest_edges(&self, is_target: impl Fn(NodeIndex) -> bool) -> Vec<Edge> {
-        let mut pending = Pending::new(self.nodes.len());
-        let mut edges = Vec::new();
-        for to in (0..self.nodes.len()).rev().map(NodeIndex) {
-            let Some(node) = self.node(to).filter(|node| !node.withdrawn && is_target(to)) else { continue };
-            let reach = self.reach(to);
-            let unblocked = match self.blocked.to(node.age) {
-                None => vec![reach],
-                Some(blocked) => self.without(reach, blocked),
-            };
-            for range in unblocked {
-                let sources = std::iter::from_fn(|| pending.take_first(&range)).map(NodeIndex);
-                let alive = sources.filter(|from| self.node(*from).is_some_and(|node| node.dead_end.is_none()));
-                edges.extend(alive.map(|from| Edge { from, to }));
-            }
-        }
-        edges
-    }
-
     /// Returns the parts of a range of nodes that do not have these ages.
-    fn without(&self, nodes: Range<usize>, ages: &Ages) -> Vec<Range<usize>> {
+    pub(super) fn without(&self, nodes: Range<usize>, ages: &Ages) -> Vec<Range<usize>> {
         let index_of = |age: usize| self.nodes.partition_point(|node| node.age < age);
         let removed = ages.ranges().iter().map(|ages| index_of(ages.start)..index_of(ages.end));
         Ages::from_range(nodes).minus(&Ages::from_ranges(removed.collect())).into_ranges()
@@ -239,9 +222,29 @@ pub struct Targets<'a> {
     oldest_first: &'a [NodeIndex],
     /// The indices of the last targets, taken from the end.
     all: Range<usize>,
+    /// How many targets have yet to be counted before the rest is left out.
+    room: usize,
 }
 
 impl Targets<'_> {
+    /// Leaves out what follows the newest `count` targets that are counted. A barrier without rollouts is the newest target of a node: it
+    /// comes last, and is counted from the beginning.
+    pub(super) fn keep_newest(&mut self, count: usize) {
+        self.room = count;
+        if self.oldest_first.iter().any(|to| self.graph.is_allowed(Edge { from: self.from, to: *to })) {
+            self.count_one();
+        }
+    }
+
+    /// Counts a target.
+    pub(super) fn count_one(&mut self) {
+        self.room = self.room.saturating_sub(1);
+        if self.room == 0 {
+            self.newest_first = &[];
+            self.all = 0..0;
+        }
+    }
+
     fn next_candidate(&mut self) -> Option<NodeIndex> {
         if let Some((newest, rest)) = self.newest_first.split_last() {
             self.newest_first = rest;
@@ -273,38 +276,6 @@ fn within(sorted: &[NodeIndex], from: NodeIndex, end: usize) -> &[NodeIndex] {
     let first = sorted.partition_point(|index| *index <= from);
     let last = sorted.partition_point(|index| index.0 <= end);
     sorted.get(first..last).unwrap_or_default()
-}
-
-/// A set of indices from which the smallest one of a range is taken. Taking all of them costs little more than one pass.
-struct Pending {
-    /// For each index, a later index at or after which the next pending one is; itself if it is pending.
-    next: Vec<usize>,
-}
-
-impl Pending {
-    /// Builds the set of the indices below `count`.
-    fn new(count: usize) -> Self {
-        Self { next: (0..=count).collect() }
-    }
-
-    fn take_first(&mut self, range: &Range<usize>) -> Option<usize> {
-        let found = self.first_from(range.start).filter(|index| range.contains(index))?;
-        *self.next.get_mut(found)? = found + 1;
-        Some(found)
-    }
-
-    /// Returns the first pending index at or after `index`, and shortens the way to it.
-    fn first_from(&mut self, index: usize) -> Option<usize> {
-        let mut found = index;
-        while *self.next.get(found)? != found {
-            found = *self.next.get(found)?;
-        }
-        let mut passed = index;
-        while passed != found {
-            passed = std::mem::replace(self.next.get_mut(passed)?, found);
-        }
-        Some(found)
-    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,17 @@ use crate::domain::{
     ids::Arch,
     origin::Origin,
     payload::{Payload, PayloadId, Scheme},
-    policy::{barrier::Barrier, graph_rules::GraphRules, predecessors::Predecessors},
+    policy::{
+        barrier::Barrier,
+        graph_rules::{GraphRules, NewestTargets, TargetLimit},
+        predecessors::Predecessors,
+    },
     reason::Reason,
     release::{PayloadKey, Release, ReleaseState},
     rollout::{preset::Preset, wariness::Wariness},
     samples,
 };
-use proptest::prelude::*;
+use proptest::{bool::weighted, collection, prelude::*};
 use std::collections::BTreeSet;
 
 fn node() -> NodeContext<'static> {
@@ -130,32 +134,133 @@ fn a_full_graph_of_open_releases_is_linear() {
     assert!(graph(&stream).shown_edges(|_| false).len() < RELEASES);
 }
 
+fn newest(number: u16) -> TargetLimit {
+    NewestTargets::new(number).into()
+}
+
+/// Builds a stream of published releases, each with a rollout.
+fn rollouts(targets: TargetLimit, releases: usize) -> Stream {
+    let mut stream = stream(EdgeRule::Derived, releases);
+    stream.rules.targets = targets;
+    for release in &mut stream.releases {
+        release.rollouts = vec![Preset::Linear48h.rollout(Epoch(0))];
+    }
+    stream
+}
+
+#[test]
+fn a_trimmed_node_gets_the_barrier_and_the_newest_targets() {
+    let mut stream = rollouts(newest(2), 6);
+    stream.releases[4].barrier = Some(barrier());
+    let later = 48 * 3600;
+    let open = |stream: &Stream| open(&graph(stream), later);
+    let with_rollout = [(4, 5), (0, 4), (1, 4), (2, 4), (3, 4), (0, 3), (1, 3), (2, 3)];
+    assert_eq!(open(&stream), with_rollout);
+    // Edges to barriers without rollouts come last.
+    stream.releases[4].rollouts.clear();
+    let without = [(4, 5), (0, 3), (1, 3), (2, 3), (0, 4), (1, 4), (2, 4), (3, 4)];
+    assert_eq!(open(&stream), without);
+    assert_eq!(graph(&stream).trimmable(), [2, 1, 0].map(NodeIndex));
+    stream.rules.targets = newest(1);
+    assert_eq!(open(&stream), [(4, 5), (0, 4), (1, 4), (2, 4), (3, 4)]);
+    stream.releases[4].state = ReleaseState::Withdrawn;
+    assert_eq!(open(&stream), [(4, 5), (0, 3), (1, 3), (2, 3)]);
+}
+
+#[test]
+fn a_release_that_is_held_back_takes_the_place_of_none() {
+    let mut stream = rollouts(newest(2), 5);
+    stream.releases[4].rollouts = vec![Preset::Linear48h.rollout(Epoch(1_000_000))];
+    let shown: Vec<_> = graph(&stream)
+        .targets_with_visibility(NodeIndex(0), &node(), Epoch(900_000))
+        .map(|(to, visibility)| (to.0, visibility.held_back))
+        .collect();
+    assert_eq!(shown, [(4, true), (3, false), (2, false)]);
+    let route = graph(&stream).route(NodeIndex(0), &node(), Epoch(900_000));
+    assert_eq!(route.hops[0].to, NodeIndex(3));
+    assert_eq!(route.hops[0].waiting.iter().map(|wait| wait.target.0).collect::<Vec<_>>(), [4]);
+    // A release that is held back and older than what the node is shown does not matter to it.
+    stream.releases[1].rollouts = vec![Preset::Linear48h.rollout(Epoch(1_000_000))];
+    let route = graph(&stream).route(NodeIndex(0), &node(), Epoch(900_000));
+    assert_eq!(route.hops[0].waiting.iter().map(|wait| wait.target.0).collect::<Vec<_>>(), [4]);
+}
+
+/// The work is measured by what is returned.
+#[test]
+fn a_trimmed_graph_of_rollouts_is_linear() {
+    const RELEASES: usize = 10_000;
+    let stream = rollouts(newest(2), RELEASES);
+    let graph = graph(&stream);
+    let edges = open(&graph, 48 * 3600);
+    assert_eq!(edges.len(), 2 * RELEASES - 3);
+    assert!(edges.len() <= 3 * RELEASES);
+    assert_eq!(graph.shown_edges(|_| false).len(), 2 * RELEASES - 3);
+    assert_eq!(graph.trimmable().len(), RELEASES - 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_trimmed_graph_offers_the_newest_target_of_the_untrimmed_one(
-        stream in samples::stream(), arch in samples::arch(), scheme in samples::scheme(), now in 0i64..400_000,
+    fn a_trimmed_graph_has_the_newest_open_targets_of_each_release(
+        stream in samples::stream(), arch in samples::arch(), scheme in samples::scheme(), now in 0i64..400_000, is_stopped in weighted(0.1),
     ) {
         let graph = Graph::new(&stream, &arch, &scheme);
-        let visibility = graph.visibility(&node(), Epoch(now));
-        let mut newest = BTreeMap::new();
-        for edge in graph.untrimmed_open_edges(&visibility) {
-            let known = newest.entry(edge.from).or_insert(edge.to);
-            *known = edge.to.max(*known);
-        }
+        let context = NodeContext { is_stopped, ..node() };
+        let visibility = graph.visibility(&context, Epoch(now));
+        let untrimmed: Vec<Edge> = graph.untrimmed_open_edges(&visibility).collect();
+        let newer = |edge: &Edge| untrimmed.iter().filter(|other| other.from == edge.from && other.to > edge.to).count();
+        let shown = graph.shown_targets.unwrap_or(usize::MAX);
+        let expected: Vec<Edge> = untrimmed.iter().copied().filter(|edge| newer(edge) < shown).collect();
         let trimmed: Vec<Edge> = graph.open_edges(&visibility).collect();
-        let mut chosen = BTreeMap::new();
-        for edge in &trimmed {
-            let known = chosen.entry(edge.from).or_insert(edge.to);
-            *known = edge.to.max(*known);
+        prop_assert_eq!(&trimmed, &expected);
+        for edge in untrimmed.iter().filter(|edge| newer(edge) == 0 || graph.nodes[edge.to.0].barrier.is_some()) {
+            prop_assert!(trimmed.contains(edge), "{:?} is the newest target or a barrier", edge);
         }
-        prop_assert_eq!(&chosen, &newest);
-        prop_assert!(!graph.is_trimmed() || trimmed.len() == chosen.len());
+        for edge in untrimmed.iter().filter(|edge| !trimmed.contains(edge)) {
+            prop_assert!(graph.trimmable().contains(&edge.to));
+        }
+        let targets = |from| graph.open_targets(from, &context, Epoch(now)).map(move |(to, _)| Edge { from, to });
+        let mut views: Vec<Edge> = (0..graph.nodes().len()).map(NodeIndex).flat_map(targets).collect();
+        let mut full = trimmed;
+        views.sort_unstable();
+        full.sort_unstable();
+        prop_assert_eq!(views, full);
+    }
+
+    #[test]
+    fn trimming_leaves_out_no_newer_release_that_is_held_back(
+        stream in samples::stream(), arch in samples::arch(), scheme in samples::scheme(), now in 0i64..400_000, is_stopped in weighted(0.1),
+    ) {
+        let graph = Graph::new(&stream, &arch, &scheme);
+        let context = NodeContext { is_stopped, ..node() };
+        let is_counted = |to: NodeIndex| {
+            is_stopped || !graph.target_visibility(&graph.nodes[to.0], &context, Epoch(now)).held_back
+        };
+        let shown = graph.shown_targets.unwrap_or(usize::MAX);
         for from in (0..graph.nodes().len()).map(NodeIndex) {
-            let best = graph.open_targets(from, &node(), Epoch(now)).map(|(to, _)| to).max();
-            prop_assert_eq!(best, newest.get(&from).copied());
+            let all: Vec<NodeIndex> = graph.targets(from).collect();
+            let newer = |to: NodeIndex| all.iter().filter(|other| **other > to && is_counted(**other)).count();
+            let expected: Vec<NodeIndex> = all.iter().copied().filter(|to| newer(*to) < shown).collect();
+            let found = graph.targets_with_visibility(from, &context, Epoch(now));
+            prop_assert_eq!(found.map(|(to, _)| to).collect::<Vec<_>>(), expected);
         }
+    }
+
+    #[test]
+    fn people_are_shown_the_newest_targets_and_the_newest_open_ones(
+        stream in samples::stream(), arch in samples::arch(), scheme in samples::scheme(), open in collection::vec(any::<bool>(), 14),
+    ) {
+        let graph = Graph::new(&stream, &arch, &scheme);
+        let is_open = |to: NodeIndex| open[to.0];
+        let all: Vec<Edge> = graph.edges().collect();
+        let newer = |edge: &Edge, is_target: &dyn Fn(NodeIndex) -> bool| {
+            all.iter().filter(|other| other.from == edge.from && other.to > edge.to && is_target(other.to)).count()
+        };
+        let shown = graph.shown_targets.unwrap_or(usize::MAX);
+        let is_shown = |edge: &Edge| newer(edge, &|_| true) < shown || (is_open(edge.to) && newer(edge, &is_open) < shown);
+        let expected: Vec<Edge> = all.iter().copied().filter(is_shown).collect();
+        prop_assert_eq!(graph.shown_edges(is_open), expected);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 pub(super) mod ages;
 mod edges;
 pub mod route;
+mod size;
+mod trim;
 pub mod visibility;
 
 use super::{
@@ -79,6 +81,8 @@ pub struct Graph {
     rollout_nodes: Vec<NodeIndex>,
     /// The edges before policies remove any.
     candidates: Candidates,
+    /// How many of its open targets, counted from the newest, a node is shown; all if absent.
+    shown_targets: Option<usize>,
     /// For each node, the index of the oldest node with an edge to it: the last barrier strictly before it, or the oldest node.
     starts: Vec<usize>,
     blocked: Blocked,
@@ -111,6 +115,7 @@ impl Graph {
             nodes: Vec::new(),
             rollout_nodes: Vec::new(),
             candidates: Candidates::default(),
+            shown_targets: stream.rules.shown_targets().map(|newest| newest.get().into()),
             starts: Vec::new(),
             blocked: Blocked::new(stream, arch),
             by_payload: HashMap::new(),

@@ -19,7 +19,8 @@ pub struct Hop {
     pub to: NodeIndex,
     /// The first second at which the update is offered.
     pub at: Epoch,
-    /// The targets that were held back when the node arrived at its previous release, newest first.
+    /// The targets that were held back when the node arrived at its previous release, newest first. A release that newer ones keep
+    /// out of a trimmed graph is not among them.
     pub waiting: Vec<Wait>,
 }
 
@@ -63,7 +64,12 @@ impl Graph {
             let Some(to) = chosen else {
                 return Route { hops, end: End::NoTarget };
             };
-            waits.retain(|wait| wait.opens.is_none_or(|opens| opens > now));
+            let (mut open, shown) = (0, self.shown_targets.unwrap_or(usize::MAX));
+            waits.retain(|wait| {
+                let is_open = wait.opens.is_some_and(|opens| opens <= now);
+                open += usize::from(is_open);
+                !is_open && open < shown
+            });
             hops.push(Hop { to, at, waiting: waits });
             (here, now) = (to, at);
         }

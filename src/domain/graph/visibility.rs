@@ -94,11 +94,12 @@ impl Graph {
             && self.node(target).and_then(|node| visibility.target(node)).is_none_or(|target| !target.held_back)
     }
 
-    /// Returns the edges that nodes of this visibility see, in order. Under the edge rule `open` these are the updates that nodes choose: from
-    /// each release, the one to its newest open target.
+    /// Returns the edges that nodes of this visibility see, in order. If the graph is trimmed these are, from each release, those to its
+    /// newest open targets.
     pub fn open_edges<'a>(&'a self, visibility: &'a Visibility) -> impl Iterator<Item = Edge> + 'a {
-        let trimmed = self.is_trimmed().then(|| self.newest_edges(|to| self.is_open(to, visibility)));
-        let all = trimmed.is_none().then(|| self.edges().filter(|edge| self.is_open(edge.to, visibility)));
+        let is_open = |to| self.is_open(to, visibility);
+        let trimmed = self.shown_targets.map(|shown| self.newest_edges(shown, is_open));
+        let all = trimmed.is_none().then(|| self.edges().filter(move |edge| is_open(edge.to)));
         trimmed.into_iter().flatten().chain(all.into_iter().flatten())
     }
 
@@ -119,23 +120,25 @@ impl Graph {
         self.targets_with_visibility(from, node_context, now).filter(|(_, visibility)| !visibility.held_back)
     }
 
-    /// Returns the releases that a node on `from` may update to now or later, each with its visibility. Under the edge rule `open` they
-    /// end with the newest one that it may update to now, because the node would choose no older one; during a stop, which offers nothing,
-    /// with the newest of all.
+    /// Returns the releases that a node on `from` may update to now or later, each with its visibility. If the graph is trimmed, the newest
+    /// ones that it may update to now are among them, no older ones of these, and none that is held back and older than these; during a stop,
+    /// which offers nothing, they are the newest of all.
     pub fn targets_with_visibility<'a>(
         &'a self,
         from: NodeIndex,
         node_context: &'a NodeContext<'a>,
         now: Epoch,
     ) -> impl Iterator<Item = (NodeIndex, TargetVisibility)> + 'a {
-        let (mut targets, is_trimmed, mut is_complete) = (self.targets(from), self.is_trimmed(), false);
+        let mut targets = self.targets(from);
+        if let Some(shown) = self.shown_targets {
+            targets.keep_newest(shown);
+        }
         std::iter::from_fn(move || {
-            if is_complete {
-                return None;
-            }
             let target = targets.next()?;
             let visibility = self.target_visibility(self.node(target)?, node_context, now);
-            is_complete = is_trimmed && (!visibility.held_back || node_context.is_stopped);
+            if !visibility.held_back || node_context.is_stopped {
+                targets.count_one();
+            }
             Some((target, visibility))
         })
     }

@@ -33,7 +33,9 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            graph::{Graph, NodeIndex, visibility::NodeContext},
+            document::Strictness,
+            graph::{Edge, Graph, NodeIndex, visibility::NodeContext},
+            policy::graph_rules::{EdgeRule, NewestTargets},
             release::PayloadKey,
             rollout::wariness::Wariness,
             samples,
@@ -42,6 +44,7 @@ mod tests {
         protocol::fcos::wire,
     };
     use proptest::{option, prelude::*, sample::select};
+    use serde_json::{Value, json};
     use std::collections::BTreeSet;
 
     fn read_back(stream: &Stream, now: Epoch) -> Stream {
@@ -52,11 +55,70 @@ mod tests {
         model(&stream.id, &releases, &updates).unwrap().stream
     }
 
+    /// Returns the updates that are open to nodes. Under the edge rule `open` the served graph stands for all older targets, too.
     fn open(stream: &Stream, key: &PayloadKey, node_context: &NodeContext<'_>, now: Epoch) -> BTreeSet<(usize, usize)> {
         let graph = Graph::new(stream, &key.arch, &key.scheme);
         let visibility = graph.visibility(node_context, now);
         let age = |index: NodeIndex| graph.node(index).unwrap().age;
-        graph.untrimmed_open_edges(&visibility).map(|edge| (age(edge.from), age(edge.to))).collect()
+        let ages = |edge: Edge| (age(edge.from), age(edge.to));
+        match stream.rules.edge_rule {
+            EdgeRule::Open => graph.untrimmed_open_edges(&visibility).map(ages).collect(),
+            EdgeRule::Derived | EdgeRule::Explicit => graph.open_edges(&visibility).map(ages).collect(),
+        }
+    }
+
+    /// Builds a stream of two scopes whose releases all have a completed rollout; the last one exists in one scope only.
+    fn completed(targets: Option<u16>, barriers: &[usize]) -> Stream {
+        let releases = (0..6).map(|number| {
+            let arches: &[&str] = if number == 5 { &["x86_64"] } else { &["aarch64", "x86_64"] };
+            let payload = |arch: &&str| json!({"arch": arch, "scheme": "checksum", "id": format!("{number:063x}{}", arch.len() % 10)});
+            let mut release = json!({
+                "version": format!("1.{number}"), "payloads": arches.iter().map(payload).collect::<Vec<_>>(),
+                "rollouts": [{"start": "2026-07-22T14:00:00Z", "start_share": 1.0}],
+            });
+            if barriers.contains(&number) {
+                release["barrier"] = json!({"reason": "keys"});
+            }
+            release
+        });
+        let document =
+            json!({"format": 1, "product": "os", "stream": "stable", "releases": releases.collect::<Vec<_>>()});
+        let mut stream = Stream::from_document(&serde_json::from_value(document).unwrap(), Strictness::Strict).unwrap();
+        stream.rules.targets = targets.and_then(NewestTargets::new).into();
+        stream
+    }
+
+    /// Returns the versions with a rollout in the exported `updates.json`, and its findings.
+    fn rolled_out(stream: &Stream) -> (Vec<String>, Vec<String>) {
+        let exported = export(stream, Timestamp::UNIX_EPOCH, Epoch(0), |_| None);
+        let exported = exported.iter().find(|exported| exported.path.contains("updates/")).unwrap();
+        let updates: Value = serde_json::from_slice(&exported.body).unwrap();
+        let releases = updates["releases"].as_array().unwrap().iter();
+        let open = releases.filter(|release| release["metadata"]["rollout"].is_object());
+        (
+            open.map(|release| release["version"].as_str().unwrap().to_owned()).collect(),
+            exported.findings.iter().map(|finding| finding.message.clone()).collect(),
+        )
+    }
+
+    #[test]
+    fn what_may_be_trimmed_away_is_closed_with_one_finding() {
+        let all = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"];
+        assert_eq!(rolled_out(&completed(None, &[])), (all.map(Into::into).to_vec(), Vec::new()));
+        assert_eq!(rolled_out(&completed(Some(6), &[])), (all.map(Into::into).to_vec(), Vec::new()));
+        // On aarch64 1.3 is one of the newest two, but not on x86_64.
+        let (open, findings) = rolled_out(&completed(Some(2), &[]));
+        assert_eq!(open, ["1.4", "1.5"]);
+        assert_eq!(
+            findings,
+            ["updates.json cannot express that nodes are shown some of their targets only (targets: newest 2); \
+            4 releases from 1.0 to 1.3 are written as closed, because newer ones may keep them out of what a node is \
+             shown"]
+        );
+        // A barrier is never trimmed away, and takes a place.
+        let (open, findings) = rolled_out(&completed(Some(2), &[3]));
+        assert_eq!(open, ["1.2", "1.3", "1.4", "1.5"]);
+        assert_eq!(findings.len(), 1);
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use crate::{
         duration::Minutes,
         ids::Arch,
         payload::Repository,
-        policy::graph_rules::{EdgeRule, GraphRules, Identity},
+        policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets},
     },
     manage::{
         command::LoadedReads,
@@ -32,6 +32,7 @@ fn a_document_that_creates_a_stream_or_changes_its_settings_needs_an_admin() {
         Stream { protection, ..stream() },
         Stream { rules: GraphRules { edge_rule: EdgeRule::Open, ..GraphRules::default() }, ..stream() },
         Stream { rules: GraphRules { identity: Identity::Version, ..GraphRules::default() }, ..stream() },
+        Stream { rules: GraphRules { targets: NewestTargets::new(2).into(), ..GraphRules::default() }, ..stream() },
     ] {
         assert_eq!(need(Some(&stream()), settings), admin);
     }

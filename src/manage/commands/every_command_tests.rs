@@ -81,6 +81,7 @@ fn every_command(stream: &Stream, version: &Version, number: usize, written: &St
         mirrors: written.mirrors.clone(),
         edge_rule: Some(written.rules.edge_rule),
         identity: Some(written.rules.identity).filter(|_| number.is_multiple_of(2)),
+        targets: Some(written.rules.targets).filter(|_| number.is_multiple_of(3)),
         protection: written.protection.clone(),
     };
     let draft = Release { payloads: [(key(), payload(99))].into(), ..Release::published(self::version("99"), origin) };

@@ -5,7 +5,7 @@ use crate::{
         admission::protection::Protection,
         ids::{Arch, StreamId},
         payload::Repository,
-        policy::graph_rules::{EdgeRule, GraphRules, Identity},
+        policy::graph_rules::{EdgeRule, GraphRules, Identity, TargetLimit},
         stream::Stream,
     },
     manage::{
@@ -27,16 +27,19 @@ pub struct StreamSettings {
     pub edge_rule: Option<EdgeRule>,
     /// What identifies its nodes; if absent, as for the edge rule.
     pub identity: Option<Identity>,
+    /// How many targets its nodes are shown; if absent, as for the edge rule.
+    pub targets: Option<TargetLimit>,
     /// Limits on how fast and when it may be opened.
     pub protection: Protection,
 }
 
 impl StreamSettings {
     fn apply_to(&self, stream: &Stream) -> Stream {
-        let Self { arches, mirrors, edge_rule, identity, protection } = self.clone();
+        let Self { arches, mirrors, edge_rule, identity, targets, protection } = self.clone();
         let rules = GraphRules {
             edge_rule: edge_rule.unwrap_or(stream.rules.edge_rule),
             identity: identity.unwrap_or(stream.rules.identity),
+            targets: targets.unwrap_or(stream.rules.targets),
         };
         Stream { arches, mirrors, rules, protection, ..stream.clone() }
     }
@@ -97,12 +100,16 @@ impl Command for SetStream {
 mod tests {
     use super::*;
     use crate::{
-        domain::duration::Minutes,
+        domain::{duration::Minutes, policy::graph_rules::NewestTargets},
         manage::{
             command::LoadedReads,
             testing::{apply_to, id, next, refusal, stream},
         },
     };
+
+    fn newest(number: u16) -> TargetLimit {
+        NewestTargets::new(number).into()
+    }
 
     fn settings() -> StreamSettings {
         StreamSettings {
@@ -110,6 +117,7 @@ mod tests {
             mirrors: BTreeSet::from([Repository::parse("mirror.example/os").unwrap()]),
             edge_rule: Some(EdgeRule::Open),
             identity: None,
+            targets: None,
             protection: Protection { shortest_rollout: Some(Minutes(60)), ..Protection::default() },
         }
     }
@@ -135,14 +143,17 @@ mod tests {
 
     #[test]
     fn graph_rules_that_are_not_given_stay() {
-        let rules = GraphRules { edge_rule: EdgeRule::Explicit, identity: Identity::Version };
+        let rules = GraphRules { edge_rule: EdgeRule::Explicit, identity: Identity::Version, targets: newest(3) };
         let before = Stream { rules, ..stream() };
-        let with = |edge_rule, identity| {
-            let settings = StreamSettings { edge_rule, identity, ..settings() };
+        let with = |edge_rule, identity, targets| {
+            let settings = StreamSettings { edge_rule, identity, targets, ..settings() };
             next(&SetStream { stream: id(), settings }, &before).rules
         };
-        assert_eq!(with(None, None), rules);
-        assert_eq!(with(Some(EdgeRule::Derived), None), GraphRules { edge_rule: EdgeRule::Derived, ..rules });
-        assert_eq!(with(None, Some(Identity::Payload)), GraphRules { identity: Identity::Payload, ..rules });
+        assert_eq!(with(None, None, None), rules);
+        assert_eq!(with(Some(EdgeRule::Derived), None, None), GraphRules { edge_rule: EdgeRule::Derived, ..rules });
+        assert_eq!(with(None, Some(Identity::Payload), None), GraphRules { identity: Identity::Payload, ..rules });
+        for targets in [TargetLimit::All, newest(1)] {
+            assert_eq!(with(None, None, Some(targets)), GraphRules { targets, ..rules });
+        }
     }
 }

@@ -120,7 +120,8 @@ pub struct Update {
     pub to: Version,
     /// The first second at which it is offered to the node.
     pub at: Epoch,
-    /// The releases that were held back from the node until then, newest first.
+    /// The releases that were held back from the node until then, newest first. A release that newer ones keep out of a trimmed graph is not
+    /// among them.
     pub held_back: Vec<HeldBack>,
 }
 

@@ -2,9 +2,18 @@
 
 use super::NAME;
 use crate::domain::{
-    dialect::Dialect, finding::Finding, payload::Scheme, policy::graph_rules::Identity, rollout::wariness::Wariness,
+    dialect::Dialect,
+    finding::Finding,
+    graph::{Graph, Node},
+    payload::Scheme,
+    policy::graph_rules::{GraphRules, Identity, NewestTargets},
+    rollout::wariness::Wariness,
     stream::Stream,
 };
+
+/// The number of targets that the nodes of a new stream are shown. An agent takes the newest one; the next one remains if the newest is
+/// withdrawn between two polls.
+const NEWEST: u16 = 2;
 
 /// The rules of Fedora CoreOS.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,8 +24,17 @@ impl Dialect for FcosDialect {
         NAME
     }
 
+    /// Returns the rules of streams that are created here. Upstream's streams show all targets.
+    fn rules(&self) -> GraphRules {
+        GraphRules { targets: NewestTargets::new(NEWEST).into(), ..GraphRules::default() }
+    }
+
     fn wariness(&self, node: &str) -> Wariness {
         Wariness::from_node_id(node)
+    }
+
+    fn max_node_bytes(&self, graph: &Graph, node: &Node) -> usize {
+        super::node_size::max_node_bytes(graph, node)
     }
 
     fn lint(&self, stream: &Stream) -> Vec<Finding> {

@@ -9,6 +9,7 @@ mod document_routes;
 pub mod documents;
 pub mod images;
 mod json;
+mod node_size;
 pub mod node_view;
 pub mod poll;
 mod prepared;

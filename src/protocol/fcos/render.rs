@@ -103,7 +103,7 @@ impl Serialize for Metadata<'_> {
 }
 
 /// Returns the text of a reason; the wire contract requires `generic` for an empty one.
-fn reason_text(reason: &Reason) -> &str {
+pub(super) fn reason_text(reason: &Reason) -> &str {
     match reason.as_str() {
         "" => "generic",
         text => text,
@@ -112,14 +112,14 @@ fn reason_text(reason: &Reason) -> &str {
 
 /// The part of a ramp that the metadata can express. It does not depend on the time, so that rendered answers stay valid.
 #[derive(Default)]
-struct WireRamp {
-    start_epoch: Option<i64>,
-    start_value: Option<f64>,
-    duration_minutes: Option<u64>,
+pub(super) struct WireRamp {
+    pub(super) start_epoch: Option<i64>,
+    pub(super) start_value: Option<f64>,
+    pub(super) duration_minutes: Option<u64>,
 }
 
 impl WireRamp {
-    fn from_rollout(rollout: &Rollout) -> Self {
+    pub(super) fn from_rollout(rollout: &Rollout) -> Self {
         let ramp = &rollout.present_ramp();
         let start = Self {
             start_epoch: ramp.start.map(|start| start.0),
@@ -140,3 +140,7 @@ impl WireRamp {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;

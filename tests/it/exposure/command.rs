@@ -448,7 +448,8 @@ fn settings(rng: &mut Rng, document: &Value) -> Value {
     if document["protection"].is_object() && rng.u8(..4) > 0 {
         settings["protection"] = document["protection"].clone();
     }
-    match rng.u8(..6) {
+    match rng.u8(..7) {
+        6 => settings["targets"] = sample::targets(rng),
         4 => settings["edge_rule"] = pick(rng, &sample::EDGE_RULES).into(),
         5 => settings["identity"] = pick(rng, &["payload", "version"]).into(),
         0 => settings["arches"].as_array_mut().unwrap().push("s390x".into()),

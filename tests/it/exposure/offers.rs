@@ -1,9 +1,7 @@
 //! Finds out what nodes are offered, by polls like those of agents, over persistent connections.
 
 use super::sample::REPOSITORY;
-use lockkeeper::domain::{
-    epoch::Epoch, policy::graph_rules::EdgeRule, release::Release, rollout::share::OpenShare, stream::Stream,
-};
+use lockkeeper::domain::{epoch::Epoch, release::Release, rollout::share::OpenShare, stream::Stream};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -167,13 +165,13 @@ fn between(borders: &[f64]) -> Vec<f64> {
 
 /// Returns the updates that nodes of a stream are offered only after a change.
 ///
-/// Under the edge rule `open`, an answer shows the newest target only, and stands for all older ones.
+/// An answer of a trimmed graph shows the newest targets only, and stands for all older ones.
 pub(super) fn gained(stream: &Stream, before: &Offers, after: &Offers) -> Vec<(String, String)> {
     let none = BTreeSet::new();
-    let is_open = stream.rules.edge_rule == EdgeRule::Open;
+    let is_trimmed = stream.rules.shown_targets().is_some();
     let gained = after.iter().flat_map(|(from, targets)| {
         let known = before.get(from).unwrap_or(&none);
-        let newest = known.iter().filter_map(|payload| age(stream, payload)).max().filter(|_| is_open);
+        let newest = known.iter().filter_map(|payload| age(stream, payload)).max().filter(|_| is_trimmed);
         let is_older =
             move |to: &&String| age(stream, to).is_some_and(|age| newest.is_some_and(|newest| age <= newest));
         targets.difference(known).filter(move |to| !is_older(to)).map(move |to| (from.clone(), to.clone()))

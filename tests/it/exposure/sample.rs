@@ -163,6 +163,9 @@ impl Sample {
         }
         document["edge_rule"] = pick(rng, &["derived", "derived", "open", "explicit"]).into();
         document["identity"] = pick(rng, &["payload", "payload", "payload", "version"]).into();
+        if chance(rng, 40) {
+            document["targets"] = targets(rng);
+        }
         for number in 1..aged + drafts {
             if chance(rng, 50) {
                 set_predecessors(&mut document, number, rng);
@@ -189,6 +192,11 @@ fn block(document: &mut Value, rng: &mut Rng) {
     if !list.iter().any(|known| ["first", "last", "target"].iter().all(|key| known[*key] == blocked[*key])) {
         list.push(blocked);
     }
+}
+
+/// Draws how many targets nodes are shown.
+pub(super) fn targets(rng: &mut Rng) -> Value {
+    if rng.bool() { json!("all") } else { json!({"newest": rng.u8(1..=2)}) }
 }
 
 /// Draws predecessors among older releases.
@@ -218,7 +226,8 @@ pub(super) fn blocked(document: &Value, rng: &mut Rng) -> Value {
 pub(super) fn change(document: &mut Value, rng: &mut Rng) {
     let any = rng.usize(..document["releases"].as_array().unwrap().len());
     if chance(rng, 15) {
-        match rng.u8(..4) {
+        match rng.u8(..5) {
+            4 => document["targets"] = targets(rng),
             0 => document["edge_rule"] = pick(rng, &EDGE_RULES).into(),
             1 => document["identity"] = pick(rng, &["payload", "version"]).into(),
             2 => drop(document["releases"][any].as_object_mut().unwrap().shift_remove("predecessors")),

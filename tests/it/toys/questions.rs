@@ -79,7 +79,7 @@ impl Dialect for QuestionsDialect {
     }
 
     fn rules(&self) -> GraphRules {
-        GraphRules { edge_rule: EdgeRule::Open, identity: Identity::Version }
+        GraphRules { edge_rule: EdgeRule::Open, identity: Identity::Version, ..GraphRules::default() }
     }
 
     fn wariness(&self, _: &str) -> Wariness {

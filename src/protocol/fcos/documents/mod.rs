@@ -8,6 +8,7 @@
 mod kind;
 mod policies;
 mod releases;
+mod trimming;
 mod updates;
 
 pub use kind::Kind;

@@ -5,7 +5,9 @@
 use super::{
     Document, DocumentInput, parse,
     policies::{WirePolicies, WireRollout, policies},
-    set_field, unchanged, with_list,
+    set_field,
+    trimming::Trimmable,
+    unchanged, with_list,
 };
 use crate::domain::{finding::Finding, ids::Version, policy::graph_rules::Identity};
 use serde_json::{Map, Value, json};
@@ -37,8 +39,9 @@ pub(super) fn document(input: &DocumentInput<'_>) -> Document {
 fn wanted_policies(input: &DocumentInput<'_>, findings: &mut Vec<Finding>) -> Vec<(Version, WirePolicies)> {
     let mut order: Vec<Version> = Vec::new();
     let mut wanted: BTreeMap<Version, WirePolicies> = BTreeMap::new();
-    for (_, release) in input.stream.aged() {
-        let policies = policies(input, release, findings);
+    let mut trimmable = Trimmable::new(input.stream);
+    for (age, release) in input.stream.aged() {
+        let policies = trimmable.close(age, release, policies(input, release, findings));
         match wanted.get_mut(&release.version) {
             None => {
                 order.push(release.version.clone());
@@ -54,6 +57,7 @@ fn wanted_policies(input: &DocumentInput<'_>, findings: &mut Vec<Finding>) -> Ve
             Some(_) => {}
         }
     }
+    findings.extend(trimmable.finding(&input.stream.id.stream));
     order.into_iter().filter_map(|version| wanted.remove_entry(&version)).collect()
 }
 
