@@ -69,7 +69,7 @@ impl Transaction {
             sqlx::query!(
                 "-- name: save_barriers
                 insert into barriers (release_id, reason, arches, origin)
-                select * from json_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
+                select * from jsonb_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
                 Json(barriers) as _
             )
             .execute(self.connection())
@@ -85,7 +85,7 @@ impl Transaction {
             sqlx::query!(
                 "-- name: save_dead_ends
                 insert into dead_ends (release_id, reason, arches, origin)
-                select * from json_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
+                select * from jsonb_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
                 Json(dead_ends) as _
             )
             .execute(self.connection())
@@ -146,7 +146,7 @@ impl Transaction {
             insert into blocked_updates
                 (stream_id, position, first_release_id, last_release_id, target_release_id, reason, arches, origin)
             select $1, listed.position, oldest.id, newest.id, target.id, listed.reason, listed.arches, listed.origin
-            from json_to_recordset($2) as listed
+            from jsonb_to_recordset($2) as listed
                 (position integer, first text, last text, target text, reason text, arches text[], origin text)
             join releases as oldest on oldest.stream_id = $1 and oldest.version = listed.first and oldest.occurrence = 0
             join releases as newest on newest.stream_id = $1 and newest.version = listed.last and newest.occurrence = 0

@@ -151,7 +151,7 @@ impl Transaction {
             insert into rollouts (release_id, position, selector_arches, selector_schemes, selector_groups,
                 selector_platforms, start_epoch, start_share, course, duration_minutes, end_share, step_minutes,
                 step_shares, state, paused_at, stood_still, first_opened, origin)
-            select * from json_to_recordset($1) as row (release_id bigint, position integer, selector_arches text[],
+            select * from jsonb_to_recordset($1) as row (release_id bigint, position integer, selector_arches text[],
                 selector_schemes text[], selector_groups text[], selector_platforms text[], start_epoch bigint,
                 start_share double precision, course text, duration_minutes numeric, end_share double precision,
                 step_minutes numeric[], step_shares double precision[], state text, paused_at bigint, stood_still bigint,
