@@ -69,7 +69,7 @@ impl Restore {
 /// Prints the progress of a restore for a person at a terminal.
 fn print_progress(table: &str, rows: u64) {
     if std::io::stderr().is_terminal() {
-        // The restore goes on if nobody can read this any more.
+        // A closed standard error does not stop the restore.
         let _ = writeln!(std::io::stderr(), "{table}: {rows} rows");
     }
 }

@@ -133,7 +133,8 @@ impl<'a> Changes<'a> {
             self.pairs.iter().filter(|pair| pair.after.is_none()).filter_map(|pair| index(pair.before)).collect(),
             self.pairs.iter().filter(|pair| pair.before.is_none()).filter_map(|pair| index(pair.after)).collect(),
         ];
-        let has_moved = |pair: &Pair<'a>| pair.before.is_some() && pair.after.is_some() && index(pair.before) != index(pair.after);
+        let has_moved =
+            |pair: &Pair<'a>| pair.before.is_some() && pair.after.is_some() && index(pair.before) != index(pair.after);
         !self.pairs.iter().any(has_moved) && (removed.is_empty() || added.is_empty())
     }
 }
@@ -170,7 +171,8 @@ impl<'a> Window<'a> {
     fn new(lists: [&'a [Shared<Release>]; 2], equal_first: usize, equal_last: usize) -> Self {
         let ranges = lists.map(|list| equal_first..list.len() - equal_last);
         let [old, new] = &ranges;
-        let [old, new] = [(lists[0], old), (lists[1], new)].map(|(list, range)| list.get(range.clone()).unwrap_or_default());
+        let [old, new] =
+            [(lists[0], old), (lists[1], new)].map(|(list, range)| list.get(range.clone()).unwrap_or_default());
         let mut earlier: Vec<(&Version, usize)> = old.iter().chain(new).map(|release| (&release.version, 0)).collect();
         earlier.sort_unstable();
         earlier.dedup();
@@ -242,7 +244,9 @@ mod tests {
             match (edit, other.releases.get(*edit as usize)) {
                 (0, _) if at < edited.releases.len() => drop(edited.releases.remove(at)),
                 (1, _) if at < edited.releases.len() => edited.releases.insert(at, edited.releases[at].clone()),
-                (2, _) if at < edited.releases.len() => edited.releases[at].notes = crate::domain::artifact::Notes::parse("new").ok(),
+                (2, _) if at < edited.releases.len() => {
+                    edited.releases[at].notes = crate::domain::artifact::Notes::parse("new").ok()
+                }
                 (_, Some(release)) => edited.releases.insert(at, release.clone()),
                 _ => {}
             }

@@ -166,7 +166,8 @@ impl Stream {
         }
         let reached = self.plan_time(now);
         // Only releases that change are written: the others stay shared with other states.
-        let opens = |release: &Shared<Release>| release.rollouts.iter().any(|rollout| rollout.opens_further_after(reached));
+        let opens =
+            |release: &Shared<Release>| release.rollouts.iter().any(|rollout| rollout.opens_further_after(reached));
         for release in self.releases.iter_mut().filter(|release| opens(release)) {
             for rollout in &mut release.rollouts {
                 pause_if_opening(rollout, reached);

@@ -38,7 +38,12 @@ impl FindingsCache {
     }
 
     /// Returns the findings of a state, from the cache if they are there.
-    pub(super) fn get_or_compute(&self, dialect: Option<&dyn Dialect>, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
+    pub(super) fn get_or_compute(
+        &self,
+        dialect: Option<&dyn Dialect>,
+        stream: &Arc<Stream>,
+        now: Epoch,
+    ) -> Arc<[Finding]> {
         self.get(stream, now).unwrap_or_else(|| self.compute(dialect, stream, now))
     }
 

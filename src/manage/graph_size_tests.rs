@@ -97,7 +97,12 @@ fn local(written: Stream) -> Replace {
 }
 
 fn messages(plan: &Plan) -> Vec<String> {
-    plan.findings.iter().flatten().map(|finding| finding.message.clone()).filter(|text| text.contains(SETTING)).collect()
+    plan.findings
+        .iter()
+        .flatten()
+        .map(|finding| finding.message.clone())
+        .filter(|text| text.contains(SETTING))
+        .collect()
 }
 
 #[test]

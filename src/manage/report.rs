@@ -198,7 +198,19 @@ impl Report {
     pub(super) fn from_stored(json: &str) -> serde_json::Result<Self> {
         let StoredReport { product, stream, revision, changed, dry_run, created } = serde_json::from_str(json)?;
         let (changes, impact, findings, full_report, repeats) = (Vec::new(), None, None, None, Some(json.into()));
-        Ok(Self { product, stream, revision, changed, dry_run, created, changes, impact, findings, full_report, repeats })
+        Ok(Self {
+            product,
+            stream,
+            revision,
+            changed,
+            dry_run,
+            created,
+            changes,
+            impact,
+            findings,
+            full_report,
+            repeats,
+        })
     }
 
     /// Returns the JSON to send: of a repeated request, the text that was sent the first time.

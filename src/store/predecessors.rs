@@ -29,7 +29,11 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) async fn save_predecessors(&mut self, key: StreamKey, changed: &[Changed<'_>]) -> Result<(), StoreError> {
+    pub(super) async fn save_predecessors(
+        &mut self,
+        key: StreamKey,
+        changed: &[Changed<'_>],
+    ) -> Result<(), StoreError> {
         let (mut releases, mut older, mut origins) = (Vec::new(), Vec::new(), Vec::new());
         let changed = changed.iter().filter(|changed| changed.differs(|release| &release.predecessors));
         for Changed { row, release, .. } in changed {

@@ -169,7 +169,8 @@ impl Transaction {
         let mut changed = Vec::new();
         for pair in changes.pairs() {
             let has_other_repeats = repeats.differ(pair);
-            let Some(Placed { index, occurrence, release }) = pair.after.filter(|_| pair.has_changed() || has_other_repeats)
+            let Some(Placed { index, occurrence, release }) =
+                pair.after.filter(|_| pair.has_changed() || has_other_repeats)
             else {
                 continue;
             };

@@ -76,11 +76,7 @@ impl Transaction {
     ///
     /// # Errors
     /// The database is unavailable, or a row is invalid.
-    pub async fn load_state(
-        &mut self,
-        head: &Head,
-        earlier: Option<&State>,
-    ) -> Result<State, StoreError> {
+    pub async fn load_state(&mut self, head: &Head, earlier: Option<&State>) -> Result<State, StoreError> {
         let stream = self.load_stream_from(head, earlier.map(Known::from).as_ref()).await?;
         let mut sources = BTreeMap::new();
         for (kind, hash) in &stream.sources {

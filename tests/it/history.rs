@@ -143,7 +143,8 @@ async fn processes_follow_the_deltas() {
         let known = setup.known(number).await;
         let newest = setup.follow(&known).await;
         assert_eq!(newest, setup.states[10], "from {number}");
-        let shared = newest.releases.iter().any(|release| known.stream.releases.iter().any(|known| known.is_same(release)));
+        let shared =
+            newest.releases.iter().any(|release| known.stream.releases.iter().any(|known| known.is_same(release)));
         assert!(shared, "what did not change is shared with the earlier state");
     }
     // A state of another history, as after a restored backup, is not followed.

@@ -476,7 +476,8 @@ async fn nodes_stay_known_when_upstream_changes_their_payload() {
     let [first, second] = [2, 3].map(|n| documents.releases["releases"][n]["commits"].clone());
     (documents.releases["releases"][2]["commits"], documents.releases["releases"][3]["commits"]) = (second, first);
     documents.write(folder.path(), "stable");
-    let found: Vec<String> = run(&manage, folder.path()).await.findings.iter().flatten().map(ToString::to_string).collect();
+    let found: Vec<String> =
+        run(&manage, folder.path()).await.findings.iter().flatten().map(ToString::to_string).collect();
     assert_eq!(found.iter().filter(|finding| finding.contains("to another release")).count(), 2, "{found:?}");
 }
 
@@ -498,7 +499,11 @@ async fn upstream_rollouts_that_are_too_fast_are_paused() {
     documents.write(folder.path(), "stable");
     for _ in 0..2 {
         let report = run(&manage, folder.path()).await;
-        assert!(report.findings.iter().flatten().any(|finding| finding.severity == Severity::Drift), "{:?}", report.findings);
+        assert!(
+            report.findings.iter().flatten().any(|finding| finding.severity == Severity::Drift),
+            "{:?}",
+            report.findings
+        );
         let rollout = present(&store).await.1.releases[3].rollouts[0].clone();
         assert_eq!((rollout.origin, rollout.state.as_str()), (Origin::Upstream, "paused"));
         let share = rollout.open_share(lockkeeper::domain::epoch::Epoch(i64::MAX / 4));

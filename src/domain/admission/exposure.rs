@@ -90,7 +90,12 @@ fn newly_recognised(before: &Stream, after: &Stream, changes: &Changes<'_>) -> V
         let all = after.releases.iter().filter(|release| has_other_identity || is_mirrored(release));
         new.extend(all.map(|release| &release.version));
     }
-    new.extend(changes.set().filter(|(after, old)| is_known_by_more(*old, after.release)).map(|(after, _)| &after.release.version));
+    new.extend(
+        changes
+            .set()
+            .filter(|(after, old)| is_known_by_more(*old, after.release))
+            .map(|(after, _)| &after.release.version),
+    );
     if new.is_empty() {
         return Vec::new();
     }
@@ -106,8 +111,7 @@ fn newly_recognised(before: &Stream, after: &Stream, changes: &Changes<'_>) -> V
 /// Returns true if payloads or aliases identify a release that did not before. The payloads of a release that the change publishes do not
 /// count: the release is reported as published.
 fn is_known_by_more(before: Option<&Release>, after: &Release) -> bool {
-    let known: BTreeSet<_> =
-        before.into_iter().flat_map(|release| aliases(release).chain(payloads(release))).collect();
+    let known: BTreeSet<_> = before.into_iter().flat_map(|release| aliases(release).chain(payloads(release))).collect();
     let was_published = before.is_some_and(|release| release.state != ReleaseState::Draft);
     aliases(after).any(|id| !known.contains(&id)) || was_published && payloads(after).any(|id| !known.contains(&id))
 }

@@ -104,7 +104,9 @@ fn violations(before: &Stream, after: &Stream, now: Epoch) -> Vec<TooFast> {
     let changed: HashMap<usize, Option<&Release>> =
         changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old()))).collect();
     let mut found = Vec::new();
-    for (index, release) in after.releases.iter().enumerate().filter(|(_, release)| increased.contains(&release.version)) {
+    for (index, release) in
+        after.releases.iter().enumerate().filter(|(_, release)| increased.contains(&release.version))
+    {
         let known = changed.get(&index).copied().unwrap_or(Some(release));
         let known = known.filter(|known| known.state == ReleaseState::Published);
         if release.rollouts.is_empty() {

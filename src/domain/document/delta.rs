@@ -56,7 +56,8 @@ impl Stream {
     pub fn with_delta(&self, delta: &DeltaDocument) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(Strictness::Recorded, Origin::Local);
         // Blocked updates name releases, which may have changed.
-        let own = (delta.settings.is_none() && !self.blocked_updates.is_empty()).then(|| self.without_releases().to_document());
+        let own = (delta.settings.is_none() && !self.blocked_updates.is_empty())
+            .then(|| self.without_releases().to_document());
         let document = delta.settings.as_ref().or(own.as_ref());
         let settings = document.map_or_else(|| Some(self.without_releases()), |document| reader.settings(document));
         let mut releases: Vec<Shared<Release>> = Vec::with_capacity(self.releases.len() + 1);
@@ -104,19 +105,10 @@ impl Stream {
 /// Returns true if two states differ at most in their releases and in the stop of their product.
 fn have_same_settings(before: &Stream, after: &Stream) -> bool {
     // Every field is named, so that a new one is not forgotten here.
-    let Stream {
-        id,
-        arches,
-        mirrors,
-        rules,
-        protection,
-        stop,
-        product_stop: _,
-        releases: _,
-        blocked_updates,
-        sources,
-    } = before;
-    (id, arches, mirrors, rules, protection) == (&after.id, &after.arches, &after.mirrors, &after.rules, &after.protection)
+    let Stream { id, arches, mirrors, rules, protection, stop, product_stop: _, releases: _, blocked_updates, sources } =
+        before;
+    (id, arches, mirrors, rules, protection)
+        == (&after.id, &after.arches, &after.mirrors, &after.rules, &after.protection)
         && (stop, blocked_updates, sources) == (&after.stop, &after.blocked_updates, &after.sources)
 }
 
@@ -166,7 +158,8 @@ mod tests {
         let delta: DeltaDocument = serde_json::from_str(r#"{"releases":[{"keep":[0,1]}]}"#).unwrap();
         let problems = Stream::empty(samples::id()).with_delta(&delta).unwrap_err();
         assert_eq!(problems[0].to_string(), "releases[0]: names releases that the earlier state does not have");
-        let delta: DeltaDocument = serde_json::from_str(&format!(r#"{{"releases":[{{"keep":[{},2]}}]}}"#, usize::MAX)).unwrap();
+        let delta: DeltaDocument =
+            serde_json::from_str(&format!(r#"{{"releases":[{{"keep":[{},2]}}]}}"#, usize::MAX)).unwrap();
         assert!(Stream::empty(samples::id()).with_delta(&delta).is_err());
     }
 }
