@@ -3,7 +3,8 @@
 //! `CRASH_ROUNDS` sets the number of rounds; `make crash` runs twenty.
 
 use crate::support::{
-    program::{lockkeeper, text},
+    postgres::Database,
+    program::{lockkeeper, text, token},
     signals::{kill, kill_child, postmaster, terminate},
     upstream,
 };
@@ -11,6 +12,7 @@ use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use rustix::process::Pid;
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Output, Stdio},
@@ -82,6 +84,88 @@ async fn acknowledged_revisions_survive_any_crash() {
         assert!(stored >= acknowledged, "round {round}, victim {victim}: {acknowledged} acknowledged, {stored} stored");
     }
     assert!(acknowledged > 0);
+}
+
+/// A caller that got no answer repeats its request with the same key, whichever process has died.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
+    const REQUESTS: usize = 24;
+    let database = Database::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client {
+        http: reqwest::Client::new(),
+        token: token(&database.url, folder.path()),
+        path: "/api/v1/products/fedora-coreos/streams/stable/releases/44.20260707.3.1/rollouts/1",
+    };
+    let mut answers: BTreeMap<usize, String> = BTreeMap::new();
+    for round in 1..=4 {
+        let (mut service, mut log) = serve_from(&database.url, folder.path());
+        let address = address(&mut log);
+        let pid = service.id();
+        let kill_after = Duration::from_micros(u64::from(pid % 60) * 4000 * round);
+        let killer = (round < 4).then(|| {
+            tokio::spawn(async move {
+                tokio::time::sleep(kill_after).await;
+                kill(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap());
+            })
+        });
+        for number in 0..REQUESTS {
+            let Some(answer) = client.ask(&address, number).await else { break };
+            let known = answers.entry(number).or_insert_with(|| answer.clone());
+            assert_eq!(*known, answer, "request {number} in round {round}");
+        }
+        match killer {
+            Some(killer) => killer.await.unwrap(),
+            None => terminate(&service),
+        }
+        service.wait().unwrap();
+    }
+    assert_eq!(answers.len(), REQUESTS);
+    for (number, answer) in &answers {
+        let report: serde_json::Value = serde_json::from_str(answer).unwrap();
+        assert_eq!((&report["changed"], &report["revision"]), (&true.into(), &(number + 2).into()), "carried out once");
+        assert_eq!(report["findings"].is_null(), number % 2 == 0, "only a pause does not wait for findings: {answer}");
+    }
+}
+
+struct Client {
+    http: reqwest::Client,
+    token: String,
+    path: &'static str,
+}
+
+impl Client {
+    /// Pauses or resumes a rollout, with a key of its own for each number. Returns `None` if the service died.
+    async fn ask(&self, address: &str, number: usize) -> Option<String> {
+        let verb = if number % 2 == 0 { "pause" } else { "resume" };
+        let url = format!("http://{address}{}/{verb}?reason=a+test&acknowledge=true", self.path);
+        let request = self.http.post(url).bearer_auth(&self.token).header("if-match", "*");
+        let response = request.header("idempotency-key", format!("key-{number}")).send().await.ok()?;
+        let status = response.status();
+        let text = response.text().await.ok()?;
+        assert!(status.is_success(), "{status} {text}");
+        Some(text)
+    }
+}
+
+fn serve_from(url: &str, data_dir: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut command = lockkeeper();
+    command.env("DATABASE_URL", url).args(["serve", "--listen", "127.0.0.1:0", "--streams-dir", "streams", "--data-dir"]);
+    let mut child = command.arg(data_dir).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    (child, log)
+}
+
+/// Returns the address on which a service listens, once it is ready. Its log is read until it ends, so that it never waits for a reader.
+fn address(log: &mut BufReader<std::process::ChildStderr>) -> String {
+    let (mut line, mut address) = (String::new(), None);
+    while !line.contains("serve: ready") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the service ended");
+        let found = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        address = address.or(found.map(ToOwned::to_owned));
+    }
+    address.unwrap()
 }
 
 fn open_to_all() -> std::fs::Permissions {
