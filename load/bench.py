@@ -115,11 +115,11 @@ class Bench:
         with self.program.serve(self.data_dir(name), streams_dir=folder.parent, **settings) as server:
             yield server
 
-    def side(self, name, port, queries):
-        """Returns a server and its file of queries."""
-        path = self.folder / f"{name}-{port}.queries"
+    def side(self, name, server, queries, **more):
+        """Returns a server with its file of queries."""
+        path = self.folder / f"{name}-{server.port}.queries"
         path.write_text("".join(f"{query}\n" for query in queries))
-        return Side(name, port, path)
+        return Side(name, server.port, path, server.pid, **more)
 
     def data_dir(self, name):
         path = self.folder / f"{name}-data"

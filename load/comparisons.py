@@ -7,8 +7,9 @@ import statistics
 import documents
 import queries
 from measure import CLOSE, GZIP, pairs, ratio
+from peers import collector, nginx
 from report import Outcome, Row, pair_table
-from servers import Failed, collector, nginx
+from servers import Failed
 
 NODE_VIEW, FULL_GRAPH = "node_view", "full_graph"
 
@@ -51,8 +52,8 @@ def against_nginx(bench, server, named, asked, bodies, *headers):
     """Sends the same requests to both. nginx serves a file of the mean size of Lockkeeper's responses."""
     name, what, kind = named
     body = queries.body_of_mean_size(bodies)
-    with nginx(bench.folder / f"nginx-{name}", body, gzipped=body) as port, answered_as(kind, server):
-        base, compared = bench.side("nginx", port, asked), bench.side("lockkeeper", server.port, asked)
+    with nginx(bench.folder / f"nginx-{name}", body, gzipped=body) as peer, answered_as(kind, server):
+        base, compared = bench.side("nginx", peer, asked), bench.side("lockkeeper", server, asked)
         samples = pairs(bench.lengths, base, compared, *headers)
     polls, p99 = ratio(samples, "per_second"), ratio(samples, "p99")
     rows = [
@@ -126,7 +127,7 @@ def telemetry(bench):
             answered_as(NODE_VIEW, loud),
         ):
             view_sizes(silent, asked)
-            sides = [bench.side("off", silent.port, asked), bench.side("on", loud.port, asked)]
+            sides = [bench.side("off", silent, asked), bench.side("on", loud, asked)]
             samples = pairs(many, *sides)
             closing = pairs(bench.lengths, *sides, CLOSE)
         if "/v1/metrics" not in receiver.paths or "/v1/logs" not in receiver.paths:
@@ -172,7 +173,7 @@ def against_itself(bench, named, less, more):
     ):
         asked = [queries.node_queries(stream) for stream in (less, more)]
         sizes = [view_sizes(*one) for one in zip((base, loaded), asked, strict=True)]
-        sides = [bench.side(*one) for one in zip(("less", "more"), (base.port, loaded.port), asked, strict=True)]
+        sides = [bench.side(*one) for one in zip(("less", "more"), (base, loaded), asked, strict=True)]
         samples = pairs(bench.lengths, *sides)
     row = Row(what, 0.9, 0.9, ratio(samples, "per_second"), more_is_better=True)
     raw = [f"Node views: {spread(sizes[0])}; {spread(sizes[1])}.", "", *pair_table(samples, "less", "more")]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servers import nginx_program
+from peers import nginx_program
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import behaviour
 import comparisons
+import cpu
 import slow
 import writes
 from bench import FULL, PROJECT, QUICK, Bench
+from peers import nginx_program
 from report import NotMeasured, Outcome, Report
-from servers import Failed, Program, nginx_program
+from servers import Failed, Program
 
 MEASUREMENTS = {
     "keepalive": comparisons.keepalive,
@@ -27,6 +29,8 @@ MEASUREMENTS = {
     "releases": comparisons.releases,
     "rollouts": comparisons.rollouts,
     "telemetry": comparisons.telemetry,
+    "cpu": cpu.cpu,
+    "https": cpu.https,
     "rebuild": behaviour.rebuild,
     "memory": behaviour.memory,
     "outage": behaviour.outage,
