@@ -11,16 +11,12 @@ import time
 import documents
 import queries
 from measure import CLOSE, GZIP, Sample, percentile, watching
-from report import Outcome, Row, table
+from report import Outcome, Row, milliseconds, table
 from servers import Failed, wait_until
 
 RELEASES = 300
 # Seconds; for a run of wrk that is ended by a signal.
 LONG = 3600
-
-
-def milliseconds(seconds):
-    return f"{seconds * 1000:.1f} ms"
 
 
 def change(server, document):

@@ -33,6 +33,17 @@ class Lengths:
     writes: int
     slow_readers: int
     slow_releases: int
+    # Releases of the streams whose writes are measured: five sizes.
+    scale: tuple
+    scale_repetitions: int
+    scale_seconds: int
+    stop_rounds: int
+    pauses: int
+    product_streams: int
+    first_streams: int
+    first_releases: int
+    revisions: int
+    graph_releases: int
 
 
 FULL = Lengths(
@@ -49,6 +60,16 @@ FULL = Lengths(
     writes=200,
     slow_readers=10_000,
     slow_releases=3_000,
+    scale=(100, 300, 1_000, 3_000, 10_000),
+    scale_repetitions=100,
+    scale_seconds=12,
+    stop_rounds=5,
+    pauses=30,
+    product_streams=50,
+    first_streams=500,
+    first_releases=100,
+    revisions=10_000,
+    graph_releases=3_000,
 )
 QUICK = Lengths(
     pairs=1,
@@ -64,6 +85,16 @@ QUICK = Lengths(
     writes=3,
     slow_readers=200,
     slow_releases=300,
+    scale=(10, 20, 30, 40, 50),
+    scale_repetitions=3,
+    scale_seconds=1,
+    stop_rounds=1,
+    pauses=3,
+    product_streams=5,
+    first_streams=5,
+    first_releases=20,
+    revisions=100,
+    graph_releases=100,
 )
 
 
@@ -100,6 +131,9 @@ class Bench:
         folder = self.folder / "other"
         folder.mkdir()
         return Bench(self.other, folder, self.lengths)
+
+    def released_daily(self, stream, count):
+        return documents.released_daily(stream, count, self.program.can_trim)
 
     def serve_real(self, **settings):
         """Starts a service with the real data."""

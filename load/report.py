@@ -67,6 +67,10 @@ class Outcome:
     raw: list = field(default_factory=list)
 
 
+def milliseconds(seconds):
+    return f"{seconds * 1000:.1f} ms"
+
+
 def table_line(*cells):
     return f"| {' | '.join(cells)} |"
 

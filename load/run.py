@@ -13,6 +13,7 @@ from pathlib import Path
 import behaviour
 import comparisons
 import cpu
+import scale
 import slow
 import writes
 from bench import FULL, PROJECT, QUICK, Bench
@@ -36,6 +37,8 @@ MEASUREMENTS = {
     "outage": behaviour.outage,
     "lag": behaviour.lag,
     "writes": writes.writes,
+    "scale": scale.scale,
+    "full-graph-size": scale.full_graph_size,
     "slow-readers": slow.slow_readers,
 }
 # Measurements that need a second build.

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import documents
 
 HOST = "127.0.0.1"
-MAX_SECONDS_TO_START = 120
+MAX_SECONDS_TO_START = 600
 MAX_SECONDS_TO_STOP = 60
 # How much of a program's last output is shown, in characters.
 SHOWN_OUTPUT = 1500
@@ -59,9 +60,9 @@ def wait_until(condition, seconds, what):
     raise Failed(f"{what}: timeout after {seconds} s")
 
 
-def ask(port, target, headers=None):
+def ask(port, target, headers=None, seconds=10):
     """Sends one request on a new connection. Returns the status, the headers, and the body without decoding."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
     try:
         connection.request("GET", target, headers=headers or {})
         response = connection.getresponse()
@@ -95,6 +96,18 @@ class Program:
         """The flag that accepts warnings, if the build knows it."""
         flag = "--acknowledge"
         return [flag] if flag in self.run("document", "put", "--help") else []
+
+    @functools.cached_property
+    def can_trim(self):
+        """True if the build knows the setting of a stream that limits the targets of a node."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "probe.toml"
+            path.write_text(f'format = 1\nproduct = "{documents.PRODUCT}"\nstream = "probe"\ntargets = {{ newest = 2 }}\n')
+            # The document is read before the database, which does not exist.
+            environment = self.environment | {"DATABASE_URL": "postgres://127.0.0.1:1/none"}
+            command = [str(self.binary), "document", "put", str(path), "--reason", "probe", "--data-dir", folder]
+            ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        return "unknown field `targets`" not in ran.stderr
 
     def run(self, *arguments):
         """Runs a command, and returns its output."""
