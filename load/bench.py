@@ -142,12 +142,17 @@ class Bench:
     @contextlib.contextmanager
     def serve_made_up(self, name, *streams, **settings):
         """Starts a service with these documents."""
+        folder = self.streams_folder(name, streams)
+        with self.program.serve(self.data_dir(name), streams_dir=folder, **settings) as server:
+            yield server
+
+    def streams_folder(self, name, streams):
+        """Writes documents for the first start of a service, and returns their folder."""
         folder = self.folder / f"{name}-streams" / documents.PRODUCT
         folder.mkdir(parents=True)
         for stream in streams:
             (folder / f"{stream['stream']}.toml").write_text(documents.text(stream))
-        with self.program.serve(self.data_dir(name), streams_dir=folder.parent, **settings) as server:
-            yield server
+        return folder.parent
 
     def side(self, name, server, queries, **more):
         """Returns a server with its file of queries."""

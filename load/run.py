@@ -11,8 +11,12 @@ import time
 from pathlib import Path
 
 import behaviour
+import beside
+import commits
 import comparisons
 import cpu
+import history
+import products
 import scale
 import slow
 import writes
@@ -39,17 +43,21 @@ MEASUREMENTS = {
     "writes": writes.writes,
     "scale": scale.scale,
     "full-graph-size": scale.full_graph_size,
+    "commit-to-poll": commits.commit_to_poll,
+    "product-stop": products.product_stop,
+    "first-start": products.first_start,
+    "history": history.history,
     "slow-readers": slow.slow_readers,
 }
 # Measurements that need a second build.
-BESIDE = {"beside": comparisons.beside}
+BESIDE = {"beside": beside.beside}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description="Measures lockkeeper; a full run is written to load/REPORT.md.")
     parser.add_argument("--binary", required=True, help="the program, such as target/release/lockkeeper")
     parser.add_argument("--only", choices=MEASUREMENTS, metavar="NAME", help=f"one of {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--beside", metavar="BINARY", help="only compare node views and full graphs with this build")
+    parser.add_argument("--beside", metavar="BINARY", help="only compare polls with this build")
     parser.add_argument("--quick", action="store_true", help="a short run of about a minute that tests the load test; its figures are meaningless")
     return parser.parse_args()
 

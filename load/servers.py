@@ -165,8 +165,11 @@ class Server:
 
     def revision(self, stream):
         """Returns the served revision of a stream."""
-        readiness = json.loads(ask(self.status_port, "/healthz/ready")[2])
-        return readiness["streams"].get(f"{documents.PRODUCT}/{stream}", 0)
+        return self.revisions().get(f"{documents.PRODUCT}/{stream}", 0)
+
+    def revisions(self):
+        """Returns the served revision of every stream."""
+        return json.loads(ask(self.status_port, "/healthz/ready")[2])["streams"]
 
     def metric(self, name, without=None):
         """Returns the sum of a metric over all samples except those that contain `without`."""
