@@ -43,6 +43,7 @@ class Lengths:
     first_streams: int
     first_releases: int
     revisions: int
+    history_seconds: int
     graph_releases: int
 
 
@@ -69,6 +70,7 @@ FULL = Lengths(
     first_streams=500,
     first_releases=100,
     revisions=10_000,
+    history_seconds=270,
     graph_releases=3_000,
 )
 QUICK = Lengths(
@@ -94,6 +96,7 @@ QUICK = Lengths(
     first_streams=5,
     first_releases=20,
     revisions=100,
+    history_seconds=30,
     graph_releases=100,
 )
 
