@@ -97,7 +97,7 @@ def main():
     os.umask(0o022)
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
-    missing = [name for name in ("wrk", "psql") if not shutil.which(name)] + ([] if nginx_program() else ["nginx"])
+    missing = [name for name in ("wrk", "psql", "openssl", "cc") if not shutil.which(name)] + ([] if nginx_program() else ["nginx"])
     if missing:
         return f"missing: {', '.join(missing)}; scripts/install-load-tools.sh installs them"
     report = Report(PROJECT, sys.argv[1:])
