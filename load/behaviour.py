@@ -11,16 +11,12 @@ import time
 import documents
 import queries
 from measure import CLOSE, GZIP, Sample, percentile, watching
-from report import Outcome, Row, table
+from report import Outcome, Row, milliseconds, table
 from servers import Failed, wait_until
 
 RELEASES = 300
 # Seconds; for a run of wrk that is ended by a signal.
 LONG = 3600
-
-
-def milliseconds(seconds):
-    return f"{seconds * 1000:.1f} ms"
 
 
 def change(server, document):
@@ -57,7 +53,7 @@ def memory(bench):
         documents.open_newest(stream, [documents.rollout(hours_ago=24)], [documents.rollout(hours_ago=12)])
     with bench.serve_made_up("memory", *streams) as server:
         idle = server.memory("VmRSS")
-        side = bench.side("memory", server.port, queries_of_all_scopes(streams))
+        side = bench.side("memory", server, queries_of_all_scopes(streams))
         samples = [side.poll(bench.lengths.memory, *headers) for headers in ([], [GZIP])]
         polled, peak = server.memory("VmRSS"), server.memory("VmHWM")
     if any(sample.rejected or sample.broken for sample in samples):
@@ -80,7 +76,7 @@ def outage(bench):
     """Checks whether any poll fails. Few connections are enough, since the rate does not matter."""
     seconds, kills = bench.lengths.outage, bench.lengths.kills
     with bench.serve_real() as server:
-        side = bench.side("outage", server.port, queries.node_queries(bench.real.stable))
+        side = bench.side("outage", server, queries.node_queries(bench.real.stable))
         with side.polling(LONG, connections=4) as persistent, side.polling(LONG, CLOSE, connections=4) as fresh:
             down = kill_postgres(server, kills, seconds / (kills + 1))
             samples = [ended(process) for process in (persistent, fresh)]

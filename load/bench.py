@@ -33,6 +33,18 @@ class Lengths:
     writes: int
     slow_readers: int
     slow_releases: int
+    # Releases of the streams whose writes are measured: five sizes.
+    scale: tuple
+    scale_repetitions: int
+    scale_seconds: int
+    stop_rounds: int
+    pauses: int
+    product_streams: int
+    first_streams: int
+    first_releases: int
+    revisions: int
+    history_seconds: int
+    graph_releases: int
 
 
 FULL = Lengths(
@@ -49,6 +61,17 @@ FULL = Lengths(
     writes=200,
     slow_readers=10_000,
     slow_releases=3_000,
+    scale=(100, 300, 1_000, 3_000, 10_000),
+    scale_repetitions=100,
+    scale_seconds=12,
+    stop_rounds=5,
+    pauses=30,
+    product_streams=50,
+    first_streams=500,
+    first_releases=100,
+    revisions=10_000,
+    history_seconds=270,
+    graph_releases=3_000,
 )
 QUICK = Lengths(
     pairs=1,
@@ -64,6 +87,17 @@ QUICK = Lengths(
     writes=3,
     slow_readers=200,
     slow_releases=300,
+    scale=(10, 20, 30, 40, 50),
+    scale_repetitions=3,
+    scale_seconds=1,
+    stop_rounds=1,
+    pauses=3,
+    product_streams=5,
+    first_streams=5,
+    first_releases=20,
+    revisions=100,
+    history_seconds=30,
+    graph_releases=100,
 )
 
 
@@ -101,6 +135,9 @@ class Bench:
         folder.mkdir()
         return Bench(self.other, folder, self.lengths)
 
+    def released_daily(self, stream, count):
+        return documents.released_daily(stream, count, self.program.can_trim)
+
     def serve_real(self, **settings):
         """Starts a service with the real data."""
         return self.program.serve(self.real.data_dir, **settings)
@@ -108,18 +145,23 @@ class Bench:
     @contextlib.contextmanager
     def serve_made_up(self, name, *streams, **settings):
         """Starts a service with these documents."""
+        folder = self.streams_folder(name, streams)
+        with self.program.serve(self.data_dir(name), streams_dir=folder, **settings) as server:
+            yield server
+
+    def streams_folder(self, name, streams):
+        """Writes documents for the first start of a service, and returns their folder."""
         folder = self.folder / f"{name}-streams" / documents.PRODUCT
         folder.mkdir(parents=True)
         for stream in streams:
             (folder / f"{stream['stream']}.toml").write_text(documents.text(stream))
-        with self.program.serve(self.data_dir(name), streams_dir=folder.parent, **settings) as server:
-            yield server
+        return folder.parent
 
-    def side(self, name, port, queries):
-        """Returns a server and its file of queries."""
-        path = self.folder / f"{name}-{port}.queries"
+    def side(self, name, server, queries, **more):
+        """Returns a server with its file of queries."""
+        path = self.folder / f"{name}-{server.port}.queries"
         path.write_text("".join(f"{query}\n" for query in queries))
-        return Side(name, port, path)
+        return Side(name, server.port, path, server.pid, **more)
 
     def data_dir(self, name):
         path = self.folder / f"{name}-data"

@@ -7,8 +7,9 @@ import statistics
 import documents
 import queries
 from measure import CLOSE, GZIP, pairs, ratio
+from peers import collector, nginx
 from report import Outcome, Row, pair_table
-from servers import Failed, collector, nginx
+from servers import Failed
 
 NODE_VIEW, FULL_GRAPH = "node_view", "full_graph"
 
@@ -51,8 +52,8 @@ def against_nginx(bench, server, named, asked, bodies, *headers):
     """Sends the same requests to both. nginx serves a file of the mean size of Lockkeeper's responses."""
     name, what, kind = named
     body = queries.body_of_mean_size(bodies)
-    with nginx(bench.folder / f"nginx-{name}", body, gzipped=body) as port, answered_as(kind, server):
-        base, compared = bench.side("nginx", port, asked), bench.side("lockkeeper", server.port, asked)
+    with nginx(bench.folder / f"nginx-{name}", body, gzipped=body) as peer, answered_as(kind, server):
+        base, compared = bench.side("nginx", peer, asked), bench.side("lockkeeper", server, asked)
         samples = pairs(bench.lengths, base, compared, *headers)
     polls, p99 = ratio(samples, "per_second"), ratio(samples, "p99")
     rows = [
@@ -91,10 +92,16 @@ def stream_to_grow(count):
 
 def rollouts(bench):
     """Compares four completed rollouts with live ones that are open to nearly all nodes: responses have the same length."""
-    none, live = (documents.made_up("stable", 200, documents.ARCHES[:1]) for _ in range(2))
+    none = documents.made_up("stable", 200, documents.ARCHES[:1])
     documents.open_newest(none, *[[documents.rollout(0.9, hours_ago=100)]] * 4)
+    named = ("rollouts", "polls/s with 20 live rollouts, relative to none")
+    return against_itself(bench, named, none, stream_with_live_rollouts())
+
+
+def stream_with_live_rollouts():
+    live = documents.made_up("stable", 200, documents.ARCHES[:1])
     documents.open_newest(live, *(five_rollouts(0.90 + number / 100) for number in range(4)))
-    return against_itself(bench, ("rollouts", "polls/s with 20 live rollouts, relative to none"), none, live)
+    return live
 
 
 def five_rollouts(share):
@@ -114,19 +121,13 @@ def telemetry(bench):
     # With persistent connections runs differ by 10 %, so a target of 3 % needs many runs.
     many = dataclasses.replace(bench.lengths, pairs=5 * bench.lengths.pairs, run=max(bench.lengths.run // 2, 1))
     with collector() as receiver:
-        all_on = {
-            "telemetry__otlp_endpoint": receiver.url,
-            "telemetry__trace_share": "1",
-            "telemetry__metrics_interval": "1s",
-            "log__access_share": "0.001",
-        }
         with (
             bench.serve_real(telemetry__metrics="false") as silent,
-            bench.serve_real(**all_on) as loud,
+            bench.serve_real(**all_telemetry(receiver.url)) as loud,
             answered_as(NODE_VIEW, loud),
         ):
             view_sizes(silent, asked)
-            sides = [bench.side("off", silent.port, asked), bench.side("on", loud.port, asked)]
+            sides = [bench.side("off", silent, asked), bench.side("on", loud, asked)]
             samples = pairs(many, *sides)
             closing = pairs(bench.lengths, *sides, CLOSE)
         if "/v1/metrics" not in receiver.paths or "/v1/logs" not in receiver.paths:
@@ -138,28 +139,14 @@ def telemetry(bench):
     return Outcome(rows, [*pair_table(samples, "off", "on"), "", *pair_table(closing, "off", "on")])
 
 
-def beside(bench):
-    """Compares two builds, each with its own database from the same metadata."""
-    other = bench.for_other_build()
-    # As with telemetry, a target of 3 % needs many pairs.
-    many = dataclasses.replace(bench.lengths, pairs=5 * bench.lengths.pairs, run=max(bench.lengths.run // 2, 1))
-    nodes, full = queries.node_queries(bench.real.stable), [queries.full_graph_query(bench.real.stable)]
-    rows, tables = [], []
-    with other.serve_real() as before, bench.serve_real() as now:
-        for what, kind, asked, headers in (
-            ("node views, persistent connections", NODE_VIEW, nodes, []),
-            ("node views, one connection per poll", NODE_VIEW, nodes, [CLOSE]),
-            ("full graphs in gzip", FULL_GRAPH, full, [GZIP]),
-        ):
-            if GZIP in headers:
-                for server in (before, now):
-                    queries.answers(server, asked * 64, "gzip")
-            sides = [bench.side(name, server.port, asked) for name, server in (("other", before), ("this", now))]
-            with answered_as(kind, before, now):
-                samples = pairs(many, *sides, *headers)
-            rows.append(Row(f"{what}: polls/s, relative to the other build", 0.97, 0.97, ratio(samples, "per_second"), more_is_better=True))
-            tables += [*pair_table(samples, "other", "this"), ""]
-    return Outcome(rows, tables)
+def all_telemetry(url):
+    """Returns settings for metrics, traces and logs, sent to a collector."""
+    return {
+        "telemetry__otlp_endpoint": url,
+        "telemetry__trace_share": "1",
+        "telemetry__metrics_interval": "1s",
+        "log__access_share": "0.001",
+    }
 
 
 def against_itself(bench, named, less, more):
@@ -172,7 +159,7 @@ def against_itself(bench, named, less, more):
     ):
         asked = [queries.node_queries(stream) for stream in (less, more)]
         sizes = [view_sizes(*one) for one in zip((base, loaded), asked, strict=True)]
-        sides = [bench.side(*one) for one in zip(("less", "more"), (base.port, loaded.port), asked, strict=True)]
+        sides = [bench.side(*one) for one in zip(("less", "more"), (base, loaded), asked, strict=True)]
         samples = pairs(bench.lengths, *sides)
     row = Row(what, 0.9, 0.9, ratio(samples, "per_second"), more_is_better=True)
     raw = [f"Node views: {spread(sizes[0])}; {spread(sizes[1])}.", "", *pair_table(samples, "less", "more")]

@@ -41,6 +41,14 @@ def open_newest(document, *rollouts):
         newest["rollouts"] = added
 
 
+def released_daily(stream, count, is_trimmed):
+    """Returns a stream on two arches with a release and its rollout every day. The newest rollout is live. If `is_trimmed`, nodes get
+    the two newest of their targets."""
+    document = made_up(stream, count, ARCHES[:2], SCHEMES[:1])
+    open_newest(document, *([rollout(hours_ago=24 * (count - number) - 12)] for number in range(count)))
+    return document | ({"targets": {"newest": 2}} if is_trimmed else {})
+
+
 def rollout(start_share=0.0, hours_ago=12, **selector):
     """Returns a rollout from the start share to all nodes in 48 h."""
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours_ago)

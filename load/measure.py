@@ -1,9 +1,11 @@
 """Instruments: wrk, pairs of runs, and watchers for changes."""
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import math
+import os
 import statistics
 import subprocess
 import threading
@@ -32,15 +34,23 @@ class Sample:
     # Responses with an error status, and failed sockets.
     rejected: int
     broken: int
+    # Microseconds of CPU time of the server per poll, if its process is known.
+    cpu: float = 0.0
+    # TLS handshakes, and those that resumed a session or were older than TLS 1.3, if they were counted.
+    handshakes: int = 0
+    resumed: int = 0
 
     @staticmethod
     def read(process, seconds=0):
         """Waits for a run that ends within `seconds`, and returns its figures."""
         printed, _ = process.communicate(timeout=seconds + 60)
-        line = next((line for line in printed.splitlines() if line.startswith("{")), None)
+        lines = printed.splitlines()
+        line = next((line for line in lines if line.startswith("{")), None)
         if process.returncode != 0 or not line:
             raise Failed(f"wrk: {printed.strip()}")
         seen = json.loads(line)
+        counts = next((line.split()[1:] for line in lines if line.startswith("handshakes ")), ["0"] * 3)
+        handshakes, resumed, older = map(int, counts)
         return Sample(
             polls=seen["polls"],
             per_second=seen["polls"] / (seen["time"] / 1e6),
@@ -48,6 +58,8 @@ class Sample:
             p99=seen["p99"] / 1000,
             rejected=seen["rejected"],
             broken=seen["broken"],
+            handshakes=handshakes,
+            resumed=resumed + older,
         )
 
 
@@ -58,28 +70,50 @@ class Side:
     name: str
     port: int
     queries: Path
+    # The process whose CPU time is measured.
+    pid: int | None = None
+    scheme: str = "http"
+    # The path of a library for wrk.
+    preload: Path | None = None
 
-    def polling(self, seconds, *headers, connections=CONNECTIONS):
-        """Starts wrk, which polls as fast as possible from one thread."""
+    def polling(self, seconds, *headers, connections=CONNECTIONS, delay=0):
+        """Starts wrk, which polls from one thread: as fast as possible, or with a delay in milliseconds after each poll of a connection."""
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", POLL_LUA, "-H", "Accept: application/json"]
         for header in headers:
             command += ["-H", header]
-        command += [f"http://{HOST}:{self.port}", "--", self.queries]
-        return child(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command += [f"{self.scheme}://{HOST}:{self.port}", "--", self.queries, *([delay] if delay else [])]
+        environment = os.environ | ({"LD_PRELOAD": str(self.preload)} if self.preload else {})
+        return child(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def poll(self, seconds, *headers):
+        before = cpu_seconds(self.pid)
         with self.polling(seconds, *headers) as process:
-            return Sample.read(process, seconds)
+            sample = Sample.read(process, seconds)
+        used = cpu_seconds(self.pid) - before
+        return dataclasses.replace(sample, cpu=used * 1e6 / max(sample.polls, 1))
+
+
+def cpu_seconds(pid):
+    """Returns the CPU time of a process and of the processes that it started, in user and in system mode; 0 without a process."""
+    if pid is None:
+        return 0.0
+    # The name, in parentheses, may contain spaces. After it, the 12th and 13th field are utime and stime.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own + sum(cpu_seconds(int(each)) for each in children)
+
+
+def turns(lengths, sides, *headers):
+    """Runs all sides in turns, so that other load on the machine affects them equally. Returns the samples of each turn."""
+    for side in sides:
+        if lengths.warm_up:
+            side.poll(lengths.warm_up, *headers)
+    return [tuple(flawless(side, lengths.run, headers) for side in sides) for _ in range(lengths.pairs)]
 
 
 def pairs(lengths, base, compared, *headers):
-    """Runs both sides in turns, so that other load on the machine affects both equally."""
-    for side in (base, compared):
-        if lengths.warm_up:
-            side.poll(lengths.warm_up, *headers)
-    return [
-        (flawless(base, lengths.run, headers), flawless(compared, lengths.run, headers)) for _ in range(lengths.pairs)
-    ]
+    return turns(lengths, (base, compared), *headers)
 
 
 def flawless(side, seconds, headers):
@@ -111,7 +145,7 @@ class Watcher:
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def watch(self):
-        connection = http.client.HTTPConnection(HOST, self.server.port, timeout=10)
+        connection = http.client.HTTPConnection(HOST, self.server.status_port, timeout=10)
         # If the server ends, the thread ends, and waiting for a revision fails.
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             while not self.stopping.wait(self.EVERY):

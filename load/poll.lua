@@ -1,7 +1,8 @@
--- Polls like those of nodes, for wrk: wrk ... -s poll.lua URL -- QUERIES
+-- Polls like those of nodes, for wrk: wrk ... -s poll.lua URL -- QUERIES [DELAY]
 --
--- QUERIES is a file of query strings, one per line. The client shares the cores with the servers, so all requests are built before
--- the first is sent. They are the same in every run, so two servers get the same requests.
+-- QUERIES is a file of query strings, one per line. DELAY is how many milliseconds a connection waits before each poll. The client shares
+-- the cores with the servers, so all requests are built before the first is sent. They are the same in every run, so two servers get the
+-- same requests.
 
 local MANY = 8192
 local SEED = 20260721
@@ -24,6 +25,10 @@ function init(arguments)
     for number = 1, MANY do
         local query = queries[math.random(#queries)]
         requests[number] = wrk.format("GET", "/v1/graph?" .. query .. "&node_uuid=" .. node_id())
+    end
+    local milliseconds = tonumber(arguments[2])
+    if milliseconds then
+        delay = function() return milliseconds end
     end
 end
 

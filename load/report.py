@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servers import nginx_program
+from peers import nginx_program
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class Outcome:
 
     rows: list
     raw: list = field(default_factory=list)
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1000:.1f} ms"
 
 
 def table_line(*cells):

@@ -11,12 +11,19 @@ import time
 from pathlib import Path
 
 import behaviour
+import beside
+import commits
 import comparisons
+import cpu
+import history
+import products
+import scale
 import slow
 import writes
 from bench import FULL, PROJECT, QUICK, Bench
+from peers import nginx_program
 from report import NotMeasured, Outcome, Report
-from servers import Failed, Program, nginx_program
+from servers import Failed, Program
 
 MEASUREMENTS = {
     "keepalive": comparisons.keepalive,
@@ -27,22 +34,30 @@ MEASUREMENTS = {
     "releases": comparisons.releases,
     "rollouts": comparisons.rollouts,
     "telemetry": comparisons.telemetry,
+    "cpu": cpu.cpu,
+    "https": cpu.https,
     "rebuild": behaviour.rebuild,
     "memory": behaviour.memory,
     "outage": behaviour.outage,
     "lag": behaviour.lag,
     "writes": writes.writes,
+    "scale": scale.scale,
+    "full-graph-size": scale.full_graph_size,
+    "commit-to-poll": commits.commit_to_poll,
+    "product-stop": products.product_stop,
+    "first-start": products.first_start,
+    "history": history.history,
     "slow-readers": slow.slow_readers,
 }
 # Measurements that need a second build.
-BESIDE = {"beside": comparisons.beside}
+BESIDE = {"beside": beside.beside}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description="Measures lockkeeper; a full run is written to load/REPORT.md.")
     parser.add_argument("--binary", required=True, help="the program, such as target/release/lockkeeper")
     parser.add_argument("--only", choices=MEASUREMENTS, metavar="NAME", help=f"one of {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--beside", metavar="BINARY", help="only compare node views and full graphs with this build")
+    parser.add_argument("--beside", metavar="BINARY", help="only compare polls with this build")
     parser.add_argument("--quick", action="store_true", help="a short run of about a minute that tests the load test; its figures are meaningless")
     return parser.parse_args()
 
@@ -82,7 +97,7 @@ def main():
     os.umask(0o022)
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
-    missing = [name for name in ("wrk", "psql") if not shutil.which(name)] + ([] if nginx_program() else ["nginx"])
+    missing = [name for name in ("wrk", "psql", "openssl", "cc") if not shutil.which(name)] + ([] if nginx_program() else ["nginx"])
     if missing:
         return f"missing: {', '.join(missing)}; scripts/install-load-tools.sh installs them"
     report = Report(PROJECT, sys.argv[1:])

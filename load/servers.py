@@ -1,20 +1,16 @@
-"""Starts and stops Lockkeeper with its private PostgreSQL, and nginx for comparison.
+"""Starts and stops Lockkeeper with its private PostgreSQL.
 
 All servers listen only on 127.0.0.1, keep their files below the given folder, and end with their `with` block.
 """
 
 import contextlib
 import functools
-import grp
 import http.client
-import http.server
 import json
 import os
-import pwd
-import shutil
 import socket
 import subprocess
-import threading
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -22,7 +18,7 @@ from pathlib import Path
 import documents
 
 HOST = "127.0.0.1"
-MAX_SECONDS_TO_START = 120
+MAX_SECONDS_TO_START = 600
 MAX_SECONDS_TO_STOP = 60
 # How much of a program's last output is shown, in characters.
 SHOWN_OUTPUT = 1500
@@ -64,15 +60,20 @@ def wait_until(condition, seconds, what):
     raise Failed(f"{what}: timeout after {seconds} s")
 
 
-def ask(port, target, headers=None):
+def ask(port, target, headers=None, seconds=10):
     """Sends one request on a new connection. Returns the status, the headers, and the body without decoding."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
     try:
         connection.request("GET", target, headers=headers or {})
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:
         connection.close()
+
+
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 class Program:
@@ -96,6 +97,18 @@ class Program:
         flag = "--acknowledge"
         return [flag] if flag in self.run("document", "put", "--help") else []
 
+    @functools.cached_property
+    def can_trim(self):
+        """True if the build knows the setting of a stream that limits the targets of a node."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "probe.toml"
+            path.write_text(f'format = 1\nproduct = "{documents.PRODUCT}"\nstream = "probe"\ntargets = {{ newest = 2 }}\n')
+            # The document is read before the database, which does not exist.
+            environment = self.environment | {"DATABASE_URL": "postgres://127.0.0.1:1/none"}
+            command = [str(self.binary), "document", "put", str(path), "--reason", "probe", "--data-dir", folder]
+            ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        return "unknown field `targets`" not in ran.stderr
+
     def run(self, *arguments):
         """Runs a command, and returns its output."""
         command = [str(self.binary), *map(str, arguments)]
@@ -108,16 +121,20 @@ class Program:
 
     @contextlib.contextmanager
     def serve(self, data_dir, streams_dir=None, **settings):
-        """Starts a service and waits until it is ready. Settings have their names in the environment: `catalog__notifications="false"`."""
+        """Starts a service and waits until it is ready. Settings have their names in the environment: `catalog__notifications="false"`.
+        With a certificate, health and metrics have a port of their own without TLS."""
         port = free_port()
+        status_port = free_port() if "tls__certificate" in settings else port
         command = [self.binary, "serve", "--listen", f"{HOST}:{port}", "--data-dir", data_dir]
+        if status_port != port:
+            settings["listeners__status"] = f"{HOST}:{status_port}"
         if streams_dir:
             command += ["--streams-dir", streams_dir]
         environment = self.environment | {f"LOCKKEEPER_{name.upper()}": value for name, value in settings.items()}
         log = Path(data_dir) / f"serve-{port}.log"
         try:
             with log.open("wb") as stderr, child(command, env=environment, stderr=stderr) as process:
-                server = Server(self, Path(data_dir), port, process)
+                server = Server(self, Path(data_dir), port, process, status_port)
                 wait_until(lambda: server.is_ready() or process.poll() is not None, MAX_SECONDS_TO_START, "the start")
                 if process.poll() is not None:
                     raise Failed(f"lockkeeper serve ended: {log.read_text()[-SHOWN_OUTPUT:]}")
@@ -137,22 +154,26 @@ POSTMASTER_PID = "postgres/cluster/postmaster.pid"
 class Server:
     """A running Lockkeeper."""
 
-    def __init__(self, program, data_dir, port, process):
+    def __init__(self, program, data_dir, port, process, status_port):
         self.program, self.data_dir, self.port, self.process = program, data_dir, port, process
+        self.status_port, self.pid = status_port, process.pid
 
     def is_ready(self):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return ask(self.port, "/healthz/ready")[0] == 200
+            return ask(self.status_port, "/healthz/ready")[0] == 200
         return False
 
     def revision(self, stream):
         """Returns the served revision of a stream."""
-        readiness = json.loads(ask(self.port, "/healthz/ready")[2])
-        return readiness["streams"].get(f"{documents.PRODUCT}/{stream}", 0)
+        return self.revisions().get(f"{documents.PRODUCT}/{stream}", 0)
+
+    def revisions(self):
+        """Returns the served revision of every stream."""
+        return json.loads(ask(self.status_port, "/healthz/ready")[2])["streams"]
 
     def metric(self, name, without=None):
         """Returns the sum of a metric over all samples except those that contain `without`."""
-        lines = ask(self.port, "/metrics")[2].decode().splitlines()
+        lines = ask(self.status_port, "/metrics")[2].decode().splitlines()
         samples = [line for line in lines if line.startswith(name) and not (without and without in line)]
         return sum(float(sample.split()[-1]) for sample in samples)
 
@@ -192,101 +213,3 @@ class Server:
         command = ["sh", "-c", 'psql --no-psqlrc -At -F " " -v ON_ERROR_STOP=1 -c "$1" "$DATABASE_URL"', "sh", sql]
         rows = self.program.run("database", "exec", "--data-dir", self.data_dir, "--", *command)
         return [row.split() for row in rows.splitlines()]
-
-
-def nginx_program():
-    """Returns the path of nginx, whose folder is often only in root's PATH."""
-    return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-
-
-NGINX = """\
-daemon off;
-user {user} {group};
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-worker_processes {cores};
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    default_type application/json;
-    sendfile on;
-    tcp_nopush on;
-    tcp_nodelay on;
-    open_file_cache max=100 inactive=1h;
-    open_file_cache_valid 1h;
-    keepalive_timeout 1h;
-    # Effectively unlimited, as in Lockkeeper.
-    keepalive_requests 1000000000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen {host}:{port};
-        location = /v1/graph {{
-            alias {folder}/graph.json;
-            gzip_static on;
-        }}
-    }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def nginx(folder, body, gzipped=None):
-    """Runs nginx, which answers every poll with these bytes from a file, and yields its port."""
-    folder.mkdir()
-    (folder / "graph.json").write_bytes(body)
-    if gzipped:
-        (folder / "graph.json.gz").write_bytes(gzipped)
-    port = free_port()
-    user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-    text = NGINX.format(folder=folder, host=HOST, port=port, user=user, group=group, cores=os.cpu_count())
-    (folder / "nginx.conf").write_text(text)
-    command = [nginx_program(), "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
-    with child(command, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: is_listening(port) or process.poll() is not None, 10, "the start of nginx")
-        if process.poll() is not None:
-            raise Failed(f"nginx ended: {(folder / 'error.log').read_text()[-SHOWN_OUTPUT:]}")
-        yield port
-
-
-class Receiver:
-    """A collector's URL, and the paths that received data."""
-
-    def __init__(self, url):
-        self.url, self.paths = url, set()
-
-
-@contextlib.contextmanager
-def collector():
-    """Runs a collector that accepts OTLP and discards it."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.paths.add(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer((HOST, 0), Handler) as server:
-        receiver = Receiver(f"http://{HOST}:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield receiver
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def is_listening(port):
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0

@@ -9,6 +9,8 @@ missing() {
     command -v wrk >/dev/null || echo wrk
     command -v nginx >/dev/null || echo nginx-light
     command -v zstd >/dev/null || echo zstd
+    command -v openssl >/dev/null || echo openssl
+    command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
 }
 
 mapfile -t packages < <(missing)

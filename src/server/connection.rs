@@ -6,10 +6,10 @@ use super::{
     endpoint::Endpoint,
     fast_path::{FastPath, FastResponse, MAX_BYTES},
     preface::{PREFACE, PrefixedIo, read_beginning},
-    send::{send, send_file},
+    send::{send_answer, send_file},
 };
 use crate::config::LimitSettings;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use hyper::{
     body::Incoming,
     rt::{Read, Write},
@@ -156,10 +156,11 @@ impl ConnectionConfig {
                 Received::Other(first) => return Some(first),
                 Received::Poll => {}
             }
-            let (head, body) = (answer.head.as_slice(), std::mem::take(&mut answer.body));
+            // Taken, so that a waiting connection needs no memory for them.
+            let (head, body) = (std::mem::take(&mut answer.head), std::mem::take(&mut answer.body));
             let delivered = match answer.file.take() {
-                Some(file) => send_file(stream, head, file.file(), body.len(), self.head_timeout).await,
-                None => send(stream, &mut Buf::chain(head, body), self.head_timeout).await,
+                Some(file) => send_file(stream, &head, file.file(), body.len(), self.head_timeout).await,
+                None => send_answer(stream, &head, &body, self.head_timeout).await,
             };
             if answer.is_last || delivered.is_err() {
                 return None;

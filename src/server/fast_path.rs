@@ -53,13 +53,18 @@ pub(super) enum NextStep {
 /// The maximum size of a plain poll with its headers.
 pub(super) const MAX_BYTES: usize = 2048;
 const MAX_HEADERS: usize = 32;
+/// Bodies up to this size are copied behind their head: sending one buffer costs less than sending two. Node views are smaller.
+const MAX_COPIED_BYTES: usize = 2048;
+/// Room for most heads.
+const TYPICAL_HEAD_BYTES: usize = 384;
 /// The header with the addresses of clients behind proxies.
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Answers the request that has already arrived, if it is a plain poll. If `is_crowded`, the connection ends after the answer. Without
-/// `fast_path`, only reads the request, so that a stop right after it does not lose it.
+/// `fast_path`, only reads the request, so that a stop right after it does not lose it. The memory of `answer` is reused.
 pub(super) fn answer_first(
     fast_path: Option<&FastPath>,
+    answer: &mut FastResponse,
     stream: &mut TcpStream,
     peer: IpAddr,
     is_crowded: bool,
@@ -71,19 +76,26 @@ pub(super) fn answer_first(
         Err(error) if error.kind() == ErrorKind::WouldBlock => return NextStep::Serve(Bytes::new()),
         Err(_) => return NextStep::Nothing,
     };
-    let mut answer = FastResponse::default();
     if !fast_path.is_some_and(|fast_path| answer.prepare(fast_path, read, peer, is_crowded)) {
         return NextStep::Serve(Bytes::copy_from_slice(read));
     }
-    let sent = match stream.write_vectored(&[IoSlice::new(&answer.head), IoSlice::new(&answer.body)]) {
+    let (head, body, is_last) = (answer.head.as_slice(), std::mem::take(&mut answer.body), answer.is_last);
+    // Whether the body is also a file does not matter here: what the socket does not take at once is shared by all clients.
+    answer.file = None;
+    let written = if body.is_empty() {
+        stream.write(head)
+    } else {
+        stream.write_vectored(&[IoSlice::new(head), IoSlice::new(&body)])
+    };
+    let sent = match written {
         Ok(sent) => sent,
         Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
         Err(_) => return NextStep::Nothing,
     };
-    if sent < answer.head.len() + answer.body.len() {
-        return NextStep::Send { rest: rest(&answer.head, &answer.body, sent), is_last: answer.is_last };
+    if sent < head.len() + body.len() {
+        return NextStep::Send { rest: rest(head, &body, sent), is_last };
     }
-    if answer.is_last { NextStep::Nothing } else { NextStep::Serve(Bytes::new()) }
+    if is_last { NextStep::Nothing } else { NextStep::Serve(Bytes::new()) }
 }
 
 /// Returns the part of a head and a body after the first `sent` bytes. The body is not copied, however many clients are slow.
@@ -95,7 +107,9 @@ fn rest(head: &[u8], body: &Bytes, sent: usize) -> Chain<Bytes, Bytes> {
 /// The answer to a plain poll, ready to be sent. Its memory is reused for the next answer.
 #[derive(Debug, Default)]
 pub(super) struct FastResponse {
+    /// The head, followed by a small body.
     pub(super) head: Vec<u8>,
+    /// The body, unless it is small.
     pub(super) body: Bytes,
     /// The body as a file, if there is one.
     pub(super) file: Option<BodyFile>,
@@ -123,7 +137,13 @@ impl FastResponse {
         }
         self.write_head(&response);
         self.file = response.extensions_mut().remove();
-        self.body = response.into_body();
+        let body = response.into_body();
+        if body.len() <= MAX_COPIED_BYTES {
+            self.head.extend_from_slice(&body);
+            self.body = Bytes::new();
+        } else {
+            self.body = body;
+        }
         true
     }
 
@@ -131,6 +151,8 @@ impl FastResponse {
     fn write_head(&mut self, response: &Response<Bytes>) {
         let (status, is_last) = (response.status(), self.is_last);
         self.head.clear();
+        let copied = response.body().len();
+        self.head.reserve(TYPICAL_HEAD_BYTES + if copied <= MAX_COPIED_BYTES { copied } else { 0 });
         self.push(&[b"HTTP/1.1 ", status.as_str().as_bytes(), b" "]);
         self.push(&[status.canonical_reason().unwrap_or_default().as_bytes()]);
         for (name, value) in response.headers() {

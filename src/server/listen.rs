@@ -4,7 +4,7 @@ use super::{
     admission::Admission,
     connection::ConnectionConfig,
     endpoint::Endpoint,
-    fast_path::{NextStep, answer_first},
+    fast_path::{FastResponse, NextStep, answer_first},
     pool::{Pool, Refused},
     rejection_slots::{self, RejectionSlots, Ticket},
     send::send,
@@ -106,13 +106,14 @@ impl Loop {
         )]
         let listener = AsyncFd::with_interest(socket, Interest::READABLE)?;
         let connections = TaskTracker::new();
+        let mut answer = FastResponse::default();
         let mut stopped = pin!(self.stopping.cancelled());
         loop {
             tokio::select! {
                 biased;
                 ready = listener.readable() => {
                     let mut ready = ready?;
-                    if !self.accept_waiting(listener.get_ref(), &connections).await {
+                    if !self.accept_waiting(listener.get_ref(), &connections, &mut answer).await {
                         ready.clear_ready();
                     }
                 }
@@ -122,7 +123,7 @@ impl Loop {
         }
         // Accepts the connections that waited when the stop began. The kernel passes later ones to another process, if there is one.
         for _ in 0..usize::try_from(BACKLOG).unwrap_or(0) / ACCEPT_BATCH {
-            if !self.accept_waiting(listener.get_ref(), &connections).await {
+            if !self.accept_waiting(listener.get_ref(), &connections, &mut answer).await {
                 break;
             }
             tokio::task::yield_now().await;
@@ -134,10 +135,15 @@ impl Loop {
     }
 
     /// Accepts a batch of waiting connections. Returns true if more may be waiting.
-    async fn accept_waiting(&self, listener: &std::net::TcpListener, connections: &TaskTracker) -> bool {
+    async fn accept_waiting(
+        &self,
+        listener: &std::net::TcpListener,
+        connections: &TaskTracker,
+        answer: &mut FastResponse,
+    ) -> bool {
         for _ in 0..ACCEPT_BATCH {
             match accept(listener) {
-                Ok((stream, peer)) => self.start(stream, peer, connections),
+                Ok((stream, peer)) => self.start(stream, peer, connections, answer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => handle_accept_error(&error).await,
             }
@@ -146,13 +152,19 @@ impl Loop {
     }
 
     /// Starts to serve a connection.
-    fn start(&self, mut stream: std::net::TcpStream, peer: IpAddr, connections: &TaskTracker) {
+    fn start(
+        &self,
+        mut stream: std::net::TcpStream,
+        peer: IpAddr,
+        connections: &TaskTracker,
+        answer: &mut FastResponse,
+    ) {
         let permit = match self.pool.acquire(peer) {
             Ok(permit) => permit,
             Err(refused) => return self.start_without_permit(stream, peer, refused, connections),
         };
         let next_step = match &self.tls {
-            None => answer_first(self.endpoint.fast_path.as_ref(), &mut stream, peer, permit.is_crowded()),
+            None => answer_first(self.endpoint.fast_path.as_ref(), answer, &mut stream, peer, permit.is_crowded()),
             Some(_) => NextStep::Serve(Bytes::new()),
         };
         if matches!(next_step, NextStep::Nothing) {
