@@ -269,26 +269,29 @@ impl CatalogSync {
                 loaded.products.push((name, PublishedProduct { record, files }));
             }
         }
+        let mut failed = |head: &Head, error: StoreError| {
+            // The other streams are updated. This one keeps its last good revision until an operator repairs it.
+            if known.get(&head.id) != Some(&head.revision) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, stream = %head.id, revision = %head.revision, "stream cannot be read, serving its last good revision");
+            }
+            loaded.broken.insert(head.id.clone(), head.revision);
+        };
+        let mut new = Vec::new();
         for head in heads {
-            let shown = catalog.stream(head.id.product.as_str(), head.id.stream.as_str());
+            let Some(shown) = catalog.stream(head.id.product.as_str(), head.id.stream.as_str()) else {
+                new.push(head.clone());
+                continue;
+            };
             // A lower revision with a later time means that a backup was restored.
-            let is_newer =
-                |shown: &Arc<StreamEntry>| shown.revision() < head.revision || shown.changed_at() < head.changed_at;
-            if shown.is_none_or(is_newer) {
-                match transaction.load_state(head, shown.map(|entry| entry.state())).await {
-                    Ok(state) => loaded.changed.push(state),
-                    // The other streams are updated. This one keeps its last good revision until an operator repairs it.
-                    Err(error @ StoreError::Corrupt { .. }) => {
-                        if known.get(&head.id) != Some(&head.revision) {
-                            let error = &error as &dyn std::error::Error;
-                            tracing::error!(error, stream = %head.id, revision = %head.revision, "stream cannot be read, serving its last good revision");
-                        }
-                        loaded.broken.insert(head.id.clone(), head.revision);
-                    }
-                    Err(error) => return Err(error),
+            if shown.revision() < head.revision || shown.changed_at() < head.changed_at {
+                match transaction.load_state(head, Some(shown.state())).await {
+                    Err(error @ StoreError::Corrupt { .. }) => failed(head, error),
+                    state => loaded.changed.push(state?),
                 }
             }
         }
+        loaded.changed.extend(transaction.load_states(&new, &mut failed).await?);
         Ok(loaded)
     }
 

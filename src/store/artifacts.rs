@@ -3,7 +3,7 @@
 use super::{
     error::StoreError,
     releases::{Changed, Loaded},
-    rows::{StreamKey, parse},
+    rows::parse,
     transaction::Transaction,
 };
 use crate::domain::{
@@ -22,12 +22,12 @@ struct Columns {
 }
 
 impl Transaction {
-    pub(super) async fn fill_artifacts(&mut self, key: StreamKey, releases: &mut Loaded) -> Result<(), StoreError> {
+    pub(super) async fn fill_artifacts(&mut self, streams: &[i64], releases: &mut Loaded) -> Result<(), StoreError> {
         let rows = sqlx::query!(
             "-- name: artifacts
             select release_id, arch, name, url, sha256, size
-            from artifacts join releases on releases.id = release_id where stream_id = $1",
-            key.0
+            from artifacts join releases on releases.id = release_id where stream_id = any($1)",
+            streams
         )
         .fetch_all(self.connection())
         .await

@@ -13,6 +13,7 @@ mod error;
 pub mod health;
 pub mod idempotency;
 mod installation;
+mod load;
 mod payloads;
 mod policies;
 mod predecessors;

@@ -71,11 +71,11 @@ impl Transaction {
         located.collect()
     }
 
-    pub(super) async fn fill_payloads(&mut self, key: StreamKey, releases: &mut Loaded) -> Result<(), StoreError> {
+    pub(super) async fn fill_payloads(&mut self, streams: &[i64], releases: &mut Loaded) -> Result<(), StoreError> {
         let rows = sqlx::query!(
             "-- name: payloads
-            select release_id, arch, scheme, payload, alias, synthetic, origin from payloads where stream_id = $1",
-            key.0
+            select release_id, arch, scheme, payload, alias, synthetic, origin from payloads where stream_id = any($1)",
+            streams
         )
         .fetch_all(self.connection())
         .await

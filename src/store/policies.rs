@@ -15,19 +15,19 @@ use crate::domain::{
 };
 use serde::Serialize;
 use sqlx::types::Json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 fn reason(table: &'static str, text: &str) -> Result<Reason, StoreError> {
     Reason::from_record(text).map_err(|error| StoreError::corrupt(table, error))
 }
 
 impl Transaction {
-    pub(super) async fn fill_policies(&mut self, key: StreamKey, releases: &mut Loaded) -> Result<(), StoreError> {
+    pub(super) async fn fill_policies(&mut self, streams: &[i64], releases: &mut Loaded) -> Result<(), StoreError> {
         let barriers = sqlx::query!(
             "-- name: barriers
             select release_id, reason, arches, barriers.origin
-            from barriers join releases on releases.id = release_id where stream_id = $1",
-            key.0
+            from barriers join releases on releases.id = release_id where stream_id = any($1)",
+            streams
         )
         .fetch_all(self.connection())
         .await
@@ -42,8 +42,8 @@ impl Transaction {
         let dead_ends = sqlx::query!(
             "-- name: dead_ends
             select release_id, reason, arches, dead_ends.origin
-            from dead_ends join releases on releases.id = release_id where stream_id = $1",
-            key.0
+            from dead_ends join releases on releases.id = release_id where stream_id = any($1)",
+            streams
         )
         .fetch_all(self.connection())
         .await
@@ -95,33 +95,37 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) async fn blocked_updates(&mut self, key: StreamKey) -> Result<Vec<BlockedUpdate>, StoreError> {
+    /// Returns the blocked updates of some streams, by stream.
+    pub(super) async fn blocked_updates(
+        &mut self,
+        streams: &[i64],
+    ) -> Result<HashMap<i64, Vec<BlockedUpdate>>, StoreError> {
         let rows = sqlx::query!(
             "-- name: blocked_updates
-            select first.version as first, last.version as last, target.version as target, reason, arches,
+            select blocked_updates.stream_id, first.version as first, last.version as last, target.version as target, reason, arches,
                 blocked_updates.origin
             from blocked_updates
             join releases as first on first.id = first_release_id
             join releases as last on last.id = last_release_id
             join releases as target on target.id = target_release_id
-            where blocked_updates.stream_id = $1 order by blocked_updates.position",
-            key.0
+            where blocked_updates.stream_id = any($1) order by blocked_updates.position",
+            streams
         )
         .fetch_all(self.connection())
         .await
         .map_err(StoreError::at("blocked_updates"))?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(BlockedUpdate {
-                    first: parse("releases", &row.first)?,
-                    last: parse("releases", &row.last)?,
-                    target: parse("releases", &row.target)?,
-                    reason: reason("blocked_updates", &row.reason)?,
-                    arches: parse_some("blocked_updates", row.arches.as_ref())?,
-                    origin: origin("blocked_updates", &row.origin)?,
-                })
-            })
-            .collect()
+        let mut blocked_updates: HashMap<i64, Vec<BlockedUpdate>> = HashMap::new();
+        for row in rows {
+            blocked_updates.entry(row.stream_id).or_default().push(BlockedUpdate {
+                first: parse("releases", &row.first)?,
+                last: parse("releases", &row.last)?,
+                target: parse("releases", &row.target)?,
+                reason: reason("blocked_updates", &row.reason)?,
+                arches: parse_some("blocked_updates", row.arches.as_ref())?,
+                origin: origin("blocked_updates", &row.origin)?,
+            });
+        }
+        Ok(blocked_updates)
     }
 
     /// Deletes all blocked updates. They refer to releases, so they are deleted before any release.

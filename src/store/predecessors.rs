@@ -10,12 +10,12 @@ use crate::domain::policy::predecessors::Predecessors;
 use std::collections::BTreeSet;
 
 impl Transaction {
-    pub(super) async fn fill_predecessors(&mut self, key: StreamKey, releases: &mut Loaded) -> Result<(), StoreError> {
+    pub(super) async fn fill_predecessors(&mut self, streams: &[i64], releases: &mut Loaded) -> Result<(), StoreError> {
         let rows = sqlx::query!(
             "-- name: predecessors
             select release_id, older.version, predecessors.origin
-            from predecessors join releases as older on older.id = predecessor_id where predecessors.stream_id = $1",
-            key.0
+            from predecessors join releases as older on older.id = predecessor_id where predecessors.stream_id = any($1)",
+            streams
         )
         .fetch_all(self.connection())
         .await

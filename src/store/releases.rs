@@ -12,14 +12,16 @@ use crate::domain::{
     origin::Origin,
     payload::PayloadId,
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
+    shared::Shared,
     stream::Stream,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// The releases of a stream by row id, in the order of the stream.
+/// The releases of some streams by row id, in the order of each stream.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
-    order: Vec<i64>,
+    /// The row ids by stream.
+    order: HashMap<i64, Vec<i64>>,
     releases: HashMap<i64, Release>,
 }
 
@@ -31,9 +33,10 @@ impl Loaded {
             .ok_or_else(|| StoreError::corrupt(table, "a row that refers to a release of another stream"))
     }
 
-    /// Returns the releases in the order of the stream.
-    pub(super) fn into_values(mut self) -> Vec<Release> {
-        self.order.iter().filter_map(|row| self.releases.remove(row)).collect()
+    /// Takes the releases of a stream, in its order.
+    pub(super) fn take(&mut self, key: StreamKey) -> Vec<Shared<Release>> {
+        let rows = self.order.remove(&key.0).unwrap_or_default();
+        rows.iter().filter_map(|row| self.releases.remove(row)).map(Shared::from).collect()
     }
 }
 
@@ -121,12 +124,12 @@ fn repeated_payloads(stream: &Stream) -> Vec<BTreeSet<&PayloadKey>> {
 }
 
 impl Transaction {
-    pub(super) async fn releases(&mut self, key: StreamKey) -> Result<Loaded, StoreError> {
+    pub(super) async fn releases(&mut self, streams: &[i64]) -> Result<Loaded, StoreError> {
         let rows = sqlx::query!(
             "-- name: releases
-            select id, version, state, origin, cleared, notes, promoted_from_stream, promoted_from_version
-            from releases where stream_id = $1 order by position",
-            key.0
+            select id, stream_id, version, state, origin, cleared, notes, promoted_from_stream, promoted_from_version
+            from releases where stream_id = any($1) order by position",
+            streams
         )
         .fetch_all(self.connection())
         .await
@@ -150,7 +153,7 @@ impl Transaction {
                 _ => None,
             };
             let release = Release { state, suppressed_upstream: cleared, notes, promoted_from, ..published };
-            loaded.order.push(row.id);
+            loaded.order.entry(row.stream_id).or_default().push(row.id);
             loaded.releases.insert(row.id, release);
         }
         Ok(loaded)

@@ -16,7 +16,7 @@ use crate::domain::{
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The actor, time and reason of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,6 +214,9 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn has_unique_second(&mut self, key: StreamKey, number: Revision) -> Result<bool, StoreError> {
+        if number == Revision(1) {
+            return Ok(true);
+        }
         sqlx::query_scalar!(
             r#"-- name: has_a_second_of_its_own
             select not exists (
@@ -291,27 +294,27 @@ impl Transaction {
         Ok(record.collect())
     }
 
+    /// Returns the upstream documents of the newest revisions of some streams, by stream.
     pub(super) async fn sources(
         &mut self,
-        key: StreamKey,
-        number: Revision,
-    ) -> Result<BTreeMap<SourceKind, ContentHash>, StoreError> {
+        streams: &[i64],
+    ) -> Result<HashMap<i64, BTreeMap<SourceKind, ContentHash>>, StoreError> {
         let rows = sqlx::query!(
             "-- name: sources
-            select kind, hash from revision_sources where stream_id = $1 and number = $2",
-            key.0,
-            number.0
+            select stream_id, kind, hash from revision_sources
+            join streams on streams.id = stream_id and streams.revision = number where stream_id = any($1)",
+            streams
         )
         .fetch_all(self.connection())
         .await
         .map_err(StoreError::at("sources"))?;
-        rows.into_iter()
-            .map(|row| {
-                let corrupt = |problem: String| StoreError::corrupt("revision_sources", problem);
-                let kind = SourceKind::parse(&row.kind).map_err(|error| corrupt(error.to_string()))?;
-                let hash = row.hash.try_into().map_err(|_| corrupt("a hash is not 32 bytes long".into()))?;
-                Ok((kind, ContentHash(hash)))
-            })
-            .collect()
+        let mut sources: HashMap<i64, BTreeMap<SourceKind, ContentHash>> = HashMap::new();
+        for row in rows {
+            let corrupt = |problem: String| StoreError::corrupt("revision_sources", problem);
+            let kind = SourceKind::parse(&row.kind).map_err(|error| corrupt(error.to_string()))?;
+            let hash = row.hash.try_into().map_err(|_| corrupt("a hash is not 32 bytes long".into()))?;
+            sources.entry(row.stream_id).or_default().insert(kind, ContentHash(hash));
+        }
+        Ok(sources)
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     error::StoreError,
     releases::{Changed, Loaded, origin},
-    rows::{StreamKey, parse_some, texts},
+    rows::{parse_some, texts},
     transaction::Transaction,
 };
 use crate::domain::{
@@ -92,16 +92,16 @@ fn state(name: &str, paused_at: Option<i64>) -> Result<RolloutState, StoreError>
 }
 
 impl Transaction {
-    pub(super) async fn fill_rollouts(&mut self, key: StreamKey, releases: &mut Loaded) -> Result<(), StoreError> {
+    pub(super) async fn fill_rollouts(&mut self, streams: &[i64], releases: &mut Loaded) -> Result<(), StoreError> {
         let rows = sqlx::query!(
             r#"-- name: rollouts
             select release_id, selector_arches, selector_schemes, selector_groups, selector_platforms, start_epoch,
                 start_share, course, duration_minutes::text as duration_minutes, end_share,
                 step_minutes::text[] as step_minutes, step_shares, rollouts.state, paused_at, stood_still, first_opened,
                 rollouts.origin
-            from rollouts join releases on releases.id = release_id where stream_id = $1
+            from rollouts join releases on releases.id = release_id where stream_id = any($1)
             order by release_id, rollouts.position"#,
-            key.0
+            streams
         )
         .fetch_all(self.connection())
         .await

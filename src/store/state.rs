@@ -78,6 +78,16 @@ impl Transaction {
     /// The database is unavailable, or a row is invalid.
     pub async fn load_state(&mut self, head: &Head, earlier: Option<&State>) -> Result<State, StoreError> {
         let stream = self.load_stream_from(head, earlier.map(Known::from).as_ref()).await?;
+        self.state_of(head, stream, earlier).await
+    }
+
+    /// Loads what belongs to a stream at its head. What an earlier state has is not read again.
+    pub(super) async fn state_of(
+        &mut self,
+        head: &Head,
+        stream: Stream,
+        earlier: Option<&State>,
+    ) -> Result<State, StoreError> {
         let mut sources = BTreeMap::new();
         for (kind, hash) in &stream.sources {
             let content = match earlier.and_then(|earlier| earlier.document(*hash)) {

@@ -2,17 +2,13 @@
 
 use super::{
     error::StoreError,
-    rows::{StreamKey, parse, parse_all},
-    state::Known,
+    rows::{StreamKey, parse},
     transaction::Transaction,
 };
 use crate::domain::{
-    admission::{emergency_stop::EmergencyStop, protection::Protection},
-    document::{self, parts, shape::ProtectionDocument},
-    epoch::Epoch,
+    document,
     ids::StreamId,
-    policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
-    reason::Reason,
+    policy::graph_rules::TargetLimit,
     stream::{Revision, Stream},
 };
 use jiff::Timestamp;
@@ -152,61 +148,6 @@ impl Transaction {
         Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision), changed_at })
     }
 
-    /// Loads a stream: from an earlier state and what changed since then, or else from its rows.
-    ///
-    /// # Errors
-    /// The database is unavailable, or a row is invalid.
-    pub async fn load_stream_from(&mut self, head: &Head, earlier: Option<&Known>) -> Result<Stream, StoreError> {
-        if let Some(earlier) = earlier
-            && let Some(stream) = self.follow(head, earlier).await?
-        {
-            return Ok(Stream { product_stop: self.product_stop(&head.id.product).await?, ..stream });
-        }
-        self.load_stream(head).await
-    }
-
-    /// Loads a stream from its rows.
-    ///
-    /// # Errors
-    /// The database is unavailable, or a row is invalid.
-    pub async fn load_stream(&mut self, head: &Head) -> Result<Stream, StoreError> {
-        let settings = sqlx::query!(
-            "-- name: stream_settings
-            select arches, mirrors, edge_rule, identity, newest_targets, protection as \"protection: Json<ProtectionDocument>\", stopped_since,
-                stopped_because
-            from streams where id = $1",
-            head.key.0
-        )
-        .fetch_one(self.connection())
-        .await
-        .map_err(StoreError::at("stream_settings"))?;
-        let mut releases = self.releases(head.key).await?;
-        self.fill_payloads(head.key, &mut releases).await?;
-        self.fill_policies(head.key, &mut releases).await?;
-        self.fill_predecessors(head.key, &mut releases).await?;
-        self.fill_rollouts(head.key, &mut releases).await?;
-        self.fill_artifacts(head.key, &mut releases).await?;
-        let stop = match (settings.stopped_since, settings.stopped_because) {
-            (Some(since), Some(because)) => {
-                let reason = Reason::new(&because).map_err(|error| StoreError::corrupt("streams", error))?;
-                Some(EmergencyStop { since: Epoch(since), reason })
-            }
-            _ => None,
-        };
-        Ok(Stream {
-            rules: graph_rules(&settings.edge_rule, &settings.identity, settings.newest_targets)?,
-            protection: protection(settings.protection)?,
-            stop,
-            product_stop: self.product_stop(&head.id.product).await?,
-            arches: parse_all("streams", &settings.arches)?,
-            mirrors: parse_all("streams", &settings.mirrors)?,
-            blocked_updates: self.blocked_updates(head.key).await?,
-            sources: self.sources(head.key, head.revision).await?,
-            releases: releases.into_values().into_iter().map(Into::into).collect(),
-            id: head.id.clone(),
-        })
-    }
-
     /// Saves the next state of a locked stream under the given revision.
     ///
     /// # Errors
@@ -257,31 +198,10 @@ impl Transaction {
     }
 }
 
-fn graph_rules(edge_rule: &str, identity: &str, newest_targets: Option<i16>) -> Result<GraphRules, StoreError> {
-    let unknown = |name: &str| StoreError::corrupt("streams", format!("unknown graph rule {name:?}"));
-    let targets = newest_targets.map_or(Ok(TargetLimit::All), |number| {
-        let newest = u16::try_from(number).ok().and_then(NewestTargets::new);
-        newest.map(TargetLimit::Newest).ok_or_else(|| StoreError::corrupt("streams", format!("{number} targets")))
-    })?;
-    Ok(GraphRules {
-        edge_rule: EdgeRule::from_name(edge_rule).ok_or_else(|| unknown(edge_rule))?,
-        identity: Identity::from_name(identity).ok_or_else(|| unknown(identity))?,
-        targets,
-    })
-}
-
 /// Returns the value of the column; none stands for all.
 fn newest_targets(targets: TargetLimit) -> Option<i16> {
     match targets {
         TargetLimit::All => None,
         TargetLimit::Newest(newest) => i16::try_from(newest.get()).ok(),
     }
-}
-
-fn protection(document: Option<Json<ProtectionDocument>>) -> Result<Protection, StoreError> {
-    let Some(Json(document)) = document else { return Ok(Protection::default()) };
-    parts::protection(&document).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        StoreError::corrupt("streams", problems.join("; "))
-    })
 }

@@ -11,7 +11,7 @@ use crate::{
         stream::{Revision, Stream},
     },
     manage::manager::Manage,
-    store::{State, StoreError},
+    store::{State, StoreError, streams::Head},
 };
 use std::sync::Arc;
 
@@ -60,11 +60,11 @@ impl Manage {
     /// The database is unavailable, or a row is corrupt.
     pub async fn states(&self, filter: impl Fn(&StreamId) -> bool) -> Result<Vec<State>, StoreError> {
         let mut transaction = self.reading("states").await?;
-        let mut states = Vec::new();
-        for head in transaction.heads().await?.iter().filter(|head| filter(&head.id)) {
-            states.push(transaction.load_state(head, None).await?);
-        }
-        Ok(states)
+        let heads = transaction.heads().await?.into_iter().filter(|head| filter(&head.id));
+        let heads: Vec<Head> = heads.collect();
+        let mut corrupt = None;
+        let states = transaction.load_states(&heads, |_, error| corrupt = Some(error)).await?;
+        corrupt.map_or(Ok(states), Err)
     }
 }
 
