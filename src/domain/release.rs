@@ -9,7 +9,8 @@ use super::{
     rollout::Rollout,
     text::named_values,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use litemap::LiteMap;
+use std::collections::BTreeSet;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The arch and scheme of a payload.
@@ -22,7 +23,7 @@ pub struct PayloadKey {
 }
 
 /// Aliases on one arch and scheme, with the origin of each.
-pub type Aliases = BTreeMap<PayloadId, Origin>;
+pub type Aliases = LiteMap<PayloadId, Origin>;
 
 /// One version in a stream. Its age is its index in the releases of its stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,9 +35,9 @@ pub struct Release {
     /// The origin of the state.
     pub origin: Origin,
     /// Its payload on each arch and scheme.
-    pub payloads: BTreeMap<PayloadKey, Payload>,
+    pub payloads: LiteMap<PayloadKey, Payload>,
     /// Other payloads under which nodes may report it. Those of origin `upstream` are payloads that upstream has replaced.
-    pub aliases: BTreeMap<PayloadKey, Aliases>,
+    pub aliases: LiteMap<PayloadKey, Aliases>,
     /// Set if no node may skip the release.
     pub barrier: Option<Barrier>,
     /// Set if no update leaves the release.
@@ -50,7 +51,7 @@ pub struct Release {
     /// The release notes.
     pub notes: Option<Notes>,
     /// Its artifacts.
-    pub artifacts: BTreeMap<ArtifactKey, Artifact>,
+    pub artifacts: LiteMap<ArtifactKey, Artifact>,
     /// The release of another stream from which it was promoted.
     pub promoted_from: Option<Promotion>,
 }
@@ -91,17 +92,25 @@ impl Release {
             version,
             state: ReleaseState::Published,
             origin,
-            payloads: BTreeMap::new(),
-            aliases: BTreeMap::new(),
+            payloads: LiteMap::new_vec(),
+            aliases: LiteMap::new_vec(),
             barrier: None,
             dead_end: None,
             predecessors: None,
             rollouts: Vec::new(),
             suppressed_upstream: BTreeSet::new(),
             notes: None,
-            artifacts: BTreeMap::new(),
+            artifacts: LiteMap::new_vec(),
             promoted_from: None,
         }
+    }
+
+    /// Frees memory that is reserved and not used.
+    pub fn shrink_to_fit(&mut self) {
+        self.rollouts.shrink_to_fit();
+        shrink(&mut self.payloads);
+        shrink(&mut self.aliases);
+        shrink(&mut self.artifacts);
     }
 
     /// Returns true if any of its payloads is a placeholder (synthetic).
@@ -109,4 +118,10 @@ impl Release {
     pub fn is_synthetic(&self) -> bool {
         self.payloads.values().any(|payload| payload.synthetic)
     }
+}
+
+fn shrink<K, V>(map: &mut LiteMap<K, V>) {
+    let mut pairs = std::mem::replace(map, LiteMap::new_vec()).into_tuple_vec();
+    pairs.shrink_to_fit();
+    *map = LiteMap::from_sorted_store_unchecked(pairs);
 }

@@ -30,6 +30,7 @@ use super::{
     },
     stream::{SourceKind, Stream},
 };
+use litemap::LiteMap;
 use proptest::{
     collection, option,
     prelude::*,
@@ -183,7 +184,7 @@ fn set_predecessors(releases: &mut [Release], listed: Vec<Option<(Vec<Index>, Or
     }
 }
 
-fn artifacts() -> impl Strategy<Value = BTreeMap<ArtifactKey, Artifact>> {
+fn artifacts() -> impl Strategy<Value = LiteMap<ArtifactKey, Artifact>> {
     let key = (arch(), select(vec!["metal.raw.xz", "live.iso"]))
         .prop_map(|(arch, name)| ArtifactKey { arch, name: ArtifactName::parse(name).unwrap() });
     let artifact =
@@ -194,7 +195,8 @@ fn artifacts() -> impl Strategy<Value = BTreeMap<ArtifactKey, Artifact>> {
                 size,
             }
         });
-    prop_oneof![3 => Just(BTreeMap::new()), 1 => collection::btree_map(key, artifact, 1..3)]
+    let some = collection::btree_map(key, artifact, 1..3).prop_map(|some| some.into_iter().collect());
+    prop_oneof![3 => Just(LiteMap::new_vec()), 1 => some]
 }
 
 /// Builds a payload id in the form of its scheme.
@@ -224,7 +226,7 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
                 let id = |kind| payload_id(kind, number, &arch, &scheme);
                 let key = PayloadKey { arch: arch.clone(), scheme: scheme.clone() };
                 if number.is_multiple_of(3) {
-                    release.aliases.insert(key.clone(), BTreeMap::from([(id("alias"), alias_origin)]));
+                    release.aliases.insert(key.clone(), LiteMap::from_iter([(id("alias"), alias_origin)]));
                 }
                 release.payloads.insert(key, Payload { id: id("payload"), synthetic });
             }

@@ -45,9 +45,16 @@ pub(crate) fn check(
     }
 }
 
-/// Declares a newtype over shared text that can only be created by its parser.
+/// Declares a newtype over shared text that can only be created by its parser. With `interned`, equal texts share their memory: for names of
+/// which there are few and that occur often.
 macro_rules! text_type {
     ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr) => {
+        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, std::sync::Arc::<str>::from);
+    };
+    ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr, interned) => {
+        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, $crate::domain::interned::interned);
+    };
+    ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr, $share:expr) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(std::sync::Arc<str>);
@@ -59,7 +66,7 @@ macro_rules! text_type {
             /// Fails if the text does not have this form.
             pub fn parse(text: &str) -> Result<Self, $crate::domain::text::TextError> {
                 $crate::domain::text::check(text, $max, $grammar, $allowed)?;
-                Ok(Self(text.into()))
+                Ok(Self($share(text)))
             }
 
             /// Returns the text.

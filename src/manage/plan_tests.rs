@@ -288,7 +288,7 @@ fn limits_and_references_are_checked_unless_upstream_breaks_them() {
 #[test]
 fn a_payload_identifies_one_release_and_is_real_in_a_stream_of_real_ones() {
     let draft = |payload| Release {
-        payloads: [(key("x86_64"), payload)].into(),
+        payloads: [(key("x86_64"), payload)].into_iter().collect(),
         ..Release::published(version("6"), Origin::Local)
     };
     let create = CreateRelease { stream: id(), draft: draft(payload(3)) };

@@ -31,7 +31,9 @@ impl Loaded {
 
     /// Returns the releases in the order of the stream.
     pub(super) fn into_values(mut self) -> Vec<Release> {
-        self.order.iter().filter_map(|row| self.releases.remove(row)).collect()
+        let mut in_order = self.order.iter().filter_map(|row| self.releases.remove(row)).collect::<Vec<_>>();
+        in_order.iter_mut().for_each(Release::shrink_to_fit);
+        in_order
     }
 }
 

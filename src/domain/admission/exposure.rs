@@ -201,7 +201,7 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
 
 /// Returns true if all rollouts of a release are aborted: no node is offered it.
 fn is_closed(node: &Node) -> bool {
-    node.is_rollout() && node.rollouts.iter().all(|rollout| rollout.state == RolloutState::Aborted)
+    node.is_rollout() && node.rollouts().iter().all(|rollout| rollout.state == RolloutState::Aborted)
 }
 
 /// A published release under an edge rule.

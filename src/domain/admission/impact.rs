@@ -170,7 +170,7 @@ impl<'a> Compared<'a> {
 /// Returns the rollouts of a target in one of the graphs, if updates lead to it there.
 fn rollouts_of<'a>(target: &ComparedTarget<'a>, side: usize) -> &'a [Rollout] {
     let node = target.nodes.get(side).copied().flatten().filter(|_| target.sources_in(side) > 0);
-    node.map_or(&[], |node| &node.rollouts)
+    node.map_or(&[], |node| node.rollouts())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::domain::{
     payload::PayloadId,
     policy::{barrier::Barrier, dead_end::DeadEnd, references::dangling},
     reason::Reason,
-    release::{Aliases, PayloadKey, PolicyKind, Release, ReleaseState},
+    release::{PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::share::Share,
     shared::Shared,
     stream::Stream,
@@ -286,7 +286,7 @@ impl Reader {
             .collect();
         let suppressed_upstream = self.suppressed_upstream(path, document);
         let payloads = self.payloads(path, &document.payloads, origin);
-        let mut aliases: BTreeMap<PayloadKey, Aliases> = BTreeMap::new();
+        let mut aliases: BTreeMap<PayloadKey, BTreeMap<PayloadId, Origin>> = BTreeMap::new();
         for (index, alias) in document.aliases.iter().enumerate() {
             let path = format!("{path}.aliases[{index}]");
             let Some((key, id)) = self.payload_names(&path, &alias.arch, &alias.scheme, &alias.id) else { continue };
@@ -301,6 +301,7 @@ impl Reader {
                 self.problem(path, "is listed twice");
             }
         }
+        let aliases = aliases.into_iter().map(|(key, ids)| (key, ids.into_iter().collect())).collect();
         let notes = self.notes(path, document);
         let artifacts = self.artifacts(path, &document.artifacts);
         let promoted_from = document.promoted_from.as_ref().and_then(|from| self.promotion(path, from));

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn new_malformed_identifiers_are_reported() {
         let mut wrong = stream();
-        let payload = wrong.releases[0].payloads.values_mut().next().unwrap();
+        let payload = wrong.releases[0].payloads.iter_mut().next().unwrap().1;
         payload.id = PayloadId::parse("quay.io/fedora/fedora-coreos:stable").unwrap();
         let found = messages(&stream(), &wrong);
         assert!(
@@ -212,7 +212,7 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(messages(&wrong, &wrong), Vec::<String>::new());
-        wrong.releases[0].payloads.values_mut().next().unwrap().synthetic = true;
+        wrong.releases[0].payloads.iter_mut().next().unwrap().1.synthetic = true;
         assert_eq!(messages(&stream(), &wrong), Vec::<String>::new());
     }
 

@@ -24,6 +24,7 @@ use crate::{
         wire::{self, Policies, Releases, StreamMetadata, Updates},
     },
 };
+use litemap::LiteMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
@@ -149,7 +150,7 @@ fn payloads(
     path: &str,
     entry: &wire::Release,
     findings: &mut Vec<Finding>,
-) -> Result<BTreeMap<PayloadKey, Payload>, ModelError> {
+) -> Result<LiteMap<PayloadKey, Payload>, ModelError> {
     let commits = entry.commits.iter().enumerate().map(|(index, commit)| {
         (format!("{path}.commits[{index}]"), Scheme::checksum(), &commit.architecture, &commit.checksum)
     });
@@ -177,7 +178,7 @@ fn payloads(
             warn(message);
         }
     }
-    Ok(payloads)
+    Ok(payloads.into_iter().collect())
 }
 
 fn apply(

@@ -18,7 +18,8 @@ use crate::{
         request::Action,
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use litemap::LiteMap;
+use std::collections::BTreeSet;
 
 /// Creates a draft.
 #[derive(Debug, Clone)]
@@ -167,7 +168,7 @@ pub struct PromoteRelease {
     /// The version of the copy, if it differs.
     pub version: Option<Version>,
     /// The payloads of the copy, if they differ.
-    pub payloads: Option<BTreeMap<PayloadKey, Payload>>,
+    pub payloads: Option<LiteMap<PayloadKey, Payload>>,
 }
 
 impl PromoteRelease {

@@ -170,7 +170,7 @@ fn a_promotion_leaves_out_predecessors_that_the_stream_does_not_have() {
 
 #[test]
 fn other_payloads_of_a_promoted_release_leave_its_aliases_and_artifacts_behind() {
-    let payloads = BTreeMap::from([(key("aarch64"), payload(6))]);
+    let payloads = LiteMap::from_iter([(key("aarch64"), payload(6))]);
     let command = PromoteRelease { payloads: Some(payloads.clone()), ..promote("1") };
     let promoted = apply_promotion(&command, Some(source())).unwrap().stream;
     let copy = found(&promoted, "6");
