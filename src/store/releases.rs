@@ -113,9 +113,10 @@ impl Transaction {
             let published = Release::published(version, origin("releases", &row.origin)?);
             let notes = row.notes.map(|notes| parse("releases", &notes)).transpose()?;
             let promoted_from = match (row.promoted_from_stream, row.promoted_from_version) {
-                (Some(stream), Some(version)) => {
-                    Some(Promotion { stream: parse("releases", &stream)?, version: parse("releases", &version)? })
-                }
+                (Some(stream), Some(version)) => Some(Box::new(Promotion {
+                    stream: parse("releases", &stream)?,
+                    version: parse("releases", &version)?,
+                })),
                 _ => None,
             };
             let release = Release { state, suppressed_upstream: cleared, notes, promoted_from, ..published };

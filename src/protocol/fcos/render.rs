@@ -42,7 +42,10 @@ fn is_plain(node: &Node) -> bool {
 }
 
 fn to_bytes(answer: &AnswerJson<'_>) -> Bytes {
-    json(answer).into()
+    let mut json = json(answer);
+    // Cached for long.
+    json.shrink_to_fit();
+    json.into()
 }
 
 /// Serializes a value. Values of strings and numbers always serialize to memory.
