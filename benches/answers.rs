@@ -42,7 +42,7 @@ fn rollout(age: usize) -> Rollout {
     let groups = ["default", "canary", "staging", "edge"].into_iter().cycle().skip(age).take(2);
     let groups = groups.map(|group| Label::parse(group).unwrap()).collect();
     Rollout {
-        selector: Selector { groups: Some(groups), ..Selector::default() },
+        selector: Selector { groups: Some(groups), ..Selector::default() }.into(),
         ramp: Ramp {
             start: Some(Epoch(NOW.0 - 3600 * i64::try_from(age % 40).unwrap())),
             start_share: Some(Share::NONE),
@@ -64,7 +64,7 @@ fn release(age: usize) -> Release {
         }
     }
     if age >= RELEASES - ROLLOUTS {
-        release.rollouts = vec![rollout(age), Rollout { selector: Selector::default(), ..rollout(age) }];
+        release.rollouts = vec![rollout(age), Rollout { selector: Selector::default().into(), ..rollout(age) }];
     }
     release
 }

@@ -36,15 +36,36 @@ impl StreamEntry {
     /// Builds the graphs of all its scopes.
     #[must_use]
     pub fn new(state: State) -> Self {
+        Self::new_after(state, None)
+    }
+
+    /// Builds the same entry as [`StreamEntry::new`]. It shares with the entry of the previous revision what did not change.
+    #[must_use]
+    pub(super) fn new_after(mut state: State, before: Option<&Self>) -> Self {
+        // Kept for long, and built by pushing or from a larger vector.
+        state.stream.releases.shrink_to_fit();
+        if let Some(before) = before {
+            state.stream.share_releases(&before.state.stream);
+        }
         let stream = &state.stream;
         let mut graphs = Graphs::new();
         for key in stream.payload_keys() {
-            let graph = Arc::new(Graph::new(stream, &key.arch, &key.scheme));
-            graphs.entry(key.arch.clone()).or_default().insert(key.scheme.clone(), graph);
+            let before = before.and_then(|before| before.graph(key.arch.as_str(), key.scheme.as_str()));
+            let graph = Graph::new_after(stream, &key.arch, &key.scheme, before.map(|before| &**before));
+            graphs.entry(key.arch.clone()).or_default().insert(key.scheme.clone(), Arc::new(graph));
         }
+        let has_same_names = |before: &&Self| {
+            let pairs = graphs.values().flat_map(BTreeMap::values).zip(before.graphs());
+            before.graphs().count() == graphs.values().flatten().count()
+                && pairs.into_iter().all(|(graph, before)| graph.shares_names_with(before))
+        };
+        let payloads = match before.filter(has_same_names) {
+            Some(before) => before.payloads.clone(),
+            None => hashes(graphs.values().flat_map(BTreeMap::values).flat_map(|graph| graph.names())),
+        };
         Self {
             arches: stream.known_arches().into_iter().cloned().collect(),
-            payloads: hashes(graphs.values().flat_map(BTreeMap::values).flat_map(|graph| graph.names())),
+            payloads,
             graphs: Arc::new(graphs),
             synthetic: stream.is_synthetic(),
             state,

@@ -1,49 +1,28 @@
 //! A cache of the full graphs of a scope, by visibility.
 
-use super::{
-    encoding::Coding,
-    node_profile::{InUse, NodeProfile},
-    rendered::Rendered,
-};
+use super::{encoding::Coding, graph_cache::CachedGraph, node_profile::InUse, rendered::Rendered};
 use crate::domain::graph::visibility::Visibility;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 /// Visibilities nest along a rollout: few are in use at a time.
 const MAX_ENTRIES: usize = 64;
-/// The answers of a large stream are large: fewer of them are cached. Their encodings have a budget of their own.
+/// The answers of a large stream are large: fewer of them are cached. All scopes share another bound, and encodings have their own.
 const MAX_BYTES: usize = 16 << 20;
 
 /// A bounded cache of answers. A new entry without room evicts others one at a time, so that requests for rare visibilities cannot
 /// empty the cache for common ones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FullGraphs {
-    entries: HashMap<Visibility, Entry>,
+    entries: HashMap<Visibility, Arc<CachedGraph>>,
     /// The full graphs that were in use at the previous revision and are not rendered yet.
     inherited: Arc<[InUse]>,
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    rendered: Arc<Rendered>,
-    node_profile: NodeProfile,
-    /// Set by a hit, cleared by the next eviction.
-    is_used: Arc<AtomicBool>,
 }
 
 impl FullGraphs {
     /// Returns the answer for a visibility, if it is cached.
     pub(super) fn get(&self, visibility: &Visibility) -> Option<&Arc<Rendered>> {
         let entry = self.entries.get(visibility)?;
-        // The flag is usually set already. Reading it first avoids contention between accept loops.
-        if !entry.is_used.load(Ordering::Relaxed) {
-            entry.is_used.store(true, Ordering::Relaxed);
-        }
+        entry.set_used();
         Some(&entry.rendered)
     }
 
@@ -52,20 +31,27 @@ impl FullGraphs {
         self.entries.get(visibility).map(|entry| &entry.rendered)
     }
 
-    /// Caches an answer, with one of the nodes that see it.
-    pub(super) fn insert(&mut self, visibility: Visibility, node_profile: NodeProfile, rendered: Arc<Rendered>) {
+    /// Caches an answer.
+    pub(super) fn insert(&mut self, visibility: Visibility, graph: Arc<CachedGraph>) {
         // Another thread may have rendered the same.
         self.entries.remove(&visibility);
-        while self.has_no_room_for(&rendered) {
+        while self.has_no_room_for(&graph.rendered) {
             let Some(victim) = self.victim() else { break };
             self.entries.remove(&victim);
         }
-        self.entries.insert(visibility, Entry { rendered, node_profile, is_used: Arc::default() });
+        self.entries.insert(visibility, graph);
+    }
+
+    /// Returns the other answers.
+    pub(super) fn without(&self, graph: &Arc<CachedGraph>) -> Self {
+        let mut others = self.clone();
+        others.entries.retain(|_, other| !Arc::ptr_eq(other, graph));
+        others
     }
 
     /// Returns the full graphs that are requested repeatedly, and the inherited ones that are not rendered yet.
     pub(super) fn in_use(&self) -> Vec<InUse> {
-        let used = self.entries.values().filter(|entry| entry.is_used.load(Ordering::Relaxed));
+        let used = self.entries.values().filter(|entry| entry.is_used());
         let used = used.map(|entry| InUse {
             node_profile: entry.node_profile.clone(),
             codings: Coding::ALL.into_iter().filter(|coding| entry.rendered.slot(*coding).is_wanted()).collect(),
@@ -101,8 +87,7 @@ impl FullGraphs {
     fn victim(&self) -> Option<Visibility> {
         let is_full = self.entries.len() >= MAX_ENTRIES;
         let removable = self.entries.iter().filter(|(_, entry)| is_full || !entry.rendered.is_being_sent());
-        let (used, unused): (Vec<_>, Vec<_>) =
-            removable.partition(|(_, entry)| entry.is_used.swap(false, Ordering::Relaxed));
+        let (used, unused): (Vec<_>, Vec<_>) = removable.partition(|(_, entry)| entry.take_used());
         fastrand::choice(if unused.is_empty() { used } else { unused }).map(|(visibility, _)| visibility.clone())
     }
 }
@@ -110,6 +95,7 @@ impl FullGraphs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{graph_cache::GraphCache, node_profile::NodeProfile};
     use crate::domain::{
         document::StreamDocument,
         epoch::Epoch,
@@ -149,6 +135,10 @@ mod tests {
         NodeProfile::new(&NodeContext { group: None, platform: None, wariness: Wariness::new(0.5), is_stopped: false })
     }
 
+    fn cached(rendered: &Arc<Rendered>) -> Arc<CachedGraph> {
+        GraphCache::new(usize::MAX).admit(&Arc::default(), node_profile(), rendered.clone())
+    }
+
     fn rendered(bytes: usize) -> Arc<Rendered> {
         Arc::new(Rendered::new(Bytes::from(vec![b'x'; bytes])))
     }
@@ -159,7 +149,7 @@ mod tests {
         for visibility in std::iter::repeat_n(visibilities, rounds).flatten() {
             if graphs.get(visibility).is_none() {
                 misses += 1;
-                graphs.insert(visibility.clone(), node_profile(), same.clone());
+                graphs.insert(visibility.clone(), cached(&same));
             }
         }
         misses
@@ -186,11 +176,11 @@ mod tests {
         let (visibilities, mut graphs) = (visibilities(9), FullGraphs::default());
         let (often, rarely) = visibilities.split_first().unwrap();
         let same = rendered(MAX_BYTES / 3);
-        graphs.insert(often.clone(), node_profile(), same.clone());
+        graphs.insert(often.clone(), cached(&same));
         for visibility in std::iter::repeat_n(rarely, 100).flatten() {
             assert!(graphs.get(often).is_some());
             if graphs.get(visibility).is_none() {
-                graphs.insert(visibility.clone(), node_profile(), same.clone());
+                graphs.insert(visibility.clone(), cached(&same));
             }
         }
     }
@@ -203,12 +193,12 @@ mod tests {
             if graphs.get(visibility).is_none() {
                 let rendered = rendered(MAX_BYTES / 2);
                 sending.push(rendered.body.clone());
-                graphs.insert(visibility.clone(), node_profile(), rendered);
+                graphs.insert(visibility.clone(), cached(&rendered));
             }
         }
         assert_eq!((sending.len(), graphs.entries.len()), (9, 9));
         drop(sending);
-        graphs.insert(visibilities[0].clone(), node_profile(), rendered(MAX_BYTES / 2));
+        graphs.insert(visibilities[0].clone(), cached(&rendered(MAX_BYTES / 2)));
         assert_eq!(graphs.entries.len(), 2, "answers that are no longer sent are evicted");
     }
 
@@ -220,12 +210,12 @@ mod tests {
             .map(|visibility| {
                 let rendered = rendered(1);
                 let body = rendered.body.clone();
-                graphs.insert(visibility.clone(), node_profile(), rendered);
+                graphs.insert(visibility.clone(), cached(&rendered));
                 body
             })
             .collect();
         assert_eq!((graphs.entries.len(), sending.len()), (MAX_ENTRIES, 128));
-        graphs.insert(visibilities[0].clone(), node_profile(), rendered(2 * MAX_BYTES));
+        graphs.insert(visibilities[0].clone(), cached(&rendered(2 * MAX_BYTES)));
         assert!(graphs.get(&visibilities[0]).is_some(), "an answer larger than the cache is the only one in it");
     }
 }

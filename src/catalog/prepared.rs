@@ -1,6 +1,6 @@
 //! What protocols prepare from the catalog.
 
-use super::{entry::StreamEntry, scopes::StreamScopes};
+use super::{entry::StreamEntry, graph_cache::GraphCache, scopes::StreamScopes};
 use crate::domain::ids::{ProductName, ProtocolName, StreamName};
 use bytes::Bytes;
 use std::{any::Any, collections::BTreeMap, fmt::Debug, sync::Arc};
@@ -38,6 +38,8 @@ pub struct ProductView<'a> {
     pub streams: &'a BTreeMap<StreamName, Arc<StreamEntry>>,
     /// Its published files, by path.
     pub files: &'a BTreeMap<String, Bytes>,
+    /// Bounds the full graphs of all products.
+    pub graph_cache: &'a GraphCache,
 }
 
 /// The protocols that prepare answers, by name.
@@ -45,13 +47,26 @@ pub struct ProductView<'a> {
 pub struct Preparers {
     default: Option<&'static str>,
     by_name: BTreeMap<&'static str, Arc<dyn Prepare>>,
+    graph_cache: GraphCache,
 }
 
 impl Preparers {
     /// Collects protocols. `default` is the one of products whose protocol is not known.
     #[must_use]
     pub fn new(default: Option<&'static str>, by_name: BTreeMap<&'static str, Arc<dyn Prepare>>) -> Self {
-        Self { default, by_name }
+        Self { default, by_name, graph_cache: GraphCache::default() }
+    }
+
+    /// Sets the cache of full graphs that all products share.
+    #[must_use]
+    pub fn with_graph_cache(self, graph_cache: GraphCache) -> Self {
+        Self { graph_cache, ..self }
+    }
+
+    /// Returns the cache of full graphs that all products share.
+    #[must_use]
+    pub(super) fn graph_cache(&self) -> &GraphCache {
+        &self.graph_cache
     }
 
     /// Returns what a protocol prepares; `None` if it prepares nothing or this service does not speak it.

@@ -3,6 +3,7 @@
 use super::{
     super::{
         entry::StreamEntry,
+        graph_cache::GraphCache,
         rendered::{NodeFragment, Render},
         scope::Scope,
     },
@@ -53,7 +54,7 @@ impl Render for CountingRender {
     }
 
     fn fragment(&self, _: &Graph, _: &Node, _: Option<usize>) -> NodeFragment<Vec<u8>> {
-        NodeFragment { before: Vec::new(), payload: Vec::new(), after: Vec::new() }
+        NodeFragment { before: Vec::new(), names: None }
     }
 }
 
@@ -114,7 +115,7 @@ fn stream(releases: usize) -> Stream {
 
 fn scopes_of(releases: usize, render: &Arc<dyn Render>) -> Arc<StreamScopes> {
     let state = crate::store::State::unstored(stream(releases));
-    Arc::new(StreamScopes::new(&StreamEntry::new(state), render))
+    Arc::new(StreamScopes::new(&StreamEntry::new(state), render, &GraphCache::default()))
 }
 
 fn scopes(releases: usize) -> Arc<StreamScopes> {
@@ -168,7 +169,7 @@ async fn cancelled_and_failed_renders_leave_nothing_behind() {
             panic!("a bug");
         }
         fn fragment(&self, _: &Graph, _: &Node, _: Option<usize>) -> NodeFragment<Vec<u8>> {
-            NodeFragment { before: Vec::new(), payload: Vec::new(), after: Vec::new() }
+            NodeFragment { before: Vec::new(), names: None }
         }
     }
     let preparer = started(half, 1 << 20);

@@ -41,7 +41,8 @@ impl Product {
             (self.prepared, self.is_changed) = (None, false);
             return;
         };
-        let view = ProductView { name, streams: &self.streams, files: &self.files };
+        let view =
+            ProductView { name, streams: &self.streams, files: &self.files, graph_cache: preparers.graph_cache() };
         let prepare = AssertUnwindSafe(|| protocol.prepare(&view, self.prepared.as_deref()));
         if let Ok(answers) = catch_unwind(prepare) {
             (self.prepared, self.is_changed) = (Some(answers), false);

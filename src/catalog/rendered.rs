@@ -25,10 +25,8 @@ pub trait Render: Send + Sync {
 pub struct NodeFragment<T> {
     /// The part before its payload.
     pub before: T,
-    /// Its payload, rendered.
-    pub payload: T,
-    /// The part after its payload.
-    pub after: T,
+    /// Its payload, rendered, and the part after that; `None` if the format writes them as it writes most.
+    pub names: Option<(T, T)>,
 }
 
 /// The bytes of an answer, their entity tags, and the encodings that are ready. [`Preparer`](super::Preparer) makes the encodings;

@@ -1,7 +1,9 @@
 //! One scope: its graph, and answers that are prepared from it.
 
 use super::{
+    fragments::Fragments,
     full_graphs::FullGraphs,
+    graph_cache::GraphCache,
     node_profile::{InUse, NodeProfile},
     rendered::{NodeFragment, Render, Rendered},
 };
@@ -25,77 +27,39 @@ pub struct Scope {
     /// The format of its answers. Scopes of other formats have caches of their own.
     render: Arc<dyn Render>,
     fragments: Fragments,
-    full_graphs: ArcSwap<FullGraphs>,
+    full_graphs: Arc<ArcSwap<FullGraphs>>,
+    /// Bounds the full graphs of all scopes.
+    graph_cache: GraphCache,
     /// Full graphs that are being rendered for waiting requests.
     renders: Mutex<HashMap<Visibility, Arc<SharedRender>>>,
     tally: OnceLock<Arc<PollTally>>,
 }
 
-/// All fragments in one text: reading one touches few cache lines.
-#[derive(Debug, Default)]
-struct Fragments {
-    text: Vec<u8>,
-    releases: Vec<ReleaseFragments>,
-    /// The fragments of a release's rollouts are adjacent, in the order of the rollouts.
-    of_rollouts: Vec<FragmentOffsets>,
+/// What the scopes of a stream share.
+#[derive(Clone)]
+pub(super) struct SharedByScopes {
+    /// The format of their answers.
+    pub(super) render: Arc<dyn Render>,
+    pub(super) graph_cache: GraphCache,
 }
 
-/// The offsets at which a fragment, its payload, and the part after the payload begin, and at which that part ends.
-type FragmentOffsets = [usize; 4];
-
-#[derive(Debug)]
-struct ReleaseFragments {
-    /// For nodes to which no rollout applies.
-    plain: FragmentOffsets,
-    /// The index of the first of its fragments in `of_rollouts`.
-    rollouts: usize,
-}
-
-impl Fragments {
-    fn new(graph: &Graph, render: &dyn Render) -> Self {
-        let mut fragments = Self::default();
-        for node in graph.nodes() {
-            let plain = fragments.write(&render.fragment(graph, node, None));
-            fragments.releases.push(ReleaseFragments { plain, rollouts: fragments.of_rollouts.len() });
-            for rollout in 0..node.rollouts.len() {
-                let ends = fragments.write(&render.fragment(graph, node, Some(rollout)));
-                fragments.of_rollouts.push(ends);
-            }
-        }
-        fragments.text.shrink_to_fit();
-        fragments
-    }
-
-    fn write(&mut self, fragment: &NodeFragment<Vec<u8>>) -> FragmentOffsets {
-        let start = self.text.len();
-        let mut append = |part: &[u8]| {
-            self.text.extend_from_slice(part);
-            self.text.len()
-        };
-        [start, append(&fragment.before), append(&fragment.payload), append(&fragment.after)]
-    }
-
-    fn get(&self, index: NodeIndex, visibility: TargetVisibility) -> Option<NodeFragment<&[u8]>> {
-        let release = self.releases.get(index.0)?;
-        let [start, before, payload, after] = match visibility.rollout {
-            None => release.plain,
-            Some(rollout) => *self.of_rollouts.get(release.rollouts + rollout)?,
-        };
-        Some(NodeFragment {
-            before: self.text.get(start..before)?,
-            payload: self.text.get(before..payload)?,
-            after: self.text.get(payload..after)?,
-        })
+impl std::fmt::Debug for SharedByScopes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SharedByScopes").field("graph_cache", &self.graph_cache).finish_non_exhaustive()
     }
 }
 
 impl Scope {
-    pub(super) fn new(graph: Arc<Graph>, render: Arc<dyn Render>) -> Self {
+    /// Renders nothing. What was rendered of releases that did not change is taken from the scope at the previous revision.
+    pub(super) fn new(graph: Arc<Graph>, shared: &SharedByScopes, before: Option<&Self>) -> Self {
+        let SharedByScopes { render, graph_cache } = shared.clone();
+        let before = before.map(|before| (&*before.graph, &before.fragments));
         Self {
-            fragments: Fragments::new(&graph, &*render),
+            fragments: Fragments::new(&graph, before),
             graph,
             render,
-            full_graphs: ArcSwap::default(),
+            full_graphs: Arc::default(),
+            graph_cache,
             renders: Mutex::default(),
             tally: OnceLock::new(),
         }
@@ -112,10 +76,10 @@ impl Scope {
         self.tally.get_or_init(find)
     }
 
-    /// Returns a rendered release for a node with this visibility of it.
+    /// Returns a rendered release for a node with this visibility of it. Renders it at the first call.
     #[must_use]
     pub fn fragment(&self, index: NodeIndex, visibility: TargetVisibility) -> Option<NodeFragment<&[u8]>> {
-        self.fragments.get(index, visibility)
+        self.fragments.get(&self.graph, &*self.render, (index, visibility))
     }
 
     /// Returns the full graph for a visibility, if it is cached.
@@ -147,9 +111,10 @@ impl Scope {
     fn render(&self, node_profile: &NodeProfile, visibility: &Visibility) -> Arc<Rendered> {
         let rendered = Arc::new(Rendered::new(self.render.full_graph(&self.graph, visibility)));
         rendered.prepare_file();
+        let cached = self.graph_cache.admit(&self.full_graphs, node_profile.clone(), rendered.clone());
         self.full_graphs.rcu(|current| {
             let mut next = FullGraphs::clone(current);
-            next.insert(visibility.clone(), node_profile.clone(), rendered.clone());
+            next.insert(visibility.clone(), cached.clone());
             next
         });
         rendered

@@ -1,6 +1,11 @@
 //! The scopes of one stream, for one format of answers.
 
-use super::{entry::StreamEntry, rendered::Render, scope::Scope};
+use super::{
+    entry::StreamEntry,
+    graph_cache::GraphCache,
+    rendered::Render,
+    scope::{Scope, SharedByScopes},
+};
 use crate::domain::{ids::Arch, payload::Scheme};
 use std::{
     collections::BTreeMap,
@@ -14,20 +19,35 @@ use std::{
 #[derive(Debug)]
 pub struct StreamScopes {
     scopes: BTreeMap<Arch, BTreeMap<Scheme, Scope>>,
+    shared: SharedByScopes,
     /// True if full graphs were in use before and are to be rendered again.
     has_inherited: AtomicBool,
 }
 
 impl StreamScopes {
-    /// Renders the releases of a stream.
+    /// Creates the scopes of a stream. Answers are rendered when they are first requested.
     #[must_use]
-    pub fn new(entry: &StreamEntry, render: &Arc<dyn Render>) -> Self {
+    pub fn new(entry: &StreamEntry, render: &Arc<dyn Render>, graph_cache: &GraphCache) -> Self {
+        let (render, graph_cache) = (render.clone(), graph_cache.clone());
+        Self::build(entry, SharedByScopes { render, graph_cache }, None)
+    }
+
+    /// Creates the scopes of the next revision of the stream. What was rendered of releases that did not change is shared.
+    #[must_use]
+    pub fn next(&self, entry: &StreamEntry) -> Self {
+        let next = Self::build(entry, self.shared.clone(), Some(self));
+        next.inherit(self);
+        next
+    }
+
+    fn build(entry: &StreamEntry, shared: SharedByScopes, before: Option<&Self>) -> Self {
         let mut scopes: BTreeMap<Arch, BTreeMap<Scheme, Scope>> = BTreeMap::new();
         for graph in entry.graphs() {
-            let scope = Scope::new(graph.clone(), render.clone());
+            let before = before.and_then(|before| before.get(graph.arch.as_str(), graph.scheme.as_str()));
+            let scope = Scope::new(graph.clone(), &shared, before);
             scopes.entry(graph.arch.clone()).or_default().insert(graph.scheme.clone(), scope);
         }
-        Self { scopes, has_inherited: AtomicBool::new(false) }
+        Self { scopes, shared, has_inherited: AtomicBool::new(false) }
     }
 
     /// Returns the scope of an arch and a scheme, or `None` if it has no releases.
@@ -58,3 +78,7 @@ impl StreamScopes {
         self.has_inherited.swap(false, Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+#[path = "scopes_tests.rs"]
+mod tests;

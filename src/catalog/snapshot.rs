@@ -3,7 +3,7 @@
 //! The file `catalog` has a line with the version of the format, a line of JSON, upstream's documents one after the other, and the SHA-256
 //! of all that. The file `heard` has the time of the last contact with the database. Both are replaced atomically.
 
-use super::streams::Catalog;
+use super::{hashed_file::HashedFile, streams::Catalog};
 use crate::{
     domain::{
         document::{self, Problem, StreamDocument, Strictness, parts, shape::StopDocument},
@@ -16,11 +16,11 @@ use crate::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{
     collections::BTreeMap,
     fs::{DirBuilder, File, TryLockError},
-    io::{self, Read, Seek},
+    io::{self, Read, Seek, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -85,7 +85,7 @@ pub struct Snapshot {
     pub states: Vec<State>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Contents {
     installation: String,
 
@@ -238,62 +238,11 @@ impl SnapshotStore {
     /// It cannot be written.
     pub fn save(&self, catalog: &Catalog, last_contact_at: Timestamp) -> Result<(), SnapshotError> {
         let Some(installation) = catalog.installation() else { return Ok(()) };
-        let mut documents: BTreeMap<String, &Bytes> = BTreeMap::new();
-        let mut products = BTreeMap::new();
-        for (name, record, files) in catalog.records() {
-            let hashed =
-                files.iter().map(|(path, content)| (path, ContentHash::from_content(content).to_string(), content));
-            let hashed: Vec<_> = hashed.collect();
-            documents.extend(hashed.iter().map(|(_, hash, content)| (hash.clone(), *content)));
-            products.insert(
-                name.to_string(),
-                SnapshotProduct {
-                    protocol: record.protocol.to_string(),
-                    revision: record.revision,
-                    changed_at: record.changed_at,
-                    files: hashed.into_iter().map(|(path, hash, _)| (path.clone(), hash)).collect(),
-                },
-            );
-        }
-        let mut streams = Vec::new();
-        for (_, entry) in catalog.streams() {
-            let state = entry.state();
-            let sources = state.stream.sources.iter().filter_map(|(kind, hash)| Some((hash, state.sources.get(kind)?)));
-            documents.extend(sources.map(|(hash, content)| (hash.to_string(), content)));
-            streams.push(SnapshotStream {
-                revision: state.revision.0,
-                changed_at: state.changed_at,
-                owns_its_second: state.owns_its_second,
-                document: state.stream.to_document(),
-            });
-        }
-        let contents = Contents {
-            installation: installation.into(),
-            last_contact_at,
-            products,
-            product_stops: catalog
-                .stops()
-                .active
-                .iter()
-                .map(|(product, stop)| (product.to_string(), document::stop(stop)))
-                .collect(),
-            product_stops_changed_at: catalog.stops().changed_at,
-            streams,
-            documents: documents.iter().map(|(hash, content)| (hash.clone(), content.len())).collect(),
-        };
-        let mut text = format!("{FORMAT}\n").into_bytes();
-        serde_json::to_writer(&mut text, &contents)?;
-        text.push(b'\n');
-        for content in documents.values() {
-            text.extend_from_slice(content);
-        }
-        let hash = ContentHash::from_content(&text);
-        text.extend_from_slice(&hash.0);
-        // A larger snapshot could not be read again.
-        if text.len() as u64 > MAX_BYTES {
-            return Err(SnapshotError::Io { path: self.folder.join(CATALOG), source: files::too_long(MAX_BYTES) });
-        }
-        self.replace(CATALOG, &text)?;
+        let path = self.folder.join(CATALOG);
+        let failed = |source| SnapshotError::Io { path: path.clone(), source };
+        let mut file = HashedFile::create(&path, MAX_BYTES).map_err(failed)?;
+        write_catalog(&mut file, installation, catalog, last_contact_at).map_err(failed)?;
+        file.commit().map_err(failed)?;
         self.save_contact(installation, last_contact_at)
     }
 
@@ -311,6 +260,79 @@ impl SnapshotStore {
         let path = self.folder.join(name);
         files::replace(&path, 0o600, content).map_err(|source| SnapshotError::Io { path: path.clone(), source })
     }
+}
+
+/// The same fields as [`Contents`], to be written: its streams are converted to documents one after the other.
+#[derive(Serialize)]
+struct WrittenContents<'a> {
+    installation: &'a str,
+    last_contact_at: Timestamp,
+    products: BTreeMap<String, SnapshotProduct>,
+    product_stops: BTreeMap<String, StopDocument>,
+    product_stops_changed_at: Option<Timestamp>,
+    streams: WrittenStreams<'a>,
+    documents: BTreeMap<&'a str, usize>,
+}
+
+struct WrittenStreams<'a>(&'a Catalog);
+
+impl Serialize for WrittenStreams<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.streams().map(|(_, entry)| {
+            let state = entry.state();
+            SnapshotStream {
+                revision: state.revision.0,
+                changed_at: state.changed_at,
+                owns_its_second: state.owns_its_second,
+                document: state.stream.to_document(),
+            }
+        }))
+    }
+}
+
+/// Writes a catalog without its hash. Of all documents of its streams, one is in memory at a time.
+fn write_catalog(
+    to: &mut impl Write,
+    installation: &str,
+    catalog: &Catalog,
+    last_contact_at: Timestamp,
+) -> io::Result<()> {
+    let mut documents: BTreeMap<String, &Bytes> = BTreeMap::new();
+    let mut products = BTreeMap::new();
+    for (name, record, files) in catalog.records() {
+        let hashed =
+            files.iter().map(|(path, content)| (path, ContentHash::from_content(content).to_string(), content));
+        let hashed: Vec<_> = hashed.collect();
+        documents.extend(hashed.iter().map(|(_, hash, content)| (hash.clone(), *content)));
+        products.insert(
+            name.to_string(),
+            SnapshotProduct {
+                protocol: record.protocol.to_string(),
+                revision: record.revision,
+                changed_at: record.changed_at,
+                files: hashed.into_iter().map(|(path, hash, _)| (path.clone(), hash)).collect(),
+            },
+        );
+    }
+    for (_, entry) in catalog.streams() {
+        let state = entry.state();
+        let sources = state.stream.sources.iter().filter_map(|(kind, hash)| Some((hash, state.sources.get(kind)?)));
+        documents.extend(sources.map(|(hash, content)| (hash.to_string(), content)));
+    }
+    let stops = catalog.stops();
+    let contents = WrittenContents {
+        installation,
+        last_contact_at,
+        products,
+        product_stops: stops.active.iter().map(|(product, stop)| (product.to_string(), document::stop(stop))).collect(),
+        product_stops_changed_at: stops.changed_at,
+        streams: WrittenStreams(catalog),
+        documents: documents.iter().map(|(hash, content)| (hash.as_str(), content.len())).collect(),
+    };
+    writeln!(to, "{FORMAT}")?;
+    serde_json::to_writer(&mut *to, &contents)?;
+    to.write_all(b"\n")?;
+    documents.values().try_for_each(|content| to.write_all(content))
 }
 
 impl Contents {

@@ -43,7 +43,10 @@ impl Catalog {
 
     /// Adds or replaces a stream. The answers of its product must then be prepared.
     pub fn insert(&mut self, state: State) {
-        self.insert_entry(state.stream.id.clone(), StreamEntry::new(state));
+        let id = state.stream.id.clone();
+        let before = self.stream(id.product.as_str(), id.stream.as_str());
+        let entry = StreamEntry::new_after(state, before.map(|before| &**before));
+        self.insert_entry(id, entry);
     }
 
     /// Prepares the answers of all products that changed, on the calling thread.

@@ -1,5 +1,6 @@
 use super::{
     super::{
+        graph_cache::GraphCache,
         prepared::*,
         rendered::{NodeFragment, Render},
         scopes::StreamScopes,
@@ -151,7 +152,7 @@ impl Render for Constant {
     }
 
     fn fragment(&self, _: &Graph, _: &Node, _: Option<usize>) -> NodeFragment<Vec<u8>> {
-        NodeFragment { before: self.0.into(), payload: Vec::new(), after: Vec::new() }
+        NodeFragment { before: self.0.into(), names: None }
     }
 }
 
@@ -165,7 +166,7 @@ fn each_format_of_the_same_graphs_has_its_own_answers() {
     let entry = StreamEntry::new(State::unstored(stream));
     let formats = ["one", "two"].map(|text| {
         let render: Arc<dyn Render> = Arc::new(Constant(text));
-        StreamScopes::new(&entry, &render)
+        StreamScopes::new(&entry, &render, &GraphCache::default())
     });
     let node_context = NodeContext { group: None, platform: None, wariness: Wariness::new(0.5), is_stopped: false };
     for _ in 0..2 {

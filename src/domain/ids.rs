@@ -7,7 +7,8 @@ text_type!(
     Arch,
     32,
     "1 to 32 of a-z, 0-9 and '_'",
-    |_, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+    |_, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_',
+    interned
 );
 
 text_type!(

@@ -19,6 +19,7 @@ pub mod graph;
 pub mod hash;
 pub mod identifier;
 pub mod ids;
+mod interned;
 pub mod located;
 pub mod origin;
 pub mod payload;

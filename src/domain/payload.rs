@@ -1,13 +1,14 @@
 //! Payloads: what a release is on one arch and one scheme.
 
-use super::text::text_type;
+use super::{interned::interned, text::text_type};
 
 text_type!(
     /// How a payload identifies its content: `checksum` (an `OSTree` commit), `oci` (an image by digest), or any other name of this form.
     Scheme,
     32,
     "1 to 32 of a-z, 0-9 and '-'",
-    |_, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+    |_, c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+    interned
 );
 
 text_type!(
@@ -38,13 +39,13 @@ impl Scheme {
     /// Returns the scheme of `OSTree` commits.
     #[must_use]
     pub fn checksum() -> Self {
-        Self("checksum".into())
+        Self(interned("checksum"))
     }
 
     /// Returns the scheme of container images by digest.
     #[must_use]
     pub fn oci() -> Self {
-        Self("oci".into())
+        Self(interned("oci"))
     }
 }
 

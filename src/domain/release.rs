@@ -9,7 +9,8 @@ use super::{
     rollout::Rollout,
     text::named_values,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use litemap::LiteMap;
+use std::collections::BTreeSet;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// The arch and scheme of a payload.
@@ -22,9 +23,10 @@ pub struct PayloadKey {
 }
 
 /// Aliases on one arch and scheme, with the origin of each.
-pub type Aliases = BTreeMap<PayloadId, Origin>;
+pub type Aliases = LiteMap<PayloadId, Origin>;
 
-/// One version in a stream. Its age is its index in the releases of its stream.
+/// One version in a stream. Its age is its index in the releases of its stream. There may be a million of them in memory, so what most of them
+/// lack is boxed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Release {
     /// The version.
@@ -34,15 +36,15 @@ pub struct Release {
     /// The origin of the state.
     pub origin: Origin,
     /// Its payload on each arch and scheme.
-    pub payloads: BTreeMap<PayloadKey, Payload>,
+    pub payloads: LiteMap<PayloadKey, Payload>,
     /// Other payloads under which nodes may report it. Those of origin `upstream` are payloads that upstream has replaced.
-    pub aliases: BTreeMap<PayloadKey, Aliases>,
+    pub aliases: LiteMap<PayloadKey, Aliases>,
     /// Set if no node may skip the release.
-    pub barrier: Option<Barrier>,
+    pub barrier: Option<Box<Barrier>>,
     /// Set if no update leaves the release.
-    pub dead_end: Option<DeadEnd>,
+    pub dead_end: Option<Box<DeadEnd>>,
     /// The releases that may update to it, if the stream has explicit edges.
-    pub predecessors: Option<Predecessors>,
+    pub predecessors: Option<Box<Predecessors>>,
     /// Its rollouts. For each node the first one whose selector matches it decides.
     pub rollouts: Vec<Rollout>,
     /// Policies that were removed here; imports do not set them again.
@@ -50,9 +52,9 @@ pub struct Release {
     /// The release notes.
     pub notes: Option<Notes>,
     /// Its artifacts.
-    pub artifacts: BTreeMap<ArtifactKey, Artifact>,
+    pub artifacts: LiteMap<ArtifactKey, Artifact>,
     /// The release of another stream from which it was promoted.
-    pub promoted_from: Option<Promotion>,
+    pub promoted_from: Option<Box<Promotion>>,
 }
 
 /// A kind of policy that can be set on a release or removed from it.
@@ -91,22 +93,50 @@ impl Release {
             version,
             state: ReleaseState::Published,
             origin,
-            payloads: BTreeMap::new(),
-            aliases: BTreeMap::new(),
+            payloads: LiteMap::new_vec(),
+            aliases: LiteMap::new_vec(),
             barrier: None,
             dead_end: None,
             predecessors: None,
             rollouts: Vec::new(),
             suppressed_upstream: BTreeSet::new(),
             notes: None,
-            artifacts: BTreeMap::new(),
+            artifacts: LiteMap::new_vec(),
             promoted_from: None,
         }
+    }
+
+    /// Frees memory that is reserved and not used.
+    pub fn shrink_to_fit(&mut self) {
+        self.rollouts.shrink_to_fit();
+        shrink(&mut self.payloads);
+        shrink(&mut self.aliases);
+        shrink(&mut self.artifacts);
     }
 
     /// Returns true if any of its payloads is a placeholder (synthetic).
     #[must_use]
     pub fn is_synthetic(&self) -> bool {
         self.payloads.values().any(|payload| payload.synthetic)
+    }
+}
+
+fn shrink<K, V>(map: &mut LiteMap<K, V>) {
+    let mut pairs = std::mem::replace(map, LiteMap::new_vec()).into_tuple_vec();
+    pairs.shrink_to_fit();
+    *map = LiteMap::from_sorted_store_unchecked(pairs);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::graph::Node;
+
+    /// There may be hundreds of thousands of each in memory.
+    #[test]
+    fn releases_and_what_graphs_keep_of_them_are_small() {
+        let sizes = [size_of::<Release>(), size_of::<Rollout>(), size_of::<(PayloadKey, Payload)>(), size_of::<Node>()];
+        let max = [192, 112, 40, 80];
+        assert!(sizes.iter().zip(max).all(|(size, max)| *size <= max), "{sizes:?}, at most {max:?}");
     }
 }

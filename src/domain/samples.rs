@@ -30,6 +30,7 @@ use super::{
     },
     stream::{SourceKind, Stream},
 };
+use litemap::LiteMap;
 use proptest::{
     collection, option,
     prelude::*,
@@ -119,7 +120,7 @@ pub(crate) fn rollout() -> impl Strategy<Value = Rollout> {
     let clock = (stood_still, option::of((0i64..400_000).prop_map(Epoch)))
         .prop_map(|(stood_still, first_opened)| RolloutClock { stood_still, first_opened });
     (selector, ramp(), rollout_state(), clock, origin()).prop_map(|(selector, ramp, state, clock, origin)| Rollout {
-        selector,
+        selector: selector.into(),
         ramp,
         state,
         clock,
@@ -183,12 +184,12 @@ fn set_predecessors(releases: &mut [Release], listed: Vec<Option<(Vec<Index>, Or
     for (number, (release, listed)) in releases.iter_mut().zip(listed).enumerate().skip(1) {
         release.predecessors = listed.map(|(indices, origin)| {
             let versions = indices.iter().map(|index| index.get(&versions[..number]).clone()).collect();
-            Predecessors { versions, origin }
+            Box::new(Predecessors { versions, origin })
         });
     }
 }
 
-fn artifacts() -> impl Strategy<Value = BTreeMap<ArtifactKey, Artifact>> {
+fn artifacts() -> impl Strategy<Value = LiteMap<ArtifactKey, Artifact>> {
     let key = (arch(), select(vec!["metal.raw.xz", "live.iso"]))
         .prop_map(|(arch, name)| ArtifactKey { arch, name: ArtifactName::parse(name).unwrap() });
     let artifact =
@@ -199,7 +200,8 @@ fn artifacts() -> impl Strategy<Value = BTreeMap<ArtifactKey, Artifact>> {
                 size,
             }
         });
-    prop_oneof![3 => Just(BTreeMap::new()), 1 => collection::btree_map(key, artifact, 1..3)]
+    let some = collection::btree_map(key, artifact, 1..3).prop_map(|some| some.into_iter().collect());
+    prop_oneof![3 => Just(LiteMap::new_vec()), 1 => some]
 }
 
 /// Builds a payload id in the form of its scheme.
@@ -215,9 +217,9 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
     let keys = collection::btree_set((arch(), scheme()), 0..=6);
     let synthetic = any::<bool>();
     let barrier = option::weighted(0.2, (reason(), some_of(arch()), origin()))
-        .prop_map(|barrier| barrier.map(|(reason, arches, origin)| Barrier { reason, arches, origin }));
+        .prop_map(|barrier| barrier.map(|(reason, arches, origin)| Box::new(Barrier { reason, arches, origin })));
     let dead_end = option::weighted(0.1, (reason(), some_of(arch()), origin()))
-        .prop_map(|dead_end| dead_end.map(|(reason, arches, origin)| DeadEnd { reason, arches, origin }));
+        .prop_map(|dead_end| dead_end.map(|(reason, arches, origin)| Box::new(DeadEnd { reason, arches, origin })));
     let rollouts = prop_oneof![3 => Just(Vec::new()), 2 => collection::vec(rollout(), 1..=3)];
     let state = prop_oneof![8 => Just(ReleaseState::Published), 1 => Just(ReleaseState::Withdrawn)];
     let metadata = (option::weighted(0.2, "[ -~é]{1,9}"), artifacts(), option::weighted(0.1, 0usize..9));
@@ -229,7 +231,7 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
                 let id = |kind| payload_id(kind, number, &arch, &scheme);
                 let key = PayloadKey { arch: arch.clone(), scheme: scheme.clone() };
                 if number.is_multiple_of(3) {
-                    release.aliases.insert(key.clone(), BTreeMap::from([(id("alias"), alias_origin)]));
+                    release.aliases.insert(key.clone(), LiteMap::from_iter([(id("alias"), alias_origin)]));
                 }
                 release.payloads.insert(key, Payload { id: id("payload"), synthetic });
             }
@@ -240,9 +242,9 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
             });
             let suppressed_upstream = suppressed_upstream.collect();
             let notes = notes.map(|notes| Notes::parse(&notes).unwrap());
-            let promoted_from = from.map(|number| Promotion {
-                stream: StreamName::parse("testing").unwrap(),
-                version: Version::parse(&number.to_string()).unwrap(),
+            let promoted_from = from.map(|number| {
+                let version = Version::parse(&number.to_string()).unwrap();
+                Box::new(Promotion { stream: StreamName::parse("testing").unwrap(), version })
             });
             Release {
                 state,

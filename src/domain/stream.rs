@@ -12,7 +12,7 @@ use super::{
     shared::Shared,
     text::text_type,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 text_type!(
     /// A kind of upstream document, such as `releases`.
@@ -115,6 +115,13 @@ impl Stream {
         self.releases.iter().position(|release| release.version == *version)
     }
 
+    /// Returns the index of each version, which is that of the oldest release if upstream lists it more than once.
+    #[must_use]
+    pub fn positions(&self) -> HashMap<&Version, usize> {
+        // Of equal keys, the last one stays.
+        self.releases.iter().enumerate().rev().map(|(index, release)| (&release.version, index)).collect()
+    }
+
     /// Returns the arches and schemes of all payloads, drafts excluded.
     #[must_use]
     pub fn payload_keys(&self) -> BTreeSet<&PayloadKey> {
@@ -142,6 +149,24 @@ impl Stream {
 }
 
 impl Stream {
+    /// Shares the releases that are equal to those of an earlier state, instead of keeping copies of them. Finds those that have the same
+    /// version at the same distance from the first or from the last release.
+    pub fn share_releases(&mut self, before: &Self) {
+        let is_version = |ours: &Shared<Release>, theirs: &Shared<Release>| ours.version == theirs.version;
+        let from_first = before.releases.iter();
+        for (ours, theirs) in
+            self.releases.iter_mut().zip(from_first).take_while(|(ours, theirs)| is_version(ours, theirs))
+        {
+            ours.share(theirs);
+        }
+        let from_last = before.releases.iter().rev();
+        for (ours, theirs) in
+            self.releases.iter_mut().rev().zip(from_last).take_while(|(ours, theirs)| is_version(ours, theirs))
+        {
+            ours.share(theirs);
+        }
+    }
+
     /// Returns the time that plans have reached: `now`, or the start of the emergency stop that is in force.
     #[must_use]
     pub fn plan_time(&self, now: Epoch) -> Epoch {

@@ -45,12 +45,19 @@ pub(crate) fn check(
     }
 }
 
-/// Declares a newtype over shared text that can only be created by its parser.
+/// Declares a newtype over shared text that can only be created by its parser. With `interned`, equal texts share their memory, and each takes
+/// no more than a pointer: for names of which there are few and that occur often.
 macro_rules! text_type {
     ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr) => {
+        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, std::sync::Arc<str>, std::sync::Arc::from);
+    };
+    ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr, interned) => {
+        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, std::sync::Arc<Box<str>>, $crate::domain::interned::interned);
+    };
+    ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr, $shared:ty, $share:expr) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(std::sync::Arc<str>);
+        pub struct $name($shared);
 
         impl $name {
             #[doc = concat!("Parses: ", $grammar, ".")]
@@ -59,7 +66,7 @@ macro_rules! text_type {
             /// Fails if the text does not have this form.
             pub fn parse(text: &str) -> Result<Self, $crate::domain::text::TextError> {
                 $crate::domain::text::check(text, $max, $grammar, $allowed)?;
-                Ok(Self(text.into()))
+                Ok(Self($share(text)))
             }
 
             /// Returns the text.

@@ -63,16 +63,20 @@ impl Database {
         let issuers = self.is_for_managers.then(|| authenticator.issuers());
         let backoff = RetryDelay::from(self.sync_deps.settings.interval());
         let follower = CatalogSync::new(access.clone(), self.sync_deps);
+        let documents = self.documents;
         let work = async {
+            // Freed when the database is prepared.
+            let documents = documents;
             let failed = || readiness.report();
             let with = seed::Preparation {
                 access: &access,
                 manage: &manage,
-                documents: &self.documents,
+                documents: &documents,
                 migrates: self.settings.migrate,
                 sync: &follower,
             };
             seed::prepare(&with, backoff, failed).await;
+            drop(documents);
             self.manager_api.open(manage.clone(), authenticator);
             readiness.report();
             tokio::select! {

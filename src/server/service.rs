@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{Api, ApiParts},
     auth::Issuers,
-    catalog::{CatalogHandle, Codecs, Preparer, SnapshotStore, SyncDeps},
+    catalog::{CatalogHandle, Codecs, GraphCache, Preparer, SnapshotStore, SyncDeps},
     clock::SharedClock,
     config::{CatalogSettings, LimitSettings, Listeners, Settings},
     domain::stream::Stream,
@@ -130,13 +130,23 @@ impl Service {
     fn sync_deps(&self, catalog: Arc<CatalogHandle>, preparer: Preparer, metrics: &Metrics) -> SyncDeps {
         SyncDeps {
             catalog,
-            preparers: preparers(self.registry.entries()),
+            preparers: preparers(self.registry.entries()).with_graph_cache(self.graph_cache(metrics)),
             preparer,
             clock: self.clock.clone(),
             metrics: metrics.clone(),
             snapshots: self.open_snapshots(),
             settings: self.settings.catalog.clone(),
         }
+    }
+
+    fn graph_cache(&self, metrics: &Metrics) -> GraphCache {
+        let cache = GraphCache::new(self.settings.limits.graphs_bytes);
+        let shown = cache.clone();
+        metrics.gauge("lockkeeper.graphs.size", "By", "Bytes of cached full graphs, not encoded", move || {
+            let bytes = u32::try_from(shown.used()).unwrap_or(u32::MAX);
+            vec![(f64::from(bytes), Vec::new())]
+        });
+        cache
     }
 
     fn preparer(&self, metrics: &Metrics) -> Result<Preparer, ServeError> {

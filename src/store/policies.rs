@@ -33,11 +33,11 @@ impl Transaction {
         .await
         .map_err(StoreError::at("barriers"))?;
         for row in barriers {
-            releases.get("barriers", row.release_id)?.barrier = Some(Barrier {
+            releases.get("barriers", row.release_id)?.barrier = Some(Box::new(Barrier {
                 reason: reason("barriers", &row.reason)?,
                 arches: parse_some("barriers", row.arches.as_ref())?,
                 origin: origin("barriers", &row.origin)?,
-            });
+            }));
         }
         let dead_ends = sqlx::query!(
             "-- name: dead_ends
@@ -49,11 +49,11 @@ impl Transaction {
         .await
         .map_err(StoreError::at("dead_ends"))?;
         for row in dead_ends {
-            releases.get("dead_ends", row.release_id)?.dead_end = Some(DeadEnd {
+            releases.get("dead_ends", row.release_id)?.dead_end = Some(Box::new(DeadEnd {
                 reason: reason("dead_ends", &row.reason)?,
                 arches: parse_some("dead_ends", row.arches.as_ref())?,
                 origin: origin("dead_ends", &row.origin)?,
-            });
+            }));
         }
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Transaction {
     pub(super) async fn save_policies(&mut self, changed: &[Changed<'_>]) -> Result<(), StoreError> {
         let changed: Vec<&Changed<'_>> = changed.iter().filter(|changed| changed.has_other_policies()).collect();
         let barrier = |changed: &&Changed<'_>| {
-            let Barrier { reason, arches, origin } = changed.release.barrier.as_ref()?;
+            let Barrier { reason, arches, origin } = changed.release.barrier.as_deref()?;
             Some(PolicyRow::new(changed.row, reason, arches.as_ref(), *origin))
         };
         let barriers: Vec<PolicyRow> = changed.iter().filter_map(barrier).collect();
@@ -77,7 +77,7 @@ impl Transaction {
             .map_err(StoreError::at("save_barriers"))?;
         }
         let dead_end = |changed: &&Changed<'_>| {
-            let DeadEnd { reason, arches, origin } = changed.release.dead_end.as_ref()?;
+            let DeadEnd { reason, arches, origin } = changed.release.dead_end.as_deref()?;
             Some(PolicyRow::new(changed.row, reason, arches.as_ref(), *origin))
         };
         let dead_ends: Vec<PolicyRow> = changed.iter().filter_map(dead_end).collect();

@@ -23,7 +23,9 @@ impl Transaction {
         for row in rows {
             let origin = origin("predecessors", &row.origin)?;
             let release = releases.get("predecessors", row.release_id)?;
-            let predecessors = release.predecessors.get_or_insert(Predecessors { versions: BTreeSet::new(), origin });
+            let predecessors = release
+                .predecessors
+                .get_or_insert_with(|| Box::new(Predecessors { versions: BTreeSet::new(), origin }));
             predecessors.versions.insert(parse("releases", &row.version)?);
         }
         Ok(())
@@ -37,7 +39,7 @@ impl Transaction {
         let (mut releases, mut older, mut origins) = (Vec::new(), Vec::new(), Vec::new());
         let changed = changed.iter().filter(|changed| changed.differs(|release| &release.predecessors));
         for Changed { row, release, .. } in changed {
-            if let Some(Predecessors { versions, origin }) = &release.predecessors {
+            if let Some(Predecessors { versions, origin }) = release.predecessors.as_deref() {
                 for version in versions {
                     releases.push(*row);
                     older.push(version.to_string());

@@ -36,7 +36,12 @@ impl Loaded {
     /// Takes the releases of a stream, in its order.
     pub(super) fn take(&mut self, key: StreamKey) -> Vec<Shared<Release>> {
         let rows = self.order.remove(&key.0).unwrap_or_default();
-        rows.iter().filter_map(|row| self.releases.remove(row)).map(Shared::from).collect()
+        let releases = rows.iter().filter_map(|row| self.releases.remove(row));
+        let compact = releases.map(|mut release| {
+            release.shrink_to_fit();
+            Shared::from(release)
+        });
+        compact.collect()
     }
 }
 
@@ -147,9 +152,10 @@ impl Transaction {
             let published = Release::published(version, origin("releases", &row.origin)?);
             let notes = row.notes.map(|notes| parse("releases", &notes)).transpose()?;
             let promoted_from = match (row.promoted_from_stream, row.promoted_from_version) {
-                (Some(stream), Some(version)) => {
-                    Some(Promotion { stream: parse("releases", &stream)?, version: parse("releases", &version)? })
-                }
+                (Some(stream), Some(version)) => Some(Box::new(Promotion {
+                    stream: parse("releases", &stream)?,
+                    version: parse("releases", &version)?,
+                })),
                 _ => None,
             };
             let release = Release { state, suppressed_upstream: cleared, notes, promoted_from, ..published };

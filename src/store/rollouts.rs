@@ -120,7 +120,8 @@ impl Transaction {
                     schemes: parse_some(TABLE, row.selector_schemes.as_ref())?,
                     groups: parse_some(TABLE, row.selector_groups.as_ref())?,
                     platforms: parse_some(TABLE, row.selector_platforms.as_ref())?,
-                },
+                }
+                .into(),
                 ramp: Ramp {
                     start: row.start_epoch.map(Epoch),
                     start_share: row.start_share.map(share).transpose()?,
@@ -187,7 +188,7 @@ struct RolloutRow {
 
 impl RolloutRow {
     fn new(release_id: i64, position: i32, rollout: &Rollout) -> Self {
-        let Selector { arches, schemes, groups, platforms } = &rollout.selector;
+        let Selector { arches, schemes, groups, platforms } = &*rollout.selector;
         Self {
             release_id,
             position,

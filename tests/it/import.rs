@@ -262,7 +262,7 @@ async fn imports_take_over_aliases_but_do_not_publish_drafts() {
     change(&manage, |stream| {
         let key = stream.releases[1].payloads.keys().next().unwrap().clone();
         let alias = lockkeeper::domain::payload::PayloadId::parse("c0ffee").unwrap();
-        stream.releases[1].aliases.insert(key, [(alias, Origin::Local)].into());
+        stream.releases[1].aliases.insert(key, [(alias, Origin::Local)].into_iter().collect());
         let mut draft = stream.releases[1].clone();
         (draft.version, draft.origin) = (lockkeeper::domain::ids::Version::parse("44.2.0").unwrap(), Origin::Local);
         draft.state = lockkeeper::domain::release::ReleaseState::Draft;
@@ -293,7 +293,7 @@ async fn imports_take_over_aliases_but_do_not_publish_drafts() {
     change(&manage, |stream| {
         let key = stream.releases[1].payloads.keys().next().unwrap().clone();
         let alias = lockkeeper::domain::payload::PayloadId::parse("decaf").unwrap();
-        stream.releases[1].aliases.insert(key, [(alias, Origin::Local)].into());
+        stream.releases[1].aliases.insert(key, [(alias, Origin::Local)].into_iter().collect());
     })
     .await;
     documents.releases["releases"][2]["commits"][0]["checksum"] = "decaf".into();

@@ -24,6 +24,7 @@ use crate::{
     manage::{Action, Report, commands::releases::PromoteRelease},
 };
 use axum::extract::State;
+use litemap::LiteMap;
 use std::collections::BTreeMap;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -43,7 +44,7 @@ async fn list_promotions(
     let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
     let releases = snapshot.stream.releases.iter().enumerate();
     let promoted =
-        releases.filter_map(|(position, release)| Some((position, &**release, release.promoted_from.as_ref()?)));
+        releases.filter_map(|(position, release)| Some((position, &**release, release.promoted_from.as_deref()?)));
     let page = page.parse()?.by_position(promoted, |(position, ..)| *position)?;
     let model = |(_, release, from): (usize, &Release, &Promotion)| PromotionModel {
         version: release.version.to_string(),
@@ -82,7 +83,7 @@ fn promotion(into: StreamId, new: &NewPromotion) -> Result<PromoteRelease, Probl
     Ok(PromoteRelease { stream: into, from, version: own_version.transpose()?, payloads })
 }
 
-fn payloads(documents: &[PayloadDocument]) -> Result<BTreeMap<PayloadKey, Payload>, Problem> {
+fn payloads(documents: &[PayloadDocument]) -> Result<LiteMap<PayloadKey, Payload>, Problem> {
     let mut payloads = BTreeMap::new();
     for (index, document) in documents.iter().enumerate() {
         let (key, payload) = parts::payload(document).map_err(|problems| {
@@ -96,5 +97,5 @@ fn payloads(documents: &[PayloadDocument]) -> Result<BTreeMap<PayloadKey, Payloa
             return Err(field(&format!("payloads[{index}]"), "is the second payload for its arch and scheme"));
         }
     }
-    Ok(payloads)
+    Ok(payloads.into_iter().collect())
 }

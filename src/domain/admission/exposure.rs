@@ -206,7 +206,7 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
 
 /// Returns true if all rollouts of a release are aborted: no node is offered it.
 fn is_closed(node: &Node) -> bool {
-    node.is_rollout() && node.rollouts.iter().all(|rollout| rollout.state == RolloutState::Aborted)
+    node.is_rollout() && node.rollouts().iter().all(|rollout| rollout.state == RolloutState::Aborted)
 }
 
 /// A published release under an edge rule.
@@ -219,7 +219,7 @@ struct Offered<'a> {
 impl Offered<'_> {
     /// Returns true if the release would be open without rollouts to all nodes that have an update to it.
     fn opens_without_rollouts(&self, arches: impl Fn(&Barrier) -> bool) -> bool {
-        self.edge_rule.opens_without_rollouts() || self.release.barrier.as_ref().is_some_and(arches)
+        self.edge_rule.opens_without_rollouts() || self.release.barrier.as_deref().is_some_and(arches)
     }
 }
 

@@ -217,7 +217,7 @@ fn no_predecessor(graph: &Graph, index: usize, node: &Node, key: &PayloadKey) ->
 /// Returns true if the release opens to any node of positive wariness without a further change.
 fn can_open(node: &Node) -> bool {
     let opens = |rollout: &Rollout| rollout.opens_at(Wariness::new(f64::MIN_POSITIVE), Epoch(0)).is_some();
-    node.rollouts.is_empty() || node.rollouts.iter().any(opens)
+    node.rollouts().is_empty() || node.rollouts().iter().any(opens)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::domain::{
     payload::PayloadId,
     policy::{barrier::Barrier, dead_end::DeadEnd, references::dangling},
     reason::Reason,
-    release::{Aliases, PayloadKey, PolicyKind, Release, ReleaseState},
+    release::{PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::share::Share,
     shared::Shared,
     stream::Stream,
@@ -269,16 +269,17 @@ impl Reader {
         let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
         let barrier = document.barrier.as_ref().and_then(|policy| {
             let (reason, arches, origin) = self.policy(&format!("{path}.barrier"), policy)?;
-            Some(Barrier { reason, arches, origin })
+            Some(Box::new(Barrier { reason, arches, origin }))
         });
         let dead_end = document.dead_end.as_ref().and_then(|policy| {
             let (reason, arches, origin) = self.policy(&format!("{path}.dead_end"), policy)?;
-            Some(DeadEnd { reason, arches, origin })
+            Some(Box::new(DeadEnd { reason, arches, origin }))
         });
         let predecessors = document
             .predecessors
             .as_ref()
-            .and_then(|predecessors| self.predecessors(&format!("{path}.predecessors"), predecessors));
+            .and_then(|predecessors| self.predecessors(&format!("{path}.predecessors"), predecessors))
+            .map(Box::new);
         let rollouts = document
             .rollouts
             .iter()
@@ -287,7 +288,7 @@ impl Reader {
             .collect();
         let suppressed_upstream = self.suppressed_upstream(path, document);
         let payloads = self.payloads(path, &document.payloads, origin);
-        let mut aliases: BTreeMap<PayloadKey, Aliases> = BTreeMap::new();
+        let mut aliases: BTreeMap<PayloadKey, BTreeMap<PayloadId, Origin>> = BTreeMap::new();
         for (index, alias) in document.aliases.iter().enumerate() {
             let path = format!("{path}.aliases[{index}]");
             let Some((key, id)) = self.payload_names(&path, &alias.arch, &alias.scheme, &alias.id) else { continue };
@@ -302,9 +303,10 @@ impl Reader {
                 self.problem(path, "is listed twice");
             }
         }
+        let aliases = aliases.into_iter().map(|(key, ids)| (key, ids.into_iter().collect())).collect();
         let notes = self.notes(path, document);
         let artifacts = self.artifacts(path, &document.artifacts);
-        let promoted_from = document.promoted_from.as_ref().and_then(|from| self.promotion(path, from));
+        let promoted_from = document.promoted_from.as_ref().and_then(|from| self.promotion(path, from)).map(Box::new);
         Some(Release {
             version: version?,
             state,

@@ -9,6 +9,7 @@ use crate::domain::{
     payload::{Payload, PayloadId, Repository},
     release::PayloadKey,
 };
+use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Reader {
@@ -31,7 +32,7 @@ impl Reader {
         path: &str,
         documents: &[PayloadDocument],
         origin: Origin,
-    ) -> BTreeMap<PayloadKey, Payload> {
+    ) -> LiteMap<PayloadKey, Payload> {
         let mut payloads = BTreeMap::new();
         for (index, document) in documents.iter().enumerate() {
             let path = format!("{path}.payloads[{index}]");
@@ -45,7 +46,7 @@ impl Reader {
                 self.problem(path, duplicate);
             }
         }
-        payloads
+        payloads.into_iter().collect()
     }
 
     /// Checks that a payload id has the form of its scheme.

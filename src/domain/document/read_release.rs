@@ -8,6 +8,7 @@ use crate::domain::{
     artifact::{Artifact, ArtifactKey, Location, Notes, Promotion},
     hash::ContentHash,
 };
+use litemap::LiteMap;
 use std::collections::BTreeMap;
 
 impl Reader {
@@ -15,7 +16,7 @@ impl Reader {
         document.notes.as_ref().and_then(|notes| self.parse(&format!("{path}.notes"), notes))
     }
 
-    pub(super) fn artifacts(&mut self, path: &str, documents: &[ArtifactDocument]) -> BTreeMap<ArtifactKey, Artifact> {
+    pub(super) fn artifacts(&mut self, path: &str, documents: &[ArtifactDocument]) -> LiteMap<ArtifactKey, Artifact> {
         let mut artifacts = BTreeMap::new();
         for (index, document) in documents.iter().enumerate() {
             let path = format!("{path}.artifacts[{index}]");
@@ -25,7 +26,7 @@ impl Reader {
                 self.problem(path, duplicate);
             }
         }
-        artifacts
+        artifacts.into_iter().collect()
     }
 
     pub(super) fn artifact(&mut self, path: &str, document: &ArtifactDocument) -> Option<(ArtifactKey, Artifact)> {

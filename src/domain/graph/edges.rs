@@ -46,8 +46,9 @@ pub(super) struct Blocked(HashMap<usize, Ages>);
 impl Blocked {
     pub(super) fn new(stream: &Stream, arch: &Arch) -> Self {
         let mut ranges: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        let positions = if stream.blocked_updates.is_empty() { HashMap::new() } else { stream.positions() };
         for blocked in stream.blocked_updates.iter().filter(|blocked| blocked.applies_to(arch)) {
-            let ages = [&blocked.first, &blocked.last, &blocked.target].map(|version| stream.position_of(version));
+            let ages = [&blocked.first, &blocked.last, &blocked.target].map(|version| positions.get(version).copied());
             if let [Some(first), Some(last), Some(to)] = ages {
                 ranges.entry(to).or_default().push(first..last + 1);
             }

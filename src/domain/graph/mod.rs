@@ -4,6 +4,7 @@
 
 pub(super) mod ages;
 mod edges;
+mod names;
 pub mod route;
 mod size;
 mod trim;
@@ -14,22 +15,21 @@ use super::{
     payload::{PayloadId, Repository, Scheme},
     policy::graph_rules::Identity,
     reason::Reason,
-    release::{PayloadKey, ReleaseState},
+    release::{Aliases, PayloadKey, Release, ReleaseState},
     rollout::Rollout,
+    shared::Shared,
     stream::Stream,
 };
 use edges::{Blocked, Candidates};
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
-};
+use names::{Alias, Named, Names};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 /// The index of a node in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub usize);
 
 /// One release in one scope.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Node {
     /// The release's age index in its stream, which also counts releases outside this scope.
     pub age: usize,
@@ -41,17 +41,30 @@ pub struct Node {
     pub barrier: Option<Reason>,
     /// Why it is a dead end here, if it is one.
     pub dead_end: Option<Reason>,
-    /// Its rollouts, in order.
-    pub rollouts: Vec<Rollout>,
     /// True if the release is withdrawn: no edge leads to it.
     pub withdrawn: bool,
     /// Its index among the graph's nodes with rollouts.
-    pub(super) rollout_index: Option<usize>,
+    pub(super) rollout_index: Option<u32>,
     /// The index of the newest node that an edge from it may reach: the first barrier after it, or the newest node.
     end: usize,
+    /// Shared with the stream.
+    release: Shared<Release>,
 }
 
 impl Node {
+    /// Returns its rollouts, in order.
+    #[must_use]
+    pub fn rollouts(&self) -> &[Rollout] {
+        &self.release.rollouts
+    }
+
+    /// Returns true if both are the same release in memory, with the same age: in graphs of one scope, all else that is shown of them is
+    /// equal then.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.age == other.age && self.release.is_same(&other.release)
+    }
+
     /// Returns true if rollouts decide which nodes are offered the release.
     #[must_use]
     pub fn is_rollout(&self) -> bool {
@@ -86,13 +99,9 @@ pub struct Graph {
     /// For each node, the index of the oldest node with an edge to it: the last barrier strictly before it, or the oldest node.
     starts: Vec<usize>,
     blocked: Blocked,
-    /// Empty if the version identifies nodes.
-    by_payload: HashMap<PayloadId, NodeIndex>,
-    /// Empty if the payload identifies nodes.
-    by_version: HashMap<Version, NodeIndex>,
     mirrors: BTreeSet<Repository>,
-    /// Empty if the stream has no mirrors.
-    by_digest: HashMap<String, NodeIndex>,
+    /// Shared with the graph of the previous revision if they did not change.
+    names: Arc<Names>,
 }
 
 /// A node that was recognised by the payload or the version that it runs.
@@ -109,89 +118,31 @@ impl Graph {
     /// then blocked updates.
     #[must_use]
     pub fn new(stream: &Stream, arch: &Arch, scheme: &Scheme) -> Self {
+        Self::new_after(stream, arch, scheme, None)
+    }
+
+    /// Builds the same graph as [`Graph::new`]. It shares with the graph of the same scope at the previous revision what did not change.
+    #[must_use]
+    pub fn new_after(stream: &Stream, arch: &Arch, scheme: &Scheme, before: Option<&Self>) -> Self {
+        let key = PayloadKey { arch: arch.clone(), scheme: scheme.clone() };
+        let nodes = nodes(stream, &key);
+        let names = names(stream, &key, &nodes, before);
+        let with_rollouts = nodes.iter().enumerate().filter(|(_, node)| node.is_rollout());
         let mut graph = Self {
-            arch: arch.clone(),
-            scheme: scheme.clone(),
-            nodes: Vec::new(),
-            rollout_nodes: Vec::new(),
+            rollout_nodes: with_rollouts.map(|(index, _)| NodeIndex(index)).collect(),
             candidates: Candidates::default(),
             shown_targets: stream.rules.shown_targets().map(|newest| newest.get().into()),
             starts: Vec::new(),
             blocked: Blocked::new(stream, arch),
-            by_payload: HashMap::new(),
-            by_version: HashMap::new(),
-            mirrors: BTreeSet::new(),
-            by_digest: HashMap::new(),
+            mirrors: if names.has_mirrors() { stream.mirrors.clone() } else { BTreeSet::new() },
+            arch: key.arch,
+            scheme: key.scheme,
+            nodes,
+            names,
         };
-        graph.add_nodes(stream);
-        graph.add_names(stream);
         graph.compute_edge_ranges();
         graph.candidates = graph.find_candidates(stream);
         graph
-    }
-
-    fn add_nodes(&mut self, stream: &Stream) {
-        let key = PayloadKey { arch: self.arch.clone(), scheme: self.scheme.clone() };
-        for (age, release) in stream.aged() {
-            let Some(payload) = release.payloads.get(&key) else {
-                continue;
-            };
-            let index = NodeIndex(self.nodes.len());
-            let rollout_index = (!release.rollouts.is_empty()).then_some(self.rollout_nodes.len());
-            if rollout_index.is_some() {
-                self.rollout_nodes.push(index);
-            }
-            self.nodes.push(Node {
-                age,
-                version: release.version.clone(),
-                payload: payload.id.clone(),
-                barrier: release
-                    .barrier
-                    .as_ref()
-                    .filter(|barrier| barrier.applies_to(&self.arch))
-                    .map(|barrier| barrier.reason.clone()),
-                dead_end: release
-                    .dead_end
-                    .as_ref()
-                    .filter(|dead_end| dead_end.applies_to(&self.arch))
-                    .map(|dead_end| dead_end.reason.clone()),
-                rollouts: release.rollouts.clone(),
-                withdrawn: release.state == ReleaseState::Withdrawn,
-                rollout_index,
-                end: 0,
-            });
-        }
-    }
-
-    /// Records by what nodes are recognised.
-    fn add_names(&mut self, stream: &Stream) {
-        let indexed = || self.nodes.iter().enumerate().map(|(index, node)| (NodeIndex(index), node));
-        if stream.rules.identity == Identity::Version {
-            for (index, node) in indexed() {
-                // If upstream lists a version twice, it identifies the older release.
-                self.by_version.entry(node.version.clone()).or_insert(index);
-            }
-            return;
-        }
-        for (index, node) in indexed() {
-            // If two releases share a payload, agents identify the older one.
-            self.by_payload.entry(node.payload.clone()).or_insert(index);
-        }
-        let key = PayloadKey { arch: self.arch.clone(), scheme: self.scheme.clone() };
-        for (index, node) in indexed() {
-            let aliases = stream.releases.get(node.age).and_then(|release| release.aliases.get(&key));
-            for alias in aliases.into_iter().flat_map(BTreeMap::keys) {
-                self.by_payload.entry(alias.clone()).or_insert(index);
-            }
-        }
-        self.mirrors.clone_from(&stream.mirrors);
-        if !self.mirrors.is_empty() {
-            let digests = self.by_payload.iter().filter_map(|(id, index)| Some((id.pull_spec()?.1.to_owned(), *index)));
-            for (digest, index) in digests {
-                let known = self.by_digest.entry(digest).or_insert(index);
-                *known = index.min(*known);
-            }
-        }
     }
 
     fn compute_edge_ranges(&mut self) {
@@ -240,24 +191,80 @@ impl Graph {
 
     /// Returns every text by which [`Graph::recognise`] finds a node.
     pub fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let own = self.by_payload.keys().map(|id| Cow::Borrowed(id.as_str()));
-        let versions = self.by_version.keys().map(|version| Cow::Borrowed(version.as_str()));
-        let mirrored = self
-            .mirrors
-            .iter()
-            .flat_map(|mirror| self.by_digest.keys().map(move |digest| Cow::Owned(format!("{mirror}@{digest}"))));
-        own.chain(versions).chain(mirrored)
+        let own = self.names.texts(&self.nodes).map(Cow::Borrowed);
+        let mirrored = self.mirrors.iter().flat_map(|mirror| {
+            self.names.digests(&self.nodes).map(move |digest| Cow::Owned(format!("{mirror}@{digest}")))
+        });
+        own.chain(mirrored)
+    }
+
+    /// Returns true if both graphs have the same names in memory.
+    #[must_use]
+    pub fn shares_names_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.names, &other.names) && self.mirrors == other.mirrors
     }
 
     /// Returns the node that `name` identifies: as its payload, as an alias, or by the digest of either in a mirror. If versions identify
     /// nodes, `name` must be the version.
     #[must_use]
     pub fn recognise(&self, name: &str) -> Option<Recognised<'_>> {
-        if let Some(node) = self.by_payload.get(name).or_else(|| self.by_version.get(name)) {
-            return Some(Recognised { node: *node, mirror: None });
+        if let Some(node) = self.names.find(&self.nodes, name) {
+            return Some(Recognised { node, mirror: None });
         }
         let (repository, digest) = name.split_once('@')?;
         let mirror = self.mirrors.get(repository)?;
-        self.by_digest.get(digest).map(|node| Recognised { node: *node, mirror: Some(mirror) })
+        self.names.find_digest(&self.nodes, digest).map(|node| Recognised { node, mirror: Some(mirror) })
+    }
+}
+
+/// Returns the releases of a scope, oldest first.
+fn nodes(stream: &Stream, key: &PayloadKey) -> Vec<Node> {
+    let mut rollout_nodes = 0u32..;
+    let published = stream.releases.iter().enumerate().filter(|(_, release)| release.state != ReleaseState::Draft);
+    let nodes = published.filter_map(|(age, release)| {
+        let barrier = release.barrier.as_ref().filter(|barrier| barrier.applies_to(&key.arch));
+        let dead_end = release.dead_end.as_ref().filter(|dead_end| dead_end.applies_to(&key.arch));
+        Some(Node {
+            payload: release.payloads.get(key)?.id.clone(),
+            age,
+            version: release.version.clone(),
+            barrier: barrier.map(|barrier| barrier.reason.clone()),
+            dead_end: dead_end.map(|dead_end| dead_end.reason.clone()),
+            withdrawn: release.state == ReleaseState::Withdrawn,
+            rollout_index: if release.rollouts.is_empty() { None } else { rollout_nodes.next() },
+            end: 0,
+            release: release.clone(),
+        })
+    });
+    let mut nodes: Vec<Node> = nodes.collect();
+    nodes.shrink_to_fit();
+    nodes
+}
+
+/// Collects by what nodes are recognised, or takes it from the graph of the previous revision.
+fn names(stream: &Stream, key: &PayloadKey, nodes: &[Node], before: Option<&Graph>) -> Arc<Names> {
+    let identity = stream.rules.identity;
+    let mut aliases = Vec::new();
+    if identity == Identity::Payload {
+        for (index, node) in (0u32..).zip(nodes) {
+            let ids = node.release.aliases.get(key).into_iter().flat_map(Aliases::keys);
+            aliases.extend(ids.map(|id| Alias { node: index, id: id.clone() }));
+        }
+    }
+    let has_mirrors = identity == Identity::Payload && !stream.mirrors.is_empty();
+    let named = Named { identity, nodes, aliases, has_mirrors };
+    match before.filter(|before| before.names.are_of(&before.nodes, &named)) {
+        Some(before) => before.names.clone(),
+        None => Arc::new(Names::new(named)),
+    }
+}
+
+/// Compares what is shown of two nodes; other parts of their releases may differ.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        (self.age, &self.version, &self.payload) == (other.age, &other.version, &other.payload)
+            && (&self.barrier, &self.dead_end, self.withdrawn) == (&other.barrier, &other.dead_end, other.withdrawn)
+            && (self.rollout_index, self.end) == (other.rollout_index, other.end)
+            && self.rollouts() == other.rollouts()
     }
 }

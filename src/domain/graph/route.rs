@@ -91,7 +91,7 @@ impl Graph {
             return Some(now);
         }
         let audience = self.audience(node_context);
-        node.rollouts.iter().find(|rollout| rollout.selector.matches(&audience))?.opens_at(node_context.wariness, now)
+        node.rollouts().iter().find(|rollout| rollout.selector.matches(&audience))?.opens_at(node_context.wariness, now)
     }
 
     fn end(&self, here: NodeIndex, waits: Vec<Wait>) -> End {

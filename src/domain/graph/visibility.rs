@@ -46,9 +46,9 @@ impl Graph {
             return TargetVisibility { rollout: None, held_back: node_context.is_stopped };
         }
         let audience = self.audience(node_context);
-        let rollout = node.rollouts.iter().position(|rollout| rollout.selector.matches(&audience));
+        let rollout = node.rollouts().iter().position(|rollout| rollout.selector.matches(&audience));
         let share = rollout
-            .and_then(|index| node.rollouts.get(index))
+            .and_then(|index| node.rollouts().get(index))
             .map_or(OpenShare::Closed, |rollout| rollout.open_share(now));
         TargetVisibility { rollout, held_back: node_context.is_stopped || share.holds_back(node_context.wariness) }
     }
@@ -69,14 +69,14 @@ impl Graph {
     /// Returns the rollout of `node` that decides for this visibility.
     #[must_use]
     pub fn rollout_for<'a>(&self, node: &'a Node, visibility: &Visibility) -> Option<&'a Rollout> {
-        node.rollouts.get(visibility.target(node)?.rollout?)
+        node.rollouts().get(visibility.target(node)?.rollout?)
     }
 
     /// Returns true if the release is held back by a rollout that has not ended. A node does not wait for an aborted rollout or for a rollout
     /// that does not match it.
     #[must_use]
     pub fn is_held_back(&self, node: &Node, visibility: TargetVisibility) -> bool {
-        let rollout = visibility.rollout.and_then(|rollout| node.rollouts.get(rollout));
+        let rollout = visibility.rollout.and_then(|rollout| node.rollouts().get(rollout));
         visibility.held_back && !node.withdrawn && rollout.is_some_and(Rollout::is_live)
     }
 
@@ -146,7 +146,7 @@ impl Graph {
 
 impl Visibility {
     fn target(&self, node: &Node) -> Option<TargetVisibility> {
-        self.rollout_nodes.get(node.rollout_index?).copied().map(TargetVisibility::from_number)
+        self.rollout_nodes.get(usize::try_from(node.rollout_index?).ok()?).copied().map(TargetVisibility::from_number)
     }
 }
 

@@ -183,11 +183,11 @@ mod tests {
         let key = PayloadKey { arch: Arch::parse("x86_64").unwrap(), scheme: Scheme::oci() };
         let payload = Payload { id: samples::payload_id("payload", 1, &key.arch, &key.scheme), synthetic: false };
         release.payloads.insert(key, payload);
-        release.barrier = Some(Barrier {
+        release.barrier = Some(Box::new(Barrier {
             reason: Reason::new("keys").unwrap(),
             arches: Some(arches(&["x86_64"])),
             origin: Origin::Local,
-        });
+        }));
         Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) }
     }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn new_malformed_identifiers_are_reported() {
         let mut wrong = stream();
-        let payload = wrong.releases[0].payloads.values_mut().next().unwrap();
+        let payload = wrong.releases[0].payloads.iter_mut().next().unwrap().1;
         payload.id = PayloadId::parse("quay.io/fedora/fedora-coreos:stable").unwrap();
         let found = messages(&stream(), &wrong);
         assert!(
@@ -233,7 +233,7 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(messages(&wrong, &wrong), Vec::<String>::new());
-        wrong.releases[0].payloads.values_mut().next().unwrap().synthetic = true;
+        wrong.releases[0].payloads.iter_mut().next().unwrap().1.synthetic = true;
         assert_eq!(messages(&stream(), &wrong), Vec::<String>::new());
     }
 

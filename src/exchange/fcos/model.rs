@@ -14,7 +14,7 @@ use crate::{
         rollout::{
             Rollout, RolloutClock, RolloutState,
             ramp::{Course, Ramp},
-            selector::Selector,
+            selector::BoxedSelector,
             share::Share,
         },
         stream::Stream,
@@ -24,6 +24,7 @@ use crate::{
         wire::{self, Policies, Releases, StreamMetadata, Updates},
     },
 };
+use litemap::LiteMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
@@ -149,7 +150,7 @@ fn payloads(
     path: &str,
     entry: &wire::Release,
     findings: &mut Vec<Finding>,
-) -> Result<BTreeMap<PayloadKey, Payload>, ModelError> {
+) -> Result<LiteMap<PayloadKey, Payload>, ModelError> {
     let commits = entry.commits.iter().enumerate().map(|(index, commit)| {
         (format!("{path}.commits[{index}]"), Scheme::checksum(), &commit.architecture, &commit.checksum)
     });
@@ -177,7 +178,7 @@ fn payloads(
             warn(message);
         }
     }
-    Ok(payloads)
+    Ok(payloads.into_iter().collect())
 }
 
 fn apply(
@@ -198,10 +199,10 @@ fn apply(
     };
     let origin = Origin::Upstream;
     if let Some(barrier) = &policies.barrier {
-        release.barrier = Some(Barrier { reason: reason("barrier", barrier)?, arches: None, origin });
+        release.barrier = Some(Box::new(Barrier { reason: reason("barrier", barrier)?, arches: None, origin }));
     }
     if let Some(dead_end) = &policies.deadend {
-        release.dead_end = Some(DeadEnd { reason: reason("deadend", dead_end)?, arches: None, origin });
+        release.dead_end = Some(Box::new(DeadEnd { reason: reason("deadend", dead_end)?, arches: None, origin }));
     }
     let Some(rollout) = &policies.rollout else { return Ok(()) };
     let start_share = match rollout.start_percentage {
@@ -237,7 +238,7 @@ fn apply(
     };
     let ramp = Ramp { start: rollout.start_epoch.map(Epoch), start_share, course };
     release.rollouts = vec![Rollout {
-        selector: Selector::default(),
+        selector: BoxedSelector::default(),
         ramp,
         state: RolloutState::Active,
         clock: RolloutClock::default(),

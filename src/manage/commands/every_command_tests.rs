@@ -84,7 +84,10 @@ fn every_command(stream: &Stream, version: &Version, number: usize, written: &St
         targets: Some(written.rules.targets).filter(|_| number.is_multiple_of(3)),
         protection: written.protection.clone(),
     };
-    let draft = Release { payloads: [(key(), payload(99))].into(), ..Release::published(self::version("99"), origin) };
+    let draft = Release {
+        payloads: [(key(), payload(99))].into_iter().collect(),
+        ..Release::published(self::version("99"), origin)
+    };
     let from = Promotion { stream: StreamName::parse("testing").unwrap(), version: version.clone() };
     [
         ("stream.stop", Box::new(StopStream { stream: id(), reason })),

@@ -15,7 +15,7 @@ use crate::{
         request::Action,
     },
 };
-use std::collections::btree_map::Entry;
+use litemap::Entry;
 
 /// Sets the payload of a release on an arch and scheme.
 #[derive(Debug, Clone)]

@@ -17,6 +17,7 @@ use crate::{
         request::Action,
     },
 };
+use litemap::LiteMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reverts a stream to a revision, as far as published releases allow. Releases that were published since are withdrawn, not removed,
@@ -93,7 +94,7 @@ fn aliases_after_revert(
     then: &Release,
     now: &Release,
     named: &BTreeSet<(PayloadKey, PayloadId)>,
-) -> BTreeMap<PayloadKey, Aliases> {
+) -> LiteMap<PayloadKey, Aliases> {
     let mut aliases = then.aliases.clone();
     // What identifies another release by now does not return.
     for (key, ids) in &mut aliases {

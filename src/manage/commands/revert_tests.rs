@@ -104,7 +104,8 @@ fn upstream_aliases_stay_and_local_ones_are_those_of_the_revision() {
     let alias = |number: usize, origin| (payload_id(number), origin);
     let with = |aliases: &[(PayloadId, Origin)]| {
         let mut stream = stream();
-        found_mut(&mut stream, "1").aliases = [(key("x86_64"), aliases.iter().cloned().collect())].into();
+        found_mut(&mut stream, "1").aliases =
+            [(key("x86_64"), aliases.iter().cloned().collect())].into_iter().collect();
         stream
     };
     let (local, upstream) = (Origin::Local, Origin::Upstream);

@@ -268,7 +268,7 @@ impl Moment {
 
     fn offer(&self, graph: &Graph, node: &Node, node_context: &NodeContext<'_>) -> TargetOffer {
         let visibility = graph.target_visibility(node, node_context, self.at);
-        let rollout = visibility.rollout.and_then(|index| node.rollouts.get(index));
+        let rollout = visibility.rollout.and_then(|index| node.rollouts().get(index));
         let share = rollout.and_then(|rollout| match rollout.open_share(self.at) {
             OpenShare::Open(_) if self.stop.is_some() => Some(0.0),
             OpenShare::Open(share) => Some(share),
@@ -324,7 +324,7 @@ impl Explainer<'_> {
         let held_back = |wait: &Wait| {
             let node = self.graph.node(wait.target)?;
             let visibility = self.graph.target_visibility(node, self.node_context, now);
-            let rollout = visibility.rollout.and_then(|index| Some((index + 1, node.rollouts.get(index)?)));
+            let rollout = visibility.rollout.and_then(|index| Some((index + 1, node.rollouts().get(index)?)));
             let reason = rollout.map_or(HoldReason::NoRollout, |(number, rollout)| {
                 HoldReason::new(number, rollout, self.node_context.wariness, now)
             });

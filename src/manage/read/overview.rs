@@ -187,9 +187,9 @@ mod tests {
                         Some(_) if is_stopped => true,
                         Some(live) => live.status.share.is_none_or(|share| wariness > share),
                         // Rollouts that are not in progress are closed, or open to all nodes.
-                        None => is_stopped || node.rollouts[rollout].opens_at(Wariness::new(1.0), Epoch(now)).is_none(),
+                        None => is_stopped || node.rollouts()[rollout].opens_at(Wariness::new(1.0), Epoch(now)).is_none(),
                     };
-                    prop_assert_eq!(visibility.held_back, held_back, "{:?} {:?}", node.rollouts[rollout], live);
+                    prop_assert_eq!(visibility.held_back, held_back, "{:?} {:?}", node.rollouts()[rollout], live);
                 }
             }
         }

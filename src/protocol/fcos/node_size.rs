@@ -22,7 +22,7 @@ pub(super) fn max_node_bytes(graph: &Graph, node: &Node) -> usize {
             + entry("org.fedoraproject.coreos.updates.deadend_reason", text(reason_text(reason)));
     }
     if node.is_rollout() {
-        let ramps = node.rollouts.iter().map(|rollout| ramp(&WireRamp::from_rollout(rollout)));
+        let ramps = node.rollouts().iter().map(|rollout| ramp(&WireRamp::from_rollout(rollout)));
         bytes += entry("org.fedoraproject.coreos.updates.rollout", text("true")) + ramps.max().unwrap_or(0);
     }
     bytes

@@ -2,11 +2,11 @@
 
 use super::render::json;
 use crate::{
-    catalog::Scope,
+    catalog::{NodeFragment, Scope},
     domain::{
         epoch::Epoch,
         graph::{
-            NodeIndex, Recognised,
+            Node, NodeIndex, Recognised,
             visibility::{NodeContext, TargetVisibility},
         },
         payload::{PayloadId, Repository},
@@ -14,7 +14,6 @@ use crate::{
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
-use std::borrow::Cow;
 
 /// Builds the view of one node: its own release with the payload that it sent, and the releases that it may update to now, with
 /// pull specs of the mirror that it uses. An agent decides the same with it as with the full graph.
@@ -53,17 +52,14 @@ pub fn node_view(
     if let Some(node) = graph.node(own)
         && let Some(fragment) = scope.fragment(own, graph.target_visibility(node, node_context, now))
     {
-        answer.push(fragment.before);
-        answer.push(&if node.payload.as_str() == sent { Cow::Borrowed(fragment.payload) } else { json(sent).into() });
-        answer.push(fragment.after);
+        let is_alias = node.payload.as_str() != sent;
+        answer.push_node(node, fragment, is_alias.then(|| json(sent)).as_deref());
     }
     for (index, visibility) in &shown {
         if let (Some(node), Some(fragment)) = (graph.node(*index), scope.fragment(*index, *visibility)) {
             let mirrored = recognised.mirror.and_then(|mirror| mirrored_payload(mirror, &node.payload));
             answer.push(b",");
-            answer.push(fragment.before);
-            answer.push(mirrored.as_deref().unwrap_or(fragment.payload));
-            answer.push(fragment.after);
+            answer.push_node(node, fragment, mirrored.as_deref());
         }
     }
     answer.push(b"]}");
@@ -81,5 +77,25 @@ struct Answer(Vec<u8>);
 impl Answer {
     fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
+    }
+
+    /// Writes one release, with another payload if the node knows it by that.
+    fn push_node(&mut self, node: &Node, fragment: NodeFragment<&[u8]>, payload: Option<&[u8]>) {
+        self.push(fragment.before);
+        match (payload, fragment.names) {
+            (Some(payload), _) | (None, Some((payload, _))) => self.push(payload),
+            (None, None) => {
+                self.push(b"\"");
+                self.push(node.payload.as_str().as_bytes());
+                self.push(b"\"");
+            }
+        }
+        if let Some((_, after)) = fragment.names {
+            self.push(after);
+        } else {
+            self.push(b",\"version\":\"");
+            self.push(node.version.as_str().as_bytes());
+            self.push(b"\"}");
+        }
     }
 }

@@ -57,7 +57,7 @@ impl Prepare for FcosPrepare {
         let before = before.and_then(|before| before.downcast_ref::<FcosPrepared>());
         let stream = |(name, entry): (&StreamName, &Arc<StreamEntry>)| {
             let known = before.and_then(|before| before.0.get(name));
-            (name.clone(), PreparedStream::new(entry, known, &self.0))
+            (name.clone(), PreparedStream::new(entry, known, || StreamScopes::new(entry, &self.0, product.graph_cache)))
         };
         Arc::new(FcosPrepared(product.streams.iter().map(stream).collect()))
     }
@@ -82,18 +82,22 @@ impl FcosPrepared {
 
 impl PreparedStream {
     /// Prepares a stream. An unchanged one stays as it is. One of which only the product's stop changed keeps its rendered releases.
-    fn new(entry: &Arc<StreamEntry>, before: Option<&Arc<Self>>, render: &Arc<dyn Render>) -> Arc<Self> {
+    fn new(
+        entry: &Arc<StreamEntry>,
+        before: Option<&Arc<Self>>,
+        first_scopes: impl FnOnce() -> StreamScopes,
+    ) -> Arc<Self> {
         if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.entry, entry)) {
             return before.clone();
         }
-        let same = before.filter(|before| before.entry.shares_graphs_with(entry));
-        let scopes = match same {
-            Some(before) => before.scopes.clone(),
-            None => Arc::new(StreamScopes::new(entry, render)),
+        let scopes = match before {
+            None => Arc::new(first_scopes()),
+            Some(before) if before.entry.shares_graphs_with(entry) => {
+                before.scopes.inherit(&before.scopes);
+                before.scopes.clone()
+            }
+            Some(before) => Arc::new(before.scopes.next(entry)),
         };
-        if let Some(before) = before {
-            scopes.inherit(&before.scopes);
-        }
         Arc::new(Self {
             entry: entry.clone(),
             scopes,

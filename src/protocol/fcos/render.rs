@@ -23,18 +23,29 @@ impl Render for GraphJson {
     }
 
     fn fragment(&self, graph: &Graph, node: &Node, rollout: Option<usize>) -> NodeFragment<Vec<u8>> {
-        let rollout = rollout.and_then(|index| node.rollouts.get(index));
+        let rollout = rollout.and_then(|index| node.rollouts().get(index));
         let metadata = json(&Metadata { graph, node, rollout });
         NodeFragment {
             before: [&b"{\"metadata\":"[..], &metadata, b",\"payload\":"].concat(),
-            payload: json(node.payload.as_str()),
-            after: [&b",\"version\":"[..], &json(node.version.as_str()), b"}"].concat(),
+            names: (!is_plain(node)).then(|| {
+                let after = [&b",\"version\":"[..], &json(node.version.as_str()), b"}"].concat();
+                (json(node.payload.as_str()), after)
+            }),
         }
     }
 }
 
+/// Returns true if the payload and the version of a release are the same in JSON, in quotes.
+fn is_plain(node: &Node) -> bool {
+    let is_plain = |text: &str| text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    is_plain(node.payload.as_str()) && is_plain(node.version.as_str())
+}
+
 fn to_bytes(answer: &AnswerJson<'_>) -> Bytes {
-    json(answer).into()
+    let mut json = json(answer);
+    // Cached for long.
+    json.shrink_to_fit();
+    json.into()
 }
 
 /// Serializes a value. Values of strings and numbers always serialize to memory.
