@@ -105,6 +105,46 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn lock_stream(&mut self, id: &StreamId) -> Result<Head, StoreError> {
+        let (key, revision) = match self.lock_existing(id).await? {
+            Some(found) => found,
+            None => {
+                self.ensure_stream(id).await?;
+                let found = self.lock_existing(id).await?;
+                found.ok_or_else(|| StoreError::corrupt("streams", "a stream that was just created is missing"))?
+            }
+        };
+        // In the statement that locks, a subquery would not see the revision of a writer that it waited for.
+        let made_at = sqlx::query_scalar!(
+            "-- name: made_at
+            select made_at as \"made_at: jiff_sqlx::Timestamp\" from revisions where stream_id = $1 and number = $2",
+            key.0,
+            revision.0
+        )
+        .fetch_optional(self.connection())
+        .await
+        .map_err(StoreError::at("made_at"))?;
+        let changed_at = made_at.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff);
+        Ok(Head { key, id: id.clone(), revision, changed_at })
+    }
+
+    async fn lock_existing(&mut self, id: &StreamId) -> Result<Option<(StreamKey, Revision)>, StoreError> {
+        let row = sqlx::query!(
+            "-- name: lock_stream
+            select streams.id, streams.revision
+            from streams join products on products.id = streams.product_id
+            where products.name = $1 and streams.name = $2
+            for update of streams",
+            id.product.as_str(),
+            id.stream.as_str()
+        )
+        .fetch_optional(self.connection())
+        .await
+        .map_err(StoreError::at("lock_stream"))?;
+        Ok(row.map(|row| (StreamKey(row.id), Revision(row.revision))))
+    }
+
+    /// Creates the rows of a stream and of its product, if they do not exist.
+    async fn ensure_stream(&mut self, id: &StreamId) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: ensure_product
             insert into products (name) values ($1) on conflict do nothing",
@@ -121,31 +161,8 @@ impl Transaction {
         )
         .execute(self.connection())
         .await
-        .map_err(StoreError::at("ensure_stream"))?;
-        let row = sqlx::query!(
-            "-- name: lock_stream
-            select streams.id, streams.revision
-            from streams join products on products.id = streams.product_id
-            where products.name = $1 and streams.name = $2
-            for update of streams",
-            id.product.as_str(),
-            id.stream.as_str()
-        )
-        .fetch_one(self.connection())
-        .await
-        .map_err(StoreError::at("lock_stream"))?;
-        // In the statement that locks, a subquery would not see the revision of a writer that it waited for.
-        let made_at = sqlx::query_scalar!(
-            "-- name: made_at
-            select made_at as \"made_at: jiff_sqlx::Timestamp\" from revisions where stream_id = $1 and number = $2",
-            row.id,
-            row.revision
-        )
-        .fetch_optional(self.connection())
-        .await
-        .map_err(StoreError::at("made_at"))?;
-        let changed_at = made_at.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff);
-        Ok(Head { key: StreamKey(row.id), id: id.clone(), revision: Revision(row.revision), changed_at })
+        .map(drop)
+        .map_err(StoreError::at("ensure_stream"))
     }
 
     /// Saves the next state of a locked stream under the given revision.
