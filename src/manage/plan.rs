@@ -3,7 +3,7 @@
 use super::{
     command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
-    graph_size::check_graph_size,
+    graph_size::{GraphLimit, check_graph_size},
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -52,6 +52,10 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    fn graph_limit(&self) -> GraphLimit<'_> {
+        GraphLimit { dialect: self.dialect.as_deref(), max_bytes: self.max_graph_bytes }
+    }
+
     /// Returns the state before the command: of a stream that does not exist, an empty one.
     fn before(&self) -> Arc<Stream> {
         self.stream.clone().unwrap_or_else(|| {
@@ -112,7 +116,7 @@ pub(super) fn plan(
         }
         Provenance::Upstream(_) => (stream, findings),
     };
-    findings.extend(check_graph_size(command, loaded, &before, &next)?);
+    findings.extend(check_graph_size(command, loaded.graph_limit(), &before, &next)?);
     keep_stops(&before, &mut next, command.lifts_stop(), now);
     keep_first_openings(&before, &mut next);
     if loaded.stream.as_deref() == Some(&next) {
