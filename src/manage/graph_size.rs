@@ -3,7 +3,6 @@
 
 use super::{
     command::{Command, Provenance},
-    plan::Loaded,
     refusal::Refusal,
 };
 use crate::domain::{
@@ -14,11 +13,20 @@ use crate::domain::{
 /// What a refused change must not exceed.
 const SETTING: &str = "limits.graph_bytes";
 
+/// The limit on full graphs, and the protocol that renders them.
+#[derive(Clone, Copy)]
+pub(super) struct GraphLimit<'a> {
+    /// `None` if this service does not speak the protocol: it renders no graph.
+    pub(super) dialect: Option<&'a dyn Dialect>,
+    /// The largest number of bytes.
+    pub(super) max_bytes: usize,
+}
+
 /// Checks the largest full graph that a change leads to. It may exceed the limit only if it does not grow. A local change is refused,
 /// unless it is restrictive; an import is accepted, and a finding returned.
 pub(super) fn check_graph_size(
     command: &dyn Command,
-    loaded: &Loaded,
+    limit: GraphLimit<'_>,
     before: &Stream,
     after: &Stream,
 ) -> Result<Option<Finding>, Refusal> {
@@ -28,8 +36,8 @@ pub(super) fn check_graph_size(
         Provenance::Upstream(_) => true,
         Provenance::Recorded => return Ok(None),
     };
-    let Some(dialect) = loaded.dialect.as_deref() else { return Ok(None) };
-    let Some(message) = growth(dialect, before, after, loaded.max_graph_bytes) else { return Ok(None) };
+    let Some(dialect) = limit.dialect else { return Ok(None) };
+    let Some(message) = growth(dialect, before, after, limit.max_bytes) else { return Ok(None) };
     if is_import {
         return Ok(Some(Finding::warning(format!("stream {}", after.id.stream), message)));
     }

@@ -15,7 +15,7 @@ use crate::{
         command::{Next, Present},
         commands::streams::{SetStream, StreamSettings},
         error::CommandError,
-        plan::Plan,
+        plan::{Loaded, Plan},
         request::Action,
         testing::{at, id, key, loaded, plan_on, version},
     },
@@ -173,10 +173,9 @@ fn a_restrictive_change_is_never_refused_for_the_size() {
     let (before, after) = (stream(10, TargetLimit::All), stream(11, TargetLimit::All));
     let restrictive = Replace { written: after.clone(), action: Action::WITHDRAW, is_import: false };
     assert!(restrictive.action.is_restrictive);
-    let dialect: Arc<dyn Dialect> = Arc::new(Hundred);
-    let loaded = Loaded { dialect: Some(dialect), max_graph_bytes: 1, ..loaded(&id(), Some(&before)) };
-    assert_eq!(check_graph_size(&restrictive, &loaded, &before, &after), Ok(None));
-    assert!(check_graph_size(&local(after.clone()), &loaded, &before, &after).is_err());
+    let limit = GraphLimit { dialect: Some(&Hundred), max_bytes: 1 };
+    assert_eq!(check_graph_size(&restrictive, limit, &before, &after), Ok(None));
+    assert!(check_graph_size(&local(after.clone()), limit, &before, &after).is_err());
 }
 
 #[test]

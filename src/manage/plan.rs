@@ -4,7 +4,7 @@ use super::{
     command::{Command, LoadedReads, Next, Present, Provenance},
     error::CommandError,
     findings_cache::FindingsCache,
-    graph_size::check_graph_size,
+    graph_size::{GraphLimit, check_graph_size},
     refusal::Refusal,
     request::{Action, Request},
 };
@@ -60,6 +60,10 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    fn graph_limit(&self) -> GraphLimit<'_> {
+        GraphLimit { dialect: self.dialect.as_deref(), max_bytes: self.max_graph_bytes }
+    }
+
     /// Returns the state before the command: of a stream that does not exist, an empty one.
     fn before(&self) -> Arc<Stream> {
         self.stream.clone().unwrap_or_else(|| {
@@ -129,7 +133,7 @@ pub(super) fn plan(
         }
         Provenance::Upstream(_) => (stream, Some(findings)),
     };
-    let large = check_graph_size(command, loaded, &before, &next)?;
+    let large = check_graph_size(command, loaded.graph_limit(), &before, &next)?;
     if let Some(findings) = &mut findings {
         findings.extend(large);
     }
