@@ -42,10 +42,9 @@ impl StreamEntry {
     /// Builds the same entry as [`StreamEntry::new`]. It shares with the entry of the previous revision what did not change.
     #[must_use]
     pub(super) fn new_after(mut state: State, before: Option<&Self>) -> Self {
-        // Kept for long, and built by pushing or from a larger vector.
-        state.stream.releases.shrink_to_fit();
         if let Some(before) = before {
-            state.stream.share_releases(&before.state.stream);
+            // A state that was read from its rows shares nothing yet.
+            state.stream.share_equal(&before.state.stream);
         }
         let stream = &state.stream;
         let mut graphs = Graphs::new();

@@ -106,12 +106,16 @@ impl Release {
         }
     }
 
-    /// Frees memory that is reserved and not used.
-    pub fn shrink_to_fit(&mut self) {
-        self.rollouts.shrink_to_fit();
-        shrink(&mut self.payloads);
-        shrink(&mut self.aliases);
-        shrink(&mut self.artifacts);
+    /// Copies the release with its texts. The copy reserves no memory that it does not use. Its parts are allocated one after the other: they do
+    /// not keep memory in use that was allocated between those of this release, and that is freed by now.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let payload = |(key, payload): (&PayloadKey, &Payload)| {
+            (key.clone(), Payload { id: payload.id.copied(), synthetic: payload.synthetic })
+        };
+        let payloads = self.payloads.iter().map(payload).collect::<Vec<_>>();
+        let payloads = LiteMap::from_sorted_store_unchecked(payloads);
+        Self { version: self.version.copied(), payloads, ..self.clone() }
     }
 
     /// Returns true if any of its payloads is a placeholder (synthetic).
@@ -119,12 +123,6 @@ impl Release {
     pub fn is_synthetic(&self) -> bool {
         self.payloads.values().any(|payload| payload.synthetic)
     }
-}
-
-fn shrink<K, V>(map: &mut LiteMap<K, V>) {
-    let mut pairs = std::mem::replace(map, LiteMap::new_vec()).into_tuple_vec();
-    pairs.shrink_to_fit();
-    *map = LiteMap::from_sorted_store_unchecked(pairs);
 }
 
 #[cfg(test)]

@@ -17,15 +17,6 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: PartialEq> Shared<T> {
-    /// Drops this copy and shares the other one, if both are equal.
-    pub fn share(&mut self, other: &Self) {
-        if !self.is_same(other) && self.0 == other.0 {
-            self.0 = other.0.clone();
-        }
-    }
-}
-
 impl<T: Clone> Shared<T> {
     /// Returns the value.
     #[must_use]

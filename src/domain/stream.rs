@@ -149,22 +149,14 @@ impl Stream {
 }
 
 impl Stream {
-    /// Shares the releases that are equal to those of an earlier state, instead of keeping copies of them. Finds those that have the same
-    /// version at the same distance from the first or from the last release.
-    pub fn share_releases(&mut self, before: &Self) {
-        let is_version = |ours: &Shared<Release>, theirs: &Shared<Release>| ours.version == theirs.version;
-        let from_first = before.releases.iter();
-        for (ours, theirs) in
-            self.releases.iter_mut().zip(from_first).take_while(|(ours, theirs)| is_version(ours, theirs))
-        {
-            ours.share(theirs);
-        }
-        let from_last = before.releases.iter().rev();
-        for (ours, theirs) in
-            self.releases.iter_mut().rev().zip(from_last).take_while(|(ours, theirs)| is_version(ours, theirs))
-        {
-            ours.share(theirs);
-        }
+    /// Copies the releases one after the other, so that a state that is kept for long takes no more memory than it needs.
+    #[must_use]
+    pub fn compacted(mut self) -> Self {
+        let releases = std::mem::take(&mut self.releases);
+        // Not collected from the iterator of the old vector, which would be used again.
+        self.releases.reserve_exact(releases.len());
+        self.releases.extend(releases.iter().map(|release| Shared::from(release.copied())));
+        self
     }
 
     /// Returns the time that plans have reached: `now`, or the start of the emergency stop that is in force.

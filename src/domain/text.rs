@@ -74,6 +74,12 @@ macro_rules! text_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// Copies the text, unless equal texts share their memory anyway.
+            #[must_use]
+            pub fn copied(&self) -> Self {
+                Self($share(&*self.0))
+            }
         }
 
         impl std::fmt::Display for $name {

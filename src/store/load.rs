@@ -20,7 +20,7 @@ use sqlx::types::Json;
 use std::collections::HashMap;
 
 /// The number of streams whose rows are read together. More would take more memory at a time, fewer more queries.
-const STREAMS_AT_A_TIME: usize = 50;
+const STREAMS_AT_A_TIME: usize = 16;
 
 impl Transaction {
     /// Loads a stream: from an earlier state and what changed since then, or else from its rows.
@@ -107,7 +107,7 @@ impl Transaction {
         for Head { key, id, .. } in heads {
             let missing = || StoreError::corrupt("streams", "a stream that has a revision is missing");
             let row = settings.remove(&key.0).ok_or_else(missing)?;
-            streams.push(Stream {
+            let stream = Stream {
                 rules: graph_rules(&row.edge_rule, &row.identity, row.newest_targets)?,
                 protection: protection(row.protection)?,
                 stop: stop(row.stopped_since, row.stopped_because.as_deref())?,
@@ -118,7 +118,9 @@ impl Transaction {
                 sources: sources.remove(&key.0).unwrap_or_default(),
                 releases: releases.take(*key),
                 id: StreamId::clone(id),
-            });
+            };
+            // At once: what the next stream needs while it is loaded then fits where this one was.
+            streams.push(stream.compacted());
         }
         Ok(streams)
     }

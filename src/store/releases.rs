@@ -36,12 +36,7 @@ impl Loaded {
     /// Takes the releases of a stream, in its order.
     pub(super) fn take(&mut self, key: StreamKey) -> Vec<Shared<Release>> {
         let rows = self.order.remove(&key.0).unwrap_or_default();
-        let releases = rows.iter().filter_map(|row| self.releases.remove(row));
-        let compact = releases.map(|mut release| {
-            release.shrink_to_fit();
-            Shared::from(release)
-        });
-        compact.collect()
+        rows.iter().filter_map(|row| self.releases.remove(row)).map(Shared::from).collect()
     }
 }
 
