@@ -31,6 +31,7 @@ use std::hint::black_box;
 
 const RELEASES: usize = 300;
 const ROLLOUTS: usize = 20;
+const LARGE: usize = 10_000;
 const NOW: Epoch = Epoch(1_790_000_000);
 const ARCHES: [&str; 4] = ["aarch64", "ppc64le", "s390x", "x86_64"];
 
@@ -42,7 +43,7 @@ fn rollout(age: usize) -> Rollout {
     let groups = ["default", "canary", "staging", "edge"].into_iter().cycle().skip(age).take(2);
     let groups = groups.map(|group| Label::parse(group).unwrap()).collect();
     Rollout {
-        selector: Selector { groups: Some(groups), ..Selector::default() },
+        selector: Selector { groups: Some(groups), ..Selector::default() }.into(),
         ramp: Ramp {
             start: Some(Epoch(NOW.0 - 3600 * i64::try_from(age % 40).unwrap())),
             start_share: Some(Share::NONE),
@@ -64,7 +65,7 @@ fn release(age: usize) -> Release {
         }
     }
     if age >= RELEASES - ROLLOUTS {
-        release.rollouts = vec![rollout(age), Rollout { selector: Selector::default(), ..rollout(age) }];
+        release.rollouts = vec![rollout(age), Rollout { selector: Selector::default().into(), ..rollout(age) }];
     }
     release
 }
@@ -120,6 +121,30 @@ fn benches(c: &mut Criterion) {
             catalog.insert(State::unstored(black_box(&stream).clone()));
             catalog.prepare(&FcosPrepare::preparers());
             catalog
+        });
+    });
+    benches_of_a_large_stream(c);
+}
+
+fn benches_of_a_large_stream(c: &mut Criterion) {
+    let id = StreamId { product: ProductName::parse("os").unwrap(), stream: StreamName::parse("large").unwrap() };
+    let stream = Stream { releases: (0..LARGE).map(|n| release(n).into()).collect(), ..Stream::empty(id) };
+    let (arch, scheme) = (Arch::parse("x86_64").unwrap(), Scheme::oci());
+    c.bench_function("building a graph of 10,000 releases", |b| {
+        b.iter(|| Graph::new(black_box(&stream), &arch, &scheme));
+    });
+    let preparers = FcosPrepare::preparers();
+    let mut catalog = Catalog::default();
+    catalog.insert(State::unstored(stream.clone()));
+    catalog.prepare(&preparers);
+    let mut changed = stream;
+    changed.releases[LARGE / 2].rollouts.clear();
+    c.bench_function("changing one of 10,000 releases on 4 arches and 2 schemes", |b| {
+        b.iter(|| {
+            let mut next = catalog.clone();
+            next.insert(State::unstored(black_box(&changed).clone()));
+            next.prepare(&preparers);
+            next
         });
     });
 }

@@ -37,15 +37,12 @@ impl StreamEntry {
     /// Builds the graphs of all its scopes.
     #[must_use]
     pub fn new(state: State) -> Self {
-        Self::new_after(state, None)
+        Self::new_after(compacted(state, None), None)
     }
 
-    /// Builds the same entry as [`StreamEntry::new`]. It shares with the entry of the previous revision what did not change.
+    /// Builds the same entry as [`StreamEntry::new`] from a compacted state. It shares with the entry of the previous revision what did not change.
     #[must_use]
-    pub(super) fn new_after(mut state: State, before: Option<&Self>) -> Self {
-        if let Some(before) = before {
-            state.stream.share_releases(&before.state.stream);
-        }
+    pub(super) fn new_after(state: State, before: Option<&Self>) -> Self {
         let stream = &state.stream;
         let mut graphs = Graphs::new();
         for key in stream.payload_keys() {
@@ -174,4 +171,9 @@ impl StreamEntry {
     pub fn shares_graphs_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.graphs, &other.graphs)
     }
+}
+
+/// Makes a state as small as possible. It shares what did not change since the previous revision.
+pub(super) fn compacted(state: State, before: Option<&StreamEntry>) -> State {
+    State { stream: state.stream.compacted(before.map(StreamEntry::stream)), ..state }
 }

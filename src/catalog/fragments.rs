@@ -1,14 +1,17 @@
 //! The rendered releases of one scope. Each is rendered when it is first requested, and shared with the next revision.
 
 use super::rendered::{NodeFragment, Render};
-use crate::domain::graph::{
-    Graph, NodeIndex,
-    visibility::{NodeContext, TargetVisibility},
+use crate::domain::{
+    graph::{
+        Graph, NodeIndex,
+        visibility::{NodeContext, TargetVisibility},
+    },
+    rollout::wariness::Wariness,
 };
-use crate::domain::rollout::wariness::Wariness;
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, OnceLock, TryLockError},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock, Mutex, OnceLock, TryLockError},
 };
 
 /// The fragments of the releases of one scope. Reading one that was rendered takes no lock.
@@ -19,7 +22,6 @@ pub(super) struct Fragments {
     slots: Box<[OnceLock<Fragment>]>,
     /// For each release, the index of its first slot, then the number of slots.
     starts: Box<[u32]>,
-    texts: Arc<SharedTexts>,
 }
 
 /// A rendered release. What most releases have as payload and version is not stored.
@@ -37,7 +39,7 @@ struct NodeNames {
 
 impl Fragments {
     /// Renders nothing. Takes the fragments of releases that did not change from the same scope at the previous revision.
-    pub(super) fn new(graph: &Graph, texts: Arc<SharedTexts>, before: Option<(&Graph, &Self)>) -> Self {
+    pub(super) fn new(graph: &Graph, before: Option<(&Graph, &Self)>) -> Self {
         let mut starts = Vec::with_capacity(graph.nodes().len() + 1);
         let mut count = 0;
         starts.push(count);
@@ -46,7 +48,7 @@ impl Fragments {
             starts.push(count);
         }
         let slots = (0..count).map(|_| OnceLock::new()).collect();
-        let new = Self { slots, starts: starts.into(), texts };
+        let new = Self { slots, starts: starts.into() };
         if let Some((before_graph, before)) = before {
             new.inherit(graph, before_graph, before);
         }
@@ -88,15 +90,10 @@ impl Fragments {
         if let Some(fragment) = slot.get() {
             return Some(fragment.borrowed());
         }
-        let fragment = self.texts.fragment(render.fragment(graph, graph.node(index)?, visibility.rollout));
+        let fragment = Fragment::new(render.fragment(graph, graph.node(index)?, visibility.rollout));
         // Of two nodes that are first, one stores the fragment.
         let _ = slot.set(fragment);
         slot.get().map(Fragment::borrowed)
-    }
-
-    #[cfg(test)]
-    pub(super) fn rendered(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.get().is_some()).count()
     }
 }
 
@@ -111,16 +108,18 @@ fn count_variants(graph: &Graph, index: NodeIndex) -> u32 {
 }
 
 impl Fragment {
+    fn new(rendered: NodeFragment<Vec<u8>>) -> Self {
+        let names = rendered.names.map(|(payload, after)| NodeNames { payload: payload.into(), after: after.into() });
+        Self { before: shared(&rendered.before), names: names.map(Box::new) }
+    }
+
     fn borrowed(&self) -> NodeFragment<&[u8]> {
         let names = self.names.as_deref();
         NodeFragment { before: &self.before, names: names.map(|names| (&*names.payload, &*names.after)) }
     }
 }
 
-/// The texts of fragments that are equal on several arches.
-#[derive(Debug, Default)]
-pub(super) struct SharedTexts(Mutex<Texts>);
-
+/// The texts that fragments share: those of releases with equal rollouts are equal on several arches, and often in several streams.
 #[derive(Debug, Default)]
 struct Texts {
     texts: HashSet<Arc<[u8]>>,
@@ -128,32 +127,37 @@ struct Texts {
     sweep_at: usize,
 }
 
-/// The least number of texts at which unused ones are removed.
-const MIN_SWEEP: usize = 64;
+/// The number of parts, which are locked separately.
+const SHARDS: usize = 64;
+/// The least number of texts of a part at which unused ones are removed.
+const MIN_SWEEP: usize = 16;
 
-impl SharedTexts {
-    fn fragment(&self, rendered: NodeFragment<Vec<u8>>) -> Fragment {
-        let names =
-            rendered.names.map(|(payload, after)| Box::new(NodeNames { payload: payload.into(), after: after.into() }));
-        Fragment { before: self.share(&rendered.before), names }
+static TEXTS: LazyLock<(RandomState, [Mutex<Texts>; SHARDS])> =
+    LazyLock::new(|| (RandomState::new(), std::array::from_fn(|_| Mutex::default())));
+
+/// Returns a text, shared with an equal one if there is one. Waits for no other thread: then the text is not shared.
+fn shared(text: &[u8]) -> Arc<[u8]> {
+    let (hasher, shards) = &*TEXTS;
+    let shard = usize::try_from(hasher.hash_one(text)).unwrap_or(0) % SHARDS;
+    let texts = shards.get(shard).map(Mutex::try_lock);
+    match texts {
+        Some(Ok(mut texts)) => texts.shared(text),
+        Some(Err(TryLockError::Poisoned(texts))) => texts.into_inner().shared(text),
+        Some(Err(TryLockError::WouldBlock)) | None => text.into(),
     }
+}
 
-    /// Returns a text, shared with an equal one if there is one. Waits for no other thread: then the text is not shared.
-    fn share(&self, text: &[u8]) -> Arc<[u8]> {
-        let mut texts = match self.0.try_lock() {
-            Ok(texts) => texts,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return text.into(),
-        };
-        if let Some(known) = texts.texts.get(text) {
+impl Texts {
+    fn shared(&mut self, text: &[u8]) -> Arc<[u8]> {
+        if let Some(known) = self.texts.get(text) {
             return known.clone();
         }
-        if texts.texts.len() >= texts.sweep_at {
-            texts.texts.retain(|text| Arc::strong_count(text) > 1);
-            texts.sweep_at = MIN_SWEEP.max(2 * texts.texts.len());
+        if self.texts.len() >= self.sweep_at {
+            self.texts.retain(|text| Arc::strong_count(text) > 1);
+            self.sweep_at = MIN_SWEEP.max(2 * self.texts.len());
         }
         let new: Arc<[u8]> = text.into();
-        texts.texts.insert(new.clone());
+        self.texts.insert(new.clone());
         new
     }
 }
@@ -164,16 +168,12 @@ mod tests {
 
     #[test]
     fn equal_texts_are_shared_and_unused_ones_removed() {
-        let texts = SharedTexts::default();
-        let kept = texts.share(b"kept");
-        assert!(Arc::ptr_eq(&kept, &texts.share(b"kept")));
+        let mut texts = Texts::default();
+        let kept = texts.shared(b"kept");
         for n in 0..10 * MIN_SWEEP {
-            texts.share(n.to_string().as_bytes());
+            texts.shared(n.to_string().as_bytes());
         }
-        assert!(texts.0.lock().unwrap().texts.len() <= MIN_SWEEP + 1);
-        assert!(Arc::ptr_eq(&kept, &texts.share(b"kept")));
-        let locked = texts.0.lock().unwrap();
-        assert_eq!(&*texts.share(b"kept"), b"kept", "a text is not shared while another thread looks for one");
-        drop(locked);
+        assert!(texts.texts.len() <= MIN_SWEEP + 1);
+        assert!(Arc::ptr_eq(&kept, &texts.shared(b"kept")));
     }
 }

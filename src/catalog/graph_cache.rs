@@ -156,3 +156,89 @@ impl Drop for CachedGraph {
         self.used.fetch_sub(self.rendered.body.len(), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        graph::{
+            Graph,
+            visibility::{NodeContext, Visibility},
+        },
+        ids::Arch,
+        payload::Scheme,
+        rollout::wariness::Wariness,
+        samples,
+        stream::Stream,
+    };
+    use proptest::{collection::vec, prelude::*};
+
+    fn node() -> NodeContext<'static> {
+        NodeContext { group: None, platform: None, wariness: Wariness::new(0.0), is_stopped: false }
+    }
+
+    type Scope = Arc<ArcSwap<FullGraphs>>;
+
+    fn visibility() -> Visibility {
+        let graph = Graph::new(&Stream::empty(samples::id()), &Arch::parse("x86_64").unwrap(), &Scheme::oci());
+        graph.visibility(&node(), crate::domain::epoch::Epoch(0))
+    }
+
+    /// Requests the full graph of a scope. Returns its body if it had to be rendered.
+    fn request(cache: &GraphCache, scope: &Scope, bytes: usize) -> Option<bytes::Bytes> {
+        let visibility = visibility();
+        if scope.load().get(&visibility).is_some() {
+            return None;
+        }
+        let rendered = Arc::new(Rendered::new(vec![b'x'; bytes].into()));
+        let body = rendered.body.clone();
+        let graph = cache.admit(scope, NodeProfile::new(&node()), rendered);
+        scope.rcu(|current| {
+            let mut next = FullGraphs::clone(current);
+            next.insert(visibility.clone(), graph.clone());
+            next
+        });
+        Some(body)
+    }
+
+    fn cached_bytes(scopes: &[Scope]) -> usize {
+        let graphs = scopes.iter().filter_map(|scope| Some(scope.load().peek(&visibility())?.body.len()));
+        graphs.sum()
+    }
+
+    proptest! {
+        #[test]
+        fn cached_graphs_of_all_scopes_fit_into_the_bound(requests in vec((0usize..8, 1usize..50), 1..60)) {
+            let (cache, scopes) = (GraphCache::new(100), [const { () }; 8].map(|()| Scope::default()));
+            for (scope, bytes) in requests {
+                drop(request(&cache, &scopes[scope], bytes));
+                prop_assert!(cache.used() <= 100);
+                prop_assert_eq!(cache.used(), cached_bytes(&scopes));
+            }
+            drop(scopes);
+            prop_assert_eq!(cache.used(), 0);
+        }
+    }
+
+    #[test]
+    fn rare_graphs_do_not_evict_one_in_constant_use() {
+        let (cache, scopes) = (GraphCache::new(300), [const { () }; 50].map(|()| Scope::default()));
+        let (often, rarely) = scopes.split_first().unwrap();
+        drop(request(&cache, often, 100));
+        for scope in std::iter::repeat_n(rarely, 20).flatten() {
+            assert!(request(&cache, often, 100).is_none());
+            drop(request(&cache, scope, 100));
+        }
+    }
+
+    #[test]
+    fn graphs_that_are_being_sent_stay_and_a_large_one_is_the_only_one() {
+        let (cache, scopes) = (GraphCache::new(100), [const { () }; 3].map(|()| Scope::default()));
+        let [first, second, third] = &scopes;
+        let sending = [first, second].map(|scope| request(&cache, scope, 80));
+        assert_eq!(cache.used(), 160);
+        drop(sending);
+        drop(request(&cache, third, 1000));
+        assert_eq!((cache.used(), cached_bytes(&scopes)), (1000, 1000));
+    }
+}

@@ -1,7 +1,7 @@
 //! One scope: its graph, and answers that are prepared from it.
 
 use super::{
-    fragments::{Fragments, SharedTexts},
+    fragments::Fragments,
     full_graphs::FullGraphs,
     graph_cache::GraphCache,
     node_profile::{InUse, NodeProfile},
@@ -41,8 +41,6 @@ pub(super) struct SharedByScopes {
     /// The format of their answers.
     pub(super) render: Arc<dyn Render>,
     pub(super) graph_cache: GraphCache,
-    /// The texts of fragments.
-    pub(super) texts: Arc<SharedTexts>,
 }
 
 impl std::fmt::Debug for SharedByScopes {
@@ -54,10 +52,10 @@ impl std::fmt::Debug for SharedByScopes {
 impl Scope {
     /// Renders nothing. What was rendered of releases that did not change is taken from the scope at the previous revision.
     pub(super) fn new(graph: Arc<Graph>, shared: &SharedByScopes, before: Option<&Self>) -> Self {
-        let SharedByScopes { render, graph_cache, texts } = shared.clone();
+        let SharedByScopes { render, graph_cache } = shared.clone();
         let before = before.map(|before| (&*before.graph, &before.fragments));
         Self {
-            fragments: Fragments::new(&graph, texts, before),
+            fragments: Fragments::new(&graph, before),
             graph,
             render,
             full_graphs: Arc::default(),

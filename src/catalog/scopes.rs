@@ -29,7 +29,7 @@ impl StreamScopes {
     #[must_use]
     pub fn new(entry: &StreamEntry, render: &Arc<dyn Render>, graph_cache: &GraphCache) -> Self {
         let (render, graph_cache) = (render.clone(), graph_cache.clone());
-        Self::build(entry, SharedByScopes { render, graph_cache, texts: Arc::default() }, None)
+        Self::build(entry, SharedByScopes { render, graph_cache }, None)
     }
 
     /// Creates the scopes of the next revision of the stream. What was rendered of releases that did not change is shared.
@@ -78,3 +78,7 @@ impl StreamScopes {
         self.has_inherited.swap(false, Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+#[path = "scopes_tests.rs"]
+mod tests;

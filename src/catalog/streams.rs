@@ -1,7 +1,7 @@
 //! All products and streams at one instant.
 
 use super::{
-    entry::StreamEntry,
+    entry::{StreamEntry, compacted},
     known::KnownPayloads,
     prepared::{Prepared, Preparers},
     product::Product,
@@ -45,7 +45,8 @@ impl Catalog {
     pub fn insert(&mut self, state: State) {
         let id = state.stream.id.clone();
         let before = self.stream(id.product.as_str(), id.stream.as_str());
-        let entry = StreamEntry::new_after(state, before.map(|before| &**before));
+        let before = before.map(|before| &**before);
+        let entry = StreamEntry::new_after(compacted(state, before), before);
         self.insert_entry(id, entry);
     }
 

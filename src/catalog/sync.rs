@@ -1,8 +1,13 @@
 //! Keeps the catalog in sync with the database: listens for changes, polls for missed ones, and saves snapshots on disk.
 
 use super::{
-    entry::StreamEntry, handle::CatalogHandle, prepared::Preparers, preparer::Preparer, retry_delay::RetryDelay,
-    snapshot::SnapshotStore, streams::Catalog,
+    entry::{StreamEntry, compacted},
+    handle::CatalogHandle,
+    prepared::Preparers,
+    preparer::Preparer,
+    retry_delay::RetryDelay,
+    snapshot::SnapshotStore,
+    streams::Catalog,
 };
 use crate::{
     clock::SharedClock,
@@ -279,7 +284,10 @@ impl CatalogSync {
             if shown.is_none_or(is_newer) {
                 let loaded_source = |hash| shown.and_then(|entry| entry.source_by_hash(hash));
                 match transaction.load_state(head, loaded_source).await {
-                    Ok(state) => loaded.changed.push(state),
+                    Ok(state) => {
+                        // At once: what the next stream needs while it is loaded then fits where this one was.
+                        loaded.changed.push(compacted(state, shown.map(|shown| &**shown)));
+                    }
                     // The other streams are updated. This one keeps its last good revision until an operator repairs it.
                     Err(error @ StoreError::Corrupt { .. }) => {
                         if known.get(&head.id) != Some(&head.revision) {

@@ -3,9 +3,9 @@
 use super::text::TextError;
 use std::sync::Arc;
 
-/// The reason for a policy. Upstream's reasons may be empty, local ones must not be blank.
+/// The reason for a policy. It is as small as a pointer, since most releases have none. Upstream's reasons may be empty, local ones must not be blank.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Reason(Arc<str>);
+pub struct Reason(Arc<Box<str>>);
 
 /// The maximum length of a reason in bytes.
 pub const MAX_BYTES: usize = 4096;
@@ -28,7 +28,7 @@ impl Reason {
     /// Fails if `text` is too long, or contains a NUL, which the database cannot store.
     pub fn from_record(text: &str) -> Result<Self, TextError> {
         match super::text::check(text, MAX_BYTES, "text without NUL", |_, c| c != '\0') {
-            Ok(()) | Err(TextError::Empty) => Ok(Self(text.into())),
+            Ok(()) | Err(TextError::Empty) => Ok(Self(Arc::new(text.into()))),
             Err(error) => Err(error),
         }
     }

@@ -25,7 +25,8 @@ pub struct PayloadKey {
 /// Aliases on one arch and scheme, with the origin of each.
 pub type Aliases = LiteMap<PayloadId, Origin>;
 
-/// One version in a stream. Its age is its index in the releases of its stream.
+/// One version in a stream. Its age is its index in the releases of its stream. There may be a million of them in memory, so what most of them
+/// lack is boxed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Release {
     /// The version.
@@ -39,11 +40,11 @@ pub struct Release {
     /// Other payloads under which nodes may report it. Those of origin `upstream` are payloads that upstream has replaced.
     pub aliases: LiteMap<PayloadKey, Aliases>,
     /// Set if no node may skip the release.
-    pub barrier: Option<Barrier>,
+    pub barrier: Option<Box<Barrier>>,
     /// Set if no update leaves the release.
-    pub dead_end: Option<DeadEnd>,
+    pub dead_end: Option<Box<DeadEnd>>,
     /// The releases that may update to it, if the stream has explicit edges.
-    pub predecessors: Option<Predecessors>,
+    pub predecessors: Option<Box<Predecessors>>,
     /// Its rollouts. For each node the first one whose selector matches it decides.
     pub rollouts: Vec<Rollout>,
     /// Policies that were removed here; imports do not set them again.
@@ -53,7 +54,7 @@ pub struct Release {
     /// Its artifacts.
     pub artifacts: LiteMap<ArtifactKey, Artifact>,
     /// The release of another stream from which it was promoted.
-    pub promoted_from: Option<Promotion>,
+    pub promoted_from: Option<Box<Promotion>>,
 }
 
 /// A kind of policy that can be set on a release or removed from it.
@@ -105,12 +106,16 @@ impl Release {
         }
     }
 
-    /// Frees memory that is reserved and not used.
-    pub fn shrink_to_fit(&mut self) {
-        self.rollouts.shrink_to_fit();
-        shrink(&mut self.payloads);
-        shrink(&mut self.aliases);
-        shrink(&mut self.artifacts);
+    /// Copies the release with its texts. The copy reserves no memory that it does not use. Its parts are allocated one after the other: they do
+    /// not keep memory in use that was allocated between those of this release, and that is freed by now.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let payload = |(key, payload): (&PayloadKey, &Payload)| {
+            (key.clone(), Payload { id: payload.id.copied(), synthetic: payload.synthetic })
+        };
+        let payloads = self.payloads.iter().map(payload).collect::<Vec<_>>();
+        let payloads = LiteMap::from_sorted_store_unchecked(payloads);
+        Self { version: self.version.copied(), payloads, ..self.clone() }
     }
 
     /// Returns true if any of its payloads is a placeholder (synthetic).
@@ -120,8 +125,16 @@ impl Release {
     }
 }
 
-fn shrink<K, V>(map: &mut LiteMap<K, V>) {
-    let mut pairs = std::mem::replace(map, LiteMap::new_vec()).into_tuple_vec();
-    pairs.shrink_to_fit();
-    *map = LiteMap::from_sorted_store_unchecked(pairs);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::graph::Node;
+
+    /// There may be hundreds of thousands of each in memory.
+    #[test]
+    fn releases_and_what_graphs_keep_of_them_are_small() {
+        let sizes = [size_of::<Release>(), size_of::<Rollout>(), size_of::<(PayloadKey, Payload)>(), size_of::<Node>()];
+        let max = [192, 112, 40, 80];
+        assert!(sizes.iter().zip(max).all(|(size, max)| *size <= max), "{sizes:?}, at most {max:?}");
+    }
 }

@@ -120,7 +120,7 @@ pub(crate) fn rollout() -> impl Strategy<Value = Rollout> {
     let clock = (stood_still, option::of((0i64..400_000).prop_map(Epoch)))
         .prop_map(|(stood_still, first_opened)| RolloutClock { stood_still, first_opened });
     (selector, ramp(), rollout_state(), clock, origin()).prop_map(|(selector, ramp, state, clock, origin)| Rollout {
-        selector,
+        selector: selector.into(),
         ramp,
         state,
         clock,
@@ -179,7 +179,7 @@ fn set_predecessors(releases: &mut [Release], listed: Vec<Option<(Vec<Index>, Or
     for (number, (release, listed)) in releases.iter_mut().zip(listed).enumerate().skip(1) {
         release.predecessors = listed.map(|(indices, origin)| {
             let versions = indices.iter().map(|index| index.get(&versions[..number]).clone()).collect();
-            Predecessors { versions, origin }
+            Box::new(Predecessors { versions, origin })
         });
     }
 }
@@ -212,9 +212,9 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
     let keys = collection::btree_set((arch(), scheme()), 0..=6);
     let synthetic = any::<bool>();
     let barrier = option::weighted(0.2, (reason(), some_of(arch()), origin()))
-        .prop_map(|barrier| barrier.map(|(reason, arches, origin)| Barrier { reason, arches, origin }));
+        .prop_map(|barrier| barrier.map(|(reason, arches, origin)| Box::new(Barrier { reason, arches, origin })));
     let dead_end = option::weighted(0.1, (reason(), some_of(arch()), origin()))
-        .prop_map(|dead_end| dead_end.map(|(reason, arches, origin)| DeadEnd { reason, arches, origin }));
+        .prop_map(|dead_end| dead_end.map(|(reason, arches, origin)| Box::new(DeadEnd { reason, arches, origin })));
     let rollouts = prop_oneof![3 => Just(Vec::new()), 2 => collection::vec(rollout(), 1..=3)];
     let state = prop_oneof![8 => Just(ReleaseState::Published), 1 => Just(ReleaseState::Withdrawn)];
     let metadata = (option::weighted(0.2, "[ -~é]{1,9}"), artifacts(), option::weighted(0.1, 0usize..9));
@@ -237,9 +237,9 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
             });
             let suppressed_upstream = suppressed_upstream.collect();
             let notes = notes.map(|notes| Notes::parse(&notes).unwrap());
-            let promoted_from = from.map(|number| Promotion {
-                stream: StreamName::parse("testing").unwrap(),
-                version: Version::parse(&number.to_string()).unwrap(),
+            let promoted_from = from.map(|number| {
+                let version = Version::parse(&number.to_string()).unwrap();
+                Box::new(Promotion { stream: StreamName::parse("testing").unwrap(), version })
             });
             Release {
                 state,

@@ -17,6 +17,14 @@ impl<T> Shared<T> {
     }
 }
 
+impl<T> Shared<T> {
+    /// Returns true if there are clones of it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
 impl<T: PartialEq> Shared<T> {
     /// Drops this copy and shares the other one, if both are equal.
     pub fn share(&mut self, other: &Self) {

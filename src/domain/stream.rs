@@ -149,9 +149,23 @@ impl Stream {
 }
 
 impl Stream {
-    /// Shares the releases that are equal to those of an earlier state, instead of keeping copies of them. Finds those that have the same
-    /// version at the same distance from the first or from the last release.
-    pub fn share_releases(&mut self, before: &Self) {
+    /// Makes the state as small as possible, to be kept for long. Shares the releases that are equal to those of an earlier state and have the
+    /// same version at the same distance from the first or from the last release, and copies the others.
+    #[must_use]
+    pub fn compacted(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before {
+            self.share_releases(before);
+        }
+        let releases = std::mem::take(&mut self.releases);
+        // Not collected from the iterator of the old vector, which would be used again.
+        self.releases.reserve_exact(releases.len());
+        self.releases.extend(
+            releases.iter().map(|release| if release.is_shared() { release.clone() } else { release.copied().into() }),
+        );
+        self
+    }
+
+    fn share_releases(&mut self, before: &Self) {
         let is_version = |ours: &Shared<Release>, theirs: &Shared<Release>| ours.version == theirs.version;
         let from_first = before.releases.iter();
         for (ours, theirs) in
@@ -201,5 +215,25 @@ fn pause_if_opening(rollout: &mut Rollout, at: Epoch) {
         && let Ok(paused) = rollout.pause(at)
     {
         *rollout = paused;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::samples;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_compacted_state_is_equal_and_shares_releases(before in samples::stream(), after in samples::stream(), appended in 0usize..3) {
+            prop_assert_eq!(&after.clone().compacted(Some(&before)), &after);
+            let mut next = before.clone();
+            next.releases.iter_mut().for_each(|release| *release = release.copied().into());
+            next.releases.splice(0..0, after.releases.iter().take(appended).cloned());
+            let compacted = next.clone().compacted(Some(&before));
+            prop_assert_eq!(&compacted, &next);
+            let kept = compacted.releases.iter().skip(appended).zip(&before.releases);
+            prop_assert!(kept.clone().all(|(kept, known)| kept.is_same(known)));
+        }
     }
 }

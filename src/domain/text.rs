@@ -45,19 +45,19 @@ pub(crate) fn check(
     }
 }
 
-/// Declares a newtype over shared text that can only be created by its parser. With `interned`, equal texts share their memory: for names of
-/// which there are few and that occur often.
+/// Declares a newtype over shared text that can only be created by its parser. With `interned`, equal texts share their memory, and each takes
+/// no more than a pointer: for names of which there are few and that occur often.
 macro_rules! text_type {
     ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr) => {
-        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, std::sync::Arc::<str>::from);
+        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, std::sync::Arc<str>, std::sync::Arc::from);
     };
     ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr, interned) => {
-        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, $crate::domain::interned::interned);
+        $crate::domain::text::text_type!($(#[$meta])* $name, $max, $grammar, $allowed, std::sync::Arc<Box<str>>, $crate::domain::interned::interned);
     };
-    ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr, $share:expr) => {
+    ($(#[$meta:meta])* $name:ident, $max:expr, $grammar:expr, $allowed:expr, $shared:ty, $share:expr) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(std::sync::Arc<str>);
+        pub struct $name($shared);
 
         impl $name {
             #[doc = concat!("Parses: ", $grammar, ".")]
@@ -73,6 +73,12 @@ macro_rules! text_type {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Copies the text, unless equal texts share their memory anyway.
+            #[must_use]
+            pub fn copied(&self) -> Self {
+                Self($share(&*self.0))
             }
         }
 

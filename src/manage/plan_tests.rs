@@ -161,7 +161,7 @@ fn the_content_of_a_change_may_require_a_higher_role() {
     let barrier = Barrier { reason: reason("new keys"), arches: None, origin: Origin::Local };
     let mut with_barrier = stream();
     let draft = found_mut(&mut with_barrier, "4");
-    (draft.barrier, draft.rollouts) = (Some(barrier), Vec::new());
+    (draft.barrier, draft.rollouts) = (Some(Box::new(barrier)), Vec::new());
     let set = |version, arch| SetPayload { release: release(version), key: key(arch), payload: payload(7) };
     let settings = PutDocument { written: Stream { arches: [key("x86_64").arch].into(), ..stream() } };
     let cases: [(&dyn Command, Stream, Role, &str); 5] = [
@@ -236,7 +236,7 @@ fn warnings_are_acknowledged_and_errors_are_not() {
 fn errors_of_a_restrictive_command_do_not_refuse_it() {
     let mut before = stream();
     let barrier = Barrier { reason: reason("new keys"), arches: None, origin: Origin::Local };
-    found_mut(&mut before, "3").barrier = Some(barrier);
+    found_mut(&mut before, "3").barrier = Some(Box::new(barrier));
     let withdraw = WithdrawRelease { release: release("3") };
     let plan = plan_as(Role::Publisher, &withdraw, &before, is_plain).unwrap();
     let error = "error: release 3: is a withdrawn barrier: nodes on older releases cannot update";
@@ -248,7 +248,7 @@ fn errors_of_a_restrictive_command_do_not_refuse_it() {
 fn only_local_changes_get_the_origin_local_and_are_linted() {
     let mut dangerous = on_two_arches();
     let barrier = Barrier { reason: reason("new keys"), arches: None, origin: Origin::Upstream };
-    found_mut(&mut dangerous, "3").barrier = Some(barrier);
+    found_mut(&mut dangerous, "3").barrier = Some(Box::new(barrier));
     let create = |command: &dyn Command, change: fn(&mut Request<'_>)| {
         plan_on(&loaded(&id(), None), Role::Admin, command, change)
     };

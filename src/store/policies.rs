@@ -29,11 +29,11 @@ impl Transaction {
         .await
         .map_err(StoreError::at("barriers"))?;
         for row in barriers {
-            releases.get("barriers", row.release_id)?.barrier = Some(Barrier {
+            releases.get("barriers", row.release_id)?.barrier = Some(Box::new(Barrier {
                 reason: reason("barriers", &row.reason)?,
                 arches: parse_some("barriers", row.arches.as_ref())?,
                 origin: origin("barriers", &row.origin)?,
-            });
+            }));
         }
         let dead_ends = sqlx::query!(
             "-- name: dead_ends
@@ -45,18 +45,18 @@ impl Transaction {
         .await
         .map_err(StoreError::at("dead_ends"))?;
         for row in dead_ends {
-            releases.get("dead_ends", row.release_id)?.dead_end = Some(DeadEnd {
+            releases.get("dead_ends", row.release_id)?.dead_end = Some(Box::new(DeadEnd {
                 reason: reason("dead_ends", &row.reason)?,
                 arches: parse_some("dead_ends", row.arches.as_ref())?,
                 origin: origin("dead_ends", &row.origin)?,
-            });
+            }));
         }
         Ok(())
     }
 
     pub(super) async fn save_policies(&mut self, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
         for Changed { row, release, .. } in &keys.changed {
-            if let Some(Barrier { reason, arches, origin }) = &release.barrier {
+            if let Some(Barrier { reason, arches, origin }) = release.barrier.as_deref() {
                 sqlx::query!(
                     "-- name: save_barrier
                     insert into barriers (release_id, reason, arches, origin) values ($1, $2, $3, $4)",
@@ -69,7 +69,7 @@ impl Transaction {
                 .await
                 .map_err(StoreError::at("save_barrier"))?;
             }
-            if let Some(DeadEnd { reason, arches, origin }) = &release.dead_end {
+            if let Some(DeadEnd { reason, arches, origin }) = release.dead_end.as_deref() {
                 sqlx::query!(
                     "-- name: save_dead_end
                     insert into dead_ends (release_id, reason, arches, origin) values ($1, $2, $3, $4)",

@@ -23,7 +23,9 @@ impl Transaction {
         for row in rows {
             let origin = origin("predecessors", &row.origin)?;
             let release = releases.get("predecessors", row.release_id)?;
-            let predecessors = release.predecessors.get_or_insert(Predecessors { versions: BTreeSet::new(), origin });
+            let predecessors = release
+                .predecessors
+                .get_or_insert_with(|| Box::new(Predecessors { versions: BTreeSet::new(), origin }));
             predecessors.versions.insert(parse("releases", &row.version)?);
         }
         Ok(())
@@ -32,7 +34,7 @@ impl Transaction {
     pub(super) async fn save_predecessors(&mut self, key: StreamKey, keys: &ReleaseKeys<'_>) -> Result<(), StoreError> {
         let (mut releases, mut older, mut origins) = (Vec::new(), Vec::new(), Vec::new());
         for Changed { row, release, .. } in &keys.changed {
-            if let Some(Predecessors { versions, origin }) = &release.predecessors {
+            if let Some(Predecessors { versions, origin }) = release.predecessors.as_deref() {
                 for version in versions {
                     let missing = || StoreError::corrupt("predecessors", "a version without a release");
                     releases.push(*row);

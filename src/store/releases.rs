@@ -31,9 +31,7 @@ impl Loaded {
 
     /// Returns the releases in the order of the stream.
     pub(super) fn into_values(mut self) -> Vec<Release> {
-        let mut in_order = self.order.iter().filter_map(|row| self.releases.remove(row)).collect::<Vec<_>>();
-        in_order.iter_mut().for_each(Release::shrink_to_fit);
-        in_order
+        self.order.iter().filter_map(|row| self.releases.remove(row)).collect()
     }
 }
 
@@ -113,9 +111,10 @@ impl Transaction {
             let published = Release::published(version, origin("releases", &row.origin)?);
             let notes = row.notes.map(|notes| parse("releases", &notes)).transpose()?;
             let promoted_from = match (row.promoted_from_stream, row.promoted_from_version) {
-                (Some(stream), Some(version)) => {
-                    Some(Promotion { stream: parse("releases", &stream)?, version: parse("releases", &version)? })
-                }
+                (Some(stream), Some(version)) => Some(Box::new(Promotion {
+                    stream: parse("releases", &stream)?,
+                    version: parse("releases", &version)?,
+                })),
                 _ => None,
             };
             let release = Release { state, suppressed_upstream: cleared, notes, promoted_from, ..published };

@@ -117,7 +117,8 @@ impl Transaction {
                     schemes: parse_some(TABLE, row.selector_schemes.as_ref())?,
                     groups: parse_some(TABLE, row.selector_groups.as_ref())?,
                     platforms: parse_some(TABLE, row.selector_platforms.as_ref())?,
-                },
+                }
+                .into(),
                 ramp: Ramp {
                     start: row.start_epoch.map(Epoch),
                     start_share: row.start_share.map(share).transpose()?,

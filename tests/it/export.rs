@@ -64,8 +64,8 @@ fn apply(stream: &mut Stream, (kind, release, seconds, share): Edit) {
         start_share: None,
         course: Course::Linear { duration: Minutes(24 * 60), end_share: Share::new(share).unwrap() },
     };
-    let rollout = |selector| Rollout {
-        selector,
+    let rollout = |selector: Selector| Rollout {
+        selector: selector.into(),
         ramp: ramp.clone(),
         state: RolloutState::Active,
         clock: RolloutClock::default(),
@@ -102,7 +102,7 @@ fn apply(stream: &mut Stream, (kind, release, seconds, share): Edit) {
         5 => release.state = ReleaseState::Withdrawn,
         6 => release.rollouts = vec![rollout(Selector::default())],
         7 => release.rollouts.insert(0, rollout(canary)),
-        8 => release.barrier = Some(Barrier { reason: reason(), arches: None, origin: Origin::Local }),
+        8 => release.barrier = Some(Box::new(Barrier { reason: reason(), arches: None, origin: Origin::Local })),
         _ => release.barrier = None,
     }
 }

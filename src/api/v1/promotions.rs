@@ -44,7 +44,7 @@ async fn list_promotions(
     let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
     let releases = snapshot.stream.releases.iter().enumerate();
     let promoted =
-        releases.filter_map(|(position, release)| Some((position, &**release, release.promoted_from.as_ref()?)));
+        releases.filter_map(|(position, release)| Some((position, &**release, release.promoted_from.as_deref()?)));
     let page = page.parse()?.by_position(promoted, |(position, ..)| *position)?;
     let model = |(_, release, from): (usize, &Release, &Promotion)| PromotionModel {
         version: release.version.to_string(),

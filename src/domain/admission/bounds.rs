@@ -105,7 +105,7 @@ mod tests {
 
     fn preceded(count: usize) -> Stream {
         let versions = (0..count).map(|n| Version::parse(&n.to_string()).unwrap()).collect();
-        let predecessors = Some(Predecessors { versions, origin: Origin::Local });
+        let predecessors = Some(Box::new(Predecessors { versions, origin: Origin::Local }));
         stream(vec![Release { predecessors, ..release(0) }])
     }
 

@@ -214,7 +214,7 @@ struct Offered<'a> {
 impl Offered<'_> {
     /// Returns true if the release would be open without rollouts to all nodes that have an update to it.
     fn opens_without_rollouts(&self, arches: impl Fn(&Barrier) -> bool) -> bool {
-        self.edge_rule.opens_without_rollouts() || self.release.barrier.as_ref().is_some_and(arches)
+        self.edge_rule.opens_without_rollouts() || self.release.barrier.as_deref().is_some_and(arches)
     }
 }
 

@@ -141,7 +141,8 @@ fn added_removed_and_replaced_rollouts_are_detected() {
     let barrier = |mut stream: Stream| {
         let reason = crate::domain::reason::Reason::new("keys").unwrap();
         let origin = crate::domain::origin::Origin::Local;
-        stream.releases[0].barrier = Some(crate::domain::policy::barrier::Barrier { reason, arches: None, origin });
+        stream.releases[0].barrier =
+            Some(Box::new(crate::domain::policy::barrier::Barrier { reason, arches: None, origin }));
         stream
     };
     assert_eq!(
@@ -206,11 +207,11 @@ fn a_rollout_on_a_barrier_of_one_arch_increases_exposure_on_the_others() {
             let payload = Payload { id: PayloadId::parse(name).unwrap(), synthetic: false };
             stream.releases[0].payloads.insert(key, payload);
         }
-        stream.releases[0].barrier = Some(Barrier {
+        stream.releases[0].barrier = Some(Box::new(Barrier {
             reason: crate::domain::reason::Reason::new("keys").unwrap(),
             arches: Some(arches.iter().map(|name| arch(name)).collect()),
             origin: crate::domain::origin::Origin::Local,
-        });
+        }));
         stream
     };
     let rollout = crate::domain::rollout::preset::Preset::Linear48h.rollout(Epoch(1000));
@@ -239,10 +240,10 @@ fn rules_that_offer_or_recognise_more_are_increases() {
     assert_eq!(effects(&open, &derived, 0), [""; 0]);
     assert_eq!(effects(&derived, &explicit, 0), [""; 0]);
     let mut listed = explicit.clone();
-    listed.releases[2].predecessors = Some(crate::domain::policy::predecessors::Predecessors {
+    listed.releases[2].predecessors = Some(Box::new(crate::domain::policy::predecessors::Predecessors {
         versions: [Version::parse("0").unwrap()].into(),
         origin: crate::domain::origin::Origin::Local,
-    });
+    }));
     assert_eq!(effects(&explicit, &listed, 0), ["is offered to more nodes"]);
     assert_eq!(effects(&listed, &explicit, 0), [""; 0]);
     for stream in [&open, &listed] {

@@ -220,11 +220,11 @@ mod tests {
         assert_eq!(summary(&open, &stream(vec![rollout.complete().unwrap()])), [(0, 0, 0.75, 0.0)]);
         assert_eq!(summary(&open, &stream(vec![rollout.abort().unwrap()])), [(0, 0, 0.25, 1.0)]);
         let mut barrier = open.clone();
-        barrier.releases[1].barrier = Some(crate::domain::policy::barrier::Barrier {
+        barrier.releases[1].barrier = Some(Box::new(crate::domain::policy::barrier::Barrier {
             reason: crate::domain::reason::Reason::new("keys").unwrap(),
             arches: None,
             origin: crate::domain::origin::Origin::Local,
-        });
+        }));
         let changed = compute_impact(&open, &barrier, NOW, &never).unwrap();
         let pair = |from: &str, to: &str| (Version::parse(from).unwrap(), Version::parse(to).unwrap());
         assert_eq!(

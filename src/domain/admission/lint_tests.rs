@@ -35,8 +35,8 @@ fn messages(change: impl Fn(&mut Stream)) -> Vec<String> {
     lint(&stream, Epoch(2000)).iter().map(ToString::to_string).collect()
 }
 
-fn barrier() -> Barrier {
-    Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local }
+fn barrier() -> Box<Barrier> {
+    Box::new(Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local })
 }
 
 fn opening(stream: &mut Stream, age: usize, start: i64) {
@@ -99,7 +99,7 @@ fn each_danger_is_reported() {
         }),
         messages(|stream| {
             let reason = Reason::from_record("").unwrap();
-            stream.releases[0].dead_end = Some(DeadEnd { reason, arches: None, origin: Origin::Upstream });
+            stream.releases[0].dead_end = Some(Box::new(DeadEnd { reason, arches: None, origin: Origin::Upstream }));
         }),
         messages(|stream| stream.releases.swap(0, 1)),
         messages(|stream| opening(stream, 2, 500)),
@@ -139,7 +139,7 @@ fn explicit_edges_and_versions_that_identify_nodes_are_checked() {
             stream.rules.edge_rule = EdgeRule::Explicit;
             for (age, versions) in predecessors {
                 let versions = versions.iter().map(|version| Version::parse(version).unwrap()).collect();
-                stream.releases[*age].predecessors = Some(Predecessors { versions, origin: Origin::Local });
+                stream.releases[*age].predecessors = Some(Box::new(Predecessors { versions, origin: Origin::Local }));
             }
             change(stream);
         })

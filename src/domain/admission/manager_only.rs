@@ -91,7 +91,7 @@ mod tests {
 
     fn list(release: &mut Release) {
         let versions = [Version::parse("1").unwrap()].into();
-        release.predecessors = Some(Predecessors { versions, origin: Origin::Local });
+        release.predecessors = Some(Box::new(Predecessors { versions, origin: Origin::Local }));
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn releases_that_open_to_all_nodes_without_a_rollout_are_too_fast() {
     let list = |stream: &Stream| {
         let mut stream = stream.clone();
         let versions = BTreeSet::from([stream.releases[0].version.clone()]);
-        stream.releases[1].predecessors = Some(Predecessors { versions, origin: Origin::Local });
+        stream.releases[1].predecessors = Some(Box::new(Predecessors { versions, origin: Origin::Local }));
         stream
     };
     let slow = || vec![Preset::Week.rollout(NOW)];

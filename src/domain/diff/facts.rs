@@ -5,6 +5,7 @@ use super::{
     target::{ReleaseId, Target},
 };
 use crate::domain::{
+    artifact::Promotion,
     policy::{
         graph_rules::{EdgeRule, Identity},
         predecessors::Predecessors,
@@ -87,7 +88,7 @@ fn policies(id: &ReleaseId, release: &Release) -> Vec<Listed> {
         let (reason, arches) = (dead_end.reason.clone(), dead_end.arches.clone());
         add(Target::DeadEnd(id.clone()), Fact::Policy { reason, arches, origin: dead_end.origin });
     }
-    if let Some(Predecessors { versions, origin }) = release.predecessors.clone() {
+    if let Some(Predecessors { versions, origin }) = release.predecessors.as_deref().cloned() {
         add(Target::Predecessors(id.clone()), Fact::Predecessors { versions, origin });
     }
     for (number, rollout) in (1..).zip(&release.rollouts) {
@@ -121,7 +122,7 @@ fn details(id: &ReleaseId, release: &Release) -> Vec<Listed> {
         add(Target::Notes(id.clone()), Fact::Notes(notes.clone()));
     }
     if let Some(from) = &release.promoted_from {
-        add(Target::Promotion(id.clone()), Fact::Promotion(from.clone()));
+        add(Target::Promotion(id.clone()), Fact::Promotion(Promotion::clone(from)));
     }
     facts
 }

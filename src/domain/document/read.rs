@@ -268,16 +268,17 @@ impl Reader {
         let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
         let barrier = document.barrier.as_ref().and_then(|policy| {
             let (reason, arches, origin) = self.policy(&format!("{path}.barrier"), policy)?;
-            Some(Barrier { reason, arches, origin })
+            Some(Box::new(Barrier { reason, arches, origin }))
         });
         let dead_end = document.dead_end.as_ref().and_then(|policy| {
             let (reason, arches, origin) = self.policy(&format!("{path}.dead_end"), policy)?;
-            Some(DeadEnd { reason, arches, origin })
+            Some(Box::new(DeadEnd { reason, arches, origin }))
         });
         let predecessors = document
             .predecessors
             .as_ref()
-            .and_then(|predecessors| self.predecessors(&format!("{path}.predecessors"), predecessors));
+            .and_then(|predecessors| self.predecessors(&format!("{path}.predecessors"), predecessors))
+            .map(Box::new);
         let rollouts = document
             .rollouts
             .iter()
@@ -304,7 +305,7 @@ impl Reader {
         let aliases = aliases.into_iter().map(|(key, ids)| (key, ids.into_iter().collect())).collect();
         let notes = self.notes(path, document);
         let artifacts = self.artifacts(path, &document.artifacts);
-        let promoted_from = document.promoted_from.as_ref().and_then(|from| self.promotion(path, from));
+        let promoted_from = document.promoted_from.as_ref().and_then(|from| self.promotion(path, from)).map(Box::new);
         Some(Release {
             version: version?,
             state,

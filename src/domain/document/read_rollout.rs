@@ -27,7 +27,7 @@ impl Reader {
         let state = self.rollout_state(path, document)?;
         let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
         let clock = self.rollout_clock(path, document)?;
-        Some(Rollout { selector, ramp: Ramp { start, start_share, course }, state, clock, origin })
+        Some(Rollout { selector: selector.into(), ramp: Ramp { start, start_share, course }, state, clock, origin })
     }
 
     fn rollout_clock(&mut self, path: &str, document: &RolloutDocument) -> Option<RolloutClock> {

@@ -37,8 +37,8 @@ fn stream(edge_rule: EdgeRule, releases: usize) -> Stream {
     Stream { rules, releases: (0..releases).map(release).collect(), ..Stream::empty(samples::id()) }
 }
 
-fn barrier() -> Barrier {
-    Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local }
+fn barrier() -> Box<Barrier> {
+    Box::new(Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local })
 }
 
 fn graph(stream: &Stream) -> Graph {
@@ -87,7 +87,7 @@ fn explicit_edges_are_the_listed_ones_that_skip_no_barrier() {
     let mut stream = stream(EdgeRule::Explicit, 5);
     let list = |versions: &[&str]| {
         let versions = versions.iter().map(|version| Version::parse(version).unwrap()).collect();
-        Some(Predecessors { versions, origin: Origin::Local })
+        Some(Box::new(Predecessors { versions, origin: Origin::Local }))
     };
     stream.releases[2].barrier = Some(barrier());
     stream.releases[2].predecessors = list(&["0"]);

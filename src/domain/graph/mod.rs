@@ -42,7 +42,7 @@ pub struct Node {
     /// True if the release is withdrawn: no edge leads to it.
     pub withdrawn: bool,
     /// Its index among the graph's nodes with rollouts.
-    pub(super) rollout_index: Option<usize>,
+    pub(super) rollout_index: Option<u32>,
     /// The index of the newest node that an edge from it may reach: the first barrier after it, or the newest node.
     end: usize,
     /// Shared with the stream.
@@ -214,7 +214,7 @@ impl Graph {
 
 /// Returns the releases of a scope, oldest first.
 fn nodes(stream: &Stream, key: &PayloadKey) -> Vec<Node> {
-    let mut rollout_nodes = 0..;
+    let mut rollout_nodes = 0u32..;
     let published = stream.releases.iter().enumerate().filter(|(_, release)| release.state != ReleaseState::Draft);
     let nodes = published.filter_map(|(age, release)| {
         let barrier = release.barrier.as_ref().filter(|barrier| barrier.applies_to(&key.arch));

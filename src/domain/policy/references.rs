@@ -162,11 +162,11 @@ mod tests {
         let key = PayloadKey { arch: Arch::parse("x86_64").unwrap(), scheme: Scheme::oci() };
         let payload = Payload { id: samples::payload_id("payload", 1, &key.arch, &key.scheme), synthetic: false };
         release.payloads.insert(key, payload);
-        release.barrier = Some(Barrier {
+        release.barrier = Some(Box::new(Barrier {
             reason: Reason::new("keys").unwrap(),
             arches: Some(arches(&["x86_64"])),
             origin: Origin::Local,
-        });
+        }));
         Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) }
     }
 

@@ -14,7 +14,7 @@ use super::{
     origin::Origin,
     rollout::{
         ramp::{Course, Ramp},
-        selector::Selector,
+        selector::BoxedSelector,
         share::{OpenShare, Share},
         wariness::Wariness,
     },
@@ -25,7 +25,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
     /// The nodes that it is for.
-    pub selector: Selector,
+    pub selector: BoxedSelector,
     /// Its plan: the open share over time.
     pub ramp: Ramp,
     /// Its state.
@@ -341,7 +341,7 @@ mod tests {
         let at = |hours: i64| Epoch(hours * 3600);
         let share = |share| Share::new(share).unwrap();
         let rollout = Rollout {
-            selector: Selector::default(),
+            selector: BoxedSelector::default(),
             ramp: Ramp {
                 start: Some(at(10)),
                 start_share: None,
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn errors_name_the_operation_and_the_state() {
         let rollout = Rollout {
-            selector: Selector::default(),
+            selector: BoxedSelector::default(),
             ramp: Ramp { start: None, start_share: Some(Share::ALL), course: Course::Constant },
             state: RolloutState::Aborted,
             clock: RolloutClock::default(),

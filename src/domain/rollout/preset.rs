@@ -3,7 +3,7 @@
 use super::{
     Rollout, RolloutClock, RolloutState,
     ramp::{Course, Ramp, Step},
-    selector::Selector,
+    selector::BoxedSelector,
     share::Share,
 };
 use crate::domain::{duration::Minutes, epoch::Epoch, origin::Origin, text::named_values};
@@ -60,7 +60,7 @@ impl Preset {
     /// Builds a rollout for all nodes with this start.
     #[must_use]
     pub fn rollout(self, start: Epoch) -> Rollout {
-        let (selector, state) = (Selector::default(), RolloutState::Active);
+        let (selector, state) = (BoxedSelector::default(), RolloutState::Active);
         Rollout { selector, ramp: self.ramp(start), state, clock: RolloutClock::default(), origin: Origin::Local }
     }
 }

@@ -1,7 +1,11 @@
 //! Selectors: which nodes a rollout is for.
 
 use crate::domain::{ids::Arch, payload::Scheme, text::text_type};
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    ops::{Deref, DerefMut},
+};
 
 text_type!(
     /// A group or a platform, as nodes report it.
@@ -38,6 +42,44 @@ pub struct Selector {
     pub platforms: Option<BTreeSet<Label>>,
 }
 
+static ANY: Selector = Selector { arches: None, schemes: None, groups: None, platforms: None };
+
+/// A selector that takes little memory if it matches every node, as most do.
+#[derive(Clone, Default)]
+pub struct BoxedSelector(Option<Box<Selector>>);
+
+impl From<Selector> for BoxedSelector {
+    fn from(selector: Selector) -> Self {
+        Self((!selector.is_any()).then(|| Box::new(selector)))
+    }
+}
+
+impl Deref for BoxedSelector {
+    type Target = Selector;
+
+    fn deref(&self) -> &Selector {
+        self.0.as_deref().unwrap_or(&ANY)
+    }
+}
+
+impl DerefMut for BoxedSelector {
+    fn deref_mut(&mut self) -> &mut Selector {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl PartialEq for BoxedSelector {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Debug for BoxedSelector {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(formatter)
+    }
+}
+
 impl Selector {
     /// Returns true if the selector matches `node`.
     #[must_use]
@@ -61,6 +103,16 @@ impl Selector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selector_of_every_node_takes_no_memory() {
+        let (mut any, none) = (BoxedSelector::from(Selector::default()), BoxedSelector::default());
+        assert!(any.0.is_none() && any.is_any() && any == none);
+        any.groups = Some(BTreeSet::from([Label::parse("canary").unwrap()]));
+        assert!(any != none && any == BoxedSelector::from(Selector::clone(&any)));
+        any.groups = None;
+        assert!(any == none, "a selector that matches every node again is equal to others that do");
+    }
 
     #[test]
     fn a_node_without_a_group_matches_only_selectors_without_groups() {

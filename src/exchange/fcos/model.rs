@@ -14,7 +14,7 @@ use crate::{
         rollout::{
             Rollout, RolloutClock, RolloutState,
             ramp::{Course, Ramp},
-            selector::Selector,
+            selector::BoxedSelector,
             share::Share,
         },
         stream::Stream,
@@ -199,10 +199,10 @@ fn apply(
     };
     let origin = Origin::Upstream;
     if let Some(barrier) = &policies.barrier {
-        release.barrier = Some(Barrier { reason: reason("barrier", barrier)?, arches: None, origin });
+        release.barrier = Some(Box::new(Barrier { reason: reason("barrier", barrier)?, arches: None, origin }));
     }
     if let Some(dead_end) = &policies.deadend {
-        release.dead_end = Some(DeadEnd { reason: reason("deadend", dead_end)?, arches: None, origin });
+        release.dead_end = Some(Box::new(DeadEnd { reason: reason("deadend", dead_end)?, arches: None, origin }));
     }
     let Some(rollout) = &policies.rollout else { return Ok(()) };
     let start_share = match rollout.start_percentage {
@@ -238,7 +238,7 @@ fn apply(
     };
     let ramp = Ramp { start: rollout.start_epoch.map(Epoch), start_share, course };
     release.rollouts = vec![Rollout {
-        selector: Selector::default(),
+        selector: BoxedSelector::default(),
         ramp,
         state: RolloutState::Active,
         clock: RolloutClock::default(),

@@ -36,7 +36,7 @@ impl Command for SetBarrier {
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         self.release.edit(present, |release| {
-            release.barrier = Some(self.barrier.clone());
+            release.barrier = Some(Box::new(self.barrier.clone()));
             release.suppressed_upstream.remove(&PolicyKind::Barrier);
             Ok(())
         })
@@ -87,7 +87,7 @@ impl Command for SetDeadEnd {
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         self.release.edit(present, |release| {
-            release.dead_end = Some(self.dead_end.clone());
+            release.dead_end = Some(Box::new(self.dead_end.clone()));
             release.suppressed_upstream.remove(&PolicyKind::DeadEnd);
             Ok(())
         })

@@ -14,7 +14,7 @@ fn a_barrier_replaces_the_one_before_and_its_suppression() {
         let release_before = found_mut(&mut before, version);
         release_before.suppressed_upstream.extend(PolicyKind::ALL);
         let mut expected = release_before.clone();
-        expected.barrier = Some(barrier.clone());
+        expected.barrier = Some(Box::new(barrier.clone()));
         expected.suppressed_upstream.remove(&PolicyKind::Barrier);
         let after = next(&SetBarrier { release: release(version), barrier: barrier.clone() }, &before);
         assert_eq!(found(&after, version), &expected);
@@ -33,7 +33,7 @@ fn a_dead_end_replaces_the_one_before_and_its_suppression() {
         let release_before = found_mut(&mut before, version);
         release_before.suppressed_upstream.extend(PolicyKind::ALL);
         let mut expected = release_before.clone();
-        expected.dead_end = Some(dead_end.clone());
+        expected.dead_end = Some(Box::new(dead_end.clone()));
         expected.suppressed_upstream.remove(&PolicyKind::DeadEnd);
         let after = next(&SetDeadEnd { release: release(version), dead_end: dead_end.clone() }, &before);
         assert_eq!(found(&after, version), &expected);

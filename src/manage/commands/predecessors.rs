@@ -40,7 +40,7 @@ impl Command for SetPredecessors {
             }
         }
         self.release.edit(present, |release| {
-            release.predecessors = Some(self.predecessors.clone());
+            release.predecessors = Some(Box::new(self.predecessors.clone()));
             Ok(())
         })
     }
@@ -92,7 +92,8 @@ mod tests {
         for text in ["2", "3", "4", "5"] {
             let before = next(&set(text, &["1"]), &stream());
             let after = if text == "2" { before } else { next(&set(text, &["1", "2"]), &before) };
-            let predecessors = Some(set(text, if text == "2" { &["1"] } else { &["1", "2"] }).predecessors);
+            let set = set(text, if text == "2" { &["1"] } else { &["1", "2"] });
+            let predecessors = Some(Box::new(set.predecessors));
             assert_eq!(found(&after, text), &Release { predecessors, ..found(&stream(), text).clone() });
             let remove = RemovePredecessors { release: release(text) };
             assert_eq!(next(&remove, &after), stream());

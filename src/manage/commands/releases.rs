@@ -208,7 +208,7 @@ impl Command for PromoteRelease {
             payloads: self.payloads.clone().unwrap_or_else(|| found.payloads.clone()),
             aliases,
             artifacts,
-            promoted_from: Some(self.from.clone()),
+            promoted_from: Some(Box::new(self.from.clone())),
             predecessors: None,
             rollouts: Vec::new(),
             suppressed_upstream: BTreeSet::new(),
@@ -223,14 +223,15 @@ impl Command for PromoteRelease {
 }
 
 /// Returns the predecessors of a release that a stream has, too, and a message that names the others.
-fn known_predecessors(release: &Release, stream: &Stream) -> (Option<Predecessors>, Option<String>) {
-    let Some(Predecessors { versions, origin }) = release.predecessors.clone() else { return (None, None) };
+fn known_predecessors(release: &Release, stream: &Stream) -> (Option<Box<Predecessors>>, Option<String>) {
+    let Some(Predecessors { versions, origin }) = release.predecessors.as_deref().cloned() else { return (None, None) };
     let is_known = |version: &Version| stream.position_of(version).is_some();
     let (known, unknown): (BTreeSet<_>, BTreeSet<_>) = versions.into_iter().partition(is_known);
     let names: Vec<&str> = unknown.iter().map(Version::as_str).collect();
     let message =
         format!("its predecessors {} are left out, because {} does not have them", names.join(", "), stream.id);
-    ((!known.is_empty()).then_some(Predecessors { versions: known, origin }), (!unknown.is_empty()).then_some(message))
+    let known = (!known.is_empty()).then(|| Box::new(Predecessors { versions: known, origin }));
+    (known, (!unknown.is_empty()).then_some(message))
 }
 
 /// Sets or removes the notes of a release.

@@ -141,7 +141,7 @@ fn a_promoted_release_is_a_draft_without_rollouts() {
         origin: Origin::Local,
         rollouts: Vec::new(),
         suppressed_upstream: BTreeSet::new(),
-        promoted_from: Some(command.from),
+        promoted_from: Some(Box::new(command.from)),
         ..Release::clone(found(&source(), "1"))
     };
     assert!(expected.barrier.is_some() && !expected.aliases.is_empty() && !expected.artifacts.is_empty());
@@ -154,7 +154,7 @@ fn a_promotion_leaves_out_predecessors_that_the_stream_does_not_have() {
     let promoted = |versions: &[&str]| {
         let mut source = source();
         let versions = versions.iter().map(|text| version(text)).collect();
-        found_mut(&mut source, "4").predecessors = Some(Predecessors { versions, origin: Origin::Git });
+        found_mut(&mut source, "4").predecessors = Some(Box::new(Predecessors { versions, origin: Origin::Git }));
         let Next { stream, findings, .. } = apply_promotion(&promote("4"), Some(source)).unwrap();
         let versions = found(&stream, "6").predecessors.clone().map(|predecessors| predecessors.versions);
         let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();

@@ -153,7 +153,7 @@ mod tests {
         rollout::{
             RolloutClock,
             ramp::{Course, Ramp, Step},
-            selector::Selector,
+            selector::BoxedSelector,
             share::Share,
         },
         samples,
@@ -165,7 +165,7 @@ mod tests {
     /// Builds a rollout that starts after 10 hours.
     fn rollout(course: Course) -> Rollout {
         Rollout {
-            selector: Selector::default(),
+            selector: BoxedSelector::default(),
             ramp: Ramp { start: Some(Epoch(10 * HOUR)), start_share: Share::new(0.1).ok(), course },
             state: RolloutState::Active,
             clock: RolloutClock::default(),

@@ -42,7 +42,8 @@ fn is_plain(node: &Node) -> bool {
 }
 
 fn to_bytes(answer: &AnswerJson<'_>) -> Bytes {
-    json(answer).into()
+    // The buffer is larger, and it is free for the next one; what is cached for long has its exact size.
+    Bytes::copy_from_slice(&json(answer))
 }
 
 /// Serializes a value. Values of strings and numbers always serialize to memory.
