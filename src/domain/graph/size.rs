@@ -13,21 +13,19 @@ impl Graph {
         // The source of an edge has at most as many digits as its target.
         let bytes = |edges: usize, to: usize| edges.saturating_mul(2 * digits(to) + PUNCTUATION);
         let nodes = self.nodes.iter().enumerate();
-        match self.shown_targets {
-            Some(shown) => {
-                let targets = self.count_targets();
-                let sources = nodes.filter(|(_, node)| node.dead_end.is_none());
-                sources.fold(0, |sum: usize, (from, node)| {
-                    let below = |index: usize| targets.get(index).or(targets.last()).copied().unwrap_or(0);
-                    let count = below(node.end + 1).saturating_sub(below(from + 1));
-                    sum.saturating_add(bytes(count.min(shown), node.end))
-                })
-            }
-            None => {
-                let targets = nodes.filter(|(_, node)| !node.withdrawn);
-                targets.fold(0, |sum: usize, (to, _)| sum.saturating_add(bytes(self.count_sources(NodeIndex(to)), to)))
-            }
-        }
+        let Some(shown) = self.shown_targets else {
+            let targets = nodes.filter(|(_, node)| !node.withdrawn);
+            let targets = targets.map(|(to, _)| bytes(self.count_sources(NodeIndex(to)), to));
+            return targets.fold(0, usize::saturating_add);
+        };
+        let targets = self.count_targets();
+        let below = |index: usize| targets.get(index).or(targets.last()).copied().unwrap_or(0);
+        let sources = nodes.filter(|(_, node)| node.dead_end.is_none());
+        let sources = sources.map(|(from, node)| {
+            let count = below(node.end + 1).saturating_sub(below(from + 1));
+            bytes(count.min(shown), node.end)
+        });
+        sources.fold(0, usize::saturating_add)
     }
 
     /// Returns, for each index and the one after the last, the number of targets of edges below it.
