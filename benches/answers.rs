@@ -138,7 +138,7 @@ fn benches_of_a_large_stream(c: &mut Criterion) {
     catalog.insert(State::unstored(stream.clone()));
     catalog.prepare(&preparers);
     let mut changed = stream;
-    changed.releases[LARGE / 2].rollouts.clear();
+    changed.releases.last_mut().unwrap().rollouts.clear();
     c.bench_function("changing one of 10,000 releases on 4 arches and 2 schemes", |b| {
         b.iter(|| {
             let mut next = catalog.clone();

@@ -201,6 +201,10 @@ mod tests {
         Some(body)
     }
 
+    fn scopes<const COUNT: usize>() -> [Scope; COUNT] {
+        std::array::from_fn(|_| Scope::default())
+    }
+
     fn cached_bytes(scopes: &[Scope]) -> usize {
         let graphs = scopes.iter().filter_map(|scope| Some(scope.load().peek(&visibility())?.body.len()));
         graphs.sum()
@@ -209,7 +213,7 @@ mod tests {
     proptest! {
         #[test]
         fn cached_graphs_of_all_scopes_fit_into_the_bound(requests in vec((0usize..8, 1usize..50), 1..60)) {
-            let (cache, scopes) = (GraphCache::new(100), [const { () }; 8].map(|()| Scope::default()));
+            let (cache, scopes) = (GraphCache::new(100), scopes::<8>());
             for (scope, bytes) in requests {
                 drop(request(&cache, &scopes[scope], bytes));
                 prop_assert!(cache.used() <= 100);
@@ -222,7 +226,7 @@ mod tests {
 
     #[test]
     fn rare_graphs_do_not_evict_one_in_constant_use() {
-        let (cache, scopes) = (GraphCache::new(300), [const { () }; 50].map(|()| Scope::default()));
+        let (cache, scopes) = (GraphCache::new(300), scopes::<50>());
         let (often, rarely) = scopes.split_first().unwrap();
         drop(request(&cache, often, 100));
         for scope in std::iter::repeat_n(rarely, 20).flatten() {
@@ -233,7 +237,7 @@ mod tests {
 
     #[test]
     fn graphs_that_are_being_sent_stay_and_a_large_one_is_the_only_one() {
-        let (cache, scopes) = (GraphCache::new(100), [const { () }; 3].map(|()| Scope::default()));
+        let (cache, scopes) = (GraphCache::new(100), scopes::<3>());
         let [first, second, third] = &scopes;
         let sending = [first, second].map(|scope| request(&cache, scope, 80));
         assert_eq!(cache.used(), 160);

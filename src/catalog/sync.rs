@@ -217,8 +217,8 @@ impl CatalogSync {
         for state in changed {
             let (id, revision) = (state.stream.id.clone(), state.revision);
             let before = catalog.stream(id.product.as_str(), id.stream.as_str()).cloned();
-            let build = move || StreamEntry::new_after(state, before.as_deref());
-            let built = tokio::task::spawn_blocking(build).await;
+            let new_entry = move || StreamEntry::new_after(state, before.as_deref());
+            let built = tokio::task::spawn_blocking(new_entry).await;
             // Rules do not panic. If one did, the stream would keep its last state and the next refresh would try again.
             let Ok(entry) = built else { continue };
             tracing::info!(stream = %id, revision = %revision, releases = entry.releases(), "stream loaded");

@@ -8,7 +8,9 @@ use std::{
 /// The maximum number of shared texts. Further ones are not shared until others are no longer used.
 const MAX_TEXTS: usize = 256;
 
-static TEXTS: LazyLock<RwLock<HashMap<Box<str>, Arc<Box<str>>>>> = LazyLock::new(RwLock::default);
+type Texts = HashMap<Box<str>, Arc<Box<str>>>;
+
+static TEXTS: LazyLock<RwLock<Texts>> = LazyLock::new(RwLock::default);
 
 /// Returns a text that shares its memory with equal texts, if there is room for it.
 pub(super) fn interned(text: &str) -> Arc<Box<str>> {

@@ -170,7 +170,7 @@ impl Transaction {
         let (changes, repeats) = Repeats::between(before, after);
         self.remove_releases(key, &changes).await?;
         let ids = self.upsert_releases(key, &changes, &repeats).await?;
-        let mut changed = Vec::new();
+        let mut rewritten = Vec::new();
         for pair in changes.pairs() {
             let has_other_repeats = repeats.differ(pair);
             let Some(Placed { index, occurrence, release }) =
@@ -183,10 +183,10 @@ impl Transaction {
             let has_other_names =
                 pair.old().is_none_or(|old| (&old.payloads, &old.aliases) != (&release.payloads, &release.aliases));
             let repeated = (has_other_names || has_other_repeats).then(|| repeats.after(index));
-            changed.push(Changed { row: row.ok_or_else(missing)?, release, before: pair.old(), repeated });
+            rewritten.push(Changed { row: row.ok_or_else(missing)?, release, before: pair.old(), repeated });
         }
-        self.clear_dependents(&changed).await?;
-        Ok(changed)
+        self.clear_dependents(&rewritten).await?;
+        Ok(rewritten)
     }
 
     /// Returns the row ids by version and occurrence.

@@ -150,7 +150,14 @@ impl Client {
 
 fn serve_from(url: &str, data_dir: &Path) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut command = lockkeeper();
-    command.env("DATABASE_URL", url).args(["serve", "--listen", "127.0.0.1:0", "--streams-dir", "streams", "--data-dir"]);
+    command.env("DATABASE_URL", url).args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--streams-dir",
+        "streams",
+        "--data-dir",
+    ]);
     let mut child = command.arg(data_dir).stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
     (child, log)

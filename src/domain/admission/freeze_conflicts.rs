@@ -45,11 +45,11 @@ pub fn find_freeze_conflicts(before: &Stream, after: &Stream, now: Epoch) -> Vec
     // A new window is checked against the rollouts of all releases.
     let has_new_window = windows.iter().any(|window| !old_windows.contains(window));
     let changes = Changes::between(before, after);
-    let changed: HashMap<usize, Option<&Release>> =
+    let known_releases: HashMap<usize, Option<&Release>> =
         changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old_published()))).collect();
     let mut found = Vec::new();
     for (index, release) in after.releases.iter().enumerate() {
-        let known = match changed.get(&index) {
+        let known = match known_releases.get(&index) {
             Some(known) => *known,
             None if has_new_window => Some(&**release),
             None => continue,

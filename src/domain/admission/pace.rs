@@ -99,15 +99,15 @@ fn violations(before: &Stream, after: &Stream, now: Epoch) -> Vec<TooFast> {
     #[expect(clippy::cast_precision_loss, reason = "a number of minutes is exact")]
     let shortest_seconds = shortest.seconds() as f64;
     let increases = exposure_increases(before, after, now);
-    let increased: HashSet<&Version> = increases.iter().map(|increase| &increase.version).collect();
+    let more_exposed: HashSet<&Version> = increases.iter().map(|increase| &increase.version).collect();
     let changes = Changes::between(before, after);
-    let changed: HashMap<usize, Option<&Release>> =
+    let known_releases: HashMap<usize, Option<&Release>> =
         changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old()))).collect();
     let mut found = Vec::new();
     for (index, release) in
-        after.releases.iter().enumerate().filter(|(_, release)| increased.contains(&release.version))
+        after.releases.iter().enumerate().filter(|(_, release)| more_exposed.contains(&release.version))
     {
-        let known = changed.get(&index).copied().unwrap_or(Some(release));
+        let known = known_releases.get(&index).copied().unwrap_or(Some(release));
         let known = known.filter(|known| known.state == ReleaseState::Published);
         if release.rollouts.is_empty() {
             let was_open = known.is_some_and(|known| {

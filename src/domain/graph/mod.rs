@@ -22,7 +22,7 @@ use super::{
 };
 use edges::{Blocked, Candidates};
 use names::{Alias, Named, Names};
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
 /// The index of a node in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +43,8 @@ pub struct Node {
     pub dead_end: Option<Reason>,
     /// True if the release is withdrawn: no edge leads to it.
     pub withdrawn: bool,
-    /// Its index among the graph's nodes with rollouts.
-    pub(super) rollout_index: Option<u32>,
+    /// Its number among the graph's nodes with rollouts, counted from 1.
+    rollout_number: Option<NonZeroU32>,
     /// The index of the newest node that an edge from it may reach: the first barrier after it, or the newest node.
     end: usize,
     /// Shared with the stream.
@@ -52,6 +52,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Returns its index among the graph's nodes with rollouts.
+    pub(super) fn rollout_index(&self) -> Option<usize> {
+        usize::try_from(self.rollout_number?.get() - 1).ok()
+    }
+
     /// Returns its rollouts, in order.
     #[must_use]
     pub fn rollouts(&self) -> &[Rollout] {
@@ -68,7 +73,7 @@ impl Node {
     /// Returns true if rollouts decide which nodes are offered the release.
     #[must_use]
     pub fn is_rollout(&self) -> bool {
-        self.rollout_index.is_some()
+        self.rollout_number.is_some()
     }
 }
 
@@ -219,7 +224,7 @@ impl Graph {
 
 /// Returns the releases of a scope, oldest first.
 fn nodes(stream: &Stream, key: &PayloadKey) -> Vec<Node> {
-    let mut rollout_nodes = 0u32..;
+    let mut rollout_numbers = (1..).map_while(NonZeroU32::new);
     let published = stream.releases.iter().enumerate().filter(|(_, release)| release.state != ReleaseState::Draft);
     let nodes = published.filter_map(|(age, release)| {
         let barrier = release.barrier.as_ref().filter(|barrier| barrier.applies_to(&key.arch));
@@ -231,7 +236,7 @@ fn nodes(stream: &Stream, key: &PayloadKey) -> Vec<Node> {
             barrier: barrier.map(|barrier| barrier.reason.clone()),
             dead_end: dead_end.map(|dead_end| dead_end.reason.clone()),
             withdrawn: release.state == ReleaseState::Withdrawn,
-            rollout_index: if release.rollouts.is_empty() { None } else { rollout_nodes.next() },
+            rollout_number: if release.rollouts.is_empty() { None } else { rollout_numbers.next() },
             end: 0,
             release: release.clone(),
         })
@@ -264,7 +269,7 @@ impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         (self.age, &self.version, &self.payload) == (other.age, &other.version, &other.payload)
             && (&self.barrier, &self.dead_end, self.withdrawn) == (&other.barrier, &other.dead_end, other.withdrawn)
-            && (self.rollout_index, self.end) == (other.rollout_index, other.end)
+            && (self.rollout_number, self.end) == (other.rollout_number, other.end)
             && self.rollouts() == other.rollouts()
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Named<'a> {
 impl Names {
     pub(super) fn new(named: Named<'_>) -> Self {
         let Named { identity, nodes, aliases, has_mirrors } = named;
-        let mut names = Self {
+        let mut new = Self {
             identity,
             has_mirrors,
             hasher: RandomState::new(),
@@ -47,18 +47,18 @@ impl Names {
             by_digest: HashTable::new(),
             aliases: aliases.into(),
         };
-        for number in (0u32..).take(nodes.len() + names.aliases.len()) {
-            names.add_text(nodes, number);
+        for number in (0u32..).take(nodes.len() + new.aliases.len()) {
+            new.add_text(nodes, number);
         }
         if has_mirrors {
-            let mut numbers: Vec<u32> = names.by_text.iter().copied().collect();
+            let mut numbers: Vec<u32> = new.by_text.iter().copied().collect();
             // If two nodes share a digest, it identifies the older one.
-            numbers.sort_unstable_by_key(|number| (names.node(nodes, *number), *number));
+            numbers.sort_unstable_by_key(|number| (new.node(nodes, *number), *number));
             for number in numbers {
-                names.add_digest(nodes, number);
+                new.add_digest(nodes, number);
             }
         }
-        names
+        new
     }
 
     /// Returns true if these are the names of other nodes too.
@@ -167,12 +167,15 @@ mod tests {
     use crate::domain::{
         graph::{Graph, NodeIndex},
         policy::graph_rules::Identity,
-        release::PayloadKey,
+        release::{Aliases, PayloadKey},
         samples,
         stream::Stream,
     };
     use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::{
+        borrow::Cow,
+        collections::{BTreeMap, BTreeSet},
+    };
 
     /// Returns the node and the mirror for each text that identifies a node.
     fn expected(stream: &Stream, graph: &Graph, key: &PayloadKey) -> BTreeMap<String, (NodeIndex, Option<String>)> {
@@ -186,7 +189,7 @@ mod tests {
         let mut mirrored = BTreeMap::new();
         if !is_by_version {
             for (index, node) in indexed() {
-                for alias in stream.releases[node.age].aliases.get(key).into_iter().flat_map(|ids| ids.keys()) {
+                for alias in stream.releases[node.age].aliases.get(key).into_iter().flat_map(Aliases::keys) {
                     names.entry(alias.to_string()).or_insert(index);
                 }
             }
@@ -209,10 +212,10 @@ mod tests {
             for key in stream.payload_keys() {
                 let graph = Graph::new(&stream, &key.arch, &key.scheme);
                 let expected = expected(&stream, &graph, key);
-                let names: BTreeSet<String> = graph.names().map(|name| name.into_owned()).collect();
+                let names: BTreeSet<String> = graph.names().map(Cow::into_owned).collect();
                 prop_assert_eq!(&names, &expected.keys().cloned().collect());
                 let elsewhere = Graph::new(&other, &key.arch, &key.scheme);
-                for name in names.into_iter().chain(elsewhere.names().map(|name| name.into_owned())) {
+                for name in names.into_iter().chain(elsewhere.names().map(Cow::into_owned)) {
                     let found = graph.recognise(&name).map(|found| (found.node, found.mirror.map(ToString::to_string)));
                     prop_assert_eq!(found.as_ref(), expected.get(&name), "{}", name);
                 }

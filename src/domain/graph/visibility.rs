@@ -146,7 +146,7 @@ impl Graph {
 
 impl Visibility {
     fn target(&self, node: &Node) -> Option<TargetVisibility> {
-        self.rollout_nodes.get(usize::try_from(node.rollout_index?).ok()?).copied().map(TargetVisibility::from_number)
+        self.rollout_nodes.get(node.rollout_index()?).copied().map(TargetVisibility::from_number)
     }
 }
 

@@ -32,12 +32,12 @@ pub fn record_first_openings(before: &Stream, after: &mut Stream, now: Epoch) {
 }
 
 fn set_first_openings(before: &Stream, after: &mut Stream, set: impl Fn(Option<&Rollout>, &Rollout) -> Option<Epoch>) {
-    let mut changed: Vec<(usize, Vec<Option<Epoch>>)> = Vec::new();
+    let mut updates: Vec<(usize, Vec<Option<Epoch>>)> = Vec::new();
     let mut add = |index: usize, known: Option<&Release>, release: &Release| {
         let first_openings = first_openings(known, release, &set);
         // A release that is not written stays shared with the state before.
         if release.rollouts.iter().map(|rollout| &rollout.clock.first_opened).ne(&first_openings) {
-            changed.push((index, first_openings));
+            updates.push((index, first_openings));
         }
     };
     let changes = Changes::between(before, after);
@@ -53,7 +53,7 @@ fn set_first_openings(before: &Stream, after: &mut Stream, set: impl Fn(Option<&
             add(index, Some(release), release);
         }
     }
-    for (index, first_openings) in changed {
+    for (index, first_openings) in updates {
         let Some(release) = after.releases.get_mut(index) else { continue };
         for (rollout, first_opened) in release.rollouts.iter_mut().zip(first_openings) {
             rollout.clock = RolloutClock { first_opened, ..rollout.clock };

@@ -42,7 +42,8 @@ pub struct Scope<'a> {
 /// The number of polls that a thread buffers.
 const BUFFER_SIZE: usize = 128;
 
-type Key = (&'static str, [String; 4]);
+/// The protocol, then product, stream, arch and scheme, which labels share.
+type Key = Arc<(&'static str, [Arc<str>; 4])>;
 
 pub(super) struct Polls {
     is_on: bool,
@@ -210,11 +211,12 @@ impl Polls {
     }
 
     pub(super) fn scope(&self, scope: &Scope<'_>, answers: &PollLabels) -> Arc<PollTally> {
-        let key = (answers.protocol, [scope.product, scope.stream, scope.arch, scope.scheme].map(str::to_owned));
+        let names = [scope.product, scope.stream, scope.arch, scope.scheme].map(Arc::from);
+        let key: Key = Arc::new((answers.protocol, names));
         if let Some(tally) = self.by_scope.load().get(&key) {
             return tally.clone();
         }
-        let tally = Arc::new(self.tally(scope, answers));
+        let tally = Arc::new(self.tally(&key.1, answers));
         self.by_scope.rcu(|all| {
             let mut all = BTreeMap::clone(all);
             all.entry(key.clone()).or_insert_with(|| tally.clone());
@@ -223,15 +225,15 @@ impl Polls {
         self.by_scope.load().get(&key).cloned().unwrap_or(tally)
     }
 
-    fn tally(&self, scope: &Scope<'_>, answers: &PollLabels) -> PollTally {
-        let stream =
-            [KeyValue::new("product", scope.product.to_owned()), KeyValue::new("stream", scope.stream.to_owned())];
+    fn tally(&self, names: &[Arc<str>; 4], answers: &PollLabels) -> PollTally {
+        let [product, stream, ..] = names;
+        let stream = [KeyValue::new("product", product.clone()), KeyValue::new("stream", stream.clone())];
         PollTally {
             is_on: self.is_on,
             answers: answers
                 .answers
                 .iter()
-                .map(|(answer, payload)| self.answers.bind(&labels(scope, answer, *payload)))
+                .map(|(answer, payload)| self.answers.bind(&labels(names, answer, *payload)))
                 .collect(),
             held_back: self.held_back.bind(&stream),
             rendered: self.rendered.bind(&stream),
@@ -245,8 +247,8 @@ impl Polls {
         if !self.is_on {
             return;
         }
-        let none = Scope { product: "none", stream: "none", arch: "none", scheme: "none" };
-        self.answers.add(1, &labels(&none, reason, None));
+        let none: Arc<str> = "none".into();
+        self.answers.add(1, &labels(&std::array::from_fn(|_| none.clone()), reason, None));
     }
 
     /// Flushes the buffers of all threads.
@@ -260,12 +262,13 @@ impl Polls {
     }
 }
 
-fn labels(scope: &Scope<'_>, answer: &'static str, payload: Option<&'static str>) -> Vec<KeyValue> {
+fn labels(names: &[Arc<str>; 4], answer: &'static str, payload: Option<&'static str>) -> Vec<KeyValue> {
+    let [product, stream, arch, scheme] = names;
     let mut labels = vec![
-        KeyValue::new("product", scope.product.to_owned()),
-        KeyValue::new("stream", scope.stream.to_owned()),
-        KeyValue::new("arch", scope.arch.to_owned()),
-        KeyValue::new("scheme", scope.scheme.to_owned()),
+        KeyValue::new("product", product.clone()),
+        KeyValue::new("stream", stream.clone()),
+        KeyValue::new("arch", arch.clone()),
+        KeyValue::new("scheme", scheme.clone()),
         KeyValue::new("answer", answer),
     ];
     labels.extend(payload.map(|payload| KeyValue::new("payload", payload)));

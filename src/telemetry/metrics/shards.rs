@@ -4,7 +4,7 @@ use crossbeam_utils::CachePadded;
 use std::{
     cell::Cell,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -12,20 +12,21 @@ use std::{
 /// The number of shards. With more threads, some threads share a shard.
 const MAX: usize = 16;
 
-/// A value per thread, each on its own cache lines, which prevents false sharing between cores.
+/// A value per thread, each on its own cache lines, which prevents false sharing between cores. A value is created when its first thread uses it.
 #[derive(Debug, Default)]
-pub(super) struct Shards<T>([CachePadded<Mutex<T>>; MAX]);
+pub(super) struct Shards<T>([OnceLock<Box<CachePadded<Mutex<T>>>>; MAX]);
 
-impl<T> Shards<T> {
+impl<T: Default> Shards<T> {
     /// Locks the shard of the current thread. There is no contention, except while all shards are visited.
     pub(super) fn own(&self) -> MutexGuard<'_, T> {
         let [first, ..] = &self.0;
-        self.0.get(number() % MAX).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
+        let shard = self.0.get(number() % MAX).unwrap_or(first).get_or_init(Box::default);
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Visits all shards in turn.
     pub(super) fn each(&self, mut visit: impl FnMut(&mut T)) {
-        for shard in &self.0 {
+        for shard in self.0.iter().filter_map(OnceLock::get) {
             visit(&mut shard.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
