@@ -53,7 +53,7 @@ pub(super) enum NextStep {
 /// The maximum size of a plain poll with its headers.
 pub(super) const MAX_BYTES: usize = 2048;
 const MAX_HEADERS: usize = 32;
-/// Bodies up to this size are copied behind their head: sending one buffer costs less than sending two. Node views are smaller.
+/// Bodies up to this size are copied behind their head, so that one buffer is sent. Most node views are smaller.
 const MAX_COPIED_BYTES: usize = 2048;
 /// Room for most heads.
 const TYPICAL_HEAD_BYTES: usize = 384;

@@ -18,7 +18,6 @@ pub(super) async fn send_answer(
     body: &[u8],
     io_timeout: Duration,
 ) -> io::Result<()> {
-    // Sending one buffer costs less than sending two.
     let sent = if body.is_empty() {
         stream.try_write(head)
     } else {

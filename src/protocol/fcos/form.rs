@@ -1,4 +1,4 @@
-//! Decodes query strings like the crate `form_urlencoded`, in a fraction of its time: most names and values of a poll are not encoded, and
+//! Decodes query strings like the crate `form_urlencoded`, with fewer instructions: most names and values of a poll are not encoded, and
 //! those that are have few escapes.
 
 use std::borrow::Cow;
