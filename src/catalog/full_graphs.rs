@@ -1,6 +1,6 @@
 //! A cache of the full graphs of a scope, by visibility.
 
-use super::{encoding::Coding, graph_cache::CachedGraph, node_profile::InUse, rendered::Rendered};
+use super::{cached_graph::CachedGraph, encoding::Coding, node_profile::InUse, rendered::Rendered};
 use crate::domain::graph::visibility::Visibility;
 use std::{collections::HashMap, sync::Arc};
 

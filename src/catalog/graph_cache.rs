@@ -1,10 +1,10 @@
 //! The bound on the cached full graphs of all scopes of all streams.
 
-use super::{full_graphs::FullGraphs, node_profile::NodeProfile, rendered::Rendered};
+use super::{cached_graph::CachedGraph, full_graphs::FullGraphs, node_profile::NodeProfile, rendered::Rendered};
 use arc_swap::ArcSwap;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicUsize, Ordering},
 };
 
 /// The bytes that the bodies of cached full graphs may take and do take, in all scopes that share it. Clones are the same cache.
@@ -30,17 +30,6 @@ struct Cached {
 struct Located {
     graph: Weak<CachedGraph>,
     scope: Weak<ArcSwap<FullGraphs>>,
-}
-
-/// A full graph in the cache of a scope. Its bytes count until it is dropped.
-#[derive(Debug)]
-pub(super) struct CachedGraph {
-    pub(super) rendered: Arc<Rendered>,
-    /// One of the nodes that see it.
-    pub(super) node_profile: NodeProfile,
-    /// Set by a hit, cleared by the next eviction.
-    is_used: AtomicBool,
-    used: Arc<AtomicUsize>,
 }
 
 /// The maximum unless it is configured.
@@ -76,13 +65,7 @@ impl GraphCache {
             let Some(victim) = cached.take_victim() else { break };
             excess = excess.saturating_sub(victim);
         }
-        self.0.used.fetch_add(bytes, Ordering::Relaxed);
-        let graph = Arc::new(CachedGraph {
-            rendered,
-            node_profile,
-            is_used: AtomicBool::new(false),
-            used: self.0.used.clone(),
-        });
+        let graph = Arc::new(CachedGraph::new(rendered, node_profile, self.0.used.clone()));
         cached.add(Located { graph: Arc::downgrade(&graph), scope: Arc::downgrade(scope) });
         graph
     }
@@ -128,32 +111,6 @@ impl Cached {
             scope.rcu(|current| current.without(&graph));
         }
         Some(graph.rendered.body.len())
-    }
-}
-
-impl CachedGraph {
-    /// Records a hit.
-    pub(super) fn set_used(&self) {
-        // The flag is usually set already. Reading it first avoids contention between accept loops.
-        if !self.is_used.load(Ordering::Relaxed) {
-            self.is_used.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Returns true if there was a hit since the last eviction that passed it.
-    pub(super) fn is_used(&self) -> bool {
-        self.is_used.load(Ordering::Relaxed)
-    }
-
-    /// Returns true if there was a hit since the last call.
-    pub(super) fn take_used(&self) -> bool {
-        self.is_used.swap(false, Ordering::Relaxed)
-    }
-}
-
-impl Drop for CachedGraph {
-    fn drop(&mut self) {
-        self.used.fetch_sub(self.rendered.body.len(), Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Prepared`] answers back.
 
 mod body_file;
+mod cached_graph;
 mod encoding;
 mod entry;
 mod fragments;

@@ -16,7 +16,7 @@ use crate::domain::{
         share::Share,
     },
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sqlx::types::Json;
 
 const TABLE: &str = "rollouts";
@@ -26,9 +26,23 @@ const TABLE: &str = "rollouts";
 struct CourseColumns {
     course: String,
     duration_minutes: Option<String>,
+    #[serde(serialize_with = "share_as_text")]
     end_share: Option<f64>,
     step_minutes: Option<Vec<String>>,
+    #[serde(serialize_with = "shares_as_text")]
     step_shares: Option<Vec<f64>>,
+}
+
+/// Numbers of `jsonb` have no negative zero, which upstream may publish.
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn share_as_text<S: Serializer>(share: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    share.map(|share| share.to_string()).serialize(serializer)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn shares_as_text<S: Serializer>(shares: &Option<Vec<f64>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let texts = shares.as_ref().map(|shares| shares.iter().map(ToString::to_string).collect::<Vec<_>>());
+    texts.serialize(serializer)
 }
 
 impl CourseColumns {
@@ -176,6 +190,7 @@ struct RolloutRow {
     selector_groups: Option<Vec<String>>,
     selector_platforms: Option<Vec<String>>,
     start_epoch: Option<i64>,
+    #[serde(serialize_with = "share_as_text")]
     start_share: Option<f64>,
     #[serde(flatten)]
     course: CourseColumns,
