@@ -49,7 +49,7 @@ impl<'a> Pair<'a> {
 
     /// Returns the release after the change.
     #[must_use]
-    pub fn new(&self) -> Option<&'a Release> {
+    pub fn changed_to(&self) -> Option<&'a Release> {
         self.after.map(|placed| &**placed.release)
     }
 
@@ -245,7 +245,7 @@ mod tests {
                 (0, _) if at < edited.releases.len() => drop(edited.releases.remove(at)),
                 (1, _) if at < edited.releases.len() => edited.releases.insert(at, edited.releases[at].clone()),
                 (2, _) if at < edited.releases.len() => {
-                    edited.releases[at].notes = crate::domain::artifact::Notes::parse("new").ok()
+                    edited.releases[at].notes = crate::domain::artifact::Notes::parse("new").ok();
                 }
                 (_, Some(release)) => edited.releases.insert(at, release.clone()),
                 _ => {}

@@ -56,7 +56,7 @@ fn check_published(changes: &Changes<'_>) -> Result<(), ImmutabilityError> {
 fn check_published_release(pair: &Pair<'_>) -> Result<(), ImmutabilityError> {
     let Some(before) = pair.old() else { return Ok(()) };
     let version = || before.version.clone();
-    let after = pair.new().ok_or_else(|| ImmutabilityError::Moved(version()))?;
+    let after = pair.changed_to().ok_or_else(|| ImmutabilityError::Moved(version()))?;
     if after.state == ReleaseState::Draft {
         return Err(ImmutabilityError::Unpublished(version()));
     }

@@ -181,12 +181,12 @@ impl Manage {
         };
         let inspected = inspected.filter(is_same_state);
         let planned;
-        let plan = match inspected.filter(|_| loaded.stream.is_some() && command.reads() == Reads::default()) {
-            Some(inspected) => &inspected.plan,
-            None => {
-                planned = off_the_runtime(|| plan(command, request, &loaded, self.clock().now()))?;
-                &planned
-            }
+        let is_reused = loaded.stream.is_some() && command.reads() == Reads::default();
+        let plan = if let Some(inspected) = inspected.filter(|_| is_reused) {
+            &inspected.plan
+        } else {
+            planned = off_the_runtime(|| plan(command, request, &loaded, self.clock().now()))?;
+            &planned
         };
         let impact = inspected.and_then(|inspected| inspected.impact.as_ref());
         let (id, created, findings) = (command.target(), plan.created.clone(), plan.findings.clone());

@@ -174,6 +174,7 @@ pub(super) fn changes<S: Serializer>(changes: &[Change], serializer: S) -> Resul
 }
 
 /// Serialises findings as a list of [`FindingReport`], or as null.
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 pub(super) fn findings<S: Serializer>(findings: &Option<Vec<Finding>>, serializer: S) -> Result<S::Ok, S::Error> {
     match findings {
         Some(findings) => serializer.collect_seq(findings.iter().map(FindingReport::from)),

@@ -268,7 +268,8 @@ impl Transaction {
             cleared.map(|changed| changed.row).collect()
         };
         let payloads = rows(|changed| changed.repeated.is_some());
-        let policies = rows(|changed| changed.has_other_policies());
+        let policies =
+            rows(|changed| changed.differs(|release| &release.barrier) || changed.differs(|release| &release.dead_end));
         let artifacts = rows(|changed| changed.differs(|release| &release.artifacts));
         let predecessors = rows(|changed| changed.differs(|release| &release.predecessors));
         let rollouts = rows(|changed| changed.differs(|release| &release.rollouts));

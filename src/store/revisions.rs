@@ -48,7 +48,7 @@ const MAX_DELTAS: i64 = 64;
 /// Returns true if the whole stream is to be stored in addition to the delta of this revision.
 #[must_use]
 pub fn needs_copy(number: Revision) -> bool {
-    number.0 % COPY_INTERVAL == 0
+    number.0.rem_euclid(COPY_INTERVAL) == 0
 }
 
 /// What a revision changed.
@@ -56,10 +56,10 @@ struct Delta {
     number: Revision,
     made_at: Timestamp,
     /// `None` if the revision stores the whole stream.
-    delta: Option<DeltaDocument>,
+    document: Option<DeltaDocument>,
 }
 
-fn invalid(problems: Vec<Problem>) -> StoreError {
+fn invalid(problems: &[Problem]) -> StoreError {
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     StoreError::corrupt("revisions", problems.join("; "))
 }
@@ -154,11 +154,12 @@ impl Transaction {
         .map_err(StoreError::at("revision"))?;
         let Some(row) = row else { return Ok(None) };
         let Json(document) = row.document;
-        let mut stream = Stream::from_document(&document, Strictness::Recorded).map_err(invalid)?;
+        let mut stream =
+            Stream::from_document(&document, Strictness::Recorded).map_err(|problems| invalid(&problems))?;
         let mut reached = Revision(row.number);
-        for Delta { number, delta, .. } in self.deltas(key, Revision(row.number + 1), number).await? {
+        for Delta { number, document, .. } in self.deltas(key, Revision(row.number + 1), number).await? {
             let missing = || StoreError::corrupt("revisions", format!("revision {number} has no content"));
-            stream = stream.with_delta(&delta.ok_or_else(missing)?).map_err(invalid)?;
+            stream = stream.with_delta(&document.ok_or_else(missing)?).map_err(|problems| invalid(&problems))?;
             reached = number;
         }
         Ok((reached == number).then_some(stream))
@@ -180,7 +181,7 @@ impl Transaction {
         let delta = rows.into_iter().map(|row| Delta {
             number: Revision(row.number),
             made_at: row.made_at.to_jiff(),
-            delta: row.delta.map(|Json(delta)| delta),
+            document: row.delta.map(|Json(delta)| delta),
         });
         Ok(delta.collect())
     }
@@ -201,9 +202,11 @@ impl Transaction {
         }
         let mut stream: Option<Stream> = None;
         let mut reached = known.revision;
-        for Delta { number, delta, .. } in deltas {
-            let Some(delta) = delta else { return Ok(None) };
-            stream = Some(stream.as_ref().unwrap_or(&known.stream).with_delta(&delta).map_err(invalid)?);
+        for Delta { number, document, .. } in deltas {
+            let Some(delta) = document else { return Ok(None) };
+            stream = Some(
+                stream.as_ref().unwrap_or(&known.stream).with_delta(&delta).map_err(|problems| invalid(&problems))?,
+            );
             reached = number;
         }
         Ok(stream.filter(|_| reached == head.revision))

@@ -34,10 +34,12 @@ struct CourseColumns {
 }
 
 /// Numbers of `jsonb` have no negative zero, which upstream may publish.
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 fn share_as_text<S: Serializer>(share: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     share.map(|share| share.to_string()).serialize(serializer)
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 fn shares_as_text<S: Serializer>(shares: &Option<Vec<f64>>, serializer: S) -> Result<S::Ok, S::Error> {
     let texts = shares.as_ref().map(|shares| shares.iter().map(ToString::to_string).collect::<Vec<_>>());
     texts.serialize(serializer)

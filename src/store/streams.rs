@@ -105,13 +105,12 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn lock_stream(&mut self, id: &StreamId) -> Result<Head, StoreError> {
-        let (key, revision) = match self.lock_existing(id).await? {
-            Some(found) => found,
-            None => {
-                self.ensure_stream(id).await?;
-                let found = self.lock_existing(id).await?;
-                found.ok_or_else(|| StoreError::corrupt("streams", "a stream that was just created is missing"))?
-            }
+        let (key, revision) = if let Some(found) = self.lock_existing(id).await? {
+            found
+        } else {
+            self.ensure_stream(id).await?;
+            let found = self.lock_existing(id).await?;
+            found.ok_or_else(|| StoreError::corrupt("streams", "a stream that was just created is missing"))?
         };
         // In the statement that locks, a subquery would not see the revision of a writer that it waited for.
         let made_at = sqlx::query_scalar!(

@@ -137,7 +137,7 @@ struct Client {
 impl Client {
     /// Pauses or resumes a rollout, with a key of its own for each number. Returns `None` if the service died.
     async fn ask(&self, address: &str, number: usize) -> Option<String> {
-        let verb = if number % 2 == 0 { "pause" } else { "resume" };
+        let verb = if number.is_multiple_of(2) { "pause" } else { "resume" };
         let url = format!("http://{address}{}/{verb}?reason=a+test&acknowledge=true", self.path);
         let request = self.http.post(url).bearer_auth(&self.token).header("if-match", "*");
         let response = request.header("idempotency-key", format!("key-{number}")).send().await.ok()?;

@@ -281,8 +281,8 @@ async fn imports_take_over_aliases_but_do_not_publish_drafts() {
     warning: release 44.1.0: its alias on x86_64 checksum is now its payload upstream and was removed
     ");
     let (_, stream) = present(&store).await;
-    let aliases: Vec<String> =
-        stream.releases[1].aliases.values().flat_map(|ids| ids.keys()).map(ToString::to_string).collect();
+    let aliases = stream.releases[1].aliases.values().flat_map(lockkeeper::domain::release::Aliases::keys);
+    let aliases: Vec<String> = aliases.map(ToString::to_string).collect();
     assert_eq!(aliases, [format!("{:064x}", 1)], "the payload that upstream had before");
     assert_eq!(stream.aged().count(), 4);
     assert_eq!(stream.releases[2].state, lockkeeper::domain::release::ReleaseState::Withdrawn);

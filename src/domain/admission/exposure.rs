@@ -31,7 +31,7 @@ pub struct ExposureIncrease {
 pub fn exposure_increases(before: &Stream, after: &Stream, now: Epoch) -> Vec<ExposureIncrease> {
     let changes = Changes::between(before, after);
     let by_rollouts = changes.changed().filter_map(|pair| {
-        let release = pair.new().filter(|release| release.state == ReleaseState::Published)?;
+        let release = pair.changed_to().filter(|release| release.state == ReleaseState::Published)?;
         let effect = match pair.old_published() {
             None => Some("is published"),
             Some(old) => {
@@ -65,7 +65,7 @@ fn replaced_payloads(changes: &Changes<'_>) -> Vec<ExposureIncrease> {
         new.payloads.iter().any(|(key, payload)| old.payloads.get(key).is_some_and(|known| known.id != payload.id))
     };
     let published = changes.changed().filter_map(|pair| {
-        let new = pair.new().filter(|release| release.state == ReleaseState::Published);
+        let new = pair.changed_to().filter(|release| release.state == ReleaseState::Published);
         pair.old_published().zip(new)
     });
     let replaced = published.filter(|(old, new)| is_replaced(old, new));

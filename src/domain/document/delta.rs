@@ -79,7 +79,7 @@ impl Stream {
         let product_stop = self.product_stop.clone();
         match settings {
             Some(settings) if reader.problems().is_empty() => {
-                Ok(Self { releases, blocked_updates, product_stop, ..settings })
+                Ok(Self { product_stop, releases, blocked_updates, ..settings })
             }
             _ => Err(reader.into_problems()),
         }

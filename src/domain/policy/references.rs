@@ -51,7 +51,7 @@ fn new_dangling(before: &Stream, after: &Stream, changes: &Changes<'_>) -> Vec<P
         release.map(|release| release.payloads.keys().cloned().collect()).unwrap_or_default()
     };
     let has_other_names =
-        before.arches != after.arches || changes.changed().any(|pair| keys(pair.old()) != keys(pair.new()));
+        before.arches != after.arches || changes.changed().any(|pair| keys(pair.old()) != keys(pair.changed_to()));
     let [old, new] = if has_other_names {
         [dangling(before), dangling(after)]
     } else {

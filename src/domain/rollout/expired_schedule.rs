@@ -52,7 +52,9 @@ pub fn summary(after: &Stream, now: Epoch) -> Option<Finding> {
 fn expired<'a>(before: &'a Stream, after: &'a Stream, now: Epoch) -> Vec<Expired<'a>> {
     let mut found = Vec::new();
     for pair in Changes::between(before, after).changed() {
-        let Some(release) = pair.new().filter(|release| release.state == ReleaseState::Published) else { continue };
+        let Some(release) = pair.changed_to().filter(|release| release.state == ReleaseState::Published) else {
+            continue;
+        };
         let known = pair.old_published();
         for (number, rollout) in (1..).zip(&release.rollouts) {
             let Some(end) = rollout.ramp.end().filter(|end| *end < now) else { continue };
