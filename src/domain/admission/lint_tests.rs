@@ -156,7 +156,7 @@ fn explicit_edges_and_versions_that_identify_nodes_are_checked() {
     // The update would skip a barrier.
     let skipping: &[(usize, &[&str])] = &[(2, &["1.0"]), (3, &["1.0", "1.2"])];
     assert_eq!(
-        explicit(skipping, |stream| stream.releases[1].barrier = barrier()),
+        explicit(skipping, |stream| stream.releases[1].barrier = Some(barrier())),
         [
             "warning: release 1.1: is a barrier to which no predecessor updates on x86_64 oci: nodes on older releases cannot update",
             "warning: release 1.2: has no predecessor that can update to it on x86_64 oci",
