@@ -35,8 +35,8 @@ fn messages(change: impl Fn(&mut Stream)) -> Vec<String> {
     lint(&stream, Epoch(2000)).iter().map(ToString::to_string).collect()
 }
 
-fn barrier() -> Box<Barrier> {
-    Box::new(Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local })
+fn barrier() -> Barrier {
+    Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local }
 }
 
 fn opening(stream: &mut Stream, age: usize, start: i64) {
@@ -57,7 +57,7 @@ fn an_arch_that_joins_after_a_barrier_is_not_reported() {
     let joined = |from: Option<usize>| {
         messages(|stream| {
             stream.arches.insert(Arch::parse("aarch64").unwrap());
-            stream.releases[1].barrier = Some(barrier());
+            stream.releases[1].barrier = Some(barrier().into());
             for release in from.map(|from| &mut stream.releases[from..]).into_iter().flatten() {
                 add_payload(release, "aarch64");
             }
@@ -67,7 +67,7 @@ fn an_arch_that_joins_after_a_barrier_is_not_reported() {
     assert_eq!(joined(Some(2)), Vec::<String>::new());
     // Nodes may still run a withdrawn release.
     let withdrawn = messages(|stream| {
-        stream.releases[1].barrier = Some(barrier());
+        stream.releases[1].barrier = Some(barrier().into());
         add_payload(&mut stream.releases[0], "aarch64");
         stream.releases[0].state = ReleaseState::Withdrawn;
     });
@@ -86,16 +86,16 @@ fn a_valid_stream_has_no_findings() {
 fn each_danger_is_reported() {
     let all = [
         messages(|stream| {
-            stream.releases[2].barrier = Some(barrier());
+            stream.releases[2].barrier = Some(barrier().into());
             stream.releases[2].state = ReleaseState::Withdrawn;
         }),
         messages(|stream| {
-            stream.releases[2].barrier = Some(barrier());
+            stream.releases[2].barrier = Some(barrier().into());
             stream.releases[2].rollouts[0] = stream.releases[2].rollouts[0].abort().unwrap();
         }),
         messages(|stream| {
             add_payload(&mut stream.releases[0], "aarch64");
-            stream.releases[1].barrier = Some(barrier());
+            stream.releases[1].barrier = Some(barrier().into());
         }),
         messages(|stream| {
             let reason = Reason::from_record("").unwrap();
@@ -105,7 +105,7 @@ fn each_danger_is_reported() {
         messages(|stream| opening(stream, 2, 500)),
         messages(|stream| {
             opening(stream, 2, 9000);
-            stream.releases[2].barrier = Some(barrier());
+            stream.releases[2].barrier = Some(barrier().into());
         }),
         messages(|stream| stream.releases[3].rollouts.clear()),
         messages(|stream| stream.releases[3].rollouts[0] = stream.releases[3].rollouts[0].abort().unwrap()),
@@ -156,7 +156,7 @@ fn explicit_edges_and_versions_that_identify_nodes_are_checked() {
     // The update would skip a barrier.
     let skipping: &[(usize, &[&str])] = &[(2, &["1.0"]), (3, &["1.0", "1.2"])];
     assert_eq!(
-        explicit(skipping, |stream| stream.releases[1].barrier = Some(barrier())),
+        explicit(skipping, |stream| stream.releases[1].barrier = Some(barrier().into())),
         [
             "warning: release 1.1: is a barrier to which no predecessor updates on x86_64 oci: nodes on older releases cannot update",
             "warning: release 1.2: has no predecessor that can update to it on x86_64 oci",

@@ -41,8 +41,8 @@ fn stream(edge_rule: EdgeRule, releases: usize) -> Stream {
     Stream { rules, releases: (0..releases).map(release).collect(), ..Stream::empty(samples::id()) }
 }
 
-fn barrier() -> Box<Barrier> {
-    Box::new(Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local })
+fn barrier() -> Barrier {
+    Barrier { reason: Reason::new("keys").unwrap(), arches: None, origin: Origin::Local }
 }
 
 fn graph(stream: &Stream) -> Graph {
@@ -60,7 +60,7 @@ fn open(graph: &Graph, now: i64) -> Vec<(usize, usize)> {
 #[test]
 fn open_edges_lead_to_every_newer_release_up_to_the_next_barrier() {
     let mut stream = stream(EdgeRule::Open, 5);
-    stream.releases[2].barrier = Some(barrier());
+    stream.releases[2].barrier = Some(barrier().into());
     stream.releases[3].state = ReleaseState::Withdrawn;
     let graph = graph(&stream);
     assert_eq!(pairs(graph.edges()), [(2, 4), (3, 4), (0, 2), (1, 2), (0, 1)]);
@@ -93,7 +93,7 @@ fn explicit_edges_are_the_listed_ones_that_skip_no_barrier() {
         let versions = versions.iter().map(|version| Version::parse(version).unwrap()).collect();
         Some(Box::new(Predecessors { versions, origin: Origin::Local }))
     };
-    stream.releases[2].barrier = Some(barrier());
+    stream.releases[2].barrier = Some(barrier().into());
     stream.releases[2].predecessors = list(&["0"]);
     stream.releases[3].predecessors = list(&["1", "2"]);
     stream.releases[4].predecessors = list(&["0", "2", "3"]);
@@ -151,7 +151,7 @@ fn rollouts(targets: TargetLimit, releases: usize) -> Stream {
 #[test]
 fn a_trimmed_node_gets_the_barrier_and_the_newest_targets() {
     let mut stream = rollouts(newest(2), 6);
-    stream.releases[4].barrier = Some(barrier());
+    stream.releases[4].barrier = Some(barrier().into());
     let later = 48 * 3600;
     let open = |stream: &Stream| open(&graph(stream), later);
     let with_rollout = [(4, 5), (0, 4), (1, 4), (2, 4), (3, 4), (0, 3), (1, 3), (2, 3)];
