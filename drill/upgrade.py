@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "load"))
 
 import documents
-from servers import HOST, SHOWN_OUTPUT, Failed, Program, ask, child, free_port, nginx_program, wait_until
+from peers import nginx_program
+from servers import HOST, SHOWN_OUTPUT, Failed, Program, ask, child, free_port, wait_until
 
 REPLICAS = 3
 POLLERS = 3

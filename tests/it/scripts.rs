@@ -155,3 +155,12 @@ fn tests_that_need_real_metadata_run_where_it_is_and_are_reported_where_it_is_no
         assert!(!ran.contains("ignored") && reported && said.lines().count() == 1, "{ran}{said}");
     }
 }
+
+#[test]
+fn every_program_in_python_finds_what_it_imports() {
+    for program in ["attack/run.py", "drill/upgrade.py", "load/run.py", "scripts/docs-check.py"] {
+        let output = Command::new("python3").args(["-B", program, "--help"]).current_dir(project()).output().unwrap();
+        assert!(output.status.success(), "{program}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with("usage: "), "{program}");
+    }
+}
