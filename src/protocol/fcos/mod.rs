@@ -7,7 +7,6 @@ pub mod answer;
 mod dialect;
 mod document_routes;
 pub mod documents;
-mod form;
 pub mod images;
 mod json;
 mod node_size;

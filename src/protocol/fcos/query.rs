@@ -1,6 +1,6 @@
 //! The query string of a poll (`/v1/graph`).
 
-use super::{form, refusal::Refusal};
+use super::refusal::Refusal;
 use crate::domain::{graph::visibility::NodeContext, rollout::wariness::Wariness};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -58,10 +58,12 @@ impl<'a> Query<'a> {
     /// Returns an error if a parameter is missing, repeated or invalid.
     pub fn parse(query: &'a str) -> Result<Self, Refusal> {
         let mut values: [Option<Cow<'a, str>>; KNOWN.len()] = Default::default();
-        for (key, value) in form::pairs(query) {
-            let Some(index) = KNOWN.iter().position(|known| *known == key) else { continue };
-            if values.get_mut(index).is_some_and(|slot| slot.replace(value).is_some()) {
-                return Err(Refusal::Repeated(KNOWN.get(index).copied().unwrap_or_default()));
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            let slot = KNOWN.iter().zip(&mut values).find(|(known, _)| **known == key);
+            if let Some((known, slot)) = slot
+                && slot.replace(value).is_some()
+            {
+                return Err(Refusal::Repeated(known));
             }
         }
         let [basearch, stream, oci, group, platform, os_checksum, node_uuid, rollout_wariness, view, _os_version] =
