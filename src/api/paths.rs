@@ -2,7 +2,10 @@
 
 use super::state::Api;
 use crate::{
-    domain::ids::{ProductName, StreamId, StreamName, Version},
+    domain::{
+        ids::{ProductName, StreamId, StreamName, Version},
+        stream::Revision,
+    },
     http::problem::{Problem, ProblemKind},
     manage::{ReleaseAddress, RolloutAddress},
 };
@@ -68,6 +71,11 @@ fn stream_id(product: &str, stream: &str) -> Result<StreamId, Problem> {
 /// Returns the path of a stream.
 pub(super) fn path_of(id: &StreamId) -> String {
     format!("/api/v1/products/{}/streams/{}", id.product, id.stream)
+}
+
+/// Returns the path of the report of a revision.
+pub(super) fn path_of_report(id: &StreamId, revision: Revision) -> String {
+    format!("{}/revisions/{}/report", path_of(id), revision.0)
 }
 
 /// Returns the path of a release.

@@ -3,6 +3,7 @@
 use super::{
     body::{self, BodyBudget},
     load::restricts,
+    paths::path_of_report,
     refuse::{field, forbidden, not_changed},
     state::Api,
     tag::revision_of,
@@ -294,6 +295,7 @@ impl<T> WriteRequest<T> {
             dry_run: self.options.dry_run,
             acknowledge: self.options.acknowledge,
             idempotency: self.idempotency.as_ref().map(|(key, fingerprint)| (key.as_str(), *fingerprint)),
+            report_path: Some(path_of_report),
         })
     }
 

@@ -95,7 +95,7 @@ impl FullGraphs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{graph_cache::GraphCache, node_profile::NodeProfile};
+    use crate::catalog::node_profile::NodeProfile;
     use crate::domain::{
         document::StreamDocument,
         epoch::Epoch,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn cached(rendered: &Arc<Rendered>) -> Arc<CachedGraph> {
-        GraphCache::new(usize::MAX).admit(&Arc::default(), node_profile(), rendered.clone())
+        Arc::new(CachedGraph::new(rendered.clone(), node_profile(), Arc::default()))
     }
 
     fn rendered(bytes: usize) -> Arc<Rendered> {

@@ -31,7 +31,7 @@ pub struct LimitSettings {
     pub bodies_bytes: usize,
     /// The most bytes of full graphs of all streams that are cached, not counting their encodings. Others are rendered when they are
     /// requested. A single one that is larger is cached.
-    pub graphs_bytes: usize,
+    pub cached_graphs_bytes: usize,
     /// The most bytes of full graphs and documents in gzip and zstd that are held at a time; what does not fit is sent unencoded.
     pub encodings_bytes: usize,
     /// The largest full graph that a change may lead to, in bytes.
@@ -59,7 +59,7 @@ impl Default for LimitSettings {
             body_bytes: 64 * 1024,
             document_bytes: 16 * 1024 * 1024,
             bodies_bytes: 64 * 1024 * 1024,
-            graphs_bytes: 32 * 1024 * 1024,
+            cached_graphs_bytes: 32 * 1024 * 1024,
             encodings_bytes: 64 * 1024 * 1024,
             graph_bytes: 32 * 1024 * 1024,
             head_timeout: SignedDuration::from_secs(30),

@@ -43,20 +43,20 @@ impl<'a> Pair<'a> {
 
     /// Returns the release before the change.
     #[must_use]
-    pub fn old(&self) -> Option<&'a Release> {
+    pub fn old_release(&self) -> Option<&'a Release> {
         self.before.map(|placed| &**placed.release)
     }
 
     /// Returns the release after the change.
     #[must_use]
-    pub fn changed_to(&self) -> Option<&'a Release> {
+    pub fn new_release(&self) -> Option<&'a Release> {
         self.after.map(|placed| &**placed.release)
     }
 
     /// Returns the release before the change if it was published.
     #[must_use]
-    pub fn old_published(&self) -> Option<&'a Release> {
-        self.old().filter(|release| release.state == ReleaseState::Published)
+    pub fn old_published_release(&self) -> Option<&'a Release> {
+        self.old_release().filter(|release| release.state == ReleaseState::Published)
     }
 }
 
@@ -121,8 +121,8 @@ impl<'a> Changes<'a> {
     }
 
     /// Returns the releases that the later state added or changed.
-    pub fn set(&self) -> impl Iterator<Item = (Placed<'a>, Option<&'a Release>)> {
-        self.changed().filter_map(|pair| Some((pair.after?, pair.old())))
+    pub fn added_or_changed(&self) -> impl Iterator<Item = (Placed<'a>, Option<&'a Release>)> {
+        self.changed().filter_map(|pair| Some((pair.after?, pair.old_release())))
     }
 
     /// Returns true if every release that both states have has the same index in both, and no index belongs to different releases.
@@ -264,7 +264,7 @@ mod tests {
             let (old, new) = (identified(&before), identified(&after));
             let mut expected: Vec<_> = new.iter().filter(|(identity, (_, release))| old.get(*identity).is_none_or(|(_, old)| old != release)).map(|(identity, (index, _))| (*index, *identity)).collect();
             expected.sort_unstable();
-            let found: Vec<_> = changes.set().map(|(after, _)| (after.index, (&after.release.version, after.occurrence))).collect();
+            let found: Vec<_> = changes.added_or_changed().map(|(after, _)| (after.index, (&after.release.version, after.occurrence))).collect();
             prop_assert_eq!(found, expected);
             let removed: Vec<_> = old.keys().filter(|identity| !new.contains_key(*identity)).copied().collect();
             let mut gone: Vec<_> = changes.pairs().iter().filter(|pair| pair.after.is_none()).filter_map(|pair| pair.before).map(|before| (&before.release.version, before.occurrence)).collect();

@@ -46,7 +46,7 @@ pub fn apply_local_edit(present: &Stream, next: Stream) -> Result<Stream, Immuta
 
 /// Checks that published releases keep their ages, because an age is never reused, and their payloads, because nodes may run them.
 fn check_published(changes: &Changes<'_>) -> Result<(), ImmutabilityError> {
-    let was_published = |pair: &&Pair<'_>| pair.old().is_some_and(|before| before.state != ReleaseState::Draft);
+    let was_published = |pair: &&Pair<'_>| pair.old_release().is_some_and(|before| before.state != ReleaseState::Draft);
     let mut pairs: Vec<&Pair<'_>> = changes.pairs().iter().filter(was_published).collect();
     // The oldest release is reported first.
     pairs.sort_by_key(|pair| pair.before.map(|placed| placed.index));
@@ -54,9 +54,9 @@ fn check_published(changes: &Changes<'_>) -> Result<(), ImmutabilityError> {
 }
 
 fn check_published_release(pair: &Pair<'_>) -> Result<(), ImmutabilityError> {
-    let Some(before) = pair.old() else { return Ok(()) };
+    let Some(before) = pair.old_release() else { return Ok(()) };
     let version = || before.version.clone();
-    let after = pair.changed_to().ok_or_else(|| ImmutabilityError::Moved(version()))?;
+    let after = pair.new_release().ok_or_else(|| ImmutabilityError::Moved(version()))?;
     if after.state == ReleaseState::Draft {
         return Err(ImmutabilityError::Unpublished(version()));
     }
@@ -79,8 +79,10 @@ fn tag_origins(present: &Stream, mut next: Stream) -> Stream {
         set_local(&mut blocked.origin);
     }
     // Equal releases keep their origins.
-    let changed: Vec<(usize, Option<Release>)> =
-        Changes::between(present, &next).set().map(|(after, before)| (after.index, before.cloned())).collect();
+    let changed: Vec<(usize, Option<Release>)> = Changes::between(present, &next)
+        .added_or_changed()
+        .map(|(after, before)| (after.index, before.cloned()))
+        .collect();
     for (index, before) in changed {
         let Some(release) = next.releases.get_mut(index) else { continue };
         let before = before.unwrap_or_else(|| Release::published(release.version.clone(), Origin::Local));

@@ -115,11 +115,10 @@ impl Stream {
         self.releases.iter().position(|release| release.version == *version)
     }
 
-    /// Returns the index of each version, which is that of the oldest release if upstream lists it more than once.
+    /// Returns the index of each version, like [`positions`].
     #[must_use]
     pub fn positions(&self) -> HashMap<&Version, usize> {
-        // Of equal keys, the last one stays.
-        self.releases.iter().enumerate().rev().map(|(index, release)| (&release.version, index)).collect()
+        positions(&self.releases)
     }
 
     /// Returns the arches and schemes of all payloads, drafts excluded.
@@ -199,4 +198,10 @@ fn pause_if_opening(rollout: &mut Rollout, at: Epoch) {
     {
         *rollout = paused;
     }
+}
+/// Returns the index of each version, which is that of the oldest release if upstream lists it more than once.
+#[must_use]
+pub fn positions(releases: &[Shared<Release>]) -> HashMap<&Version, usize> {
+    // Of equal keys, the last one stays.
+    releases.iter().enumerate().rev().map(|(index, release)| (&release.version, index)).collect()
 }

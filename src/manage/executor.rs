@@ -197,7 +197,9 @@ impl Manage {
         let step = Step { before: &plan.before, next, at: plan.now };
         let head = write(transaction, command, request, &loaded.head, step).await?;
         let report = Report::new(id, head.revision, Diff::between(&plan.before, &next.stream), impact, findings);
-        let report = Report { created, ..report.of_change() };
+        let report_path = request.report_path.filter(|_| !report.is_complete());
+        let full_report = report_path.map(|path| path(command.target(), head.revision));
+        let report = Report { changed: true, created, full_report, ..report };
         Ok(Executed { report, written: Some(Written { head, stream: next.stream.clone() }) })
     }
 

@@ -6,8 +6,14 @@ use super::{
     refusal::Refusal,
 };
 use crate::domain::{
-    dialect::Dialect, document::Problem, finding::Finding, graph::Graph, policy::graph_rules::EdgeRule,
-    release::Release, stream::Stream,
+    changes::{Changes, Pair},
+    dialect::Dialect,
+    document::Problem,
+    finding::Finding,
+    graph::Graph,
+    policy::graph_rules::EdgeRule,
+    release::Release,
+    stream::Stream,
 };
 
 /// What a refused change must not exceed.
@@ -78,10 +84,12 @@ fn largest_graph(dialect: &dyn Dialect, stream: &Stream) -> usize {
 /// Returns true if a change does not increase the size of a full graph, apart from the few bytes that describe a rollout: no release,
 /// payload, policy or rule changed. Blocked updates are not counted.
 fn is_of_the_same_size(before: &Stream, after: &Stream) -> bool {
-    let mut releases = before.releases.iter().zip(&after.releases);
-    before.rules == after.rules
-        && before.releases.len() == after.releases.len()
-        && releases.all(|(one, other)| one.is_same(other) || has_same_size(one, other))
+    let changes = Changes::between(before, after);
+    let is_same = |pair: &Pair<'_>| match (pair.old_release(), pair.new_release()) {
+        (Some(old), Some(new)) => has_same_size(old, new),
+        _ => false,
+    };
+    before.rules == after.rules && changes.keep_indices() && changes.changed().all(is_same)
 }
 
 fn has_same_size(one: &Release, other: &Release) -> bool {

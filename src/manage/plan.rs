@@ -18,7 +18,7 @@ use crate::{
             manager_only::find_manager_only_change,
             pace::too_fast,
         },
-        changes::Changes,
+        changes::{Changes, Placed},
         dialect::{Dialect, Dialects, findings},
         document::{DeltaDocument, Problem, parts::find_duplicates},
         edit::apply_local_edit,
@@ -262,8 +262,11 @@ fn refuse_invalid(problems: Vec<Problem>) -> Result<(), Refusal> {
 
 /// Returns new duplicates. Those that upstream's documents contain may stay.
 fn new_duplicates(before: &Stream, after: &Stream) -> Vec<Problem> {
-    let names = |release: Option<&Release>| release.map(|release| (release.payloads.clone(), release.aliases.clone()));
-    if Changes::between(before, after).set().all(|(after, before)| names(before) == names(Some(after.release))) {
+    let keeps_names = |(after, before): (Placed<'_>, Option<&Release>)| {
+        let Release { payloads, aliases, .. } = &**after.release;
+        before.is_some_and(|before| (&before.payloads, &before.aliases) == (payloads, aliases))
+    };
+    if Changes::between(before, after).added_or_changed().all(keeps_names) {
         return Vec::new();
     }
     let known: BTreeSet<String> = find_duplicates(before).into_iter().map(|problem| problem.message).collect();
@@ -274,7 +277,7 @@ fn new_duplicates(before: &Stream, after: &Stream) -> Vec<Problem> {
 /// listeners only.
 fn check_real(before: &Stream, after: &Stream) -> Result<(), Refusal> {
     let changes = Changes::between(before, after);
-    let adds_synthetic = changes.set().any(|(after, _)| after.release.is_synthetic());
+    let adds_synthetic = changes.added_or_changed().any(|(after, _)| after.release.is_synthetic());
     if adds_synthetic && after.is_synthetic() && !before.is_synthetic() && before.aged().next().is_some() {
         let detail =
             "a stream with real payloads cannot have placeholder (synthetic) payloads: nodes would no longer be served";

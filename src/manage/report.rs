@@ -185,13 +185,9 @@ impl Report {
         }
     }
 
-    /// Marks the report of a change that was made. If parts were not computed, it names the path that does.
-    pub(super) fn of_change(self) -> Self {
-        let is_complete = self.impact.is_some() && self.findings.is_some();
-        let Self { product, stream, revision, .. } = &self;
-        // Product and stream names have no character that a path must escape.
-        let path = format!("/api/v1/products/{product}/streams/{stream}/revisions/{revision}/report");
-        Self { changed: true, full_report: (!is_complete).then_some(path), ..self }
+    /// Returns true if impact and findings were computed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.impact.is_some() && self.findings.is_some()
     }
 
     /// Restores a report from the JSON that was sent.

@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub acknowledge: bool,
     /// The idempotency key and the request's fingerprint: a request with a key is carried out once.
     pub idempotency: Option<(&'a str, ContentHash)>,
+    /// Returns where the caller can ask for the report of a revision: of a change that does not wait for its impact and findings.
+    pub report_path: Option<fn(&StreamId, Revision) -> String>,
 }
 
 impl<'a> Request<'a> {
@@ -42,6 +44,7 @@ impl<'a> Request<'a> {
             dry_run: false,
             acknowledge: false,
             idempotency: None,
+            report_path: None,
         }
     }
 

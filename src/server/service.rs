@@ -140,7 +140,7 @@ impl Service {
     }
 
     fn graph_cache(&self, metrics: &Metrics) -> GraphCache {
-        let cache = GraphCache::new(self.settings.limits.graphs_bytes);
+        let cache = GraphCache::new(self.settings.limits.cached_graphs_bytes);
         let shown = cache.clone();
         metrics.gauge("lockkeeper.graphs.size", "By", "Bytes of cached full graphs, not encoded", move || {
             let bytes = u32::try_from(shown.used()).unwrap_or(u32::MAX);

@@ -59,40 +59,34 @@ impl Transaction {
     }
 
     pub(super) async fn save_policies(&mut self, changed: &[Changed<'_>]) -> Result<(), StoreError> {
-        let changed: Vec<&Changed<'_>> = changed.iter().filter(|changed| changed.has_other_policies()).collect();
-        let barrier = |changed: &&Changed<'_>| {
-            let Barrier { reason, arches, origin } = changed.release.barrier.as_deref()?;
-            Some(PolicyRow::new(changed.row, reason, arches.as_ref(), *origin))
-        };
-        let barriers: Vec<PolicyRow> = changed.iter().filter_map(barrier).collect();
-        if !barriers.is_empty() {
-            sqlx::query!(
-                "-- name: save_barriers
+        let changed = changed.iter().filter(|changed| changed.has_other_policies());
+        let (mut barriers, mut dead_ends) = (Vec::new(), Vec::new());
+        for Changed { row, release, .. } in changed {
+            if let Some(Barrier { reason, arches, origin }) = release.barrier.as_deref() {
+                barriers.push(PolicyRow::new(*row, reason, arches.as_ref(), *origin));
+            }
+            if let Some(DeadEnd { reason, arches, origin }) = release.dead_end.as_deref() {
+                dead_ends.push(PolicyRow::new(*row, reason, arches.as_ref(), *origin));
+            }
+        }
+        if barriers.is_empty() && dead_ends.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "-- name: save_policies
+            with saved as (
                 insert into barriers (release_id, reason, arches, origin)
-                select * from jsonb_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
-                Json(barriers) as _
+                select * from jsonb_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)
             )
-            .execute(self.connection())
-            .await
-            .map_err(StoreError::at("save_barriers"))?;
-        }
-        let dead_end = |changed: &&Changed<'_>| {
-            let DeadEnd { reason, arches, origin } = changed.release.dead_end.as_deref()?;
-            Some(PolicyRow::new(changed.row, reason, arches.as_ref(), *origin))
-        };
-        let dead_ends: Vec<PolicyRow> = changed.iter().filter_map(dead_end).collect();
-        if !dead_ends.is_empty() {
-            sqlx::query!(
-                "-- name: save_dead_ends
-                insert into dead_ends (release_id, reason, arches, origin)
-                select * from jsonb_to_recordset($1) as row (release_id bigint, reason text, arches text[], origin text)",
-                Json(dead_ends) as _
-            )
-            .execute(self.connection())
-            .await
-            .map_err(StoreError::at("save_dead_ends"))?;
-        }
-        Ok(())
+            insert into dead_ends (release_id, reason, arches, origin)
+            select * from jsonb_to_recordset($2) as row (release_id bigint, reason text, arches text[], origin text)",
+            Json(barriers) as _,
+            Json(dead_ends) as _
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("save_policies"))
     }
 
     /// Returns the blocked updates of some streams, by stream.

@@ -180,10 +180,11 @@ impl Transaction {
             };
             let row = ids.get(&(release.version.to_string(), column(occurrence))).copied();
             let missing = || StoreError::corrupt("releases", "a release that was just written is missing");
-            let has_other_names =
-                pair.old().is_none_or(|old| (&old.payloads, &old.aliases) != (&release.payloads, &release.aliases));
+            let has_other_names = pair
+                .old_release()
+                .is_none_or(|old| (&old.payloads, &old.aliases) != (&release.payloads, &release.aliases));
             let repeated = (has_other_names || has_other_repeats).then(|| repeats.after(index));
-            rewritten.push(Changed { row: row.ok_or_else(missing)?, release, before: pair.old(), repeated });
+            rewritten.push(Changed { row: row.ok_or_else(missing)?, release, before: pair.old_release(), repeated });
         }
         self.clear_dependents(&rewritten).await?;
         Ok(rewritten)

@@ -22,11 +22,7 @@ use std::{
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_revisions_survive_any_crash() {
     let rounds: u32 = std::env::var("CRASH_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
-    let seed = std::env::var("CRASH_SEED").map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap());
-    eprintln!("CRASH_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut random = random();
     let folder = tempfile::Builder::new().permissions(open_to_all()).tempdir().unwrap();
     let (data_dir, from) = (folder.path().join("data"), folder.path().join("upstream"));
     let mut acknowledged = 0;
@@ -86,6 +82,14 @@ async fn acknowledged_revisions_survive_any_crash() {
     assert!(acknowledged > 0);
 }
 
+fn random() -> TestRng {
+    let seed = std::env::var("CRASH_SEED").map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap());
+    eprintln!("CRASH_SEED={seed}");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+}
+
 /// A caller that got no answer repeats its request with the same key, whichever process has died.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
@@ -97,26 +101,25 @@ async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
         token: token(&database.url, folder.path()),
         path: "/api/v1/products/fedora-coreos/streams/stable/releases/44.20260707.3.1/rollouts/1",
     };
+    let mut random = random();
     let mut answers: BTreeMap<usize, String> = BTreeMap::new();
     for round in 1..=4 {
         let (mut service, mut log) = serve_from(&database.url, folder.path());
         let address = address(&mut log);
-        let pid = service.id();
-        let kill_after = Duration::from_micros(u64::from(pid % 60) * 4000 * round);
-        let killer = (round < 4).then(|| {
-            tokio::spawn(async move {
-                tokio::time::sleep(kill_after).await;
-                kill(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap());
-            })
-        });
+        // The kill comes at any point of this request; the last round has none.
+        let killed = (round < 4).then(|| random.next_u32() as usize % REQUESTS);
         for number in 0..REQUESTS {
-            let Some(answer) = client.ask(&address, number).await else { break };
+            let ask = client.ask(&address, number);
+            let answer = match killed {
+                Some(killed) if killed == number => kill_after(&service, random.next_u32() % 20_000, ask).await,
+                _ => ask.await,
+            };
+            let Some(answer) = answer else { break };
             let known = answers.entry(number).or_insert_with(|| answer.clone());
             assert_eq!(*known, answer, "request {number} in round {round}");
         }
-        match killer {
-            Some(killer) => killer.await.unwrap(),
-            None => terminate(&service),
+        if killed.is_none() {
+            terminate(&service);
         }
         service.wait().unwrap();
     }
@@ -126,6 +129,15 @@ async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
         assert_eq!((&report["changed"], &report["revision"]), (&true.into(), &(number + 2).into()), "carried out once");
         assert_eq!(report["findings"].is_null(), number % 2 == 0, "only a pause does not wait for findings: {answer}");
     }
+}
+
+/// Kills a service this many microseconds after a request began, and returns the answer if there was one before.
+async fn kill_after(service: &Child, microseconds: u32, ask: impl Future<Output = Option<String>>) -> Option<String> {
+    let killing = async {
+        tokio::time::sleep(Duration::from_micros(microseconds.into())).await;
+        kill_child(service);
+    };
+    tokio::join!(ask, killing).0
 }
 
 struct Client {

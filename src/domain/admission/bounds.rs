@@ -34,7 +34,7 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
         |stream: &Stream| stream.releases.iter().filter(|release| release.state == ReleaseState::Draft).count();
     check("releases".into(), "releases", MAX_RELEASES, before.releases.len(), after.releases.len());
     check("releases".into(), "drafts", MAX_DRAFTS, drafts(before), drafts(after));
-    for (Placed { index, release, .. }, known) in Changes::between(before, after).set() {
+    for (Placed { index, release, .. }, known) in Changes::between(before, after).added_or_changed() {
         let rollouts = known.map_or(0, |known| known.rollouts.len());
         check(format!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
         let path = format!("releases[{index}].predecessors.versions");

@@ -31,8 +31,8 @@ pub struct ExposureIncrease {
 pub fn exposure_increases(before: &Stream, after: &Stream, now: Epoch) -> Vec<ExposureIncrease> {
     let changes = Changes::between(before, after);
     let by_rollouts = changes.changed().filter_map(|pair| {
-        let release = pair.changed_to().filter(|release| release.state == ReleaseState::Published)?;
-        let effect = match pair.old_published() {
+        let release = pair.new_release().filter(|release| release.state == ReleaseState::Published)?;
+        let effect = match pair.old_published_release() {
             None => Some("is published"),
             Some(old) => {
                 let old = Offered { release: old, edge_rule: before.rules.edge_rule };
@@ -65,8 +65,8 @@ fn replaced_payloads(changes: &Changes<'_>) -> Vec<ExposureIncrease> {
         new.payloads.iter().any(|(key, payload)| old.payloads.get(key).is_some_and(|known| known.id != payload.id))
     };
     let published = changes.changed().filter_map(|pair| {
-        let new = pair.changed_to().filter(|release| release.state == ReleaseState::Published);
-        pair.old_published().zip(new)
+        let new = pair.new_release().filter(|release| release.state == ReleaseState::Published);
+        pair.old_published_release().zip(new)
     });
     let replaced = published.filter(|(old, new)| is_replaced(old, new));
     let effect = "is offered as another payload";
@@ -92,7 +92,7 @@ fn newly_recognised(before: &Stream, after: &Stream, changes: &Changes<'_>) -> V
     }
     new.extend(
         changes
-            .set()
+            .added_or_changed()
             .filter(|(after, old)| is_known_by_more(*old, after.release))
             .map(|(after, _)| &after.release.version),
     );
@@ -173,7 +173,7 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
     let mut base = after.clone();
     base.rules = before.rules;
     base.blocked_updates.clone_from(&before.blocked_updates);
-    for (after, old) in Changes::between(before, after).set() {
+    for (after, old) in Changes::between(before, after).added_or_changed() {
         let Some((old, release)) = old.zip(base.releases.get_mut(after.index)) else { continue };
         // Every field is named, so that a new policy is not forgotten here.
         let Release {

@@ -46,7 +46,7 @@ pub fn find_freeze_conflicts(before: &Stream, after: &Stream, now: Epoch) -> Vec
     let has_new_window = windows.iter().any(|window| !old_windows.contains(window));
     let changes = Changes::between(before, after);
     let known_releases: HashMap<usize, Option<&Release>> =
-        changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old_published()))).collect();
+        changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old_published_release()))).collect();
     let mut found = Vec::new();
     for (index, release) in after.releases.iter().enumerate() {
         let known = match known_releases.get(&index) {

@@ -16,7 +16,7 @@ use crate::domain::{
 pub fn find_manager_only_change(before: &Stream, after: &Stream) -> Option<String> {
     let changes = Changes::between(before, after);
     let edge_rule = after.rules.edge_rule;
-    changes.set().find_map(|(after, before)| describe_manager_only(before, after.release, edge_rule))
+    changes.added_or_changed().find_map(|(after, before)| describe_manager_only(before, after.release, edge_rule))
 }
 
 fn describe_manager_only(before: Option<&Release>, after: &Release, edge_rule: EdgeRule) -> Option<String> {

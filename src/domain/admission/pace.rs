@@ -102,7 +102,7 @@ fn violations(before: &Stream, after: &Stream, now: Epoch) -> Vec<TooFast> {
     let more_exposed: HashSet<&Version> = increases.iter().map(|increase| &increase.version).collect();
     let changes = Changes::between(before, after);
     let known_releases: HashMap<usize, Option<&Release>> =
-        changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old()))).collect();
+        changes.pairs().iter().filter_map(|pair| Some((pair.after?.index, pair.old_release()))).collect();
     let mut found = Vec::new();
     for (index, release) in
         after.releases.iter().enumerate().filter(|(_, release)| more_exposed.contains(&release.version))

@@ -170,11 +170,7 @@ pub fn stop(document: &StopDocument) -> Part<EmergencyStop> {
 /// # Errors
 /// Returns a problem for each invalid field.
 pub fn blocked(document: &BlockedUpdateDocument, stream: &Stream) -> Part<BlockedUpdate> {
-    let named = [&document.first, &document.last, &document.target];
-    let indexed = stream.releases.iter().enumerate().map(|(index, release)| (release.version.as_str(), index));
-    // Of releases with the same version, the older one is meant.
-    let positions = indexed.rev().filter(|(version, _)| named.iter().any(|name| name.as_str() == *version)).collect();
-    part(|reader| reader.blocked("", document, &positions))
+    part(|reader| reader.blocked("", document, &stream.positions()))
 }
 
 /// Parses the arches and mirrors of a stream.

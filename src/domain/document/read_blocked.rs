@@ -4,11 +4,10 @@ use super::{
     read::{Reader, Strictness},
     shape::BlockedUpdateDocument,
 };
-use crate::domain::{ids::Version, policy::blocked_update::BlockedUpdate, release::Release, shared::Shared};
+use crate::domain::{
+    ids::Version, policy::blocked_update::BlockedUpdate, release::Release, shared::Shared, stream::positions,
+};
 use std::collections::HashMap;
-
-/// The index of each version of a stream.
-pub(super) type Positions<'a> = HashMap<&'a str, usize>;
 
 impl Reader {
     pub(super) fn blocked_updates(
@@ -17,12 +16,7 @@ impl Reader {
         releases: &[Shared<Release>],
     ) -> Vec<BlockedUpdate> {
         let mut all: Vec<BlockedUpdate> = Vec::new();
-        let mut positions = Positions::new();
-        // Of releases with the same version, the older one is meant.
-        let named = if documents.is_empty() { &[] } else { releases };
-        for (index, release) in named.iter().enumerate() {
-            positions.entry(release.version.as_str()).or_insert(index);
-        }
+        let positions = positions(if documents.is_empty() { &[] } else { releases });
         for (index, document) in documents.iter().enumerate() {
             let path = format!("blocked_updates[{index}]");
             let Some(blocked) = self.blocked(&path, document, &positions) else { continue };
@@ -39,12 +33,12 @@ impl Reader {
         &mut self,
         path: &str,
         document: &BlockedUpdateDocument,
-        positions: &Positions<'_>,
+        positions: &HashMap<&Version, usize>,
     ) -> Option<BlockedUpdate> {
         let mut known = |field: &str, text: &str| -> Option<(usize, Version)> {
             let path = format!("{path}.{field}");
             let version: Version = self.parse(&path, text)?;
-            let age = positions.get(text).copied().ok_or_else(|| format!("{text} is not a release of this stream"));
+            let age = positions.get(&version).copied().ok_or_else(|| format!("{text} is not a release of this stream"));
             Some((self.check(&path, age)?, version))
         };
         let (first, last, target) =

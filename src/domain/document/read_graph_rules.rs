@@ -5,15 +5,14 @@ use super::{
     shape::{PredecessorsDocument, StreamDocument, TargetsDocument},
 };
 use crate::domain::{
-    ids::Version,
     policy::{
         graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
         predecessors::Predecessors,
     },
     release::Release,
     shared::Shared,
+    stream::positions,
 };
-use std::collections::HashMap;
 
 impl Reader {
     pub(super) fn graph_rules(&mut self, document: &StreamDocument) -> GraphRules {
@@ -64,10 +63,7 @@ impl Reader {
         if releases.iter().all(|release| release.predecessors.is_none()) {
             return;
         }
-        let mut positions: HashMap<&Version, usize> = HashMap::new();
-        for (index, release) in releases.iter().enumerate() {
-            positions.entry(&release.version).or_insert(index);
-        }
+        let positions = positions(releases);
         for (index, release) in releases.iter().enumerate() {
             let versions = release.predecessors.iter().flat_map(|predecessors| &predecessors.versions);
             for version in versions {

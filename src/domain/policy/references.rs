@@ -50,8 +50,8 @@ fn new_dangling(before: &Stream, after: &Stream, changes: &Changes<'_>) -> Vec<P
     let keys = |release: Option<&Release>| -> Vec<PayloadKey> {
         release.map(|release| release.payloads.keys().cloned().collect()).unwrap_or_default()
     };
-    let has_other_names =
-        before.arches != after.arches || changes.changed().any(|pair| keys(pair.old()) != keys(pair.changed_to()));
+    let has_other_names = before.arches != after.arches
+        || changes.changed().any(|pair| keys(pair.old_release()) != keys(pair.new_release()));
     let [old, new] = if has_other_names {
         [dangling(before), dangling(after)]
     } else {
@@ -76,7 +76,7 @@ pub fn unusable(before: &Stream, after: &Stream) -> Vec<Problem> {
     let new = changes.changed().flat_map(|pair| pair.after.map(malformed).unwrap_or_default());
     let new = new.filter(|malformed| !known.contains(&(malformed.key, malformed.id)));
     problems.extend(new.map(|malformed| Problem { path: malformed.path, message: malformed.error.to_string() }));
-    for (Placed { index, release, .. }, old) in changes.set() {
+    for (Placed { index, release, .. }, old) in changes.added_or_changed() {
         if old.is_none() && !release.version.is_path_segment() && before.position_of(&release.version).is_none() {
             let message =
                 format!("is {:?}, which cannot be part of a URL path; choose another", release.version.as_str());

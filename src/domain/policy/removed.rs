@@ -7,8 +7,8 @@ use crate::domain::{changes::Changes, finding::Finding, release::ReleaseState, s
 pub fn findings(before: &Stream, after: &Stream) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pair in Changes::between(before, after).changed() {
-        let published = pair.changed_to().filter(|release| release.state == ReleaseState::Published);
-        let Some((before, release)) = pair.old_published().zip(published) else { continue };
+        let published = pair.new_release().filter(|release| release.state == ReleaseState::Published);
+        let Some((before, release)) = pair.old_published_release().zip(published) else { continue };
         let mut report_removed = |was_set: bool, is_set: bool, message: &str| {
             if was_set && !is_set {
                 findings.push(Finding::warning(format!("release {}", release.version), message));

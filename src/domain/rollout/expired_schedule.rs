@@ -52,10 +52,10 @@ pub fn summary(after: &Stream, now: Epoch) -> Option<Finding> {
 fn expired<'a>(before: &'a Stream, after: &'a Stream, now: Epoch) -> Vec<Expired<'a>> {
     let mut found = Vec::new();
     for pair in Changes::between(before, after).changed() {
-        let Some(release) = pair.changed_to().filter(|release| release.state == ReleaseState::Published) else {
+        let Some(release) = pair.new_release().filter(|release| release.state == ReleaseState::Published) else {
             continue;
         };
-        let known = pair.old_published();
+        let known = pair.old_published_release();
         for (number, rollout) in (1..).zip(&release.rollouts) {
             let Some(end) = rollout.ramp.end().filter(|end| *end < now) else { continue };
             let is_known = known.is_some_and(|known| known.rollouts.iter().any(|known| is_same_plan(known, rollout)));

@@ -45,7 +45,7 @@ fn set_first_openings(before: &Stream, after: &mut Stream, set: impl Fn(Option<&
         changes.pairs().iter().filter_map(|pair| pair.after).map(|placed| placed.index).collect();
     for pair in changes.pairs() {
         if let Some(placed) = pair.after {
-            add(placed.index, pair.old(), placed.release);
+            add(placed.index, pair.old_release(), placed.release);
         }
     }
     for (index, release) in after.releases.iter().enumerate() {

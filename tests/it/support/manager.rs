@@ -60,16 +60,7 @@ impl TokenOffice {
     }
 
     pub(crate) fn request(&self) -> Request<'_> {
-        Request {
-            caller: &self.caller,
-            subject: "",
-            reason: "the test says so",
-            request_id: None,
-            expected: None,
-            dry_run: false,
-            acknowledge: false,
-            idempotency: None,
-        }
+        Request::new(&self.caller, "the test says so")
     }
 
     pub(crate) async fn issue(
