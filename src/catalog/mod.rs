@@ -21,6 +21,7 @@ mod preparer;
 mod product;
 mod rendered;
 mod retry_delay;
+mod saver;
 mod scope;
 mod scopes;
 mod snapshot;

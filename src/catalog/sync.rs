@@ -2,7 +2,7 @@
 
 use super::{
     entry::StreamEntry, handle::CatalogHandle, prepared::Preparers, preparer::Preparer, retry_delay::RetryDelay,
-    snapshot::SnapshotStore, streams::Catalog,
+    saver::SnapshotSaver, snapshot::SnapshotStore, streams::Catalog,
 };
 use crate::{
     clock::SharedClock,
@@ -14,14 +14,11 @@ use crate::{
     store::{Access, ProductStops, PublishedProduct, State, StoreError, Transaction, signal::Changes, streams::Head},
     telemetry::{Metrics, TraceContext, set_parent},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tracing::{Instrument, Span};
@@ -78,7 +75,7 @@ impl SyncDeps {
 pub struct CatalogSync {
     access: Arc<Access>,
     deps: SyncDeps,
-    progress: Arc<SaveProgress>,
+    saver: Option<SnapshotSaver>,
 }
 
 /// What was read from the database and is not in the catalog yet.
@@ -90,36 +87,22 @@ struct Loaded {
     broken: BTreeMap<StreamId, Revision>,
 }
 
-/// How far the snapshot on disk is behind the catalog.
-#[derive(Debug)]
-struct SaveProgress {
-    /// The catalog is newer than the snapshot.
-    is_pending: AtomicBool,
-    /// The last save failed. The next one is delayed.
-    has_failed: AtomicBool,
-    /// A save is running. Nothing waits for it, however slow the disk is.
-    is_saving: AtomicBool,
-    /// The last contact with the database that was saved.
-    contact_saved_at: Mutex<Timestamp>,
-}
-
 /// The longest time in which the database must answer.
 const MAX_TIME: Duration = Duration::from_secs(30);
-/// How old the saved time of the last contact may be.
-const CONTACT_INTERVAL: SignedDuration = SignedDuration::from_secs(15);
 
 impl CatalogSync {
     /// Prepares the sync.
     #[must_use]
     pub fn new(access: Arc<Access>, deps: SyncDeps) -> Self {
-        let contact_saved_at = Mutex::new(Timestamp::MIN);
-        let progress = SaveProgress {
-            is_pending: AtomicBool::new(false),
-            has_failed: AtomicBool::new(false),
-            is_saving: AtomicBool::new(false),
-            contact_saved_at,
-        };
-        Self { access, deps, progress: Arc::new(progress) }
+        let saver = deps.snapshots.clone().map(|snapshots| SnapshotSaver::new(snapshots, deps.catalog.clone()));
+        Self { access, deps, saver }
+    }
+
+    /// Saves what is not saved yet, before the process ends.
+    pub async fn save_pending(&self) {
+        if let Some(saver) = &self.saver {
+            saver.save_pending().await;
+        }
     }
 
     /// Keeps the catalog in sync for as long as this future is polled. While the database is unavailable, polls are answered from the
@@ -233,7 +216,9 @@ impl CatalogSync {
         // A standby that is behind the catalog does not know what was paused since.
         if !is_behind {
             self.deps.catalog.record_contact(queried_at);
-            self.save(is_new, queried_at);
+            if let Some(saver) = &self.saver {
+                saver.save(is_new, queried_at);
+            }
         }
         Ok(())
     }
@@ -295,42 +280,6 @@ impl CatalogSync {
         }
         loaded.changed.extend(transaction.load_states(&new, &mut failed).await?);
         Ok(loaded)
-    }
-
-    /// Saves a new catalog on disk. Otherwise, saves the time of the last contact now and then.
-    fn save(&self, is_new: bool, last_contact_at: Timestamp) {
-        let Some(snapshots) = self.deps.snapshots.clone().filter(|snapshots| snapshots.is_writer()) else { return };
-        let progress = self.progress.clone();
-        // The snapshot of the process that saved until now may be older.
-        progress.is_pending.fetch_or(is_new || snapshots.was_taken_over(), Ordering::Relaxed);
-        if !progress.is_due(last_contact_at) || progress.is_saving.swap(true, Ordering::Acquire) {
-            return;
-        }
-        // Cleared before the catalog is read: whatever sets it again from here on is newer than what is saved now.
-        let is_new = progress.is_pending.swap(false, Ordering::Relaxed);
-        let Some(catalog) = self.deps.catalog.get().clone() else { return };
-        tokio::task::spawn_blocking(move || {
-            let written = match (is_new, catalog.installation()) {
-                (true, _) => snapshots.save(&catalog, last_contact_at),
-                (false, Some(installation)) => snapshots.save_contact(installation, last_contact_at),
-                (false, None) => Ok(()),
-            };
-            *progress.contact_saved_at.lock().unwrap_or_else(PoisonError::into_inner) = last_contact_at;
-            progress.has_failed.store(written.is_err(), Ordering::Relaxed);
-            if let Err(error) = written {
-                progress.is_pending.fetch_or(is_new, Ordering::Relaxed);
-                tracing::error!(error = &error as &dyn std::error::Error, "snapshot not saved");
-            }
-            progress.is_saving.store(false, Ordering::Release);
-        });
-    }
-}
-
-impl SaveProgress {
-    fn is_due(&self, now: Timestamp) -> bool {
-        let contact_saved_at = *self.contact_saved_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = self.is_pending.load(Ordering::Relaxed) && !self.has_failed.load(Ordering::Relaxed);
-        is_new || contact_saved_at.checked_add(CONTACT_INTERVAL).is_ok_and(|due| due <= now)
     }
 }
 

@@ -4,6 +4,7 @@ use super::locate::{Lines, position};
 use crate::{
     domain::{
         document::{StreamDocument, Strictness, field_path},
+        ids::StreamId,
         stream::{Revision, Stream},
     },
     files,
@@ -163,18 +164,43 @@ pub fn read_file(path: &Path) -> Result<Stream, DocumentError> {
     Ok(stream)
 }
 
-/// Reads every document in a folder, sorted by path.
+/// A document in a folder, which was valid when it was checked. It is read again when it is needed: many streams take more memory than
+/// what names their files.
+#[derive(Debug, Clone)]
+pub struct DocumentFile {
+    path: PathBuf,
+    id: StreamId,
+}
+
+impl DocumentFile {
+    /// Returns the stream that the document describes.
+    #[must_use]
+    pub fn id(&self) -> &StreamId {
+        &self.id
+    }
+
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is invalid by now.
+    pub fn read(&self) -> Result<Stream, DocumentError> {
+        read_file(&self.path)
+    }
+}
+
+/// Checks every document in a folder. Returns them sorted by path.
 ///
 /// # Errors
 /// Returns an error if the folder or a document cannot be read, or if a document is invalid.
-pub fn read_folder(folder: &Path) -> Result<Vec<Stream>, DocumentError> {
+pub fn check_folder(folder: &Path) -> Result<Vec<DocumentFile>, DocumentError> {
     let mut paths = Vec::new();
     for product in entries(folder)? {
         if product.is_dir() {
             paths.extend(entries(&product)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "toml")));
         }
     }
-    paths.iter().map(|path| read_file(path)).collect()
+    let check = |path: PathBuf| read_file(&path).map(|stream| DocumentFile { id: stream.id, path });
+    paths.into_iter().map(check).collect()
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DocumentError> {

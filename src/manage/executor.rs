@@ -18,6 +18,7 @@ use crate::{
         admission::impact::{Impact, compute_impact},
         diff::Diff,
         epoch::Epoch,
+        finding::Finding,
         ids::StreamId,
         stream::{Revision, Stream},
     },
@@ -57,6 +58,7 @@ pub(super) struct Executed {
 pub(super) struct Written {
     head: Head,
     stream: Arc<Stream>,
+    lint: Option<Arc<[Finding]>>,
 }
 
 impl Manage {
@@ -141,8 +143,11 @@ impl Manage {
 
     /// Keeps states that were committed, and stores whole copies of those that are due. No answer waits for the copies.
     pub(super) fn keep_written(&self, written: Vec<Written>) {
-        for Written { head, stream } in written {
+        for Written { head, stream, lint } in written {
             self.keep(&head, stream.clone());
+            if let Some(lint) = lint {
+                self.findings_cache().keep(&stream, head.changed_at.into(), lint);
+            }
             if needs_copy(head.revision) {
                 let manage = self.clone();
                 tokio::spawn(async move { manage.keep_copy(&head, &stream).await });
@@ -200,7 +205,7 @@ impl Manage {
         let report_path = request.report_path.filter(|_| !report.is_complete());
         let full_report = report_path.map(|path| path(command.target(), head.revision));
         let report = Report { changed: true, created, full_report, ..report };
-        Ok(Executed { report, written: Some(Written { head, stream: next.stream.clone() }) })
+        Ok(Executed { report, written: Some(Written { head, stream: next.stream.clone(), lint: next.lint.clone() }) })
     }
 
     /// Reports what a command would do, without changing anything and without a lock. All checks of the command are made.
@@ -280,7 +285,12 @@ impl Manage {
         Ok(read)
     }
 
-    async fn load(&self, transaction: &mut Transaction, head: Head, read: LoadedReads) -> Result<Loaded, CommandError> {
+    pub(super) async fn load(
+        &self,
+        transaction: &mut Transaction,
+        head: Head,
+        read: LoadedReads,
+    ) -> Result<Loaded, CommandError> {
         let (stream, product_stop) = match head.revision {
             Revision(0) => (None, transaction.product_stop(&head.id.product).await?),
             _ => (Some(self.load_stream(transaction, &head).await?), None),

@@ -50,11 +50,16 @@ impl FindingsCache {
     /// Computes the findings of a state, and keeps them.
     pub(super) fn compute(&self, dialect: Option<&dyn Dialect>, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
         let findings: Arc<[Finding]> = findings(dialect, stream, now).into();
+        self.keep(stream, now, findings.clone());
+        findings
+    }
+
+    /// Keeps the findings of a state.
+    pub(super) fn keep(&self, stream: &Arc<Stream>, now: Epoch, findings: Arc<[Finding]>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.stream.strong_count() > 0);
-        let entry = Entry { stream: Arc::downgrade(stream), at: now, findings: findings.clone() };
+        let entry = Entry { stream: Arc::downgrade(stream), at: now, findings };
         kept.insert(stream.id.clone(), entry);
-        findings
     }
 }
 

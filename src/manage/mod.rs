@@ -36,6 +36,7 @@ pub use refusal::Refusal;
 pub use report::{ImpactReport, ProductReport, Report, Update};
 pub use report_parts::{ChangeReport, ChangeTarget, FindingReport, SeverityReport};
 pub use request::{Action, Request};
+pub use start::{FirstStream, StartError};
 pub use tokens::{RevokedToken, TokenRequest};
 pub use upstream::UpstreamDocument;
 

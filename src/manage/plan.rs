@@ -90,6 +90,8 @@ pub(super) struct Plan {
 pub(super) struct NextState {
     pub(super) stream: Arc<Stream>,
     pub(super) delta: DeltaDocument,
+    /// All lint findings of the state, if the command computed them.
+    pub(super) lint: Option<Arc<[Finding]>>,
 }
 
 /// Computes the next state of a stream and makes every check.
@@ -120,10 +122,13 @@ pub(super) fn plan(
     let Next { mut stream, created, findings } = command.apply(&present)?;
     // What a document repeats is not compared again and again.
     stream.share_equal(&before);
+    let mut lint_of_next = None;
     let (mut next, mut findings) = match command.provenance() {
         Provenance::Local => {
             let local = LocalChange { action: command.action(), request, before: &before, loaded };
-            let (next, new) = local.check(stream, now)?;
+            let Checked { next, lint } = local.check(stream, now)?;
+            let (all, new) = lint.map(|Lint { all, new }| (all, new)).unzip();
+            lint_of_next = all;
             (next, new.map(|new| findings.into_iter().chain(new).collect()))
         }
         Provenance::Recorded => {
@@ -149,7 +154,8 @@ pub(super) fn plan(
     let recorded = before.with_delta(&delta).map_err(CommandError::Invalid)?;
     debug_assert_eq!(recorded, next);
     check_admission(&before, &next, now).map_err(CommandError::Admission)?;
-    Ok(Plan { before, next: Some(NextState { stream: Arc::new(next), delta }), created, findings, now: time })
+    let next = NextState { stream: Arc::new(next), delta, lint: lint_of_next };
+    Ok(Plan { before, next: Some(next), created, findings, now: time })
 }
 
 /// Checks that a stream is at the revision that the request expects.
@@ -182,7 +188,7 @@ struct LocalChange<'a> {
 
 impl LocalChange<'_> {
     /// Tags what the command changes, and checks it. Returns the next state and the findings, for which a restrictive command does not wait.
-    fn check(&self, next: Stream, now: Epoch) -> Result<(Stream, Option<Vec<Finding>>), Refusal> {
+    fn check(&self, next: Stream, now: Epoch) -> Result<Checked, Refusal> {
         let Self { action, request, before, .. } = *self;
         let mut next = apply_local_edit(before, next)?;
         next.sources.clone_from(&before.sources);
@@ -199,28 +205,42 @@ impl LocalChange<'_> {
             check_schedule(before, &next, now).map_err(|planned| Refusal::State(planned.to_string()))?;
         }
         if action.is_restrictive && !request.dry_run {
-            return Ok((next, None));
+            return Ok(Checked { next, lint: None });
         }
-        let findings = self.new_findings(&next, now);
-        let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
+        let lint = self.lint(&next, now);
         // Findings of a dry run are reported, and do not refuse it.
-        if request.dry_run {
-            return Ok((next, Some(findings)));
+        if !request.dry_run {
+            if lint.new.iter().any(|finding| finding.severity == Severity::Error) {
+                return Err(Refusal::Dangerous(lint.new));
+            }
+            if !request.acknowledge && !lint.new.is_empty() {
+                return Err(Refusal::Unacknowledged(lint.new));
+            }
         }
-        if has_errors {
-            return Err(Refusal::Dangerous(findings));
-        }
-        if !request.acknowledge && !findings.is_empty() {
-            return Err(Refusal::Unacknowledged(findings));
-        }
-        Ok((next, Some(findings)))
+        Ok(Checked { next, lint: Some(lint) })
     }
 
-    fn new_findings(&self, after: &Stream, now: Epoch) -> Vec<Finding> {
+    fn lint(&self, after: &Stream, now: Epoch) -> Lint {
         let dialect = self.loaded.dialect.as_deref();
         let known = self.loaded.findings.get_or_compute(dialect, self.before, now);
-        new_findings(&known, dialect, Step { before: self.before, after }, now)
+        let all: Arc<[Finding]> = findings(dialect, after, now).into();
+        let new = new_findings([&known, &all], Step { before: self.before, after }, now);
+        Lint { all, new }
     }
+}
+
+/// The next state of a stream after the checks of a local command.
+struct Checked {
+    next: Stream,
+    /// `None` if the command does not wait for it.
+    lint: Option<Lint>,
+}
+
+/// The lint findings of a next state.
+struct Lint {
+    all: Arc<[Finding]>,
+    /// The errors and warnings that the change introduces.
+    new: Vec<Finding>,
 }
 
 /// Two states of a stream, one after the other.
@@ -230,17 +250,13 @@ pub(super) struct Step<'a> {
     pub(super) after: &'a Stream,
 }
 
-/// Returns the errors and warnings that a change introduces. `known` are the lint findings before it.
-pub(super) fn new_findings(
-    known: &[Finding],
-    dialect: Option<&dyn Dialect>,
-    step: Step<'_>,
-    now: Epoch,
-) -> Vec<Finding> {
+/// Returns the errors and warnings that a change introduces, of the lint findings of both states and of the change itself.
+pub(super) fn new_findings(lint: [&[Finding]; 2], step: Step<'_>, now: Epoch) -> Vec<Finding> {
     let Step { before, after } = step;
-    let known: HashSet<_> = known.iter().map(|finding| (&finding.place, &finding.message)).collect();
-    let is_new = |finding: &Finding| !known.contains(&(&finding.place, &finding.message));
-    let new = findings(dialect, after, now).into_iter().filter(is_new);
+    let [old, all] = lint;
+    let known: HashSet<_> = old.iter().map(|finding| (&finding.place, &finding.message)).collect();
+    let is_new = |finding: &&Finding| !known.contains(&(&finding.place, &finding.message));
+    let new = all.iter().filter(is_new).cloned();
     new.chain(too_fast(before, after, now))
         .chain(expired_schedule::findings(before, after, now))
         .chain(removed::findings(before, after))

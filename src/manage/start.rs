@@ -1,37 +1,133 @@
 //! The first start: creates the first streams of an empty store.
 
 use super::{
-    command::Command, commands::documents::StartStream, error::CommandError, executor::Before, manager::Manage,
+    command::LoadedReads,
+    commands::documents::StartStream,
+    error::CommandError,
+    manager::Manage,
+    plan::{Loaded, Plan, plan},
     request::Request,
+    write::{Step, write},
 };
-use crate::{domain::stream::Stream, store::retrying};
+use crate::{
+    domain::{ids::StreamId, stream::Stream},
+    store::{Retryable, StoreError, Transaction, retrying},
+};
+use futures_util::{StreamExt, future::BoxFuture, stream};
+use std::sync::Arc;
+use thiserror::Error;
 
 /// The number of streams after which the first start logs its progress.
 const PROGRESS_INTERVAL: usize = 100;
+/// The number of streams that are read and planned while an earlier one is written.
+const PLANNED_AHEAD: usize = 2;
+
+/// A stream to create. It is read when it is its turn, so that many streams need not fit into memory twice.
+#[derive(Clone)]
+pub struct FirstStream {
+    /// Its id.
+    pub id: StreamId,
+    /// Reads it.
+    pub read: Arc<dyn Fn() -> Result<Stream, Box<dyn std::error::Error + Send + Sync>> + Send + Sync>,
+}
+
+/// Why an empty store was not started. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The database failed, or a stream breaks a rule.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A stream cannot be read.
+    #[error("cannot read a stream")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        CommandError::from(error).into()
+    }
+}
+
+impl Retryable for StartError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Command(error) if error.is_retryable())
+    }
+}
+
+/// A stream that is read and planned, and not written yet.
+struct Planned {
+    command: StartStream,
+    loaded: Loaded,
+    plan: Plan,
+}
 
 impl Manage {
     /// Creates the first streams of an empty store, all or none. Returns false if there are streams already, or none to create.
     ///
     /// # Errors
-    /// The database failed, or a stream breaks a rule.
-    pub async fn start_from(&self, streams: &[Stream], request: &Request<'_>) -> Result<bool, CommandError> {
-        let commands: Vec<_> = streams.iter().map(|stream| StartStream { written: stream.clone() }).collect();
+    /// The database failed, or a stream cannot be read or breaks a rule.
+    pub async fn start_from(&self, streams: &[FirstStream], request: &Request<'_>) -> Result<bool, StartError> {
         let start = async || {
             let mut transaction = self.store().begin("start_store").await?;
             transaction.lock_all_streams().await?;
-            if commands.is_empty() || !transaction.heads().await?.is_empty() {
+            if streams.is_empty() || !transaction.heads().await?.is_empty() {
                 return Ok(false);
             }
-            for (number, command) in commands.iter().enumerate() {
-                if number > 0 && number % PROGRESS_INTERVAL == 0 {
-                    tracing::info!(streams = number, total = commands.len(), "creating the first streams");
-                }
-                self.run_in(&mut transaction, command as &dyn Command, request, Before::default()).await?;
-            }
+            self.create_all(&mut transaction, streams, request).await?;
             transaction.announce().await?;
             transaction.commit().await?;
             Ok(true)
         };
         retrying("start_store", start).await
+    }
+
+    /// Creates streams, and reads and plans the next ones while one is written.
+    async fn create_all(
+        &self,
+        transaction: &mut Transaction,
+        streams: &[FirstStream],
+        request: &Request<'_>,
+    ) -> Result<(), StartError> {
+        let mut loaded = Vec::with_capacity(streams.len());
+        for stream in streams {
+            let head = transaction.lock_stream(&stream.id).await?;
+            loaded.push(self.load(transaction, head, LoadedReads::default()).await?);
+        }
+        let plans = streams.iter().zip(loaded).map(|(stream, loaded)| self.plan_first(stream, loaded, request));
+        // A list: of a lazy iterator, the compiler cannot tell that the task may move between threads.
+        let plans: Vec<BoxFuture<'static, _>> = plans.collect();
+        let mut plans = stream::iter(plans).buffered(PLANNED_AHEAD).enumerate();
+        while let Some((number, planned)) = plans.next().await {
+            if number > 0 && number % PROGRESS_INTERVAL == 0 {
+                tracing::info!(streams = number, total = streams.len(), "creating the first streams");
+            }
+            let Planned { command, loaded, plan } = planned?;
+            let Some(next) = &plan.next else { continue };
+            let step = Step { before: &plan.before, next, at: plan.now };
+            write(transaction, &command, request, &loaded.head, step).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads and plans a stream on another thread.
+    fn plan_first(
+        &self,
+        stream: &FirstStream,
+        loaded: Loaded,
+        request: &Request<'_>,
+    ) -> BoxFuture<'static, Result<Planned, StartError>> {
+        let (stream, now) = (stream.clone(), self.clock().now());
+        let (caller, reason) = (request.caller.clone(), request.reason.to_owned());
+        let work = move || {
+            let command = StartStream { written: (stream.read)().map_err(StartError::Unreadable)? };
+            let plan = plan(&command, &Request::new(&caller, &reason), &loaded, now)?;
+            Ok(Planned { command, loaded, plan })
+        };
+        Box::pin(async {
+            match tokio::task::spawn_blocking(work).await {
+                Ok(planned) => planned,
+                Err(error) => Err(StartError::Unreadable(error.into())),
+            }
+        })
     }
 }

@@ -6,7 +6,8 @@ use crate::{
     auth::Authenticator,
     catalog::{CatalogHandle, CatalogSync, RetryDelay, SyncDeps},
     config::{ApiSettings, AuthSettings, DatabaseSettings},
-    domain::{dialect::Dialects, stream::Stream},
+    domain::dialect::Dialects,
+    exchange::documents::DocumentFile,
     manage::Manage,
     store::{Access, AccessError},
 };
@@ -18,7 +19,7 @@ pub(super) struct Database {
     pub(super) settings: DatabaseSettings,
     pub(super) data_dir: PathBuf,
     pub(super) grace: Duration,
-    pub(super) documents: Vec<Stream>,
+    pub(super) documents: Vec<DocumentFile>,
     pub(super) sync_deps: SyncDeps,
     /// The management API. It answers once the database is open.
     pub(super) manager_api: Api,
@@ -89,6 +90,7 @@ impl Database {
             () = &mut stopped => {}
             () = work => {}
         }
+        follower.save_pending().await;
         drop(follower);
         match Arc::try_unwrap(access) {
             Ok(access) => Ok(access.close().await?),

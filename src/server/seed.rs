@@ -3,10 +3,12 @@
 use crate::{
     auth::Identity,
     catalog::{CatalogSync, RetryDelay},
-    domain::{actor::Actor, stream::Stream},
-    manage::{CommandError, Manage, Request},
+    domain::actor::Actor,
+    exchange::documents::DocumentFile,
+    manage::{FirstStream, Manage, Request, StartError},
     store::{Access, StoreError},
 };
+use std::sync::Arc;
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -16,7 +18,7 @@ enum PrepareError {
     #[error("the database schema is older than this program; run `lockkeeper database migrate`")]
     Schema,
     #[error("cannot create a stream from its document")]
-    Change(#[from] CommandError),
+    Start(#[from] StartError),
 }
 
 /// What a database is prepared with.
@@ -24,7 +26,7 @@ pub(super) struct Preparation<'a> {
     pub(super) access: &'a Access,
     pub(super) manage: &'a Manage,
     /// The streams of an empty database.
-    pub(super) documents: &'a [Stream],
+    pub(super) documents: &'a [DocumentFile],
     /// True if this process migrates the schema.
     pub(super) migrates: bool,
     pub(super) sync: &'a CatalogSync,
@@ -62,12 +64,18 @@ async fn try_prepare(with: &Preparation<'_>) -> Result<(), PrepareError> {
     Ok(())
 }
 
-async fn seed(access: &Access, manage: &Manage, documents: &[Stream]) -> Result<(), PrepareError> {
+async fn seed(access: &Access, manage: &Manage, documents: &[DocumentFile]) -> Result<(), PrepareError> {
     access.store().migrate().await?;
     let service = Identity { actor: Actor::from_id("lockkeeper"), ..Identity::local("lockkeeper") };
     let request = Request::new(&service, "an empty store was started from stream documents");
-    if manage.start_from(documents, &request).await? {
+    let streams: Vec<FirstStream> = documents.iter().map(first_stream).collect();
+    if manage.start_from(&streams, &request).await? {
         tracing::info!(streams = documents.len(), "empty database seeded from stream documents");
     }
     Ok(())
+}
+
+fn first_stream(document: &DocumentFile) -> FirstStream {
+    let (id, document) = (document.id().clone(), document.clone());
+    FirstStream { id, read: Arc::new(move || Ok(document.read()?)) }
 }

@@ -19,8 +19,7 @@ use crate::{
     catalog::{CatalogHandle, Codecs, GraphCache, Preparer, SnapshotStore, SyncDeps},
     clock::SharedClock,
     config::{CatalogSettings, LimitSettings, Listeners, Settings},
-    domain::stream::Stream,
-    exchange::documents,
+    exchange::documents::{self, DocumentFile},
     protocol::preparers,
     telemetry::Metrics,
 };
@@ -42,7 +41,7 @@ pub struct Service {
     pub(super) clock: SharedClock,
     pub(super) listeners: Listeners,
     bound: Vec<Bound>,
-    documents: Vec<Stream>,
+    documents: Vec<DocumentFile>,
     tls: Option<Arc<Tls>>,
     pub(super) manager_api: Api,
     pub(super) registry: Registry,
@@ -66,7 +65,7 @@ impl Service {
     pub fn bind_with(settings: Settings, clock: SharedClock, registry: Registry) -> Result<Self, ServeError> {
         let listeners = settings.listeners()?;
         let documents = match &settings.streams_dir {
-            Some(folder) => documents::read_folder(folder)?,
+            Some(folder) => documents::check_folder(folder)?,
             None => Vec::new(),
         };
         let tls = match settings.tls.files() {

@@ -1,7 +1,7 @@
 //! Stream documents: written by hand, parsed strictly, with problems reported by file, line and field.
 
 use crate::support::{postgres::Database, program, server::Server, upstream};
-use lockkeeper::exchange::documents;
+use lockkeeper::{domain::stream::Stream, exchange::documents};
 use std::path::Path;
 
 const GOOD: &str = r#"format = 1
@@ -184,7 +184,8 @@ fn samples() -> std::path::PathBuf {
 
 #[test]
 fn the_sample_streams_are_sorted_and_formatted_as_written_by_the_program() {
-    let streams = documents::read_folder(&samples()).unwrap();
+    let files = documents::check_folder(&samples()).unwrap();
+    let streams: Vec<Stream> = files.iter().map(|file| file.read().unwrap()).collect();
     let names: Vec<String> = streams.iter().map(|stream| stream.id.to_string()).collect();
     assert_eq!(names, ["fedora-coreos/next", "fedora-coreos/stable", "fedora-coreos/testing"]);
     for stream in &streams {
@@ -210,7 +211,7 @@ fn the_example_of_the_format_is_a_document() {
 fn the_path_of_a_document_must_match_its_stream() {
     let folder = tempfile::tempdir().unwrap();
     crate::support::upstream::write(folder.path(), "os/next.toml", GOOD);
-    let error = documents::read_folder(folder.path()).unwrap_err().to_string();
+    let error = documents::check_folder(folder.path()).unwrap_err().to_string();
     assert!(
         error.ends_with("os/next.toml:3:10: stream: is \"stable\", but the path of the file says \"next\""),
         "{error}"

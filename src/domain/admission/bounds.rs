@@ -8,7 +8,7 @@ use crate::domain::{
     rollout::Rollout,
     stream::Stream,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 /// The maximum number of names in each list of a selector.
 pub const MAX_LABELS: usize = 64;
@@ -25,27 +25,28 @@ pub const MAX_DRAFTS: usize = 200;
 #[must_use]
 pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut check = |path: String, what: &str, max: usize, before: usize, after: usize| {
+    let mut check = |path: fmt::Arguments<'_>, what: &str, max: usize, before: usize, after: usize| {
         if after > max && after > before {
-            problems.push(Problem { path, message: format!("has {after} {what}, at most {max} are allowed") });
+            let message = format!("has {after} {what}, at most {max} are allowed");
+            problems.push(Problem { path: path.to_string(), message });
         }
     };
     let drafts =
         |stream: &Stream| stream.releases.iter().filter(|release| release.state == ReleaseState::Draft).count();
-    check("releases".into(), "releases", MAX_RELEASES, before.releases.len(), after.releases.len());
-    check("releases".into(), "drafts", MAX_DRAFTS, drafts(before), drafts(after));
+    check(format_args!("releases"), "releases", MAX_RELEASES, before.releases.len(), after.releases.len());
+    check(format_args!("releases"), "drafts", MAX_DRAFTS, drafts(before), drafts(after));
     for (Placed { index, release, .. }, known) in Changes::between(before, after).added_or_changed() {
         let rollouts = known.map_or(0, |known| known.rollouts.len());
-        check(format!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
-        let path = format!("releases[{index}].predecessors.versions");
-        let predecessors = known.map_or(0, count_predecessors);
-        check(path, "predecessors", MAX_PREDECESSORS, predecessors, count_predecessors(release));
+        check(format_args!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
+        let predecessors = [known.map_or(0, count_predecessors), count_predecessors(release)];
+        let path = format_args!("releases[{index}].predecessors.versions");
+        check(path, "predecessors", MAX_PREDECESSORS, predecessors[0], predecessors[1]);
         for (number, rollout) in release.rollouts.iter().enumerate() {
             if known.is_some_and(|known| known.rollouts.iter().any(|known| known.selector == rollout.selector)) {
                 continue;
             }
             for (list, count) in lists(rollout) {
-                let path = format!("releases[{index}].rollouts[{number}].selector.{list}");
+                let path = format_args!("releases[{index}].rollouts[{number}].selector.{list}");
                 check(path, "names", MAX_LABELS, 0, count);
             }
         }

@@ -9,6 +9,7 @@ use crate::domain::{
     ids::Arch,
     payload::{PayloadId, Scheme},
     release::{PayloadKey, Release},
+    rollout::Rollout,
     stream::Stream,
 };
 use std::{
@@ -28,15 +29,15 @@ pub struct Dangling {
 /// Returns the arches and schemes that policies and selectors name but the stream does not have.
 #[must_use]
 pub fn dangling(stream: &Stream) -> Vec<Dangling> {
-    dangling_in(stream, Changes::of_all(stream, stream).pairs().iter().filter_map(|pair| pair.after))
+    let all = Changes::of_all(stream, stream);
+    dangling_in(stream, &Known::new(stream), all.pairs().iter().filter_map(|pair| pair.after))
 }
 
-fn dangling_in<'a>(stream: &Stream, releases: impl Iterator<Item = Placed<'a>>) -> Vec<Dangling> {
-    let known = Known::new(stream);
+fn dangling_in<'a>(stream: &Stream, known: &Known, releases: impl Iterator<Item = Placed<'a>>) -> Vec<Dangling> {
     let mut found = Found(Vec::new());
-    for Placed { index, occurrence, release } in releases {
+    for Placed { index, occurrence, release } in releases.filter(|placed| names_scopes(placed.release)) {
         let (path, user) = (format!("releases[{index}]"), format!("{} {occurrence}", release.version));
-        check_release(release, &path, &user, &known, &mut found);
+        check_release(release, &path, &user, known, &mut found);
     }
     for (index, blocked) in stream.blocked_updates.iter().enumerate() {
         let user = format!("{} {} {}", blocked.first, blocked.last, blocked.target);
@@ -47,19 +48,15 @@ fn dangling_in<'a>(stream: &Stream, releases: impl Iterator<Item = Placed<'a>>) 
 
 /// Returns a problem for each dangling reference that a change adds.
 fn new_dangling(before: &Stream, after: &Stream, changes: &Changes<'_>) -> Vec<Problem> {
-    let keys = |release: Option<&Release>| -> Vec<PayloadKey> {
-        release.map(|release| release.payloads.keys().cloned().collect()).unwrap_or_default()
-    };
-    let has_other_names = before.arches != after.arches
-        || changes.changed().any(|pair| keys(pair.old_release()) != keys(pair.new_release()));
-    let [old, new] = if has_other_names {
-        [dangling(before), dangling(after)]
-    } else {
-        // The stream has the same arches and schemes: only releases that changed can have other references.
+    let [old_known, known] = [before, after].map(Known::new);
+    let [old, new] = if old_known == known {
+        // Only releases that changed can have other references.
         [
-            dangling_in(before, changes.changed().filter_map(|pair| pair.before)),
-            dangling_in(after, changes.changed().filter_map(|pair| pair.after)),
+            dangling_in(before, &known, changes.changed().filter_map(|pair| pair.before)),
+            dangling_in(after, &known, changes.changed().filter_map(|pair| pair.after)),
         ]
+    } else {
+        [dangling(before), dangling(after)]
     };
     let known: BTreeSet<String> = old.into_iter().map(|dangling| dangling.user).collect();
     new.into_iter().filter(|dangling| !known.contains(&dangling.user)).map(|dangling| dangling.problem).collect()
@@ -115,6 +112,7 @@ fn malformed(Placed { index, release, .. }: Placed<'_>) -> Vec<Malformed<'_>> {
     found
 }
 
+#[derive(PartialEq)]
 struct Known {
     arches: BTreeSet<Arch>,
     schemes: BTreeSet<Scheme>,
@@ -129,6 +127,12 @@ impl Known {
         let usual = [Scheme::checksum(), Scheme::oci()].into_iter();
         Self { arches, schemes: usual.chain(keys.iter().map(|key| key.scheme.clone())).collect() }
     }
+}
+
+/// Returns true if a policy or selector of the release names arches or schemes.
+fn names_scopes(release: &Release) -> bool {
+    let selects = |rollout: &Rollout| rollout.selector.arches.is_some() || rollout.selector.schemes.is_some();
+    release.barrier.is_some() || release.dead_end.is_some() || release.rollouts.iter().any(selects)
 }
 
 fn check_release(release: &Release, path: &str, user: &str, known: &Known, found: &mut Found) {

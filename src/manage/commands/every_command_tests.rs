@@ -20,6 +20,7 @@ use crate::{
     domain::{
         admission::exposure::exposure_increases,
         artifact::{Artifact, ArtifactKey, ArtifactName, Location, Notes, Promotion},
+        dialect::findings,
         document::{Strictness, shape::BlockedUpdateDocument},
         duration::Minutes,
         epoch::Epoch,
@@ -268,6 +269,10 @@ proptest! {
         let stream = Stream::clone(&next.stream);
         prop_assert_ne!(&stream, &case.before);
         prop_assert_eq!(case.before.with_delta(&next.delta), Ok(stream.clone()));
+        if let Some(lint) = &next.lint {
+            let all = findings(case.loaded().dialect.as_deref(), &stream, planned.now.into());
+            prop_assert_eq!(&**lint, all, "of the state as it is stored");
+        }
         let whole = Stream::from_document(&stream.to_document(), Strictness::Recorded);
         prop_assert_eq!(whole, Ok(Stream { product_stop: None, ..stream }));
     }

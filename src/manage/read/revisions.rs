@@ -72,8 +72,8 @@ impl StreamReader<'_> {
         let (diff, findings) = self
             .manage
             .compute(|| {
-                let known = findings(dialect.as_deref(), &before, now);
-                (Diff::between(&before, &after), new_findings(&known, dialect.as_deref(), step, now))
+                let [old, all] = [&before, &after].map(|state| findings(dialect.as_deref(), state, now));
+                (Diff::between(&before, &after), new_findings([&old, &all], step, now))
             })
             .await;
         let impact = self.manage.impact(&before, &after, now).await;
