@@ -9,7 +9,7 @@ use crate::{
         payload::Scheme,
         stream::{Revision, Stream},
     },
-    store::State,
+    store::{Known, State},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -101,6 +101,12 @@ impl StreamEntry {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.state.revision
+    }
+
+    /// Returns the state and the revision, from which a writer can follow the history.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known::from(&self.state)
     }
 
     /// Returns the stored state.

@@ -11,7 +11,10 @@ use crate::{
 };
 use std::{
     io,
+    num::NonZero,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread::ScopedJoinHandle,
 };
 use thiserror::Error;
 
@@ -199,8 +202,17 @@ pub fn check_folder(folder: &Path) -> Result<Vec<DocumentFile>, DocumentError> {
             paths.extend(entries(&product)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "toml")));
         }
     }
-    let check = |path: PathBuf| read_file(&path).map(|stream| DocumentFile { id: stream.id, path });
-    paths.into_iter().map(check).collect()
+    let check = |path: &PathBuf| read_file(path).map(|stream| DocumentFile { id: stream.id, path: path.clone() });
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let parts = paths.chunks(paths.len().div_ceil(threads).max(1));
+    // Reading hundreds of documents takes seconds.
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().map(check).collect())).collect();
+        let join =
+            |part: ScopedJoinHandle<'_, Result<Vec<_>, _>>| part.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let checked: Vec<Vec<DocumentFile>> = parts.into_iter().map(join).collect::<Result<_, _>>()?;
+        Ok(checked.into_iter().flatten().collect())
+    })
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DocumentError> {

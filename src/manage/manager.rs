@@ -10,10 +10,10 @@ use crate::{
     domain::{
         dialect::{Dialect, Dialects},
         epoch::Epoch,
-        ids::ProductName,
+        ids::{ProductName, StreamId},
         stream::Stream,
     },
-    store::{Store, StoreError, Transaction, streams::Head},
+    store::{Known, Store, StoreError, Transaction, streams::Head},
     telemetry::Metrics,
 };
 use std::sync::Arc;
@@ -30,8 +30,12 @@ pub struct Manage {
     write_queues: Arc<WriteQueues>,
     streams: Arc<StreamCache>,
     findings: Arc<FindingsCache>,
+    served: Option<ServedStates>,
     max_graph_bytes: usize,
 }
+
+/// Returns the state of a stream that this process serves.
+type ServedStates = Arc<dyn Fn(&StreamId) -> Option<Known> + Send + Sync>;
 
 impl Manage {
     /// Creates the write side of a store, for products of these protocols.
@@ -46,6 +50,7 @@ impl Manage {
             write_queues,
             streams: Arc::default(),
             findings: Arc::default(),
+            served: None,
             max_graph_bytes,
         }
     }
@@ -54,6 +59,12 @@ impl Manage {
     #[must_use]
     pub fn with_max_graph_bytes(self, max_graph_bytes: usize) -> Self {
         Self { max_graph_bytes, ..self }
+    }
+
+    /// Starts from the states that this process serves, instead of reading every stream from its rows before its first change.
+    #[must_use]
+    pub fn with_served(self, served: impl Fn(&StreamId) -> Option<Known> + Send + Sync + 'static) -> Self {
+        Self { served: Some(Arc::new(served)), ..self }
     }
 
     pub(super) fn max_graph_bytes(&self) -> usize {
@@ -128,14 +139,17 @@ impl Manage {
         transaction: &mut Transaction,
         head: &Head,
     ) -> Result<Arc<Stream>, StoreError> {
-        let kept = self.streams.get(&head.id);
+        let served = || self.served.as_ref().and_then(|served| served(&head.id));
+        let kept = self.streams.get(&head.id).or_else(served);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_at(head)) {
             // A product's stop changes without a revision of its streams.
             let product_stop = transaction.product_stop(&head.id.product).await?;
-            if kept.stream.product_stop == product_stop {
-                return Ok(kept.stream.clone());
-            }
-            return Ok(self.streams.keep(head, Arc::new(Stream { product_stop, ..Stream::clone(&kept.stream) })));
+            let stream = if kept.stream.product_stop == product_stop {
+                kept.stream.clone()
+            } else {
+                Arc::new(Stream { product_stop, ..Stream::clone(&kept.stream) })
+            };
+            return Ok(self.streams.keep(head, stream));
         }
         let stream = transaction.load_stream_from(head, kept.as_ref()).await?;
         Ok(self.streams.keep(head, Arc::new(stream)))

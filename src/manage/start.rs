@@ -88,10 +88,15 @@ impl Manage {
         streams: &[FirstStream],
         request: &Request<'_>,
     ) -> Result<(), StartError> {
-        let mut loaded = Vec::with_capacity(streams.len());
-        for stream in streams {
-            let head = transaction.lock_stream(&stream.id).await?;
-            loaded.push(self.load(transaction, head, LoadedReads::default()).await?);
+        let ids: Vec<StreamId> = streams.iter().map(|stream| stream.id.clone()).collect();
+        let mut loaded: Vec<Loaded> = Vec::with_capacity(streams.len());
+        for head in transaction.create_streams(&ids).await? {
+            // What the streams of a product have in common is read once.
+            let last = loaded.last().filter(|last| last.head.id.product == head.id.product);
+            loaded.push(match last {
+                Some(last) => Loaded { head, ..last.clone() },
+                None => self.load(transaction, head, LoadedReads::default()).await?,
+            });
         }
         let plans = streams.iter().zip(loaded).map(|(stream, loaded)| self.plan_first(stream, loaded, request));
         // A list: of a lazy iterator, the compiler cannot tell that the task may move between threads.

@@ -6,7 +6,7 @@ use crate::{
     auth::Authenticator,
     catalog::{CatalogHandle, CatalogSync, RetryDelay, SyncDeps},
     config::{ApiSettings, AuthSettings, DatabaseSettings},
-    domain::dialect::Dialects,
+    domain::{dialect::Dialects, ids::StreamId},
     exchange::documents::DocumentFile,
     manage::Manage,
     store::{Access, AccessError},
@@ -58,8 +58,12 @@ impl Database {
         };
         let access = Arc::new(opened);
         let (clock, metrics) = (self.sync_deps.clock.clone(), self.sync_deps.metrics.clone());
+        let catalog = self.sync_deps.catalog.clone();
+        let served =
+            move |id: &StreamId| Some(catalog.get().as_ref()?.stream(id.product.as_str(), id.stream.as_str())?.known());
         let manage = Manage::new(access.store().clone(), clock.clone(), self.dialects.clone())
-            .with_max_graph_bytes(self.max_graph_bytes);
+            .with_max_graph_bytes(self.max_graph_bytes)
+            .with_served(served);
         let authenticator = Authenticator::new(access.store().clone(), &self.auth, &self.api, clock.clone())?;
         let issuers = self.is_for_managers.then(|| authenticator.issuers());
         let backoff = RetryDelay::from(self.sync_deps.settings.interval());

@@ -126,6 +126,55 @@ impl Transaction {
         Ok(Head { key, id: id.clone(), revision, changed_at })
     }
 
+    /// Creates the rows of streams that have no revision yet, in the given order. The caller has locked all streams.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn create_streams(&mut self, ids: &[StreamId]) -> Result<Vec<Head>, StoreError> {
+        let (products, streams): (Vec<String>, Vec<String>) =
+            ids.iter().map(|id| (id.product.to_string(), id.stream.to_string())).unzip();
+        sqlx::query!(
+            "-- name: create_products
+            insert into products (name) select distinct unnest($1::text[]) on conflict do nothing",
+            &products
+        )
+        .execute(self.connection())
+        .await
+        .map_err(StoreError::at("create_products"))?;
+        sqlx::query!(
+            "-- name: create_streams
+            insert into streams (product_id, name)
+            select products.id, stream from unnest($1::text[], $2::text[]) as new (product, stream)
+            join products on products.name = product on conflict do nothing",
+            &products,
+            &streams
+        )
+        .execute(self.connection())
+        .await
+        .map_err(StoreError::at("create_streams"))?;
+        let rows = sqlx::query!(
+            "-- name: created_streams
+            select streams.id, streams.revision
+            from unnest($1::text[], $2::text[]) with ordinality as new (product, stream, number)
+            join products on products.name = product
+            join streams on streams.product_id = products.id and streams.name = stream order by number",
+            &products,
+            &streams
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("created_streams"))?;
+        if rows.len() != ids.len() {
+            return Err(StoreError::corrupt("streams", "a stream that was just created is missing"));
+        }
+        let changed_at = Timestamp::UNIX_EPOCH;
+        let heads = ids.iter().zip(rows).map(|(id, row)| {
+            let (key, revision) = (StreamKey(row.id), Revision(row.revision));
+            Head { key, id: id.clone(), revision, changed_at }
+        });
+        Ok(heads.collect())
+    }
+
     async fn lock_existing(&mut self, id: &StreamId) -> Result<Option<(StreamKey, Revision)>, StoreError> {
         let row = sqlx::query!(
             "-- name: lock_stream
