@@ -1,6 +1,10 @@
 //! The OpenAPI description of all operations, and the routes that serve it. Parts that many operations share are added here.
 
-use super::{state::Api, v1};
+use super::{
+    parameters::{ReadParameters, query_parameters, refuse_unknown},
+    state::Api,
+    v1,
+};
 use crate::http::problem::{ProblemBody, ProblemKind};
 use axum::{
     Router,
@@ -9,6 +13,7 @@ use axum::{
     middleware,
     routing::get,
 };
+use std::sync::Arc;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::{
     OpenApi,
@@ -61,11 +66,13 @@ struct Base;
 /// bodies.
 pub fn routes(api: Api, body_bytes: usize, document_bytes: usize) -> Router {
     let (router, description) = operations(&api).split_for_parts();
+    let read_parameters = Arc::new(ReadParameters::new(&description));
     // Serialised once: requests for the description need no token and must be cheap.
     let text = Bytes::from(serde_json::to_vec(&complete(description)).unwrap_or_default());
     let swagger = SwaggerUi::new("/api/v1/docs").config(Config::from(DESCRIPTION));
     router
         .with_state(api)
+        .layer(middleware::from_fn_with_state(read_parameters, refuse_unknown))
         .layer(middleware::from_fn(move |request: axum::extract::Request, next: middleware::Next| {
             // By the route, not by the path: releases and artifacts may be named `document`, too.
             let route = request.extensions().get::<MatchedPath>();
@@ -169,6 +176,12 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
             "The `ETag` of a state that the client has: if it is the present one, the response is 304.",
         ));
         operation.responses.responses.insert("304".into(), RefOr::T(Response::new("Not modified; without a body")));
+        let is_paged = query_parameters(operation).any(|name| name == "cursor");
+        if let Some(RefOr::T(list)) = operation.responses.responses.get_mut("200").filter(|_| is_paged) {
+            let link = ObjectBuilder::new().schema_type(Type::String);
+            let link = link.description(Some("The next page (RFC 8288, `rel=\"next\"`); absent on the last page"));
+            list.headers.insert("link".into(), RefOr::T(Header::new(link.build())));
+        }
     }
     // A dry run creates nothing.
     let dry_run = match operation.responses.responses.get("201") {

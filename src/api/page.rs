@@ -1,6 +1,6 @@
 //! Paged lists.
 
-use super::number;
+use super::query;
 use crate::http::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,7 +13,7 @@ pub(super) struct PageQuery {
     cursor: Option<String>,
     /// The maximum number of items in the page, 1 to 500. Default: 100.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    #[serde(default, deserialize_with = "number::between::<1, 500, _>")]
+    #[serde(default, deserialize_with = "query::between::<1, 500, _>")]
     limit: Option<i64>,
 }
 

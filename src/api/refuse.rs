@@ -78,6 +78,11 @@ pub(super) fn fields(problems: Vec<FieldProblem>) -> Problem {
     Problem::from(ProblemKind::Invalid).at(errors)
 }
 
+/// Builds the problem of a query parameter that an operation does not have.
+pub(super) fn unknown_parameter(name: &str) -> Problem {
+    ProblemKind::BadRequest.because(format!("unknown query parameter {name:?}"))
+}
+
 /// Builds the problem of one invalid field.
 pub(super) fn field(path: &str, message: impl std::fmt::Display) -> Problem {
     Problem::from(ProblemKind::Invalid).at([FieldError { path: path.into(), message: message.to_string() }])

@@ -4,7 +4,8 @@ use super::{
     body::{self, BodyBudget},
     load::restricts,
     paths::path_of_report,
-    refuse::{field, forbidden, not_changed},
+    query,
+    refuse::{field, forbidden, not_changed, unknown_parameter},
     state::Api,
     tag::revision_of,
 };
@@ -58,27 +59,32 @@ fn caller(parts: &mut Parts) -> Result<Identity, Problem> {
     parts.extensions.remove().ok_or_else(|| ProblemKind::Unauthenticated.into())
 }
 
+/// Returns the URI of a request. In nested routes, `parts.uri` has only the end of the path.
+fn whole_uri(parts: &Parts) -> &Uri {
+    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri)
+}
+
 /// A read request of an identified caller.
 pub(super) struct ReadRequest {
     pub(super) caller: Identity,
     pub(super) headers: HeaderMap,
+    pub(super) uri: Uri,
 }
 
 impl FromRequestParts<Api> for ReadRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        Ok(Self { caller: caller(parts)?, headers: parts.headers.clone() })
+        Ok(Self { caller: caller(parts)?, headers: parts.headers.clone(), uri: whole_uri(parts).clone() })
     }
 }
 
 /// A query whose errors are reported only after the caller was authorised.
 pub(super) struct LazyQuery<T>(Result<T, Problem>);
 
-impl<T: DeserializeOwned> LazyQuery<T> {
+impl<T: DeserializeOwned + IntoParams> LazyQuery<T> {
     fn from_uri(uri: &Uri) -> Self {
-        let query = Query::<T>::try_from_uri(uri).map(|Query(query)| query);
-        Self(query.map_err(|error| ProblemKind::BadRequest.because(error.body_text())))
+        Self(query::parse(uri.query().unwrap_or_default()))
     }
 }
 
@@ -92,7 +98,7 @@ impl<T> LazyQuery<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequestParts<Api> for LazyQuery<T> {
+impl<T: DeserializeOwned + IntoParams> FromRequestParts<Api> for LazyQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
@@ -108,10 +114,10 @@ pub(super) struct WriteOptions {
     #[param(example = "the kernel of this release does not boot on some machines")]
     reason: Option<String>,
     /// If true, only report what the request would do, without changing anything. Default: false.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "query::flag")]
     dry_run: bool,
     /// If true, carry out the request despite warnings. It has no effect on errors. Default: false.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "query::flag")]
     acknowledge: bool,
 }
 
@@ -223,8 +229,7 @@ impl Head {
         let options = LazyQuery::<WriteOptions>::from_uri(&parts.uri).parse()?;
         let (expected, is_conditional) = expected(&parts.headers)?;
         let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-        // In nested routes, `parts.uri` has only the end of the path.
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri);
+        let uri = whole_uri(parts);
         Ok(Self {
             options,
             expected,
@@ -255,11 +260,7 @@ impl Head {
 /// Rejects unknown query parameters: a misspelt `dry_run` must not change anything.
 fn reject_unknown(uri: &Uri, parameters: &[&str]) -> Result<(), Problem> {
     let is_known = |name: &str| KNOWN.contains(&name) || parameters.contains(&name);
-    let query = uri.query().unwrap_or_default();
-    match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !is_known(name)) {
-        Some((name, _)) => Err(ProblemKind::BadRequest.because(format!("unknown query parameter {name:?}"))),
-        None => Ok(()),
-    }
+    query::first_unknown(uri, is_known).map_or(Ok(()), |name| Err(unknown_parameter(&name)))
 }
 
 /// A parsed write request.

@@ -37,6 +37,19 @@ impl ReadRequest {
         self.tagged(&format!("\"{}\"", hash.get(..32).unwrap_or_default()), model)
     }
 
+    /// Adds a link to the next page of a list (RFC 8288), if there is one.
+    pub(super) fn link_next(&self, answer: Answer, next: Option<&str>) -> Answer {
+        let Some(next) = next else { return answer };
+        let mut response = answer?;
+        let query = self.uri.query().unwrap_or_default();
+        let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
+        let query =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair("cursor", next).finish();
+        let link = format!("<{}?{query}>; rel=\"next\"", self.uri.path());
+        response.headers_mut().insert(header::LINK, HeaderValue::from_str(&link).map_err(|_| ProblemKind::Internal)?);
+        Ok(response)
+    }
+
     fn tagged(&self, tag: &str, model: &impl Serialize) -> Answer {
         let is_held = is_held(&self.headers, tag.as_bytes());
         tagged(if is_held { StatusCode::NOT_MODIFIED.into_response() } else { Json(model).into_response() }, tag)

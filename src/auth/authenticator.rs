@@ -32,7 +32,8 @@ impl Authenticator {
             let role = match role {
                 AnonymousRole::Viewer => Role::Viewer,
             };
-            Identity { actor: Actor::from_id(ANONYMOUS), grants: vec![Grant { role, on: Pattern::ALL }] }
+            let grants = vec![Grant { role, on: Pattern::ALL }];
+            Identity { actor: Actor::from_id(ANONYMOUS), grants, expires_at: None }
         });
         Ok(Self { tokens: Tokens::new(store, clock), issuers, anonymous })
     }

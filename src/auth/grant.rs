@@ -4,6 +4,7 @@ use crate::domain::{
     actor::Actor,
     ids::{ProductName, StreamId, StreamName},
 };
+use jiff::Timestamp;
 use std::{fmt, str::FromStr};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use thiserror::Error;
@@ -147,6 +148,8 @@ pub struct Identity {
     pub actor: Actor,
     /// Its grants.
     pub grants: Vec<Grant>,
+    /// When its token expires; `None` without a token.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Identity {
@@ -154,7 +157,7 @@ impl Identity {
     #[must_use]
     pub fn local(user: &str) -> Self {
         let grants = vec![Grant { role: Role::Admin, on: Pattern::ALL }];
-        Self { actor: Actor { id: format!("local:{user}"), name: user.into() }, grants }
+        Self { actor: Actor { id: format!("local:{user}"), name: user.into() }, grants, expires_at: None }
     }
 
     /// Returns true if this identity has the role, or a higher one, on a stream.
@@ -228,7 +231,7 @@ mod tests {
             Grant { role: Role::Publisher, on: "os/stable".parse().unwrap() },
             Grant { role: Role::Viewer, on: "os/*".parse().unwrap() },
         ];
-        let identity = Identity { actor: Actor::from_id("token:ci"), grants };
+        let identity = Identity { actor: Actor::from_id("token:ci"), grants, expires_at: None };
         let may = |role, stream: &str| identity.may(role, &id("os", stream));
         let all = |stream| Role::ALL.iter().map(|role| may(*role, stream)).collect::<Vec<_>>();
         assert_eq!(all("stable"), [true, true, false, false]);

@@ -156,15 +156,15 @@ impl Issuer {
         // Times are checked below, against the injected clock.
         validation.validate_exp = false;
         let claims = decode::<Claims>(token, key, &validation).map_err(|error| auth_error(&error))?.claims;
-        self.check_times(&claims)?;
+        let expires_at = self.check_times(&claims)?;
         let actor = claim(&claims, &self.actor_claim).and_then(Value::as_str).filter(|actor| is_valid_actor(actor));
         let actor = actor.ok_or(AuthError::NoActor)?;
         let actor = Actor { id: format!("{name}:{actor}"), name: actor.into() };
-        Ok(Identity { actor, grants: grants(&self.rules, &claims) })
+        Ok(Identity { actor, grants: grants(&self.rules, &claims), expires_at: Some(expires_at) })
     }
 
-    /// Checks that the token is valid now (RFC 7519, sections 4.1.4 and 4.1.5).
-    fn check_times(&self, claims: &Claims) -> Result<(), AuthError> {
+    /// Checks that the token is valid now (RFC 7519, sections 4.1.4 and 4.1.5). Returns when it expires.
+    fn check_times(&self, claims: &Claims) -> Result<Timestamp, AuthError> {
         let now = self.clock.now();
         let end = claims.get("exp").and_then(parse_time).ok_or(AuthError::NotAccepted)?;
         if now.duration_since(end) >= self.leeway {
@@ -172,7 +172,7 @@ impl Issuer {
         }
         match claims.get("nbf").map(|start| parse_time(start).ok_or(AuthError::NotAccepted)).transpose()? {
             Some(start) if start.duration_since(now) > self.leeway => Err(AuthError::NotYet),
-            _ => Ok(()),
+            _ => Ok(end),
         }
     }
 }

@@ -147,7 +147,7 @@ impl Tokens {
         }
         let grant = Grant { role: presented.row.role.parse()?, on: presented.row.pattern.parse()? };
         let actor = Actor { id: format!("token:{}", presented.row.id), name: presented.row.name };
-        Ok(Identity { actor, grants: vec![grant] })
+        Ok(Identity { actor, grants: vec![grant], expires_at: Some(presented.row.expires_at) })
     }
 
     /// Returns the public key with an id. An unknown id costs one query of the keys, not of the tokens.

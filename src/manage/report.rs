@@ -10,6 +10,7 @@ use crate::domain::{
     document::{self, shape::StopDocument},
     finding::Finding,
     ids::{ProductName, StreamId, Version},
+    rollout::share::rounded,
     stream::Revision,
 };
 use serde::{Deserialize, Serialize};
@@ -231,8 +232,8 @@ impl ImpactReport {
             lost: scope.lost.count,
             gained_updates: listed_updates(&scope.gained),
             lost_updates: listed_updates(&scope.lost),
-            share_affected_now: scope.affected_now,
-            share_affected_eventually: scope.affected_eventually,
+            share_affected_now: rounded(scope.affected_now),
+            share_affected_eventually: rounded(scope.affected_eventually),
         }
     }
 }

@@ -139,6 +139,7 @@ actions! {
     PAUSE_ROLLOUT = "rollout.pause", Publisher, restrictive;
     RESUME_ROLLOUT = "rollout.resume", Manager;
     ACCELERATE_ROLLOUT = "rollout.accelerate", Manager;
+    ADVANCE_ROLLOUT = "rollout.advance", Manager;
     HOLD_ROLLOUT = "rollout.hold", Publisher, restrictive;
     COMPLETE_ROLLOUT = "rollout.complete", Manager;
     ABORT_ROLLOUT = "rollout.abort", Publisher, restrictive;

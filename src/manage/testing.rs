@@ -201,7 +201,7 @@ pub(super) fn refusal(command: &dyn Command, stream: &Stream) -> String {
 
 /// Returns a caller with a role on every stream.
 pub(super) fn caller(role: Role) -> Identity {
-    Identity { actor: Actor::from_id("token:test"), grants: vec![Grant { role, on: Pattern::ALL }] }
+    Identity { actor: Actor::from_id("token:test"), grants: vec![Grant { role, on: Pattern::ALL }], expires_at: None }
 }
 
 /// Returns what a command is planned on: a stream at revision 7, which was made a day ago, or an absent stream.

@@ -389,8 +389,8 @@ async fn invalid_fields_are_reported_by_path() {
         ("revisions?cursor=x", 400),
         ("graph", 400),
         ("graph?arch=s390x", 404),
-        ("explain?arch=x86_64&scheme=oci", 422),
-        ("explain?arch=x86_64&scheme=oci&release=9", 404),
+        ("explain?arch=x86_64&scheme=oci&wariness=0.5", 422),
+        ("explain?arch=x86_64&scheme=oci&release=9&wariness=0.5", 404),
         ("explain?arch=x86_64&scheme=oci&release=1&wariness=2", 422),
         ("revisions/99", 404),
         ("revisions/x", 404),
@@ -402,6 +402,19 @@ async fn invalid_fields_are_reported_by_path() {
         assert_eq!(response.status, status, "{path}: {response:?}");
         response.is_problem(status);
     }
+    for (path, detail) in [
+        ("releases?limit=0", "query parameter `limit` must be a whole number from 1 to 500, is \"0\""),
+        ("releases?limit=x", "query parameter `limit` must be a whole number from 1 to 500, is \"x\""),
+        ("releases?limit=1&limit=2", "query parameter `limit` is repeated"),
+        ("releases?order=desc", "unknown query parameter \"order\""),
+        ("graph", "query parameter `arch` is required"),
+        ("graph?arch=x86_64&wariness=high", "query parameter `wariness` must be a number, is \"high\""),
+    ] {
+        assert_eq!(admin.get(&below(path)).await.body["detail"], detail, "{path}");
+    }
+    let perhaps = admin.change(Method::POST, &below("releases/3/publish?dry_run=perhaps"), None).await;
+    perhaps.is_problem(400);
+    assert_eq!(perhaps.body["detail"], "query parameter `dry_run` must be true or false, is \"perhaps\"");
     setup.server.stop().await;
 }
 

@@ -91,8 +91,9 @@ async fn nodes_are_recognised_by_their_version_if_it_identifies_them() {
     let server = Server::start(&database).await;
     let admin = Desk::new(&server, &database).manager("admin", "*").await;
     admin.creates_stream(&document("os", "stable")).await;
-    let explain =
-        async |payload: &str| admin.get(&format!("{STABLE}/explain?arch=x86_64&scheme=oci&payload={payload}")).await;
+    let explain = async |payload: &str| {
+        admin.get(&format!("{STABLE}/explain?arch=x86_64&scheme=oci&wariness=0.5&payload={payload}")).await
+    };
     let digest = document("os", "stable")["releases"][0]["payloads"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(explain(&digest).await.ok().body["release"], "1.0");
     explain("1.0").await.is_problem(404);

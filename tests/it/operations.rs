@@ -56,10 +56,11 @@ fn image(name: &str) -> String {
 }
 
 /// Returns the operations that are not about one stream.
-fn cases_of_products() -> [(&'static str, Case); 5] {
+fn cases_of_products() -> [(&'static str, Case); 6] {
     use Role::{Admin, Viewer};
     [
         ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
+        ("get_caller", case(Viewer, "/whoami")),
         ("list_products", case(Viewer, "/products")),
         ("get_product", case(Viewer, "/products/PRODUCT")),
         ("set_product", with(Admin, "/products/PRODUCT", json!({"protocol": "fedora-coreos"}))),
@@ -130,6 +131,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("pause_rollout", case(Publisher, "releases/1.3/rollouts/1/pause")),
         ("resume_rollout", case(Manager, "releases/1.3/rollouts/2/resume")),
         ("accelerate_rollout", with(Manager, "releases/1.3/rollouts/1/accelerate", json!({"within": "PT6H"}))),
+        ("advance_rollout", with(Manager, "releases/1.3/rollouts/1/advance", json!({"share": 1, "over": "PT6H"}))),
         ("hold_rollout", with(Publisher, "releases/1.3/rollouts/1/hold", json!({"share": 0.5}))),
         ("complete_rollout", case(Manager, "releases/1.3/rollouts/1/complete")),
         ("abort_rollout", case(Publisher, "releases/1.3/rollouts/1/abort")),
@@ -331,7 +333,7 @@ async fn every_operation_checks_authentication_and_role() {
         let stranger = desk.manager("admin", "elsewhere/*").await;
         match name.as_str() {
             // These return what the caller may see.
-            "list_presets" => {}
+            "list_presets" | "get_caller" => {}
             "list_products" => assert_eq!(ask(&stranger).await.ok().body["items"], json!([])),
             "list_tokens" => assert!(!ask(&stranger).await.ok().body.to_string().contains(&product)),
             "get_token" | "revoke_token" => ask(&stranger).await.is_problem(404),
@@ -347,6 +349,7 @@ async fn every_operation_checks_authentication_and_role() {
         // A caller without the role learns nothing about other errors of the request.
         let shows_what_the_caller_may_see = [
             "list_presets",
+            "get_caller",
             "get_overview",
             "list_products",
             "list_tokens",
@@ -363,8 +366,15 @@ async fn every_operation_checks_authentication_and_role() {
             }
         }
         let on = if case.role == Role::Admin && name.contains("token") { "*".into() } else { format!("{product}/*") };
-        let response = ask(&desk.manager(case.role.as_str(), &on).await).await;
+        let caller = desk.manager(case.role.as_str(), &on).await;
+        let response = ask(&caller).await;
         assert!((200..300).contains(&response.status), "{name}: {response:?}");
+        if method == Method::GET {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let refused = caller.get(&format!("{path}{separator}colour=red")).await;
+            refused.is_problem(400);
+            assert_eq!(refused.body["detail"], "unknown query parameter \"colour\"", "{name}");
+        }
         tested += 1;
     }
     assert_eq!(tested, cases.len());

@@ -94,8 +94,9 @@ async fn explain_names_the_stream_that_has_a_payload_if_the_caller_can_read_it()
     let database = streams().await;
     let server = Server::start(&database).await;
     let desk = Desk::new(&server, &database);
-    let path =
-        |payload: &str| format!("/api/v1/products/fedora-coreos/streams/stable/explain?arch=x86_64&payload={payload}");
+    let path = |payload: &str| {
+        format!("/api/v1/products/fedora-coreos/streams/stable/explain?arch=x86_64&wariness=0.5&payload={payload}")
+    };
     let detail = |body: &Value| body["detail"].as_str().unwrap().to_owned();
     let all = desk.manager("viewer", "*").await;
     for (payload, expected) in cases() {

@@ -4,6 +4,7 @@ use crate::{
     domain::{
         document::{shape::StopDocument, stop as stop_document},
         graph::NodeIndex,
+        rollout::share::rounded,
     },
     manage::read::{Explanation, ExplanationEnd, GraphView, HeldBack, Update},
 };
@@ -88,7 +89,7 @@ impl GraphModel {
             withdrawn: node.withdrawn,
             barrier: node.barrier.as_ref().map(|reason| reason.as_str().to_owned()),
             dead_end: node.dead_end.as_ref().map(|reason| reason.as_str().to_owned()),
-            open_share: offer.share,
+            open_share: offer.share.map(rounded),
         });
         let is_open = |to: NodeIndex| view.offers.get(to.0).is_some_and(|offer| offer.is_open);
         let edges = graph.shown_edges(is_open).into_iter();

@@ -1,7 +1,10 @@
 //! The overview of streams.
 
 use crate::{
-    domain::document::{shape::StopDocument, stop as stop_document},
+    domain::{
+        document::{shape::StopDocument, stop as stop_document},
+        rollout::share::rounded,
+    },
     manage::{
         FindingReport,
         read::{LiveRollout, NextStep, StreamOverview},
@@ -124,9 +127,11 @@ impl LiveRolloutModel {
             release: release.to_string(),
             number: status.number,
             state: status.phase.as_str(),
-            open_share: status.share,
-            open_share_if_lifted: status.share_if_lifted,
-            next_step: status.next_step.map(|NextStep { at, share }| NextStepModel { at: at.to_string(), share }),
+            open_share: status.share.map(rounded),
+            open_share_if_lifted: status.share_if_lifted.map(rounded),
+            next_step: status
+                .next_step
+                .map(|NextStep { at, share }| NextStepModel { at: at.to_string(), share: rounded(share) }),
             fully_open_at: status.fully_open_at.map(|at| at.to_string()),
         }
     }

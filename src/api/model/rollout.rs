@@ -9,7 +9,7 @@ use crate::{
         duration::Minutes,
         epoch::Epoch,
         release::Release,
-        rollout::{Rollout, preset::Preset},
+        rollout::{Rollout, preset::Preset, share::rounded},
         stream::Stream,
     },
     manage::read::RolloutStatus,
@@ -89,8 +89,8 @@ impl RolloutModel {
         Self {
             id: status.number,
             state: status.phase.as_str(),
-            open_share: status.share,
-            open_share_if_lifted: status.share_if_lifted,
+            open_share: status.share.map(rounded),
+            open_share_if_lifted: status.share_if_lifted.map(rounded),
             fully_open_at: status.fully_open_at.map(|at| at.to_string()),
             end_share: document.duration.as_ref().map(|_| document.end_share.unwrap_or(1.0)),
             selector: document.selector,
@@ -186,6 +186,29 @@ impl AccelerateModel {
     /// The text is not a duration.
     pub fn within(&self) -> Result<Minutes, crate::domain::duration::DurationError> {
         Minutes::parse(&self.within)
+    }
+}
+
+/// The share to which a rollout opens.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "share": 0.5, "over": "PT24H" }))]
+pub struct AdvanceModel {
+    /// The share, 0 to 1; higher than the present one.
+    #[schema(minimum = 0, maximum = 1)]
+    pub share: f64,
+    /// The time from now in which the share is reached evenly, an ISO 8601 duration in whole minutes (`PT24H`). Default: at once.
+    #[serde(default)]
+    pub over: Option<String>,
+}
+
+impl AdvanceModel {
+    /// Parses the time.
+    ///
+    /// # Errors
+    /// The text is not a duration.
+    pub fn over(&self) -> Result<Option<Minutes>, crate::domain::duration::DurationError> {
+        self.over.as_deref().map(Minutes::parse).transpose()
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::{
     api::{
         model::{ExplainModel, GraphModel},
-        number,
         page::Page,
         paths::{PathParams, StreamPath},
+        query,
         refuse::field,
         request::{LazyQuery, ReadRequest},
         respond::Answer,
@@ -38,8 +38,10 @@ struct NodeQuery {
     scheme: Option<String>,
     /// The id of a node, from which its wariness is computed. The id is not stored. Excludes `wariness`.
     node: Option<String>,
-    /// The wariness of a node, its position in rollouts: 0 (first) to 1 (last). Default, without `node`: 0.5.
+    /// The wariness of a node, its position in rollouts: 0 (first) to 1 (last). To explain, it or `node` is required; the default of a
+    /// graph is 0.5.
     #[param(minimum = 0, maximum = 1)]
+    #[serde(default, deserialize_with = "query::number")]
     wariness: Option<f64>,
     /// The group that the node reports. Default: none.
     group: Option<String>,
@@ -50,7 +52,7 @@ struct NodeQuery {
     at: Option<String>,
     /// The revision, from 1. Default: the newest.
     #[param(minimum = 1)]
-    #[serde(default, deserialize_with = "number::between::<1, { i64::MAX }, _>")]
+    #[serde(default, deserialize_with = "query::between::<1, { i64::MAX }, _>")]
     revision: Option<i64>,
 }
 
@@ -79,6 +81,17 @@ impl NodeQuery {
             platform: self.platform,
             revision: self.revision.map(Revision),
         })
+    }
+
+    /// Parses a question about one node. Without its position in rollouts, the answer would be that of another node.
+    fn question_of_a_node(self) -> Result<NodeQuestion, Problem> {
+        if self.node.is_none() && self.wariness.is_none() {
+            return Err(field(
+                "wariness",
+                "either `wariness` or `node` is required: it decides when a node gets a release",
+            ));
+        }
+        self.question()
     }
 
     fn wariness(&self) -> Result<Wariness, Problem> {
@@ -161,7 +174,7 @@ async fn explain_node(
     running: LazyQuery<RunningQuery>,
 ) -> Answer {
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
-    let question = query.parse()?.question()?;
+    let question = query.parse()?.question_of_a_node()?;
     let running = running.parse()?;
     read.with_tag(&ExplainModel::new(&reader.explain(&question.as_question(), running.running()?).await?))
 }

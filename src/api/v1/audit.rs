@@ -64,5 +64,6 @@ async fn list_audit_entries(
     reader.check(&scope)?;
     let most = i64::try_from(page.limit() + 1).unwrap_or(i64::MAX);
     let entries = AuditEntryModel::all(reader.entries(&scope, page.number()?, most).await?);
-    read.with_tag(&page.descending(entries, |entry: &AuditEntryModel| entry.id))
+    let page = page.descending(entries, |entry: &AuditEntryModel| entry.id);
+    read.link_next(read.with_tag(&page), page.next.as_deref())
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        number,
         paths::{PathParams, StreamPath},
+        query,
         refuse::{field, fields},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed},
@@ -30,7 +30,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
 pub(super) struct RevisionQuery {
     /// The revision, from 1. Default: the newest.
     #[param(minimum = 1)]
-    #[serde(default, deserialize_with = "number::between::<1, { i64::MAX }, _>")]
+    #[serde(default, deserialize_with = "query::between::<1, { i64::MAX }, _>")]
     pub(super) revision: Option<i64>,
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod artifacts;
 mod audit;
 mod blocked_updates;
+mod caller;
 mod documents;
 mod overview;
 mod payloads;
@@ -49,6 +50,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(documents::operations())
         .merge(answers::operations());
     let others = OpenApiRouter::new()
+        .merge(caller::operations())
         .merge(overview::operations())
         .merge(products::operations())
         .merge(streams::all())

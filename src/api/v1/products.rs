@@ -31,7 +31,8 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
 async fn list_products(State(api): State<Api>, read: ReadRequest, page: LazyQuery<PageQuery>) -> Answer {
     let page = page.parse()?;
     let products = api.manage()?.products(&read.caller).await?;
-    read.with_tag(&page.by_name(products.iter().map(ProductModel::new), |product| product.product.clone())?)
+    let page = page.by_name(products.iter().map(ProductModel::new), |product| product.product.clone())?;
+    read.link_next(read.with_tag(&page), page.next.as_deref())
 }
 
 /// Get a product

@@ -51,7 +51,8 @@ async fn list_promotions(
         state: release.state.as_str(),
         from: PromotionDocument { stream: from.stream.to_string(), version: from.version.to_string() },
     };
-    read.show(snapshot.revision, &Page { items: page.items.into_iter().map(model).collect(), next: page.next })
+    let page = Page { items: page.items.into_iter().map(model).collect(), next: page.next };
+    read.link_next(read.show(snapshot.revision, &page), page.next.as_deref())
 }
 
 /// Copy a release of another stream of the product into this one

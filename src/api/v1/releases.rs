@@ -58,7 +58,8 @@ async fn list_releases(
         .into_iter()
         .map(|(position, release)| ReleaseModel::new(&snapshot.stream, position, release, now))
         .collect();
-    ReadRequest::show_now(snapshot.revision, &Page { items, next: page.next })
+    let page = Page { items, next: page.next };
+    read.link_next(ReadRequest::show_now(snapshot.revision, &page), page.next.as_deref())
 }
 
 /// Create a release, as a draft

@@ -3,9 +3,9 @@
 use crate::{
     api::{
         model::RevisionModel,
-        number,
         page::{Page, PageQuery},
         paths::{PathParams, RevisionPath, StreamPath},
+        query,
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed},
         state::Api,
@@ -41,7 +41,8 @@ async fn list_revisions(
     let most = i64::try_from(page.limit() + 1).unwrap_or(i64::MAX);
     let (newest, records) = reader.revisions(page.number()?.map(Revision), most).await?;
     let records = records.into_iter().map(RevisionModel::new).collect();
-    read.show(newest, &page.descending(records, |model: &RevisionModel| model.revision))
+    let page = page.descending(records, |model: &RevisionModel| model.revision);
+    read.link_next(read.show(newest, &page), page.next.as_deref())
 }
 
 /// Get a revision: its actor, time and reason
@@ -58,7 +59,7 @@ async fn get_revision(State(api): State<Api>, PathParams(path): PathParams<Revis
 struct FromQuery {
     /// The revision to compare with; 0 is an empty stream. Default: the revision before.
     #[param(minimum = 0)]
-    #[serde(default, deserialize_with = "number::between::<0, { i64::MAX }, _>")]
+    #[serde(default, deserialize_with = "query::between::<0, { i64::MAX }, _>")]
     from: Option<i64>,
 }
 

@@ -3,7 +3,7 @@
 use super::releases::read_release;
 use crate::{
     api::{
-        model::{AccelerateModel, AuditEntryModel, HoldModel, NewRollout, PresetModel, RolloutModel},
+        model::{AccelerateModel, AdvanceModel, AuditEntryModel, HoldModel, NewRollout, PresetModel, RolloutModel},
         page::{Page, PageQuery},
         paths::{NumberPath, PathParams, ReleasePath, path_of_release},
         refuse::field,
@@ -17,8 +17,8 @@ use crate::{
         Action, Report,
         commands::{
             rollout_actions::{
-                AbortRollout, AccelerateRollout, CompleteRollout, HoldRollout, PauseRollout, ResumeRollout,
-                StartRollout,
+                AbortRollout, AccelerateRollout, AdvanceRollout, CompleteRollout, HoldRollout, PauseRollout,
+                ResumeRollout, StartRollout,
             },
             rollouts::{CreateRollout, RemoveRollout, ReplaceRollout, RolloutPlan},
         },
@@ -37,6 +37,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(resume_rollout))
         .routes(routes!(accelerate_rollout))
         .routes(routes!(hold_rollout))
+        .routes(routes!(advance_rollout))
         .routes(routes!(complete_rollout))
         .routes(routes!(abort_rollout))
 }
@@ -87,7 +88,8 @@ async fn list_rollout_history(
     let (version, number, page) = (path.version()?, path.number()?, page.parse()?);
     let history = reader.rollout_history(&version, number, page.number()?, page.limit()).await?;
     let items = AuditEntryModel::all(history.entries);
-    read.with_tag(&Page { items, next: history.next.map(|next| next.to_string()) })
+    let page = Page { items, next: history.next.map(|next| next.to_string()) };
+    read.link_next(read.with_tag(&page), page.next.as_deref())
 }
 
 /// Parses what of a requested rollout does not depend on the time.
@@ -127,7 +129,7 @@ async fn create_rollout(
 
 /// Replace a rollout that has not started
 ///
-/// A started rollout cannot be replaced: pause, hold, accelerate, complete or abort it.
+/// A started rollout cannot be replaced: pause, hold, advance, accelerate, complete or abort it.
 #[utoipa::path(put, path = "/releases/{version}/rollouts/{id}", tag = "rollouts", params(NumberPath),
     request_body = NewRollout, responses((status = 200, description = "The rollout is replaced", body = Report)))]
 async fn replace_rollout(
@@ -234,6 +236,24 @@ async fn hold_rollout(
     let share = Share::new(write.body.share).map_err(|error| field("share", error))?;
     let (rollout, request) = (path.rollout(id)?, write.request()?);
     changed(&write.run(&api, &HoldRollout { rollout, share }, &request).await?)
+}
+
+/// Open a rollout to a higher share
+///
+/// The share is reached at once, or evenly over a time. The ramp ends there. A rollout that has not started yet starts now.
+#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/advance", tag = "rollouts", params(NumberPath),
+    request_body = AdvanceModel, responses((status = 200, description = "The rollout opens to the share", body = Report)))]
+async fn advance_rollout(
+    State(api): State<Api>,
+    PathParams(path): PathParams<NumberPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::ADVANCE_ROLLOUT, &id)?.json::<AdvanceModel>().await?;
+    let to = Share::new(write.body.share).map_err(|error| field("share", error))?;
+    let over = write.body.over().map_err(|error| field("over", error))?;
+    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &AdvanceRollout { rollout, to, over }, &request).await?)
 }
 
 /// Complete a rollout: admit all nodes that its selector matches

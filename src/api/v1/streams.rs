@@ -41,7 +41,8 @@ async fn list_streams(
     let reader = api.manage()?.product_reader(&read.caller, path.product()?)?;
     let page = page.parse()?;
     let streams = reader.streams().await?;
-    read.with_tag(&page.by_name(streams.iter().map(StreamSummary::new), |stream| stream.stream.clone())?)
+    let page = page.by_name(streams.iter().map(StreamSummary::new), |stream| stream.stream.clone())?;
+    read.link_next(read.with_tag(&page), page.next.as_deref())
 }
 
 /// Get a stream

@@ -35,7 +35,8 @@ async fn list_tokens(State(api): State<Api>, read: ReadRequest, page: LazyQuery<
     let mut tokens = api.manage()?.tokens(&read.caller).await?;
     let page = page.parse()?;
     tokens.sort_by(|a, b| a.id.cmp(&b.id));
-    read.with_tag(&page.by_name(tokens.into_iter().map(TokenModel::new), |token| token.id.clone())?)
+    let page = page.by_name(tokens.into_iter().map(TokenModel::new), |token| token.id.clone())?;
+    read.link_next(read.with_tag(&page), page.next.as_deref())
 }
 
 /// Issue a token
@@ -91,7 +92,7 @@ async fn get_token(State(api): State<Api>, PathParams(path): PathParams<TokenPat
 #[into_params(parameter_in = Query)]
 struct RevokeQuery {
     /// If true, also revoke the valid tokens that this token issued, directly or through other tokens. Default: false.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "query::flag")]
     with_issued: bool,
 }
 

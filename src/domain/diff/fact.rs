@@ -12,7 +12,7 @@ use crate::domain::{
     policy::graph_rules::{EdgeRule, Identity, TargetLimit},
     reason::Reason,
     release::{PayloadKey, ReleaseState},
-    rollout::{Rollout, selector::Label},
+    rollout::{Rollout, selector::Label, share::rounded},
 };
 use std::{collections::BTreeSet, fmt};
 
@@ -153,15 +153,15 @@ fn describe_rollout(document: &RolloutDocument) -> String {
         let parts = parts.into_iter().filter_map(|(name, set)| Some(format!("{name} {}", set.as_ref()?.join("+"))));
         words.push(format!("for {}", joined(parts, ", ")));
     }
-    words.push(format!("from share {}", document.start_share.unwrap_or(0.0)));
+    words.push(format!("from share {}", rounded(document.start_share.unwrap_or(0.0))));
     if let Some(start) = &document.start {
         words.push(format!("at {start}"));
     }
     if let Some(duration) = &document.duration {
-        words.push(format!("to {} in {duration}", document.end_share.unwrap_or(1.0)));
+        words.push(format!("to {} in {duration}", rounded(document.end_share.unwrap_or(1.0))));
     }
     for step in document.steps.iter().flatten() {
-        words.push(format!("to {} after {}", step.share, step.after));
+        words.push(format!("to {} after {}", rounded(step.share), step.after));
     }
     if let Some(state) = &document.state {
         words.push(format!(

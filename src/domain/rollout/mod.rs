@@ -81,6 +81,9 @@ pub enum TransitionError {
     /// The rollout is past the share or never exceeds it.
     #[error("the rollout cannot be held at that share: it is already past it, or its plan does not exceed it")]
     NotAhead,
+    /// The rollout is open to that share already.
+    #[error("the rollout cannot be advanced to that share: it is open to that share already")]
+    NotHigher,
 }
 
 impl RolloutState {
@@ -243,6 +246,24 @@ impl Rollout {
         Ok(self.with_plan(ramp))
     }
 
+    /// Opens the rollout to a higher share, at once or evenly over a time. The plan ends there. A rollout that has not started starts now.
+    ///
+    /// # Errors
+    /// Fails if the rollout is not active, or is open to that share already.
+    pub fn advance(&self, now: Epoch, to: Share, over: Option<Minutes>) -> Result<Self, TransitionError> {
+        self.check_active("advanced")?;
+        let present = Share::from_record(self.planned_share(now)).ok().filter(|present| *present < to);
+        let present = present.ok_or(TransitionError::NotHigher)?;
+        Ok(self.with_plan(match over {
+            Some(duration) => Ramp {
+                start: Some(now),
+                start_share: Some(present),
+                course: Course::Linear { duration, end_share: to },
+            },
+            None => Ramp::constant(now, to),
+        }))
+    }
+
     fn check_active(&self, verb: &'static str) -> Result<(), TransitionError> {
         if self.state == RolloutState::Active { Ok(()) } else { Err(self.state_error(verb)) }
     }
@@ -321,6 +342,19 @@ mod tests {
         }
 
         #[test]
+        fn an_advance_never_lowers_a_share(rollout in samples::rollout(), now in 0i64..400_000, to in 0.0..=1.0f64, over in prop::option::of(0u64..5000), later in 0i64..400_000) {
+            let to = Share::new(to).unwrap();
+            let before = rollout.open_share(Epoch(now));
+            let Ok(advanced) = rollout.advance(Epoch(now), to, over.map(Minutes)) else { return Ok(()) };
+            let [at_once, then] = [now, now + later].map(|at| advanced.open_share(Epoch(at)));
+            let (OpenShare::Open(before), OpenShare::Open(at_once), OpenShare::Open(then)) = (before, at_once, then) else {
+                return Err(TestCaseError::fail("it is closed"));
+            };
+            prop_assert!(before <= at_once && at_once <= then && then <= to.get());
+            prop_assert!(over.is_some() || at_once.total_cmp(&to.get()).is_eq());
+        }
+
+        #[test]
         fn an_aborted_rollout_admits_no_node(rollout in samples::rollout(), now in 0i64..400_000) {
             if let Ok(aborted) = rollout.abort() {
                 prop_assert!(aborted.open_share(Epoch(now)).holds_back(Wariness::new(0.0)));
@@ -371,6 +405,18 @@ mod tests {
         for (now, to) in [(60, 0.4), (60, 1.0), (200, 0.5)] {
             assert_eq!(rollout.hold(at(now), share(to)), Err(TransitionError::NotAhead), "{now} {to}");
         }
+        let advanced = held.advance(at(80), share(0.8), None).unwrap();
+        assert_eq!((open(&advanced, 80), open(&advanced, 900)), (OpenShare::Open(0.8), OpenShare::Open(0.8)));
+        let advanced = held.advance(at(80), Share::ALL, Some(hours(10))).unwrap();
+        assert_eq!(
+            (open(&advanced, 80), open(&advanced, 85), open(&advanced, 90)),
+            (OpenShare::Open(0.6), OpenShare::Open(0.8), OpenShare::Open(1.0))
+        );
+        assert_eq!(held.advance(at(80), share(0.6), None), Err(TransitionError::NotHigher));
+        assert!(
+            held.pause(at(80)).unwrap().advance(at(90), Share::ALL, None).is_err(),
+            "a pause is ended by resuming only"
+        );
     }
 
     #[test]

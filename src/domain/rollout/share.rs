@@ -47,6 +47,15 @@ impl Share {
     }
 }
 
+/// Rounds a computed share or wariness to six decimals, for people: `0.208333`, not `0.20833333333333331`. Only what is exactly 0 or 1
+/// is shown as that.
+#[must_use]
+pub fn rounded(share: f64) -> f64 {
+    const DECIMALS: f64 = 1e6;
+    let rounded = (share * DECIMALS).round() / DECIMALS;
+    if share > 0.0 && share < 1.0 { rounded.clamp(1.0 / DECIMALS, 1.0 - 1.0 / DECIMALS) } else { rounded }
+}
+
 /// How far a rollout is open at a given time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OpenShare {
@@ -63,6 +72,36 @@ impl OpenShare {
         match self {
             Self::Closed => true,
             Self::Open(share) => wariness.get() > share,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shares_are_shown_with_at_most_six_decimals() {
+        for (share, shown) in [
+            (0.208_333_333_333_333_31, "0.208333"),
+            (0.150_000_000_000_000_02, "0.15"),
+            (1e-9, "0.000001"),
+            (1.0 - 1e-9, "0.999999"),
+            (0.0, "0"),
+            (1.0, "1"),
+            (100.0, "100"),
+        ] {
+            assert_eq!(rounded(share).to_string(), shown, "{share}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_rounded_share_is_near_and_is_rounded_once(share in 0.0..=1.0f64) {
+            let shown = rounded(share);
+            prop_assert!((shown - share).abs() <= 1e-6 && shown.to_string().len() <= "0.123456".len(), "{}", shown);
+            prop_assert!(rounded(shown).total_cmp(&shown).is_eq());
         }
     }
 }

@@ -9,7 +9,8 @@ use super::{
     releases::{CreateRelease, PromoteRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
     revert::RevertStream,
     rollout_actions::{
-        AbortRollout, AccelerateRollout, CompleteRollout, HoldRollout, PauseRollout, ResumeRollout, StartRollout,
+        AbortRollout, AccelerateRollout, AdvanceRollout, CompleteRollout, HoldRollout, PauseRollout, ResumeRollout,
+        StartRollout,
     },
     rollouts::{CreateRollout, RemoveRollout, ReplaceRollout, RolloutPlan},
     stops::{LiftStop, PauseAtStop, StopStream},
@@ -129,6 +130,7 @@ fn every_command(stream: &Stream, version: &Version, number: usize, written: &St
         ("rollout.pause", Box::new(PauseRollout { rollout: rollout() })),
         ("rollout.resume", Box::new(ResumeRollout { rollout: rollout() })),
         ("rollout.accelerate", Box::new(AccelerateRollout { rollout: rollout(), within: Minutes(60) })),
+        ("rollout.advance", Box::new(AdvanceRollout { rollout: rollout(), to: Share::new(0.9).unwrap(), over: None })),
         ("rollout.hold", Box::new(HoldRollout { rollout: rollout(), share: Share::new(0.5).unwrap() })),
         ("rollout.complete", Box::new(CompleteRollout { rollout: rollout() })),
         ("rollout.abort", Box::new(AbortRollout { rollout: rollout() })),

@@ -1,4 +1,4 @@
-//! Moves rollouts along: start, pause, resume, accelerate, hold, complete, abort.
+//! Moves rollouts along: start, pause, resume, accelerate, hold, advance, complete, abort.
 
 use crate::{
     domain::{
@@ -18,7 +18,7 @@ use crate::{
 
 impl RolloutAddress {
     /// Returns the next state in which the rollout is moved. Plan time is frozen during a stop.
-    fn advance(
+    fn change(
         &self,
         present: &Present<'_>,
         action: impl FnOnce(&Rollout, Epoch) -> Result<Rollout, TransitionError>,
@@ -31,14 +31,14 @@ impl RolloutAddress {
         })
     }
 
-    /// Like [`RolloutAddress::advance`], for actions that may admit nodes sooner: they are refused during a stop.
+    /// Like [`RolloutAddress::change`], for actions that may admit nodes sooner: they are refused during a stop.
     fn open(
         &self,
         present: &Present<'_>,
         action: impl FnOnce(&Rollout, Epoch) -> Result<Rollout, TransitionError>,
     ) -> Result<Next, Refusal> {
         check_not_stopped(present.existing()?)?;
-        self.advance(present, action)
+        self.change(present, action)
     }
 }
 
@@ -86,7 +86,7 @@ impl Command for PauseRollout {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.rollout.advance(present, Rollout::pause)
+        self.rollout.change(present, Rollout::pause)
     }
 }
 
@@ -155,7 +155,32 @@ impl Command for HoldRollout {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.rollout.advance(present, |rollout, now| rollout.hold(now, self.share))
+        self.rollout.change(present, |rollout, now| rollout.hold(now, self.share))
+    }
+}
+
+/// Opens a rollout to a higher share, where it then stays.
+#[derive(Debug, Clone)]
+pub struct AdvanceRollout {
+    /// The rollout.
+    pub rollout: RolloutAddress,
+    /// The share.
+    pub to: Share,
+    /// The time from now in which the share is reached; `None` to reach it at once.
+    pub over: Option<Minutes>,
+}
+
+impl Command for AdvanceRollout {
+    fn action(&self) -> Action {
+        Action::ADVANCE_ROLLOUT
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.rollout.release.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        self.rollout.open(present, |rollout, now| rollout.advance(now, self.to, self.over))
     }
 }
 
@@ -197,7 +222,7 @@ impl Command for AbortRollout {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.rollout.advance(present, |rollout, _| rollout.abort())
+        self.rollout.change(present, |rollout, _| rollout.abort())
     }
 }
 

@@ -106,7 +106,7 @@ impl Command for ReplaceRollout {
         // A completed or aborted rollout stays so, even before its start.
         let is_waiting = rollout.is_live() && !rollout.is_open(present.plan_time(now));
         if !is_draft && !is_waiting {
-            let detail = "has started or ended: pause, hold, accelerate, complete or abort it instead";
+            let detail = "has started or ended: pause, hold, advance, accelerate, complete or abort it instead";
             return Err(Refusal::State(format!("{} {detail}", self.rollout)));
         }
         *rollout = self.plan.rollout(present, now)?;

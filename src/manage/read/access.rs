@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn an_anonymous_caller_is_asked_for_a_token() {
         let denied = |id: &str| {
-            let caller = Identity { actor: Actor::from_id(id), grants: Vec::new() };
+            let caller = Identity { actor: Actor::from_id(id), grants: Vec::new(), expires_at: None };
             ReadError::denied(&caller, Role::Viewer, "`os/stable`").to_string()
         };
         assert_eq!(denied("token:1"), "requires role `viewer` on `os/stable`");

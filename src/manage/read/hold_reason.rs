@@ -3,7 +3,11 @@
 use super::rollouts::RolloutPhase;
 use crate::domain::{
     epoch::Epoch,
-    rollout::{Rollout, share::OpenShare, wariness::Wariness},
+    rollout::{
+        Rollout,
+        share::{OpenShare, rounded},
+        wariness::Wariness,
+    },
 };
 use std::fmt;
 
@@ -49,9 +53,10 @@ impl fmt::Display for HoldReason {
             Self::Aborted { number } => write!(f, "rollout {number} was aborted"),
             Self::NotReached { number, phase, share, wariness } => write!(
                 f,
-                "rollout {number} ({}) is open to a share of {share}, and the wariness of this node is {}",
+                "rollout {number} ({}) is open to a share of {}, and the wariness of this node is {}",
                 phase.as_str(),
-                wariness.get()
+                rounded(*share),
+                rounded(wariness.get())
             ),
         }
     }

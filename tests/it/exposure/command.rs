@@ -54,6 +54,7 @@ pub(super) enum Kind {
     Pause,
     Resume,
     Accelerate,
+    Advance,
     Hold,
     Complete,
     Abort,
@@ -67,7 +68,7 @@ pub(super) enum Kind {
     Import,
 }
 
-pub(super) const KINDS: [Kind; 38] = [
+pub(super) const KINDS: [Kind; 39] = [
     Kind::PutStream,
     Kind::CreateRelease,
     Kind::RemoveRelease,
@@ -95,6 +96,7 @@ pub(super) const KINDS: [Kind; 38] = [
     Kind::Pause,
     Kind::Resume,
     Kind::Accelerate,
+    Kind::Advance,
     Kind::Hold,
     Kind::Complete,
     Kind::Abort,
@@ -148,6 +150,7 @@ impl Kind {
             Self::Pause => "pause_rollout",
             Self::Resume => "resume_rollout",
             Self::Accelerate => "accelerate_rollout",
+            Self::Advance => "advance_rollout",
             Self::Hold => "hold_rollout",
             Self::Complete => "complete_rollout",
             Self::Abort => "abort_rollout",
@@ -171,13 +174,14 @@ impl Kind {
             Self::Publish => Refused,
             // These increase the exposure by design, and a stop refuses them for any rollout. A window accepts them for drafts, and if they
             // change nothing.
-            Self::Start | Self::Resume | Self::Accelerate | Self::Complete if is_stop => Refused,
+            Self::Start | Self::Resume | Self::Accelerate | Self::Advance | Self::Complete if is_stop => Refused,
             Self::LiftProductStop => NotDrawn("every round ends with it, for all streams of the product"),
             Self::LiftStop if !is_stop => NotDrawn("nothing is stopped"),
             Self::StopProduct if !is_stop => NotDrawn("it would stop the streams that others are compared with"),
             Self::Start
             | Self::Resume
             | Self::Accelerate
+            | Self::Advance
             | Self::Complete
             | Self::PutStream
             | Self::CreateRelease
@@ -395,6 +399,11 @@ impl Kind {
                 let is_ramp = |rollout: &Value| rollout["start"].is_string() && is_active(rollout);
                 let body = json!({"within": pick(rng, &["PT1H", "PT3H"])});
                 (Method::POST, on.rollout(rng, |_, rollout| is_ramp(rollout))? + "/accelerate", Some(body))
+            }
+            Self::Advance => {
+                let is_open = |rollout: &Value| rollout["start"].is_string() && is_active(rollout);
+                let body = pick(rng, &[json!({"share": 0.9}), json!({"share": 1, "over": "PT3H"})]);
+                (Method::POST, on.rollout(rng, |_, rollout| is_open(rollout))? + "/advance", Some(body))
             }
             Self::Hold => {
                 let is_ramp = |rollout: &Value| rollout["start"].is_string() && is_active(rollout);
