@@ -22,7 +22,7 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::{FromRequest, FromRequestParts, OriginalUri, Query, Request as HttpRequest, State},
+    extract::{FromRequest, FromRequestParts, OriginalUri, Request as HttpRequest, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };

@@ -5,6 +5,7 @@ use crate::{
         model::{IssuedTokenModel, NewToken, RevokedTokenModel, TokenModel},
         page::{Page, PageQuery},
         paths::{PathParams, TokenPath},
+        query,
         refuse::{field, forbidden},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::Answer,

@@ -48,7 +48,7 @@ use std::sync::Arc;
 type Named = (&'static str, Box<dyn Command>);
 
 /// The number of commands that [`every_command`] returns.
-const COMMANDS: usize = 38;
+const COMMANDS: usize = 39;
 
 /// Returns a command of each kind for a stream. Those for a release or a rollout are for this one, whether it exists or not.
 fn every_command(stream: &Stream, version: &Version, number: usize, written: &Stream) -> [Named; COMMANDS] {
