@@ -120,7 +120,7 @@ fn a_rollout_is_replaced_until_it_starts() {
     let plan = || plan("start_share = 0.5");
     for number in [1, 3, 4, 5] {
         let message = format!(
-            "rollout {number} of release 3 has started or ended: pause, hold, accelerate, complete or abort it instead"
+            "rollout {number} of release 3 has started or ended: pause, hold, advance, accelerate, complete or abort it instead"
         );
         let replace = ReplaceRollout { rollout: rollout("3", number), plan: plan() };
         assert_eq!(refusal(&replace, &stream()), message);
