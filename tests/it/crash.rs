@@ -3,6 +3,7 @@
 //! `CRASH_ROUNDS` sets the number of rounds; `make crash` runs twenty.
 
 use crate::support::{
+    client,
     postgres::Database,
     program::{lockkeeper, text, token},
     signals::{kill, kill_child, postmaster, terminate},
@@ -97,7 +98,7 @@ async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
     let database = Database::new().await;
     let folder = tempfile::tempdir().unwrap();
     let client = Client {
-        http: reqwest::Client::new(),
+        http: client(),
         token: token(&database.url, folder.path()),
         path: "/api/v1/products/fedora-coreos/streams/stable/releases/44.20260707.3.1/rollouts/1",
     };
