@@ -15,6 +15,7 @@ use crate::domain::{
 };
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use serde::Serialize;
 use sqlx::types::Json;
 use std::collections::{BTreeMap, HashMap};
 
@@ -64,6 +65,11 @@ fn invalid(problems: &[Problem]) -> StoreError {
     StoreError::corrupt("revisions", problems.join("; "))
 }
 
+/// Returns the text of a document. A parameter of sqlx's `Json` would pass through `jsonb`, which has no negative zero.
+fn json_text(document: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(document).map_err(|error| StoreError::corrupt("revisions", error))
+}
+
 impl Transaction {
     /// Records the current state of a stream as a revision.
     ///
@@ -80,7 +86,7 @@ impl Transaction {
         sqlx::query!(
             "-- name: record_revision
             insert into revisions (stream_id, number, made_at, actor, actor_name, reason, request_id, document, delta)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            values ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9::text::json)",
             key.0,
             number.0,
             record.made_at.to_sqlx() as _,
@@ -88,8 +94,8 @@ impl Transaction {
             record.actor.name,
             record.reason,
             record.request_id,
-            is_first.then(|| Json(content.stream.to_document())) as _,
-            (!is_first).then_some(Json(content.delta)) as _,
+            is_first.then(|| json_text(&content.stream.to_document())).transpose()?,
+            (!is_first).then(|| json_text(content.delta)).transpose()?,
         )
         .execute(self.connection())
         .await
@@ -121,10 +127,10 @@ impl Transaction {
     pub async fn keep_copy(&mut self, key: StreamKey, number: Revision, stream: &Stream) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: keep_copy
-            insert into revision_copies (stream_id, number, document) values ($1, $2, $3) on conflict do nothing",
+            insert into revision_copies (stream_id, number, document) values ($1, $2, $3::text::json) on conflict do nothing",
             key.0,
             number.0,
-            Json(stream.to_document()) as _,
+            json_text(&stream.to_document())?,
         )
         .execute(self.connection())
         .await
