@@ -7,13 +7,15 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// How old the saved time of the last contact may be.
 const CONTACT_INTERVAL: SignedDuration = SignedDuration::from_secs(15);
 /// After a save, the saver rests for this many times the time that it took: many changes to a large catalog do not keep a core busy.
 const REST: u32 = 3;
+/// The longest time for which the end of the process waits for a save.
+const MAX_TIME_AT_STOP: Duration = Duration::from_secs(5);
 
 /// Saves the catalog after changes: at once if the saver is idle, and otherwise the newest state after its rest.
 pub(super) struct SnapshotSaver {
@@ -81,12 +83,14 @@ impl SnapshotSaver {
         });
     }
 
-    /// Saves a catalog that is not saved yet, and waits for it.
+    /// Saves a catalog that is not saved yet, and waits for it, but not for long: a disk that hangs must not keep the process from ending.
     pub(super) async fn save_pending(&self) {
         let (snapshots, catalog, progress) = (self.snapshots.clone(), self.catalog.clone(), self.progress.clone());
         if snapshots.is_writer() && progress.is_pending.load(Ordering::Relaxed) {
-            // The failure is logged.
-            let _ = tokio::task::spawn_blocking(move || save_now(&snapshots, &catalog, &progress)).await;
+            let save = tokio::task::spawn_blocking(move || save_now(&snapshots, &catalog, &progress));
+            if tokio::time::timeout(MAX_TIME_AT_STOP, save).await.is_err() {
+                tracing::error!("snapshot not saved before the process ends: the disk is too slow");
+            }
         }
     }
 }
@@ -121,5 +125,28 @@ impl SaveProgress {
 
     fn with_contact<T>(&self, change: impl FnOnce(&mut Contact) -> T) -> T {
         change(&mut self.contact.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[tokio::test]
+    async fn what_many_changes_led_to_is_saved_before_the_process_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshots = Arc::new(SnapshotStore::open(folder.path()).unwrap());
+        let catalog = Arc::new(CatalogHandle::new(SignedDuration::from_mins(10), None));
+        let saver = SnapshotSaver::new(snapshots.clone(), catalog.clone());
+        for number in 1..=20 {
+            catalog.set(Catalog::new(format!("installation {number}")));
+            saver.save(true, Timestamp::from_second(number).unwrap());
+        }
+        assert!(snapshots.read().unwrap().is_none(), "no change waits for its save");
+        saver.save_pending().await;
+        let snapshot = snapshots.read().unwrap().unwrap();
+        assert_eq!((snapshot.installation.as_str(), snapshot.last_contact_at.as_second()), ("installation 20", 20));
+        assert!(!saver.progress.is_pending.load(Ordering::Relaxed));
     }
 }

@@ -122,21 +122,19 @@ pub(super) fn plan(
     let Next { mut stream, created, findings } = command.apply(&present)?;
     // What a document repeats is not compared again and again.
     stream.share_equal(&before);
-    let mut lint_of_next = None;
-    let (mut next, mut findings) = match command.provenance() {
+    let (mut next, mut findings, lint) = match command.provenance() {
         Provenance::Local => {
             let local = LocalChange { action: command.action(), request, before: &before, loaded };
             let Checked { next, lint } = local.check(stream, now)?;
             let (all, new) = lint.map(|Lint { all, new }| (all, new)).unzip();
-            lint_of_next = all;
-            (next, new.map(|new| findings.into_iter().chain(new).collect()))
+            (next, new.map(|new| findings.into_iter().chain(new).collect()), all)
         }
         Provenance::Recorded => {
             refuse_invalid(exceeded(&before, &stream))?;
             refuse_invalid(unusable(&before, &stream))?;
-            (stream, Some(findings))
+            (stream, Some(findings), None)
         }
-        Provenance::Upstream(_) => (stream, Some(findings)),
+        Provenance::Upstream(_) => (stream, Some(findings), None),
     };
     let large = check_graph_size(command, loaded.graph_limit(), &before, &next)?;
     if let Some(findings) = &mut findings {
@@ -154,7 +152,7 @@ pub(super) fn plan(
     let recorded = before.with_delta(&delta).map_err(CommandError::Invalid)?;
     debug_assert_eq!(recorded, next);
     check_admission(&before, &next, now).map_err(CommandError::Admission)?;
-    let next = NextState { stream: Arc::new(next), delta, lint: lint_of_next };
+    let next = NextState { stream: Arc::new(next), delta, lint };
     Ok(Plan { before, next: Some(next), created, findings, now: time })
 }
 

@@ -14,7 +14,7 @@ use crate::{
     store::{Retryable, StoreError, Transaction, retrying},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream};
-use std::sync::Arc;
+use std::{panic::resume_unwind, sync::Arc};
 use thiserror::Error;
 
 /// The number of streams after which the first start logs its progress.
@@ -128,11 +128,9 @@ impl Manage {
             let plan = plan(&command, &Request::new(&caller, &reason), &loaded, now)?;
             Ok(Planned { command, loaded, plan })
         };
+        // The thread fails only if it panics: it is cancelled only when the runtime ends, and this task with it.
         Box::pin(async {
-            match tokio::task::spawn_blocking(work).await {
-                Ok(planned) => planned,
-                Err(error) => Err(StartError::Unreadable(error.into())),
-            }
+            tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
         })
     }
 }

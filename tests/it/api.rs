@@ -6,7 +6,8 @@ use crate::support::{
     postgres::Database,
     server::Server,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use lockkeeper::auth::Grant;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -99,6 +100,16 @@ async fn a_release_is_drafted_rolled_out_paused_resumed_and_withdrawn() {
     manager.post(&format!("{rollout}/hold"), &json!({"share": 0.75})).await;
     setup.hours(200);
     assert_eq!(show("open_share").await, json!(0.75));
+    // The way on from a held share.
+    let lower = manager.change(Method::POST, &format!("{rollout}/advance"), Some(&json!({"share": 0.75}))).await;
+    lower.is_problem(409);
+    manager.post(&format!("{rollout}/advance"), &json!({"share": 0.95, "over": "PT20H"})).await;
+    assert_eq!(show("open_share").await, json!(0.75));
+    setup.hours(210);
+    assert_eq!(show("open_share").await, json!(0.85));
+    manager.post(&format!("{rollout}/advance"), &json!({"share": 0.9})).await;
+    setup.hours(300);
+    assert_eq!(show("open_share").await, json!(0.9));
     manager.post_empty(&format!("{rollout}/complete")).await;
     assert_eq!(show("open_share").await, json!(1.0));
     let wrong = manager.change(Method::POST, &format!("{rollout}/pause"), None).await;
@@ -491,6 +502,15 @@ async fn anonymous_callers_may_be_allowed_to_read_but_never_to_write() {
     let desk = Desk::new(&server, &database);
     small(&desk.manager("admin", "*").await).await;
     let anonymous = Manager::with(&server, None);
+    let caller = anonymous.get("/api/v1/whoami").await.ok().body;
+    let roles = json!([{"role": "viewer", "streams": "*"}]);
+    assert_eq!(caller, json!({"actor": "anonymous", "name": "anonymous", "roles": roles}));
+    let grant = Grant { role: "publisher".parse().unwrap(), on: "os/*".parse().unwrap() };
+    let (row, token) = desk.issue(NOW, "ci", &grant, SignedDuration::from_hours(1)).await;
+    let caller = Manager::with(&server, Some(&token)).get("/api/v1/whoami").await.ok().body;
+    let expires_at = Timestamp::from_second(NOW + 3600).unwrap().to_string();
+    let (actor, roles) = (format!("token:{}", row.id), json!([{"role": "publisher", "streams": "os/*"}]));
+    assert_eq!(caller, json!({"actor": actor, "name": "ci", "roles": roles, "expires_at": expires_at}));
     assert_eq!(anonymous.get(&below("releases")).await.ok().body["items"].as_array().unwrap().len(), 3);
     anonymous.change(Method::POST, &below("releases/2/withdraw"), None).await.is_problem(401);
     anonymous.get("/api/v1/tokens").await.is_problem(401);

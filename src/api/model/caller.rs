@@ -1,6 +1,7 @@
 //! The caller.
 
 use crate::auth::{Grant, Identity};
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,7 +19,7 @@ pub struct CallerModel {
     /// When the token expires; absent without a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A role, and the streams on which it applies.
@@ -40,7 +41,7 @@ impl CallerModel {
             actor: actor.id.clone(),
             name: actor.name.clone(),
             roles: grants.iter().map(role).collect(),
-            expires_at: expires_at.map(|at| at.to_string()),
+            expires_at: *expires_at,
         }
     }
 }

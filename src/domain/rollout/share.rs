@@ -47,7 +47,7 @@ impl Share {
     }
 }
 
-/// Rounds a computed share or wariness to six decimals, for people: `0.208333`, not `0.20833333333333331`. Only what is exactly 0 or 1
+/// Rounds a computed share to six decimals, for people: `0.208333`, not `0.20833333333333331`. Only what is exactly 0 or 1
 /// is shown as that.
 #[must_use]
 pub fn rounded(share: f64) -> f64 {

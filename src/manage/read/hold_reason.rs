@@ -56,7 +56,7 @@ impl fmt::Display for HoldReason {
                 "rollout {number} ({}) is open to a share of {}, and the wariness of this node is {}",
                 phase.as_str(),
                 rounded(*share),
-                rounded(wariness.get())
+                wariness.get()
             ),
         }
     }
