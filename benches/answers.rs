@@ -15,6 +15,7 @@ use lockkeeper::{
         release::{PayloadKey, Release},
         rollout::{
             Rollout, RolloutClock, RolloutState,
+            id::RolloutId,
             ramp::{Course, Ramp},
             selector::{Label, Selector},
             share::Share,
@@ -43,6 +44,7 @@ fn rollout(age: usize) -> Rollout {
     let groups = ["default", "canary", "staging", "edge"].into_iter().cycle().skip(age).take(2);
     let groups = groups.map(|group| Label::parse(group).unwrap()).collect();
     Rollout {
+        id: RolloutId::NEW,
         selector: Selector { groups: Some(groups), ..Selector::default() }.into(),
         ramp: Ramp {
             start: Some(Epoch(NOW.0 - 3600 * i64::try_from(age % 40).unwrap())),

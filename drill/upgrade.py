@@ -15,6 +15,8 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "load"))
@@ -30,6 +32,8 @@ STREAM = "stable"
 RETRYABLE = {429, 502, 503, 504}
 # How long readiness answers "stopping" before connections are closed. nginx notices only failures, not readiness.
 DRAIN = "1s"
+# The rollouts of some drafts: the second one comes before the first.
+ROLLOUTS = ({"preset": "week"}, {"preset": "linear-48h", "selector": {"groups": ["canary"]}, "before": 1})
 # The number of the first draft, after those of existing releases.
 FIRST_DRAFT = 1_000_000
 # The pause before a retry of a write, and between two polls of one poller, in seconds.
@@ -146,38 +150,49 @@ def poll(port, wanted, stopped, tally):
 
 
 def write(port, token, stopped, tally):
-    """Creates drafts repeatedly, and retries with the same Idempotency-Key. Returns the created versions."""
+    """Creates drafts repeatedly, some with rollouts. Returns the created versions."""
     created = []
     while not stopped.wait(WRITE_PAUSE):
         # A stream allows 200 drafts, one of which may have been created by a try whose response was lost.
         if len(created) >= 199:
             continue
         version = f"40.{FIRST_DRAFT + len(created):08}.3.0"
-        while True:
-            status, body = draft(port, token, version)
-            if status in (200, 201):
-                tally.answered += 1
-                created.append(version)
-                break
-            if status not in RETRYABLE:
-                tally.failures.append(f"{version}: {status} {body[:300]!r}")
+        release = documents.release(STREAM, int(version.split(".")[1]), ("x86_64",), ("checksum",))
+        if not post(port, token, "releases", release, tally):
+            return created
+        created.append(version)
+        # Two rollouts: the version that answers may be another one each time.
+        for rollout in ROLLOUTS if len(created) % 4 == 1 else ():
+            if not post(port, token, f"releases/{version}/rollouts", rollout, tally):
                 return created
-            tally.retried += 1
-            time.sleep(PAUSE)
     return created
 
 
-def draft(port, token, version):
+def post(port, token, path, body, tally):
+    """Creates something, and retries with the same Idempotency-Key. Returns false if that failed."""
+    key = f"{path} {json.dumps(body)}"
+    while True:
+        status, answer = try_to_post(port, token, path, body, f"drill-{zlib.crc32(key.encode())}")
+        if status in (200, 201):
+            tally.answered += 1
+            return True
+        if status not in RETRYABLE:
+            tally.failures.append(f"{path}: {status} {answer[:300]!r}")
+            return False
+        tally.retried += 1
+        time.sleep(PAUSE)
+
+
+def try_to_post(port, token, path, body, key):
     connection = http.client.HTTPConnection(HOST, port, timeout=35)
     headers = {
         "Authorization": f"Bearer {token}",
         "Content-Type": "application/json",
-        "Idempotency-Key": version,
+        "Idempotency-Key": key,
     }
-    release = documents.release(STREAM, int(version.split(".")[1]), ("x86_64",), ("checksum",))
     try:
-        path = f"/api/v1/products/{documents.PRODUCT}/streams/{STREAM}/releases?reason=drill"
-        connection.request("POST", path, json.dumps(release), headers)
+        path = f"/api/v1/products/{documents.PRODUCT}/streams/{STREAM}/{path}?reason=drill"
+        connection.request("POST", path, json.dumps(body), headers)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -234,6 +249,10 @@ def drill(this, following, folder):
         roll("rolled back, with the newer schema", this, replicas)
         roll("upgraded again", following, replicas)
     document = following.run("document", "show", "--stream", STREAM, "--data-dir", folder)
+    for release in tomllib.loads(document)["releases"]:
+        ids = [rollout.get("id") for rollout in release.get("rollouts", [])]
+        if None in ids or len(set(ids)) < len(ids):
+            writes.failures.append(f"{release['version']} has rollouts with the ids {ids}")
     lost = [version for version in created if document.count(f'version = "{version}"') != 1]
     writes.failures += [f"{version} is missing or duplicated" for version in lost]
     return polls, writes

@@ -4,6 +4,7 @@ use super::state::Api;
 use crate::{
     domain::{
         ids::{ProductName, StreamId, StreamName, Version},
+        rollout::id::RolloutId,
         stream::Revision,
     },
     http::problem::{Problem, ProblemKind},
@@ -154,7 +155,7 @@ in_release! {
 in_release! {
     /// A rollout of a release, or a blocked update to it.
     NumberPath {
-        /// The number of the rollout or blocked update, from 1.
+        /// The id of the rollout, or the number of the blocked update, from 1.
         #[param(value_type = usize, example = 1, minimum = 1)]
         id: String,
     }
@@ -163,7 +164,12 @@ in_release! {
 impl NumberPath {
     /// Parses the rollout, of a stream that was parsed and authorised before.
     pub(super) fn rollout(&self, stream: StreamId) -> Result<RolloutAddress, Problem> {
-        Ok(RolloutAddress { release: self.release(stream)?, number: self.number()? })
+        Ok(RolloutAddress { release: self.release(stream)?, id: self.rollout_id()? })
+    }
+
+    pub(super) fn rollout_id(&self) -> Result<RolloutId, Problem> {
+        let none = || ProblemKind::NotFound.because(format!("there is no rollout {}", self.id));
+        RolloutId::from_number(parse_number(&self.id)?).ok_or_else(none)
     }
 
     pub(super) fn number(&self) -> Result<usize, Problem> {

@@ -363,7 +363,8 @@ fn product_stops(contents: &Contents) -> Result<ProductStops, SnapshotError> {
 
 impl SnapshotStream {
     fn state(&self, documents: &BTreeMap<&str, Bytes>) -> Result<State, SnapshotError> {
-        let stream = Stream::from_document(&self.document, Strictness::Recorded).map_err(SnapshotError::Stream)?;
+        let stream =
+            Stream::from_document(&self.document, Strictness::Recorded).map_err(SnapshotError::Stream)?.numbered();
         let stream = stream.compacted();
         let sources: Option<BTreeMap<SourceKind, Bytes>> = stream
             .sources

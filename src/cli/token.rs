@@ -102,7 +102,9 @@ impl List {
                 None => "valid".into(),
             };
             let until = without_fraction(token.expires_at);
-            print_row(&[&token.id, &token.name, &token.role, &token.pattern, &until, &state]);
+            let used =
+                token.last_used_at.map_or_else(|| "never used".into(), |at| format!("used {}", without_fraction(at)));
+            print_row(&[&token.id, &token.name, &token.role, &token.pattern, &until, &state, &used]);
         }
         Ok(ExitCode::SUCCESS)
     }

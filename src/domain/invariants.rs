@@ -92,7 +92,7 @@ fn with_higher_shares(ramp: &Ramp, by: f64) -> Ramp {
         Course::Constant => Course::Constant,
         Course::Linear { duration, end_share } => Course::Linear { duration: *duration, end_share: up(*end_share) },
         Course::Steps(steps) => Course::Steps(
-            steps.iter().map(|step| crate::domain::rollout::ramp::Step { share: up(step.share), ..*step }).collect(),
+            steps.iter().map(|step| crate::domain::rollout::step::Step { share: up(step.share), ..*step }).collect(),
         ),
     };
     Ramp { start_share: Some(up(ramp.start_share.unwrap_or(Share::NONE))), course, ..*ramp }

@@ -6,7 +6,7 @@ use super::{
     origin::Origin,
     payload::{Payload, PayloadId, Scheme},
     policy::{barrier::Barrier, dead_end::DeadEnd, predecessors::Predecessors},
-    rollout::Rollout,
+    rollout::{Rollout, id::RolloutId},
     text::named_values,
 };
 use litemap::LiteMap;
@@ -47,6 +47,8 @@ pub struct Release {
     pub predecessors: Option<Box<Predecessors>>,
     /// Its rollouts. For each node the first one whose selector matches it decides.
     pub rollouts: Vec<Rollout>,
+    /// The last id that a rollout of the release was given. The rollout may no longer exist.
+    pub last_rollout_id: RolloutId,
     /// Policies that were removed here; imports do not set them again.
     pub suppressed_upstream: BTreeSet<PolicyKind>,
     /// The release notes.
@@ -99,6 +101,7 @@ impl Release {
             dead_end: None,
             predecessors: None,
             rollouts: Vec::new(),
+            last_rollout_id: RolloutId::NEW,
             suppressed_upstream: BTreeSet::new(),
             notes: None,
             artifacts: LiteMap::new_vec(),

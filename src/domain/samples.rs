@@ -24,9 +24,12 @@ use super::{
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
     rollout::{
         Rollout, RolloutClock, RolloutState,
-        ramp::{Course, Ramp, Step},
+        id::RolloutId,
+        preset::Preset,
+        ramp::{Course, Ramp},
         selector::{Label, Selector},
         share::Share,
+        step::{Step, StepGate},
     },
     stream::{SourceKind, Stream},
 };
@@ -93,10 +96,18 @@ pub(crate) fn ramp() -> impl Strategy<Value = Ramp> {
                 }
                 Some((times, mut shares)) => {
                     shares.sort_by(|a, b| a.get().total_cmp(&b.get()));
-                    let steps = times.into_iter().zip(shares);
-                    Course::Steps(
-                        steps.map(|(after, share)| Step { after: Minutes(after), share: above(share) }).collect(),
-                    )
+                    let ends: Vec<u64> = times.iter().skip(1).copied().chain([u64::MAX]).collect();
+                    let steps = times.into_iter().zip(ends).zip(shares).map(|((after, next), share)| {
+                        // Some steps take time, up to the next one; some are gates.
+                        let over = if line { (after % 7 * 60).min(next - after) } else { 0 };
+                        let gate = match after % 10 {
+                            0 if line => StepGate::Closed,
+                            5 if line => StepGate::Passed,
+                            _ => StepGate::None,
+                        };
+                        Step { over: Minutes(over), gate, ..Step::at_once(Minutes(after), above(share)) }
+                    });
+                    Course::Steps(steps.collect())
                 }
             };
             Ramp { start: start.map(Epoch), start_share, course }
@@ -120,6 +131,7 @@ pub(crate) fn rollout() -> impl Strategy<Value = Rollout> {
     let clock = (stood_still, option::of((0i64..400_000).prop_map(Epoch)))
         .prop_map(|(stood_still, first_opened)| RolloutClock { stood_still, first_opened });
     (selector, ramp(), rollout_state(), clock, origin()).prop_map(|(selector, ramp, state, clock, origin)| Rollout {
+        id: RolloutId::NEW,
         selector: selector.into(),
         ramp,
         state,
@@ -246,7 +258,7 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
                 let version = Version::parse(&number.to_string()).unwrap();
                 Box::new(Promotion { stream: StreamName::parse("testing").unwrap(), version })
             });
-            Release {
+            let release = Release {
                 state,
                 barrier,
                 dead_end,
@@ -256,9 +268,19 @@ fn release(number: usize) -> impl Strategy<Value = Release> {
                 artifacts,
                 promoted_from,
                 ..release
-            }
+            };
+            if synthetic { with_other_ids(release) } else { release.with_numbered_rollouts() }
         },
     )
+}
+
+/// Numbers the rollouts in the reverse of their order, after one that no longer exists.
+fn with_other_ids(mut release: Release) -> Release {
+    for rollout in (0..release.rollouts.len()).rev() {
+        release.rollouts[rollout].id = release.next_rollout_id();
+    }
+    release.next_rollout_id();
+    release
 }
 
 /// Generates any stream that a strict document can describe.
@@ -312,6 +334,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
                 mirrors,
                 rules,
                 protection,
+                default_rollout: Preset::ALL.get(aged).copied(),
                 stop,
                 product_stop: None,
                 releases: releases.into_iter().map(Into::into).collect(),

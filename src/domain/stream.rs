@@ -8,7 +8,7 @@ use super::{
     payload::{Repository, Scheme},
     policy::{blocked_update::BlockedUpdate, graph_rules::GraphRules},
     release::{PayloadKey, Release, ReleaseState},
-    rollout::Rollout,
+    rollout::{Rollout, preset::Preset},
     shared::Shared,
     text::text_type,
 };
@@ -45,6 +45,8 @@ pub struct Stream {
     pub rules: GraphRules,
     /// Limits on how fast and when it may be opened.
     pub protection: Protection,
+    /// The rollout that a draft without rollouts gets when it is published.
+    pub default_rollout: Option<Preset>,
     /// The emergency stop of the stream. Nothing is offered while it is in force.
     pub stop: Option<EmergencyStop>,
     /// The stop of its product, which is no part of the stream: it is neither saved with it nor in its documents.
@@ -67,6 +69,7 @@ impl Stream {
             mirrors: BTreeSet::new(),
             rules: GraphRules::default(),
             protection: Protection::default(),
+            default_rollout: None,
             stop: None,
             product_stop: None,
             releases: Vec::new(),

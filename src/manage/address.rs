@@ -7,7 +7,7 @@ use super::{
 use crate::domain::{
     ids::{StreamId, Version},
     release::Release,
-    rollout::Rollout,
+    rollout::{Rollout, id::RolloutId},
     stream::Stream,
 };
 use std::fmt;
@@ -46,13 +46,13 @@ impl ReleaseAddress {
     }
 }
 
-/// The address of a rollout: its release, and its number there. Rollouts are tried on a node in the order of their numbers, from 1.
+/// The address of a rollout: its release, and its id there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutAddress {
     /// The release.
     pub release: ReleaseAddress,
-    /// The number.
-    pub number: usize,
+    /// The id.
+    pub id: RolloutId,
 }
 
 impl RolloutAddress {
@@ -61,14 +61,24 @@ impl RolloutAddress {
     /// # Errors
     /// The release does not have it.
     pub(super) fn find<'a>(&self, rollouts: &'a mut [Rollout]) -> Result<&'a mut Rollout, Refusal> {
-        let found = self.number.checked_sub(1).and_then(|index| rollouts.get_mut(index));
-        let name = || format!("{} of release {}", self.number, self.release.version);
-        found.ok_or_else(|| Refusal::no_such("rollout", name()))
+        rollouts.iter_mut().find(|rollout| rollout.id == self.id).ok_or_else(|| self.missing())
+    }
+
+    /// Returns the index of the rollout among those of its release.
+    ///
+    /// # Errors
+    /// The release does not have it.
+    pub(super) fn index_in(&self, rollouts: &[Rollout]) -> Result<usize, Refusal> {
+        rollouts.iter().position(|rollout| rollout.id == self.id).ok_or_else(|| self.missing())
+    }
+
+    fn missing(&self) -> Refusal {
+        Refusal::no_such("rollout", format!("{} of release {}", self.id, self.release.version))
     }
 }
 
 impl fmt::Display for RolloutAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rollout {} of release {}", self.number, self.release.version)
+        write!(f, "rollout {} of release {}", self.id, self.release.version)
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         policy::graph_rules::GraphRules,
         stream::{Revision, Stream},
     },
+    store::audit::AuditEntry,
 };
 use std::sync::Arc;
 
@@ -68,6 +69,8 @@ pub struct Reads {
     pub stream: Option<StreamId>,
     /// A past revision of its own stream.
     pub revision: Option<Revision>,
+    /// What made a revision of its own stream.
+    pub change: Option<Revision>,
 }
 
 /// What was read for a command.
@@ -77,6 +80,8 @@ pub struct LoadedReads {
     pub stream: Option<Arc<Stream>>,
     /// The stream at the past revision.
     pub revision: Option<Arc<Stream>>,
+    /// What made the revision.
+    pub change: Option<AuditEntry>,
 }
 
 /// What a command is applied to.

@@ -276,11 +276,14 @@ impl Manage {
         }
         if let Some(number) = reads.revision {
             let found = match transaction.head(id).await? {
-                Some(head) => transaction.revision(head.key, number).await?,
+                Some(head) => transaction.revision_as_stored(head.key, number).await?,
                 None => None,
             };
             let no_such = || Refusal::no_such("revision", format!("{number} of {id}"));
             read.revision = Some(Arc::new(found.ok_or_else(no_such)?));
+        }
+        if let Some(number) = reads.change {
+            read.change = transaction.audit_entry_of(id, number).await?;
         }
         Ok(read)
     }

@@ -9,7 +9,7 @@ use crate::domain::{
     changes::{Changes, Pair},
     dialect::Dialect,
     document::Problem,
-    finding::Finding,
+    finding::{Code, Finding},
     graph::Graph,
     policy::graph_rules::EdgeRule,
     release::Release,
@@ -45,7 +45,7 @@ pub(super) fn check_graph_size(
     let Some(dialect) = limit.dialect else { return Ok(None) };
     let Some(message) = growth(dialect, before, after, limit.max_bytes) else { return Ok(None) };
     if is_import {
-        return Ok(Some(Finding::warning(format!("stream {}", after.id.stream), message)));
+        return Ok(Some(Finding::warning(Code::GraphTooLarge, format!("stream {}", after.id.stream), message)));
     }
     Err(Refusal::Invalid(vec![Problem { path: "targets".into(), message }]))
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     manage::{
         command::{Next, Present},
-        commands::streams::{SetStream, StreamSettings},
+        commands::streams::{DefaultRollout, SetStream, StreamSettings},
         error::CommandError,
         plan::{Loaded, Plan},
         request::Action,
@@ -76,7 +76,7 @@ fn stream(releases: usize, targets: TargetLimit) -> Stream {
         release.payloads.insert(key("x86_64"), Payload { id, synthetic: false });
         let rollout = Preset::Linear48h.rollout(at(-100));
         release.rollouts = vec![rollout.complete().unwrap_or(rollout)];
-        release.into()
+        release.with_numbered_rollouts().into()
     };
     let rules = GraphRules { targets, ..GraphRules::default() };
     Stream { rules, releases: (0..releases).map(release).collect(), ..Stream::empty(id()) }
@@ -149,6 +149,7 @@ fn a_graph_over_the_limit_may_stay_and_shrink() {
     let settings = StreamSettings {
         arches: before.arches.clone(),
         mirrors: before.mirrors.clone(),
+        default_rollout: DefaultRollout::Unchanged,
         edge_rule: None,
         identity: None,
         targets: Some(newest(2)),

@@ -30,6 +30,7 @@ use crate::{
         rollout::{
             expired_schedule,
             first_opening::{keep_first_openings, record_first_openings},
+            numbering::number_rollouts,
         },
         stream::{Revision, Stream},
     },
@@ -120,6 +121,7 @@ pub(super) fn plan(
     }
     let before = loaded.before();
     let Next { mut stream, created, findings } = command.apply(&present)?;
+    number_rollouts(&before, &mut stream);
     // What a document repeats is not compared again and again.
     stream.share_equal(&before);
     let (mut next, mut findings, lint) = match command.provenance() {

@@ -4,11 +4,12 @@ use super::*;
 use crate::{
     domain::{
         document::shape::RolloutDocument,
+        finding::Code,
         ids::StreamId,
         origin::Origin,
         policy::barrier::Barrier,
         release::{PolicyKind, Release, ReleaseState},
-        rollout::{Rollout, RolloutState, preset::Preset},
+        rollout::{Rollout, RolloutState, id::RolloutId, preset::Preset},
     },
     manage::{
         commands::{
@@ -65,7 +66,8 @@ impl Command for Imported {
     }
 
     fn apply(&self, _: &Present<'_>) -> Result<Next, Refusal> {
-        Ok(Next { findings: vec![Finding::drift("release 1", "was imported")], ..self.0.clone().into() })
+        let findings = vec![Finding::drift(Code::LocalValueKept, "release 1", "was imported")];
+        Ok(Next { findings, ..self.0.clone().into() })
     }
 }
 
@@ -208,7 +210,7 @@ fn on_two_arches() -> Stream {
 #[test]
 fn warnings_are_acknowledged_and_errors_are_not() {
     let remove = RemoveBarrier { release: release("1") };
-    let warning = Finding::warning("release 1", "is no longer a barrier: nodes may skip it");
+    let warning = Finding::warning(Code::BarrierRemoved, "release 1", "is no longer a barrier: nodes may skip it");
     let refused = plan_as(Role::Manager, &remove, &stream(), is_plain).unwrap_err();
     assert!(matches!(&refused, CommandError::Refused(Refusal::Unacknowledged(found)) if *found == [warning.clone()]));
     for change in [acknowledge, dry_run] {
@@ -219,7 +221,8 @@ fn warnings_are_acknowledged_and_errors_are_not() {
     }
     let barrier = Barrier { reason: reason("new keys"), arches: None, origin: Origin::Local };
     let set = SetBarrier { release: release("3"), barrier };
-    let error = Finding::error("release 3", "is a barrier without a payload on aarch64: nodes on aarch64 can skip it");
+    let message = "is a barrier without a payload on aarch64: nodes on aarch64 can skip it";
+    let error = Finding::error(Code::BarrierWithoutPayload, "release 3", message);
     for change in [is_plain, acknowledge] {
         let refused = plan_as(Role::Manager, &set, &on_two_arches(), change).unwrap_err();
         assert!(matches!(&refused, CommandError::Refused(Refusal::Dangerous(found)) if *found == [error.clone()]));
@@ -242,7 +245,7 @@ fn errors_of_a_restrictive_command_do_not_refuse_it() {
     assert_eq!(plan.findings, None, "it does not wait for them");
     assert_eq!(found(&plan.next.unwrap().stream, "3").state, ReleaseState::Withdrawn);
     let plan = plan_as(Role::Publisher, &withdraw, &before, dry_run).unwrap();
-    let error = "error: release 3: is a withdrawn barrier: nodes on older releases cannot update";
+    let error = "error: release 3: is a withdrawn barrier: nodes on older releases cannot update [LK1009]";
     assert_eq!(plan.findings.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), [error]);
 }
 
@@ -263,7 +266,7 @@ fn only_local_changes_get_the_origin_local_and_are_linted() {
     assert_eq!(recorded.findings, Some(Vec::new()));
     assert_eq!(barrier_origin(&recorded.next.unwrap().stream), Some(Origin::Upstream));
     let imported = create(&Imported(dangerous), is_plain).unwrap();
-    assert_eq!(imported.findings, Some(vec![Finding::drift("release 1", "was imported")]));
+    assert_eq!(imported.findings, Some(vec![Finding::drift(Code::LocalValueKept, "release 1", "was imported")]));
     assert_eq!(barrier_origin(&imported.next.unwrap().stream), Some(Origin::Upstream));
 }
 
@@ -293,7 +296,7 @@ fn a_payload_identifies_one_release_and_is_real_in_a_stream_of_real_ones() {
         payloads: [(key("x86_64"), payload)].into_iter().collect(),
         ..Release::published(version("6"), Origin::Local)
     };
-    let create = CreateRelease { stream: id(), draft: draft(payload(3)) };
+    let create = CreateRelease { stream: id(), draft: draft(payload(3)), rollouts: Vec::new(), is_published: false };
     let refused = message(plan_as(Role::Publisher, &create, &stream(), is_plain));
     let text = format!("releases[5].payloads: {} already identifies releases[2] on x86_64 oci", payload_id(3));
     assert_eq!(refused, text);
@@ -326,7 +329,7 @@ fn create(hours: i64, waits_for_windows: bool) -> CreateRollout {
     CreateRollout {
         release: release("3"),
         plan: RolloutPlan { document, preset: None, waits_for_windows },
-        before: Some(1),
+        before: RolloutId::from_number(1),
     }
 }
 
@@ -356,13 +359,13 @@ fn a_rollout_that_would_start_in_a_freeze_window_is_refused_or_waits() {
     let before = with_window(stream(), 30, 40);
     let refused = message(plan_as(Role::Manager, &create(35, false), &before, acknowledge));
     let text = format!(
-        "os/stable has freeze windows, and these rollouts begin or step inside one: rollout 1 of release 3 at {} (a holiday); \
+        "os/stable has freeze windows, and these rollouts begin or step inside one: rollout 6 of release 3 at {} (a holiday); \
          plan them outside",
         at(35)
     );
     assert_eq!(refused, text);
     let next = planned(plan_as(Role::Manager, &create(35, true), &before, acknowledge));
-    assert_eq!(found_rollout(&next, 1).begins_at(), at(40));
+    assert_eq!(found_rollout(&next, 6).begins_at(), at(40));
     assert_eq!(next.protection.freeze_windows, [window(30, 40)]);
     // A restrictive command may touch a plan inside a window.
     let mut inside = before;

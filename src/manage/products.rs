@@ -90,7 +90,8 @@ impl Manage {
         let state = product_state(transaction, product).await?;
         let created = before.protocol.is_none().then(|| product.to_string());
         let report = ProductReport::new(product, state, streams);
-        Ok((ProductReport { changed: has_protocol || has_stop, created, ..report }, written))
+        let changed = has_protocol || has_stop || !report.streams.is_empty();
+        Ok((ProductReport { changed, created, ..report }, written))
     }
 
     /// Saves the protocol of a product. Returns false if it has that protocol already.

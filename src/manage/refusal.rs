@@ -72,6 +72,14 @@ impl Refusal {
         Self::NoSuch { what, name: name.to_string() }
     }
 
+    /// Names the part of a request that has the invalid fields.
+    #[must_use]
+    pub(super) fn within(self, part: &str) -> Self {
+        let Self::Invalid(problems) = self else { return self };
+        let within = |problem: Problem| Problem { path: format!("{part}.{}", problem.path), ..problem };
+        Self::Invalid(problems.into_iter().map(within).collect())
+    }
+
     /// Refuses for one invalid field.
     pub fn field(path: &str, message: impl std::fmt::Display) -> Self {
         Self::Invalid(vec![Problem { path: path.into(), message: message.to_string() }])

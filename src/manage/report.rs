@@ -23,7 +23,7 @@ use utoipa::ToSchema;
     "changes": [{ "subject": "release 44.20260722.3.0, rollout 1",
         "before": "from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (local)",
         "after": "from share 0 at 2026-07-22T14:00:00Z to 1 in PT48H (paused at 2026-07-23T02:00:00Z) (local)",
-        "target": { "kind": "rollout", "release": "44.20260722.3.0", "number": 1 } }],
+        "target": { "kind": "rollout", "release": "44.20260722.3.0", "id": 1 } }],
     "impact": [], "findings": []
 }))]
 pub struct Report {

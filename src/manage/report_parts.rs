@@ -30,9 +30,9 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "payload", "release": "44.20260722.3.0", "arch": "x86_64", "scheme": "oci" }))]
 pub struct ChangeTarget {
-    /// Of the stream: `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `shortest_rollout`, `canaries`, `freeze_window`,
+    /// Of the stream: `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `shortest_rollout`, `canaries`, `freeze_window`,
     /// `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
-    /// `rollout`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
+    /// `rollout`, `rollout_order`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
     pub kind: &'static str,
     /// The version of the release; of a blocked update, the release that must not be the target.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,9 +40,9 @@ pub struct ChangeTarget {
     /// The number among the releases of this version, if upstream lists it more than once and this is not the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub occurrence: Option<usize>,
-    /// The number of the rollout.
+    /// The id of the rollout.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub number: Option<usize>,
+    pub id: Option<u32>,
     /// The arch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
@@ -66,9 +66,14 @@ pub struct ChangeTarget {
 /// One result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Finding, example = json!({
-    "severity": "warning", "place": "release 44.20260722.3.0", "message": "has no payload on s390x"
+    "code": "LK1004", "name": "missing-payload", "severity": "warning", "place": "release 44.20260722.3.0",
+    "message": "has no payload on s390x"
 }))]
 pub struct FindingReport {
+    /// What it is about, for programs: `LK1001`. It stays the same when the message changes.
+    pub code: String,
+    /// The code in words: `version-order`.
+    pub name: &'static str,
     /// Its severity.
     pub severity: SeverityReport,
     /// Where the problem is, as text for people: a document and a path in it, or a release. The `subject` of an audit entry is
@@ -119,6 +124,7 @@ impl From<&Target> for ChangeTarget {
             Target::EdgeRule => with_kind("edge_rule"),
             Target::Identity => with_kind("identity"),
             Target::Targets => with_kind("targets"),
+            Target::DefaultRollout => with_kind("default_rollout"),
             Target::ShortestRollout => with_kind("shortest_rollout"),
             Target::Canaries => with_kind("canaries"),
             Target::FreezeWindow { from, until, zone } => {
@@ -131,7 +137,8 @@ impl From<&Target> for ChangeTarget {
             Target::Barrier(_) => with_kind("barrier"),
             Target::DeadEnd(_) => with_kind("dead_end"),
             Target::Predecessors(_) => with_kind("predecessors"),
-            Target::Rollout { number, .. } => Self { number: Some(*number), ..with_kind("rollout") },
+            Target::Rollout { id, .. } => Self { id: Some(id.number()), ..with_kind("rollout") },
+            Target::RolloutOrder(_) => with_kind("rollout_order"),
             Target::SuppressedUpstream { policy, .. } => {
                 Self { name: Some(policy.as_str().into()), ..with_kind("suppressed_upstream") }
             }
@@ -164,7 +171,8 @@ impl From<&Finding> for FindingReport {
             Severity::Drift => SeverityReport::Drift,
             Severity::Error => SeverityReport::Error,
         };
-        Self { severity, place: finding.place.clone(), message: finding.message.clone() }
+        let (code, name) = (format!("LK{}", finding.code.number()), finding.code.name());
+        Self { code, name, severity, place: finding.place.clone(), message: finding.message.clone() }
     }
 }
 

@@ -90,6 +90,24 @@ pub struct Action {
     pub is_restrictive: bool,
 }
 
+impl Action {
+    /// Returns the role that undoing the action requires: that of the action that does the opposite.
+    #[must_use]
+    pub fn inverse_role(self) -> Role {
+        let closing = [
+            Self::PAUSE_ROLLOUT,
+            Self::PAUSE_ROLLOUTS,
+            Self::HOLD_ROLLOUT,
+            Self::ABORT_ROLLOUT,
+            Self::SET_DEAD_END,
+            Self::BLOCK_UPDATE,
+        ];
+        // What these did depends on more than their names.
+        let any = [Self::UNDO, Self::BATCH];
+        if closing.contains(&self) || any.contains(&self) { Self::RESUME_ROLLOUT.role } else { self.role }
+    }
+}
+
 macro_rules! actions {
     (@restrictive restrictive) => { true };
     (@restrictive) => { false };
@@ -112,6 +130,8 @@ actions! {
     PUT_DOCUMENT = "stream.put-document", Manager;
     CHANGE_STREAM = "stream.change", Admin;
     REVERT = "stream.revert", Manager;
+    UNDO = "stream.undo", Publisher;
+    BATCH = "stream.batch", Publisher;
     CREATE_RELEASE = "release.create", Publisher;
     CHANGE_RELEASE = "release.change", Publisher;
     REMOVE_RELEASE = "release.remove", Publisher;
@@ -134,6 +154,7 @@ actions! {
     UNBLOCK_UPDATE = "blocked-update.remove", Manager;
     CREATE_ROLLOUT = "rollout.create", Manager;
     SET_ROLLOUT = "rollout.set", Manager;
+    ORDER_ROLLOUTS = "rollout.order", Manager;
     REMOVE_ROLLOUT = "rollout.remove", Manager;
     START_ROLLOUT = "rollout.start", Manager;
     PAUSE_ROLLOUT = "rollout.pause", Publisher, restrictive;
@@ -143,6 +164,9 @@ actions! {
     HOLD_ROLLOUT = "rollout.hold", Publisher, restrictive;
     COMPLETE_ROLLOUT = "rollout.complete", Manager;
     ABORT_ROLLOUT = "rollout.abort", Publisher, restrictive;
+    RESTART_ROLLOUT = "rollout.restart", Manager;
+    PAUSE_ROLLOUTS = "rollouts.pause", Publisher, restrictive;
+    RESUME_ROLLOUTS = "rollouts.resume", Manager;
     ISSUE_TOKEN = "token.give", Admin;
     REVOKE_TOKEN = "token.revoke", Admin;
     REVOKE_KEY = "signing-key.revoke", Admin;

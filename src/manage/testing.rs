@@ -25,7 +25,7 @@ use crate::{
         policy::graph_rules::GraphRules,
         reason::Reason,
         release::{PayloadKey, Release},
-        rollout::Rollout,
+        rollout::{Rollout, id::RolloutId},
         stream::{Revision, Stream},
     },
     store::streams::Head,
@@ -104,7 +104,19 @@ pub(super) fn stream() -> Stream {
         in_a_day = at(24).0,
     );
     let document: StreamDocument = toml::from_str(&text).unwrap();
-    Stream::from_document(&document, Strictness::Strict).unwrap()
+    numbered(Stream::from_document(&document, Strictness::Strict).unwrap())
+}
+
+/// Gives the rollouts of every release the ids 1, 2 and so on, whatever they were.
+pub(super) fn numbered(mut stream: Stream) -> Stream {
+    for release in stream.releases.iter_mut().filter(|release| !release.rollouts.is_empty()) {
+        release.last_rollout_id = RolloutId::NEW;
+        for rollout in &mut release.rollouts {
+            rollout.id = RolloutId::NEW;
+        }
+        *release = Release::clone(release).with_numbered_rollouts().into();
+    }
+    stream
 }
 
 pub(super) fn id() -> StreamId {
@@ -124,8 +136,8 @@ pub(super) fn release(text: &str) -> ReleaseAddress {
     ReleaseAddress { stream: id(), version: version(text) }
 }
 
-pub(super) fn rollout(version: &str, number: usize) -> RolloutAddress {
-    RolloutAddress { release: release(version), number }
+pub(super) fn rollout(version: &str, id: u32) -> RolloutAddress {
+    RolloutAddress { release: release(version), id: RolloutId::from_number(id).unwrap_or_default() }
 }
 
 /// Returns the key of a payload on an arch, of the scheme `oci`.
@@ -175,9 +187,9 @@ pub(super) fn found_mut<'a>(stream: &'a mut Stream, text: &str) -> &'a mut Relea
     &mut stream.releases[position]
 }
 
-/// Finds a rollout of release 3 by its number.
-pub(super) fn found_rollout(stream: &Stream, number: usize) -> &Rollout {
-    &found(stream, "3").rollouts[number - 1]
+/// Finds a rollout of release 3 by its id.
+pub(super) fn found_rollout(stream: &Stream, id: u32) -> &Rollout {
+    found(stream, "3").rollouts.iter().find(|rollout| rollout.id.number() == id).unwrap()
 }
 
 /// Applies a command to a stream, which may be absent, with what it reads.

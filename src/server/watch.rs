@@ -102,13 +102,15 @@ fn open_shares(handle: &CatalogHandle, now: Timestamp) -> Vec<GaugeSample> {
     for (id, entry) in catalog.iter().flat_map(|catalog| catalog.streams()) {
         let released = |release: &&Release| release.state != ReleaseState::Withdrawn;
         for release in entry.stream().aged().map(|(_, release)| release).filter(released) {
-            for (index, rollout) in release.rollouts.iter().enumerate() {
+            for rollout in &release.rollouts {
                 let OpenShare::Open(share) = rollout.open_share(now) else { continue };
                 if rollout.is_live() && share < 1.0 {
                     let mut labels = labels(&id);
                     labels.push(("release", release.version.to_string()));
-                    labels.push(("rollout", (index + 1).to_string()));
-                    labels.push(("state", rollout.state.as_str().to_owned()));
+                    labels.push(("rollout", rollout.id.to_string()));
+                    let is_waiting = rollout.is_waiting(entry.stream().plan_time(now));
+                    let state = if is_waiting { "waiting" } else { rollout.state.as_str() };
+                    labels.push(("state", state.to_owned()));
                     samples.push((if entry.is_stopped() { 0.0 } else { share }, labels));
                 }
             }

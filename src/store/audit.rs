@@ -1,9 +1,12 @@
 //! The audit log across streams: actor, action, time and reason.
 
 use super::{error::StoreError, rows::actor, transaction::Transaction};
-use crate::domain::actor::Actor;
+use crate::domain::{actor::Actor, ids::StreamId, stream::Revision};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+
+/// How many entries are searched for that of a new revision.
+const NEWEST_ENTRIES: i64 = 20;
 
 /// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +69,26 @@ impl Transaction {
         .await
         .map(drop)
         .map_err(StoreError::at("record_act"))
+    }
+
+    /// Returns the entry of what made a revision of a stream.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn audit_entry_of(
+        &mut self,
+        id: &StreamId,
+        revision: Revision,
+    ) -> Result<Option<AuditEntry>, StoreError> {
+        // The newest revision is among the newest entries.
+        let filter = AuditFilter {
+            product: Some(id.product.as_str()),
+            stream: Some(id.stream.as_str()),
+            before: None,
+            limit: NEWEST_ENTRIES,
+        };
+        let entries = self.audit_entries(filter).await?.into_iter().map(|(_, entry)| entry);
+        Ok(entries.into_iter().find(|entry| entry.revision == Some(revision.0)))
     }
 
     /// Returns entries with their ids, the newest first.

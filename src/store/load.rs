@@ -14,6 +14,7 @@ use crate::domain::{
     ids::StreamId,
     policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
     reason::Reason,
+    rollout::preset::Preset,
     stream::Stream,
 };
 use sqlx::types::Json;
@@ -85,7 +86,7 @@ impl Transaction {
         let keys: Vec<i64> = heads.iter().map(|head| head.key.0).collect();
         let rows = sqlx::query!(
             "-- name: stream_settings
-            select id, arches, mirrors, edge_rule, identity, newest_targets,
+            select id, arches, mirrors, edge_rule, identity, newest_targets, default_rollout,
                 protection as \"protection: Json<ProtectionDocument>\", stopped_since, stopped_because
             from streams where id = any($1)",
             &keys
@@ -110,6 +111,7 @@ impl Transaction {
             let stream = Stream {
                 rules: graph_rules(&row.edge_rule, &row.identity, row.newest_targets)?,
                 protection: protection(row.protection)?,
+                default_rollout: row.default_rollout.as_deref().map(preset).transpose()?,
                 stop: stop(row.stopped_since, row.stopped_because.as_deref())?,
                 product_stop: stops.active.get(&id.product).cloned(),
                 arches: parse_all("streams", &row.arches)?,
@@ -124,6 +126,10 @@ impl Transaction {
         }
         Ok(streams)
     }
+}
+
+fn preset(name: &str) -> Result<Preset, StoreError> {
+    Preset::from_name(name).ok_or_else(|| StoreError::corrupt("streams", format!("unknown preset {name:?}")))
 }
 
 fn stop(since: Option<i64>, because: Option<&str>) -> Result<Option<EmergencyStop>, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::{
     error::StoreError,
-    rows::{StreamKey, parse},
+    rows::{StreamKey, parse, rollout_id},
     transaction::Transaction,
 };
 use crate::domain::{
@@ -33,10 +33,11 @@ impl Loaded {
             .ok_or_else(|| StoreError::corrupt(table, "a row that refers to a release of another stream"))
     }
 
-    /// Takes the releases of a stream, in its order.
+    /// Takes the releases of a stream, in its order. Rollouts that an older version has written get their ids.
     pub(super) fn take(&mut self, key: StreamKey) -> Vec<Shared<Release>> {
         let rows = self.order.remove(&key.0).unwrap_or_default();
-        rows.iter().filter_map(|row| self.releases.remove(row)).map(Shared::from).collect()
+        let releases = rows.iter().filter_map(|row| self.releases.remove(row));
+        releases.map(|release| Shared::from(release.with_numbered_rollouts())).collect()
     }
 }
 
@@ -127,7 +128,8 @@ impl Transaction {
     pub(super) async fn releases(&mut self, streams: &[i64]) -> Result<Loaded, StoreError> {
         let rows = sqlx::query!(
             "-- name: releases
-            select id, stream_id, version, state, origin, cleared, notes, promoted_from_stream, promoted_from_version
+            select id, stream_id, version, state, origin, cleared, notes, promoted_from_stream, promoted_from_version,
+                last_rollout_id
             from releases where stream_id = any($1) order by position",
             streams
         )
@@ -153,7 +155,9 @@ impl Transaction {
                 })),
                 _ => None,
             };
-            let release = Release { state, suppressed_upstream: cleared, notes, promoted_from, ..published };
+            let last_rollout_id = rollout_id(row.last_rollout_id)?;
+            let release =
+                Release { state, suppressed_upstream: cleared, notes, promoted_from, last_rollout_id, ..published };
             loaded.order.entry(row.stream_id).or_default().push(row.id);
             loaded.releases.insert(row.id, release);
         }
@@ -212,18 +216,21 @@ impl Transaction {
             "-- name: save_releases
             insert into releases (
                 stream_id, version, occurrence, position, state, origin, cleared, notes, promoted_from_stream,
-                promoted_from_version
+                promoted_from_version, rollout_ids, last_rollout_id
             )
-            select $1, version, occurrence, position, state, origin, string_to_array(cleared, ','), notes, stream, promoted
+            select $1, version, occurrence, position, state, origin, string_to_array(cleared, ','), notes, stream, promoted,
+                string_to_array(rollout_ids, ',')::integer[], last_rollout_id
             from unnest(
                 $2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                $10::text[]
-            ) as release (version, occurrence, position, state, origin, cleared, notes, stream, promoted)
+                $10::text[], $11::text[], $12::integer[]
+            ) as release (version, occurrence, position, state, origin, cleared, notes, stream, promoted, rollout_ids,
+                last_rollout_id)
             on conflict (stream_id, version, occurrence) do update
             set position = excluded.position, state = excluded.state, origin = excluded.origin,
                 cleared = excluded.cleared, notes = excluded.notes,
                 promoted_from_stream = excluded.promoted_from_stream,
-                promoted_from_version = excluded.promoted_from_version
+                promoted_from_version = excluded.promoted_from_version,
+                rollout_ids = excluded.rollout_ids, last_rollout_id = excluded.last_rollout_id
             returning id, version, occurrence",
             key.0,
             &columns.versions,
@@ -235,6 +242,8 @@ impl Transaction {
             &columns.notes as _,
             &columns.promoted_from_streams as _,
             &columns.promoted_from_versions as _,
+            &columns.rollout_ids,
+            &columns.last_rollout_ids,
         )
         .fetch_all(self.connection())
         .await
@@ -309,6 +318,8 @@ struct Columns {
     notes: Vec<Option<String>>,
     promoted_from_streams: Vec<Option<String>>,
     promoted_from_versions: Vec<Option<String>>,
+    rollout_ids: Vec<String>,
+    last_rollout_ids: Vec<i32>,
 }
 
 impl Columns {
@@ -331,6 +342,10 @@ impl Columns {
         let from = release.promoted_from.as_ref();
         self.promoted_from_streams.push(from.map(|from| from.stream.to_string()));
         self.promoted_from_versions.push(from.map(|from| from.version.to_string()));
+        let ids: Vec<String> = release.rollouts.iter().map(|rollout| rollout.id.to_string()).collect();
+        self.rollout_ids.push(ids.join(","));
+        let last = i32::try_from(release.last_rollout_id.number());
+        self.last_rollout_ids.push(last.map_err(|error| StoreError::corrupt("releases", error))?);
         Ok(())
     }
 }

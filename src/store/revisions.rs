@@ -138,11 +138,21 @@ impl Transaction {
         .map_err(StoreError::at("keep_copy"))
     }
 
-    /// Returns the state of a stream at a revision: the last whole state before it, and the deltas since then.
+    /// Returns the state of a stream at a revision, or `None` if there is no such revision. Rollouts from before they had ids have those of their
+    /// order.
     ///
     /// # Errors
-    /// The database is unavailable, or a stored document is invalid.
+    /// The database is unavailable, or the revision is corrupt.
     pub async fn revision(&mut self, key: StreamKey, number: Revision) -> Result<Option<Stream>, StoreError> {
+        Ok(self.revision_as_stored(key, number).await?.map(Stream::numbered))
+    }
+
+    /// Like [`Transaction::revision`], but rollouts from before they had ids have none: to be written again, each keeps that of the present
+    /// rollout that it became.
+    ///
+    /// # Errors
+    /// The database is unavailable, or the revision is corrupt.
+    pub async fn revision_as_stored(&mut self, key: StreamKey, number: Revision) -> Result<Option<Stream>, StoreError> {
         let row = sqlx::query!(
             r#"-- name: revision
             select number as "number!", document as "document!: Json<StreamDocument>" from (

@@ -3,7 +3,7 @@
 use super::{
     error::StoreError,
     releases::{Changed, Loaded, origin},
-    rows::{parse_some, texts},
+    rows::{parse_some, rollout_id, texts},
     transaction::Transaction,
 };
 use crate::domain::{
@@ -11,12 +11,13 @@ use crate::domain::{
     epoch::Epoch,
     rollout::{
         Rollout, RolloutClock, RolloutState,
-        ramp::{Course, Ramp, Step},
+        ramp::{Course, Ramp},
         selector::Selector,
         share::Share,
+        step::{Step, StepGate, before_gate},
     },
 };
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use sqlx::types::Json;
 
 const TABLE: &str = "rollouts";
@@ -31,6 +32,42 @@ struct CourseColumns {
     step_minutes: Option<Vec<String>>,
     #[serde(serialize_with = "shares_as_text")]
     step_shares: Option<Vec<f64>>,
+    steps: Option<Json<Vec<StepColumn>>>,
+}
+
+/// A step in the column that has all of them, with a share as text.
+#[derive(Debug, Serialize, Deserialize)]
+struct StepColumn {
+    after: u64,
+    over: u64,
+    share: String,
+    gate: bool,
+    /// True if the rollout has passed the gate.
+    #[serde(default)]
+    passed: bool,
+}
+
+impl StepColumn {
+    fn new(step: &Step) -> Self {
+        let Step { after, share, over, gate } = *step;
+        Self {
+            after: after.0,
+            over: over.0,
+            share: share.get().to_string(),
+            gate: gate != StepGate::None,
+            passed: gate == StepGate::Passed,
+        }
+    }
+
+    fn into_step(self) -> Result<Step, StoreError> {
+        let number = self.share.parse().map_err(|error| StoreError::corrupt(TABLE, error))?;
+        let gate = match (self.gate, self.passed) {
+            (false, _) => StepGate::None,
+            (true, false) => StepGate::Closed,
+            (true, true) => StepGate::Passed,
+        };
+        Ok(Step { after: Minutes(self.after), share: share(number)?, over: Minutes(self.over), gate })
+    }
 }
 
 /// Numbers of `jsonb` have no negative zero, which upstream may publish.
@@ -53,6 +90,7 @@ impl CourseColumns {
             end_share: None,
             step_minutes: None,
             step_shares: None,
+            steps: None,
         };
         match course {
             Course::Constant => none,
@@ -62,12 +100,18 @@ impl CourseColumns {
                 end_share: Some(end_share.get()),
                 ..none
             },
-            Course::Steps(steps) => Self {
-                course: "steps".into(),
-                step_minutes: Some(steps.iter().map(|step| step.after.0.to_string()).collect()),
-                step_shares: Some(steps.iter().map(|step| step.share.get()).collect()),
-                ..none
-            },
+            Course::Steps(steps) => {
+                // Older versions open no gate, and open a step that takes time at its end.
+                let known = before_gate(steps);
+                Self {
+                    course: "steps".into(),
+                    step_minutes: Some(known.iter().map(|step| step.end().0.to_string()).collect()),
+                    step_shares: Some(known.iter().map(|step| step.share.get()).collect()),
+                    steps: (!steps.iter().all(Step::is_plain))
+                        .then(|| Json(steps.iter().map(StepColumn::new).collect())),
+                    ..none
+                }
+            }
         }
     }
 
@@ -78,9 +122,12 @@ impl CourseColumns {
                 Ok(Course::Linear { duration: minutes(&duration)?, end_share: share(end_share)? })
             }
             ("steps", None, None, Some(times), Some(shares)) => {
-                let steps =
-                    times.iter().zip(shares).map(|(after, to)| Ok(Step { after: minutes(after)?, share: share(to)? }));
-                Ok(Course::Steps(steps.collect::<Result<_, StoreError>>()?))
+                let plain = times.iter().zip(shares).map(|(after, to)| Ok(Step::at_once(minutes(after)?, share(to)?)));
+                let steps: Result<_, StoreError> = match self.steps {
+                    Some(Json(steps)) => steps.into_iter().map(StepColumn::into_step).collect(),
+                    None => plain.collect(),
+                };
+                Ok(Course::Steps(steps?))
             }
             (other, ..) => Err(StoreError::corrupt(TABLE, format!("incomplete course {other:?}"))),
         }
@@ -111,8 +158,8 @@ impl Transaction {
             r#"-- name: rollouts
             select release_id, selector_arches, selector_schemes, selector_groups, selector_platforms, start_epoch,
                 start_share, course, duration_minutes::text as duration_minutes, end_share,
-                step_minutes::text[] as step_minutes, step_shares, rollouts.state, paused_at, stood_still, first_opened,
-                rollouts.origin
+                step_minutes::text[] as step_minutes, step_shares, steps as "steps: Json<Vec<StepColumn>>", rollouts.state,
+                paused_at, stood_still, first_opened, rollouts.origin, rollout_ids[rollouts.position + 1] as id
             from rollouts join releases on releases.id = release_id where stream_id = any($1)
             order by release_id, rollouts.position"#,
             streams
@@ -127,8 +174,10 @@ impl Transaction {
                 end_share: row.end_share,
                 step_minutes: row.step_minutes,
                 step_shares: row.step_shares,
+                steps: row.steps,
             };
             let rollout = Rollout {
+                id: rollout_id(row.id.unwrap_or_default())?,
                 selector: Selector {
                     arches: parse_some(TABLE, row.selector_arches.as_ref())?,
                     schemes: parse_some(TABLE, row.selector_schemes.as_ref())?,
@@ -165,11 +214,11 @@ impl Transaction {
             "-- name: save_rollouts
             insert into rollouts (release_id, position, selector_arches, selector_schemes, selector_groups,
                 selector_platforms, start_epoch, start_share, course, duration_minutes, end_share, step_minutes,
-                step_shares, state, paused_at, stood_still, first_opened, origin)
+                step_shares, steps, state, paused_at, stood_still, first_opened, origin)
             select * from jsonb_to_recordset($1) as row (release_id bigint, position integer, selector_arches text[],
                 selector_schemes text[], selector_groups text[], selector_platforms text[], start_epoch bigint,
                 start_share double precision, course text, duration_minutes numeric, end_share double precision,
-                step_minutes numeric[], step_shares double precision[], state text, paused_at bigint, stood_still bigint,
+                step_minutes numeric[], step_shares double precision[], steps jsonb, state text, paused_at bigint, stood_still bigint,
                 first_opened bigint, origin text)",
             Json(rows) as _
         )

@@ -1,7 +1,7 @@
 //! Helpers for all tables: the key of a stream, and conversions between columns and domain types.
 
 use super::error::StoreError;
-use crate::domain::actor::Actor;
+use crate::domain::{actor::Actor, rollout::id::RolloutId};
 use std::collections::BTreeSet;
 
 /// The row id of a stream.
@@ -43,4 +43,13 @@ pub(super) fn actor(id: String, name: Option<String>) -> Actor {
         Some(name) => Actor { id, name },
         None => Actor::from_id(id),
     }
+}
+
+/// Parses the id of a rollout; 0 if it has none, because an older version wrote it.
+pub(super) fn rollout_id(number: i32) -> Result<RolloutId, StoreError> {
+    if number == 0 {
+        return Ok(RolloutId::NEW);
+    }
+    let id = u32::try_from(number).ok().and_then(RolloutId::from_number);
+    id.ok_or_else(|| StoreError::corrupt("rollouts", format!("invalid id {number}")))
 }

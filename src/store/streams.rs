@@ -9,6 +9,7 @@ use crate::domain::{
     document,
     ids::StreamId,
     policy::graph_rules::TargetLimit,
+    rollout::preset::Preset,
     stream::{Revision, Stream},
 };
 use jiff::Timestamp;
@@ -230,7 +231,7 @@ impl Transaction {
             "-- name: save_stream
             update streams
             set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7,
-                edge_rule = $8, identity = $9, newest_targets = $10
+                edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11
             where id = $1",
             key.0,
             number.0,
@@ -242,6 +243,7 @@ impl Transaction {
             after.rules.edge_rule.as_str(),
             after.rules.identity.as_str(),
             newest_targets(after.rules.targets),
+            after.default_rollout.map(Preset::as_str),
         )
         .execute(self.connection())
         .await

@@ -27,6 +27,8 @@ pub struct TokenRow {
     pub expires_at: Timestamp,
     /// When it was revoked, if at all.
     pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to the minute, if at all.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl TokenRow {
@@ -76,6 +78,7 @@ macro_rules! token_row {
             issued_by: $row.issued_by,
             expires_at: $row.expires_at.to_jiff(),
             revoked_at: $row.revoked_at.map(jiff_sqlx::Timestamp::to_jiff),
+            last_used_at: $row.last_used_at.map(jiff_sqlx::Timestamp::to_jiff),
         }
     };
 }
@@ -115,7 +118,8 @@ impl Transaction {
         let rows = sqlx::query!(
             r#"-- name: tokens
             select id::text as "id!", kid, name, role, pattern, issued_by, issued_at as "issued_at: jiff_sqlx::Timestamp",
-                expires_at as "expires_at: jiff_sqlx::Timestamp", revoked_at as "revoked_at: jiff_sqlx::Timestamp"
+                expires_at as "expires_at: jiff_sqlx::Timestamp", revoked_at as "revoked_at: jiff_sqlx::Timestamp",
+                last_used_at as "last_used_at: jiff_sqlx::Timestamp"
             from tokens order by tokens.issued_at desc, tokens.id"#
         )
         .fetch_all(self.connection())
@@ -133,7 +137,8 @@ impl Transaction {
         let row = sqlx::query!(
             r#"-- name: token
             select id::text as "id!", kid, name, role, pattern, issued_by, issued_at as "issued_at: jiff_sqlx::Timestamp",
-                expires_at as "expires_at: jiff_sqlx::Timestamp", revoked_at as "revoked_at: jiff_sqlx::Timestamp"
+                expires_at as "expires_at: jiff_sqlx::Timestamp", revoked_at as "revoked_at: jiff_sqlx::Timestamp",
+                last_used_at as "last_used_at: jiff_sqlx::Timestamp"
             from tokens where id = $1::text::uuid"#,
             id
         )
@@ -184,7 +189,7 @@ impl Transaction {
             r#"-- name: shown_token
             select tokens.id::text as "id!", kid, name, role, pattern, issued_by, issued_at as "issued_at: jiff_sqlx::Timestamp",
                 expires_at as "expires_at: jiff_sqlx::Timestamp", tokens.revoked_at as "revoked_at: jiff_sqlx::Timestamp",
-                signing_keys.revoked_at is not null as "is_key_revoked!", installation.id::text as "installation!"
+                last_used_at as "last_used_at: jiff_sqlx::Timestamp", signing_keys.revoked_at is not null as "is_key_revoked!", installation.id::text as "installation!"
             from tokens join signing_keys using (kid) cross join installation
             where jti_hash = $1 and kid = $2"#,
             hash.0.as_slice(),
@@ -213,7 +218,8 @@ impl Transaction {
                 select tokens.id from tokens join issued on tokens.issued_by = 'token:' || issued.id::text
             )
             select id::text as "id!", kid, name, role, pattern, issued_by, issued_at as "issued_at: jiff_sqlx::Timestamp",
-                expires_at as "expires_at: jiff_sqlx::Timestamp", revoked_at as "revoked_at: jiff_sqlx::Timestamp"
+                expires_at as "expires_at: jiff_sqlx::Timestamp", revoked_at as "revoked_at: jiff_sqlx::Timestamp",
+                last_used_at as "last_used_at: jiff_sqlx::Timestamp"
             from tokens join issued using (id)
             where revoked_at is null and expires_at > $2
             order by tokens.issued_at, tokens.id"#,
@@ -224,6 +230,30 @@ impl Transaction {
         .await
         .map_err(StoreError::at("live_tokens_issued_by"))?;
         Ok(rows.into_iter().map(|row| token_row!(row)).collect())
+    }
+
+    /// Records that a token is used at `at`, unless a use at or after `unless_since` is recorded.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn record_token_use(
+        &mut self,
+        id: &str,
+        at: Timestamp,
+        unless_since: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(id) = uuid_text(id) else { return Ok(()) };
+        sqlx::query!(
+            "-- name: record_token_use
+            update tokens set last_used_at = $2 where id = $1::text::uuid and (last_used_at is null or last_used_at < $3)",
+            id,
+            at.to_sqlx() as _,
+            unless_since.to_sqlx() as _,
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("record_token_use"))
     }
 
     /// Revokes a token. Returns true if it had not been revoked before.

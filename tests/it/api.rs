@@ -417,7 +417,7 @@ async fn invalid_fields_are_reported_by_path() {
         ("releases?limit=0", "query parameter `limit` must be a whole number from 1 to 500, is \"0\""),
         ("releases?limit=x", "query parameter `limit` must be a whole number from 1 to 500, is \"x\""),
         ("releases?limit=1&limit=2", "query parameter `limit` is repeated"),
-        ("releases?order=desc", "unknown query parameter \"order\""),
+        ("releases?sort=desc", "unknown query parameter \"sort\""),
         ("graph", "query parameter `arch` is required"),
         ("graph?arch=x86_64&wariness=high", "query parameter `wariness` must be a number, is \"high\""),
     ] {

@@ -141,9 +141,9 @@ fn problems_are_reported_by_line_and_field() {
     a share of NaN
       19: releases[1].rollouts[1].start_share: is NaN, expected a share between 0 and 1
     an unknown key
-      18: releases[1].rollouts[0].start_sahre: unknown field `start_sahre`, expected one of `selector`, `start`, `start_share`, `duration`, `end_share`, `steps`, `state`, `paused_at`, `stood_still_seconds`, `first_opened`, `origin`
+      18: releases[1].rollouts[0].start_sahre: unknown field `start_sahre`, expected one of `id`, `selector`, `start`, `start_share`, `duration`, `end_share`, `steps`, `state`, `paused_at`, `stood_still_seconds`, `first_opened`, `origin`
     an unknown key at the top
-      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `revision`, `origin`, `arches`, `mirrors`, `edge_rule`, `identity`, `targets`, `protection`, `emergency_stop`, `sources`, `releases`, `blocked_updates`
+      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `revision`, `origin`, `arches`, `mirrors`, `edge_rule`, `identity`, `targets`, `protection`, `default_rollout`, `emergency_stop`, `sources`, `releases`, `blocked_updates`
     an invalid time
       19: releases[1].rollouts[1].start: is "tomorrow", expected a time in whole seconds such as 2026-07-22T14:00:00Z
     an invalid duration
@@ -301,17 +301,17 @@ async fn local_changes_survive_an_import_that_reports_drift_by_its_exit_code() {
     - release 44.1.0, barrier: theirs (upstream)
     + release 44.1.0, upstream barrier: suppressed here
     ~ release 44.2.0: published, age index 2 (upstream) -> withdrawn, age index 2 (local)
-    fedora-coreos/stable: warning: release 44.1.0: is the newest release, but no node can reach it on x86_64 checksum
-    fedora-coreos/stable: warning: release 44.1.0: is no longer a barrier: nodes may skip it
+    fedora-coreos/stable: warning: release 44.1.0: is the newest release, but no node can reach it on x86_64 checksum [LK1011]
+    fedora-coreos/stable: warning: release 44.1.0: is no longer a barrier: nodes may skip it [LK1103]
     ");
 
     let again = program::import(&database.url, folder.path());
     assert_eq!(again.status.code(), Some(3), "{}", program::text(&again.stderr));
     insta::assert_snapshot!(program::text(&again.stdout), @"
     fedora-coreos/stable: no changes, still revision 2
-    fedora-coreos/stable: drift: release 44.0.0: local dead end kept, upstream has a different value
-    fedora-coreos/stable: drift: release 44.1.0: upstream marks it as a barrier (theirs), which was removed here and stays removed
-    fedora-coreos/stable: drift: release 44.2.0: local state kept, upstream has a different value
+    fedora-coreos/stable: drift: release 44.0.0: local dead end kept, upstream has a different value [LK2016]
+    fedora-coreos/stable: drift: release 44.1.0: upstream marks it as a barrier (theirs), which was removed here and stays removed [LK2017]
+    fedora-coreos/stable: drift: release 44.2.0: local state kept, upstream has a different value [LK2016]
     ");
     let put = |text: &str, more: &[&str]| {
         std::fs::write(&file, text).unwrap();

@@ -57,7 +57,12 @@ async fn several_commands_are_executed_all_or_none() {
     let manage = manage(&database, &["stable", "testing"]).await;
     let caller = Identity::local("test");
     let request = Request::new(&caller, "a test");
-    let create = |stream: &str, version: &str| CreateRelease { stream: id(stream), draft: release(version) };
+    let create = |stream: &str, version: &str| CreateRelease {
+        stream: id(stream),
+        draft: release(version),
+        rollouts: Vec::new(),
+        is_published: false,
+    };
     let revisions = async || {
         let heads = manage.states(|_| true).await.unwrap();
         heads.iter().map(|state| (state.stream.id.stream.to_string(), state.revision.0)).collect::<Vec<_>>()

@@ -13,6 +13,7 @@ use lockkeeper::{
         release::{PayloadKey, ReleaseState},
         rollout::{
             Rollout, RolloutClock, RolloutState,
+            id::RolloutId,
             ramp::{Course, Ramp},
             selector::{Label, Selector},
             share::Share,
@@ -65,6 +66,7 @@ fn apply(stream: &mut Stream, (kind, release, seconds, share): Edit) {
         course: Course::Linear { duration: Minutes(24 * 60), end_share: Share::new(share).unwrap() },
     };
     let rollout = |selector: Selector| Rollout {
+        id: RolloutId::NEW,
         selector: selector.into(),
         ramp: ramp.clone(),
         state: RolloutState::Active,

@@ -102,14 +102,14 @@ async fn unusual_documents_are_imported_with_warnings() {
     let findings: Vec<String> =
         text(&output.stdout).lines().filter(|line| line.contains("warning")).map(Into::into).collect();
     insta::assert_snapshot!(findings.join("\n"), @r#"
-    fedora-coreos/stable: warning: updates.json: releases[2]: repeats 44.1.0; the entries are merged
-    fedora-coreos/stable: warning: updates.json: releases[0].metadata.barrier.reason: is empty; agents see "generic"
-    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means all nodes
-    fedora-coreos/stable: warning: releases.json: releases[2].commits[1]: the architecture contains 'X', expected 1 to 32 of a-z, 0-9 and '_'; the payload is ignored
-    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means all nodes
-    fedora-coreos/stable: warning: releases.json: releases[1]: has the payload of releases[0] on x86_64 checksum; nodes with it count as the older release
-    fedora-coreos/stable: warning: releases.json: releases[2]: 44.1.0 is also listed as releases[1]; both are served
-    fedora-coreos/stable: warning: updates.json: releases[3]: 9 is not in releases.json; its policies have no effect
+    fedora-coreos/stable: warning: updates.json: releases[2]: repeats 44.1.0; the entries are merged [LK2002]
+    fedora-coreos/stable: warning: updates.json: releases[0].metadata.barrier.reason: is empty; agents see "generic" [LK2005]
+    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means all nodes [LK2005]
+    fedora-coreos/stable: warning: releases.json: releases[2].commits[1]: the architecture contains 'X', expected 1 to 32 of a-z, 0-9 and '_'; the payload is ignored [LK2003]
+    fedora-coreos/stable: warning: updates.json: releases[1].metadata.rollout.start_percentage: is 100, though 1 means all nodes [LK2005]
+    fedora-coreos/stable: warning: releases.json: releases[1]: has the payload of releases[0] on x86_64 checksum; nodes with it count as the older release [LK2007]
+    fedora-coreos/stable: warning: releases.json: releases[2]: 44.1.0 is also listed as releases[1]; both are served [LK2006]
+    fedora-coreos/stable: warning: updates.json: releases[3]: 9 is not in releases.json; its policies have no effect [LK2001]
     "#);
 }
 
@@ -208,8 +208,8 @@ async fn local_edits_survive_the_next_import() {
     assert!(after.releases[0].dead_end.is_some());
     let findings: Vec<String> = report.findings.iter().flatten().map(ToString::to_string).collect();
     insta::assert_snapshot!(findings.join("\n"), @"
-    drift: release 44.1.0: local barrier kept, upstream has a different value
-    drift: release 44.2.0: local rollouts kept, upstream has a different value
+    drift: release 44.1.0: local barrier kept, upstream has a different value [LK2016]
+    drift: release 44.2.0: local rollouts kept, upstream has a different value [LK2016]
     ");
 }
 
@@ -276,9 +276,9 @@ async fn imports_take_over_aliases_but_do_not_publish_drafts() {
     let report = run(&manage, folder.path()).await;
     let findings: Vec<String> = report.findings.iter().flatten().map(ToString::to_string).collect();
     insta::assert_snapshot!(findings.join("\n"), @"
-    drift: release 44.2.0: upstream published this local draft; it is withdrawn here until it is published here
-    warning: release 44.1.0: upstream changed its payload on x86_64 checksum from 0000000000000000000000000000000000000000000000000000000000000001 to c0ffee; the old one is kept as an alias
-    warning: release 44.1.0: its alias on x86_64 checksum is now its payload upstream and was removed
+    drift: release 44.2.0: upstream published this local draft; it is withdrawn here until it is published here [LK2015]
+    warning: release 44.1.0: upstream changed its payload on x86_64 checksum from 0000000000000000000000000000000000000000000000000000000000000001 to c0ffee; the old one is kept as an alias [LK2010]
+    warning: release 44.1.0: its alias on x86_64 checksum is now its payload upstream and was removed [LK2011]
     ");
     let (_, stream) = present(&store).await;
     let aliases = stream.releases[1].aliases.values().flat_map(lockkeeper::domain::release::Aliases::keys);

@@ -31,6 +31,7 @@ mod explain;
 mod export;
 mod exposure;
 mod files;
+mod findings;
 mod fuzz_corpora;
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, clippy::expect_used, reason = "it is a crate of its own, whose targets panic on failures")]
@@ -59,6 +60,7 @@ mod reads;
 mod redirects;
 mod removals;
 mod replica;
+mod rollouts;
 mod scripts;
 mod security_model;
 mod service;
@@ -70,5 +72,6 @@ mod telemetry;
 mod terminal;
 mod tokens;
 mod toys;
+mod undo;
 mod unknown_payloads;
 mod validation;

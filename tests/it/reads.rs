@@ -70,10 +70,10 @@ async fn the_overview_shows_rollouts_findings_and_stops() {
     let stream = overview().await;
     assert_eq!((&stream["revision"], &stream["newest"]), (&json!(1), &json!({"x86_64": "1.3"})));
     let expected = json!([
-        {"release": "1.3", "number": 1, "state": "running", "open_share": 0.25,
+        {"release": "1.3", "id": 1, "state": "running", "open_share": 0.25,
          "next_step": {"at": at(36), "share": 1.0}, "fully_open_at": at(36)},
-        {"release": "1.3", "number": 2, "state": "paused", "open_share": 0.125},
-        {"release": "1.3", "number": 3, "state": "scheduled", "open_share": 0.0,
+        {"release": "1.3", "id": 2, "state": "paused", "open_share": 0.125},
+        {"release": "1.3", "id": 3, "state": "scheduled", "open_share": 0.0,
          "next_step": {"at": at(24), "share": 0.0}, "fully_open_at": at(72)},
     ]);
     assert_eq!((&stream["rollouts"], &stream["rollouts_total"]), (&expected, &json!(3)));
@@ -158,7 +158,7 @@ async fn differences_name_their_targets_for_programs() {
         "subject": "release 1.3, rollout 1",
         "before": format!("from share 0 at {} to 1 in PT48H (local)", at(-12)),
         "after": format!("from share 0 at {} to 1 in PT48H (paused at {}) (local)", at(-12), at(0)),
-        "target": {"kind": "rollout", "release": "1.3", "number": 1},
+        "target": {"kind": "rollout", "release": "1.3", "id": 1},
     });
     let diff = admin.get(&below("revisions/2/diff")).await.ok().body;
     assert_eq!(diff, json!([change]));

@@ -12,6 +12,7 @@ use lockkeeper::{
     domain::{
         diff::Diff,
         ids::{ProductName, StreamId, StreamName},
+        rollout::numbering::number_rollouts,
         stream::{Revision, Stream},
     },
     exchange::{documents, fcos::model::model},
@@ -49,16 +50,19 @@ async fn saved_states_are_loaded_unchanged() {
     let store = database.store().await;
     let manage = Manage::new(store.clone(), Arc::new(SystemClock), dialects());
     let mut runner = TestRunner::default();
-    let mut states = vec![documents::read_file(Path::new("streams/fedora-coreos/stable.toml")).unwrap()];
+    let mut states = vec![documents::read_file(Path::new("streams/fedora-coreos/stable.toml")).unwrap().numbered()];
     for _ in 0..30 {
         let documents = upstream::documents().new_tree(&mut runner).unwrap().current();
         let releases: wire::Releases = wire::from_json(documents.releases.to_string().as_bytes()).unwrap();
         let updates: wire::Updates = wire::from_json(documents.updates.to_string().as_bytes()).unwrap();
-        states.push(model(&stable(), &releases, &updates).unwrap().stream);
+        states.push(model(&stable(), &releases, &updates).unwrap().stream.numbered());
     }
     let mut revision = Revision(0);
     let mut before = Stream::empty(stable());
-    for state in &states {
+    for state in &mut states {
+        // The last id of a release is not lowered.
+        number_rollouts(&before, state);
+        let state = &*state;
         let report = write_stream(&manage, state).await;
         if report.changed {
             assert_eq!((report.revision, &report.changes), (revision.0 + 1, &Diff::between(&before, state).0));
@@ -120,7 +124,7 @@ async fn all_kinds_of_policies_are_stored() {
         target = "3"
         reason = "because"
     "#;
-    let stream = documents::read(text).unwrap();
+    let stream = documents::read(text).unwrap().numbered();
     write_stream(&manage, &stream).await;
     assert_eq!(load(&store, Revision(1)).await, (stream.clone(), stream));
     let mut transaction = store.begin_read("test").await.unwrap();

@@ -34,7 +34,7 @@ fn import_drift(database: &Database, folder: &Path, code: i32) -> Vec<String> {
     assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
     let report = text(&output.stdout);
     let findings = report.lines().filter(|line| line.contains("drift: "));
-    findings.map(|line| line.split_once("drift: ").unwrap().1.to_owned()).collect()
+    findings.map(|line| line.split_once("drift: ").unwrap().1.split(" [LK").next().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]

@@ -211,7 +211,7 @@ async fn no_command_prints_control_characters() {
     let renamed = sqlx::query("update tokens set name = $1").bind(HOSTILE);
     renamed.execute(&mut database.connection().await).await.unwrap();
     let listed = session.run("token list", |command| on(command, &[]));
-    assert_eq!(text(&listed.stdout).trim_end().matches('\t').count(), 5, "{}", text(&listed.stdout));
+    assert_eq!(text(&listed.stdout).trim_end().matches('\t').count(), 6, "{}", text(&listed.stdout));
     session.run("token revoke", |command| on(command.arg(HOSTILE), &[]));
     session.run("key list", |command| on(command, &[]));
     session.run("key revoke", |command| on(command.args([HOSTILE, "--reason", "x"]), &[]));

@@ -1,23 +1,31 @@
 //! The request and response bodies of the API, except for parts of streams, whose shapes are those of stream documents.
 
 mod answers;
+mod batch;
 mod caller;
 mod history;
 mod overview;
+mod pause;
 mod release;
 mod rollout;
+mod search;
 mod stream;
 mod token;
 
 pub use answers::{ExplainModel, GraphModel};
+pub use batch::{BatchModel, BatchedCommand, OfRollout};
 pub use caller::CallerModel;
 pub use history::{AuditEntryModel, RevisionModel};
-pub use overview::OverviewModel;
+pub use overview::{OverviewModel, StreamRolloutModel};
+pub use pause::PauseModel;
 pub use release::{
     ArtifactModel, BlockedModel, NewBlocked, NewPromotion, NewRelease, NotesModel, PayloadModel, PromotionModel,
     ReleaseModel,
 };
-pub use rollout::{AccelerateModel, AdvanceModel, HoldModel, NewRollout, PresetModel, RolloutModel};
+pub use rollout::{
+    AccelerateModel, AdvanceModel, GateModel, HoldModel, NewRollout, PresetModel, RolloutModel, RolloutOrderModel,
+};
+pub use search::{FoundReleaseModel, PromotionDriftModel};
 pub use stream::{
     ProductModel, ProductSettings, ProductStopModel, StopModel, StreamModel, StreamSettings, StreamSummary,
 };

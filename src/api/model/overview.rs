@@ -1,8 +1,10 @@
 //! The overview of streams.
 
+use super::rollout::GateModel;
 use crate::{
     domain::{
         document::{shape::StopDocument, stop as stop_document},
+        ids::StreamId,
         rollout::share::rounded,
     },
     manage::{
@@ -20,7 +22,7 @@ use utoipa::ToSchema;
 #[schema(example = json!({ "streams": [{
     "product": "fedora-coreos", "stream": "stable", "revision": 42, "changed_at": "2026-07-22T14:00:00Z",
     "newest": { "aarch64": "44.20260708.3.0", "x86_64": "44.20260722.3.0" },
-    "rollouts": [{ "release": "44.20260722.3.0", "number": 1, "state": "running", "open_share": 0.25,
+    "rollouts": [{ "release": "44.20260722.3.0", "id": 1, "state": "running", "open_share": 0.25,
         "next_step": { "at": "2026-07-24T14:00:00Z", "share": 1.0 }, "fully_open_at": "2026-07-24T14:00:00Z" }],
     "rollouts_total": 1,
     "findings": [{ "severity": "warning", "place": "release 44.20260722.3.0", "message": "has no payload on aarch64" }],
@@ -65,9 +67,9 @@ pub struct StreamOverviewModel {
 pub struct LiveRolloutModel {
     /// The version of the release.
     pub release: String,
-    /// The number of the rollout in its release, from 1.
-    pub number: usize,
-    /// `scheduled`, `running` or `paused`.
+    /// The id of the rollout in its release.
+    pub id: u32,
+    /// `scheduled`, `running`, `waiting` (at a gate) or `paused`.
     pub state: &'static str,
     /// The share of the matching nodes, 0 to 1, that the rollout admits now. During an emergency stop: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,10 +80,33 @@ pub struct LiveRolloutModel {
     /// The next point of the plan: its start, a step or its end. Absent after its end, and in pauses and emergency stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_step: Option<NextStepModel>,
-    /// When the rollout will admit all matching nodes, if it is not changed. Absent if it never will, or during an emergency stop.
+    /// The gate at which the rollout waits, or where it arrives next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateModel>,
+    /// When the rollout will admit all matching nodes, if it is not changed. Absent if it never will, if a gate comes before, or during an emergency stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub fully_open_at: Option<String>,
+}
+
+/// A rollout that has not ended and does not admit all nodes yet, with its stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamRolloutModel {
+    /// The name of the product.
+    pub product: String,
+    /// The name of the stream.
+    pub stream: String,
+    #[serde(flatten)]
+    rollout: LiveRolloutModel,
+}
+
+impl StreamRolloutModel {
+    /// Describes a rollout of a stream.
+    #[must_use]
+    pub fn new(stream: &StreamId, rollout: &LiveRollout) -> Self {
+        let (product, stream) = (stream.product.to_string(), stream.stream.to_string());
+        Self { product, stream, rollout: LiveRolloutModel::new(rollout) }
+    }
 }
 
 /// The next point of a plan.
@@ -125,13 +150,14 @@ impl LiveRolloutModel {
     fn new(LiveRollout { release, status }: &LiveRollout) -> Self {
         Self {
             release: release.to_string(),
-            number: status.number,
+            id: status.id.number(),
             state: status.phase.as_str(),
             open_share: status.share.map(rounded),
             open_share_if_lifted: status.share_if_lifted.map(rounded),
             next_step: status
                 .next_step
                 .map(|NextStep { at, share }| NextStepModel { at: at.to_string(), share: rounded(share) }),
+            gate: status.gate.map(GateModel::from),
             fully_open_at: status.fully_open_at.map(|at| at.to_string()),
         }
     }

@@ -1,6 +1,6 @@
 //! Releases and their parts.
 
-use super::RolloutModel;
+use super::{NewRollout, RolloutModel};
 use crate::domain::{
     document::{
         release as document_of,
@@ -76,14 +76,19 @@ impl ReleaseModel {
     }
 }
 
-/// A release to create, as a draft.
+/// A release to create: a draft, or with `publish` a published release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "version": "44.20260722.3.0",
     "payloads": [{ "arch": "x86_64", "scheme": "oci",
         "id": "quay.io/fedora/fedora-coreos@sha256:9b2f0a51d2a6c7f1f6b4f1f3a0e5b7c9d1e3f5a7b9c1d3e5f7a9b1c3d5e7f9a1" }],
-    "notes": "- kernel 7.1\n- fixes for the network at boot"
+    "notes": "- kernel 7.1\n- fixes for the network at boot",
+    "rollouts": [
+        { "selector": { "groups": ["canary"] }, "start_share": 1.0 },
+        { "steps": [{ "after": "PT24H", "share": 0.05, "gate": true }, { "after": "PT24H", "share": 1.0, "over": "PT48H" }] }
+    ],
+    "publish": true
 }))]
 pub struct NewRelease {
     /// The version, unique in the stream.
@@ -104,6 +109,18 @@ pub struct NewRelease {
     /// The locations of the release's files. Default: none.
     #[serde(default)]
     pub artifacts: Vec<ArtifactDocument>,
+    /// Marks the release as a barrier, which no node may skip. Default: no barrier. Requires the role `manager`.
+    #[serde(default)]
+    pub barrier: Option<PolicyDocument>,
+    /// Marks the release as a dead end, which no update leaves. Default: no dead end. Requires the role `manager`.
+    #[serde(default)]
+    pub dead_end: Option<PolicyDocument>,
+    /// Its rollouts, in the order in which they are tried on a node. Default: none. Rollouts require the role `manager`.
+    #[serde(default)]
+    pub rollouts: Vec<NewRollout>,
+    /// If true, the release is published as well, in the same revision. Default: false.
+    #[serde(default)]
+    pub publish: bool,
 }
 
 impl NewRelease {
@@ -114,10 +131,11 @@ impl NewRelease {
             version: self.version.clone(),
             state: Some(ReleaseState::Draft.as_str().into()),
             origin: None,
-            barrier: None,
-            dead_end: None,
+            barrier: self.barrier.clone(),
+            dead_end: self.dead_end.clone(),
             predecessors: self.predecessors.clone(),
             rollouts: Vec::new(),
+            last_rollout_id: None,
             suppressed_upstream: Vec::new(),
             payloads: self.payloads.clone(),
             aliases: self.aliases.clone(),

@@ -9,7 +9,7 @@ use crate::{
         duration::Minutes,
         epoch::Epoch,
         release::Release,
-        rollout::{Rollout, preset::Preset, share::rounded},
+        rollout::{Rollout, gate::Gate, preset::Preset, share::rounded},
         stream::Stream,
     },
     manage::read::RolloutStatus,
@@ -20,13 +20,16 @@ use utoipa::ToSchema;
 /// A rollout of a release.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": 1, "state": "running", "open_share": 0.25, "fully_open_at": "2026-07-24T14:00:00Z",
+    "id": 1, "position": 1, "state": "running", "open_share": 0.25, "fully_open_at": "2026-07-24T14:00:00Z",
     "start": "2026-07-22T14:00:00Z", "start_share": 0.0, "duration": "PT48H", "end_share": 1.0, "origin": "local"
 }))]
 pub struct RolloutModel {
-    /// The number, from 1. Rollouts of a release are tried on a node in this order; the first one whose selector matches applies.
-    pub id: usize,
-    /// `scheduled`, `running`, `paused`, `completed` or `aborted`.
+    /// The id, unique in the release. It never changes, and no later rollout of the release gets it.
+    pub id: u32,
+    /// The position among the rollouts of the release, from 1. They are tried on a node in this order; the first one whose selector matches
+    /// applies.
+    pub position: usize,
+    /// `scheduled`, `running`, `waiting` (at a gate), `paused`, `completed` or `aborted`.
     pub state: &'static str,
     /// The share of the matching nodes, 0 to 1, that the rollout admits now. During an emergency stop: 0. Absent if the rollout
     /// is closed to all nodes, as an aborted one is.
@@ -35,8 +38,16 @@ pub struct RolloutModel {
     /// During an emergency stop: the share, 0 to 1, that the rollout admits once the stop is lifted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_share_if_lifted: Option<f64>,
-    /// When the rollout will admit all matching nodes, if it is not changed. Absent if it never will, if it does already, or
-    /// during an emergency stop.
+    /// The gate at which the rollout waits, or where it arrives next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateModel>,
+    /// When the rollout would admit all matching nodes if it had never been paused and waited at no gate. Absent if its plan never
+    /// does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub planned_fully_open_at: Option<String>,
+    /// When the rollout will admit all matching nodes, if it is not changed. Absent if it never will, if it does already, if a
+    /// gate comes before, or during an emergency stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub fully_open_at: Option<String>,
@@ -63,7 +74,7 @@ pub struct RolloutModel {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub paused_at: Option<String>,
-    /// The total length of past pauses, in seconds. The start and everything after it are later by this time.
+    /// The total length of past pauses and waits at gates, in seconds. What follows in the plan is later by this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stood_still_seconds: Option<u64>,
     /// When the rollout first opened, as recorded at the last change of the stream.
@@ -79,18 +90,26 @@ impl RolloutModel {
     #[must_use]
     pub fn all(stream: &Stream, release: &Release, now: Epoch) -> Vec<Self> {
         let statuses = RolloutStatus::all(stream, &release.rollouts, now);
-        statuses.iter().zip(&release.rollouts).map(|(status, rollout)| Self::new(status, rollout)).collect()
+        let rollouts = (1..).zip(&release.rollouts);
+        statuses
+            .iter()
+            .zip(rollouts)
+            .map(|(status, (position, rollout))| Self::new(status, position, rollout))
+            .collect()
     }
 
     /// Describes a rollout.
     #[must_use]
-    pub fn new(status: &RolloutStatus, rollout: &Rollout) -> Self {
+    pub fn new(status: &RolloutStatus, position: usize, rollout: &Rollout) -> Self {
         let document = document_of(rollout);
         Self {
-            id: status.number,
+            id: status.id.number(),
+            position,
             state: status.phase.as_str(),
             open_share: status.share.map(rounded),
             open_share_if_lifted: status.share_if_lifted.map(rounded),
+            gate: status.gate.map(GateModel::from),
+            planned_fully_open_at: status.planned_fully_open_at.map(|at| at.to_string()),
             fully_open_at: status.fully_open_at.map(|at| at.to_string()),
             end_share: document.duration.as_ref().map(|_| document.end_share.unwrap_or(1.0)),
             selector: document.selector,
@@ -103,6 +122,23 @@ impl RolloutModel {
             first_opened: document.first_opened,
             origin: rollout.origin.as_str(),
         }
+    }
+}
+
+/// A gate of a rollout: it waits there until it is advanced.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gate, example = json!({ "at": "2026-07-23T14:00:00Z", "share": 0.05 }))]
+pub struct GateModel {
+    /// When the rollout arrives there, or has arrived. A pause before makes it later.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// The share of the matching nodes, 0 to 1, to which the rollout opens after the gate.
+    pub share: f64,
+}
+
+impl From<Gate> for GateModel {
+    fn from(gate: Gate) -> Self {
+        Self { at: gate.at.to_string(), share: gate.share.get() }
     }
 }
 
@@ -131,7 +167,7 @@ pub struct NewRollout {
     /// The share at the end of the duration, 0 to 1. Default: 1.
     #[serde(default)]
     pub end_share: Option<f64>,
-    /// The steps, in the order of their times.
+    /// The steps, in the order of their times. A step with a `gate` waits until the rollout is advanced.
     #[serde(default)]
     pub steps: Option<Vec<StepDocument>>,
     /// What happens if the start or a step would fall into a freeze window: `refuse` rejects the rollout, `wait` moves the start
@@ -139,9 +175,9 @@ pub struct NewRollout {
     /// Default: `refuse`.
     #[serde(default)]
     pub freeze: Option<String>,
-    /// The number of the existing rollout before which the new one is inserted. Default: after all others.
+    /// The id of the existing rollout before which the new one is inserted. Default: after all others.
     #[serde(default)]
-    pub before: Option<usize>,
+    pub before: Option<u32>,
 }
 
 impl NewRollout {
@@ -149,6 +185,7 @@ impl NewRollout {
     #[must_use]
     pub fn to_document(&self) -> RolloutDocument {
         RolloutDocument {
+            id: None,
             selector: self.selector.clone(),
             start: self.start.clone(),
             start_share: self.start_share,
@@ -170,6 +207,15 @@ impl NewRollout {
     }
 }
 
+/// The order in which the rollouts of a release are tried on a node.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "ids": [2, 1] }))]
+pub struct RolloutOrderModel {
+    /// The ids of all rollouts of the release, in the new order.
+    pub ids: Vec<u32>,
+}
+
 /// How much faster a ramp ends.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -189,27 +235,19 @@ impl AccelerateModel {
     }
 }
 
-/// The share to which a rollout opens.
+/// How far a rollout opens: without a share, past the gate at which it waits.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "share": 0.5, "over": "PT24H" }))]
 pub struct AdvanceModel {
-    /// The share, 0 to 1; higher than the present one.
+    /// The share, 0 to 1; higher than the present one. The ramp ends there. Absent: the rollout passes its gate, and its plan continues.
+    #[serde(default)]
     #[schema(minimum = 0, maximum = 1)]
-    pub share: f64,
-    /// The time from now in which the share is reached evenly, an ISO 8601 duration in whole minutes (`PT24H`). Default: at once.
+    pub share: Option<f64>,
+    /// The time from now in which the share is reached evenly, an ISO 8601 duration in whole minutes (`PT24H`). Requires a share. Default:
+    /// at once.
     #[serde(default)]
     pub over: Option<String>,
-}
-
-impl AdvanceModel {
-    /// Parses the time.
-    ///
-    /// # Errors
-    /// The text is not a duration.
-    pub fn over(&self) -> Result<Option<Minutes>, crate::domain::duration::DurationError> {
-        self.over.as_deref().map(Minutes::parse).transpose()
-    }
 }
 
 /// The share at which a ramp ends.

@@ -75,6 +75,7 @@ impl StreamSummary {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "arches": ["aarch64", "x86_64"], "mirrors": ["registry.example/os"], "edge_rule": "derived", "identity": "payload", "targets": { "newest": 2 },
+    "default_rollout": "linear-48h",
     "protection": { "shortest_rollout": "PT24H", "freeze_windows": [
         { "from": "friday 16:00", "until": "monday 08:00", "zone": "Europe/Berlin", "reason": "weekend" }
     ] }
@@ -101,6 +102,10 @@ pub struct StreamSettings {
     /// Limits on how fast and when rollouts may open. Default: none.
     #[serde(default)]
     pub protection: ProtectionDocument,
+    /// The preset of the rollout that a draft without rollouts gets when it is published, or `none`. Publishers use it, too. Default:
+    /// unchanged, of a new stream `none`.
+    #[serde(default)]
+    pub default_rollout: Option<String>,
 }
 
 /// A stream.
@@ -143,6 +148,7 @@ impl StreamModel {
                 identity: Some(stream.rules.identity.as_str().into()),
                 targets: Some(stream.rules.targets.into()),
                 protection: protection(&stream.protection),
+                default_rollout: Some(stream.default_rollout.map_or("none", |preset| preset.as_str()).into()),
             },
             emergency_stop,
             product_emergency_stop,

@@ -3,17 +3,22 @@
 mod answers;
 mod artifacts;
 mod audit;
+mod batch;
 mod blocked_updates;
 mod caller;
 mod documents;
+mod live_rollouts;
 mod overview;
 mod payloads;
 mod policies;
 mod predecessors;
 mod products;
 mod promotions;
+mod release_search;
 mod releases;
 mod revisions;
+mod rollout_actions;
+mod rollout_plans;
 mod rollouts;
 mod service;
 mod stops;
@@ -44,8 +49,10 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(predecessors::operations())
         .merge(blocked_updates::operations())
         .merge(rollouts::operations())
+        .merge(rollout_actions::operations())
         .merge(promotions::operations())
         .merge(stops::of_stream())
+        .merge(batch::operations())
         .merge(revisions::operations())
         .merge(documents::operations())
         .merge(answers::operations());
@@ -55,6 +62,9 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(products::operations())
         .merge(streams::all())
         .merge(stops::of_product())
+        .merge(live_rollouts::operations())
+        .merge(release_search::operations())
+        .merge(rollout_actions::of_product())
         .merge(rollouts::presets())
         .merge(tokens::operations())
         .merge(audit::operations());

@@ -7,13 +7,13 @@ use crate::{
         page::{Page, PageQuery},
         paths::{PathParams, ProductPath},
         refuse::field,
-        request::{LazyQuery, ReadRequest, UncheckedWrite},
+        request::{LazyQuery, ReadRequest, UncheckedWrite, WriteRequest},
         respond::{Answer, json},
         state::Api,
     },
     auth::Pattern,
     domain::ids::ProtocolName,
-    manage::{Action, ProductReport, commands::products::SetProduct},
+    manage::{Action, ProductCommand, ProductReport, Request, commands::products::SetProduct},
 };
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
@@ -41,6 +41,17 @@ async fn list_products(State(api): State<Api>, read: ReadRequest, page: LazyQuer
 async fn get_product(State(api): State<Api>, PathParams(path): PathParams<ProductPath>, read: ReadRequest) -> Answer {
     let product = api.manage()?.product_reader(&read.caller, path.product()?)?.product().await?;
     read.with_tag(&ProductModel::new(&product))
+}
+
+/// Executes a command for a product, and answers with its report.
+pub(super) async fn run_on_product(
+    api: &Api,
+    command: &dyn ProductCommand,
+    write: &WriteRequest,
+    request: &Request<'_>,
+) -> Answer {
+    let done = api.manage()?.run_on_product(command, request).await;
+    json(done.map_err(|error| write.refused(error))?.to_json())
 }
 
 /// Create a product, or change its protocol

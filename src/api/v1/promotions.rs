@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        model::{NewPromotion, PromotionModel},
+        model::{NewPromotion, PromotionDriftModel, PromotionModel},
         page::{Page, PageQuery},
         paths::{PathParams, StreamPath, path_of},
         refuse::field,
@@ -25,11 +25,13 @@ use crate::{
 };
 use axum::extract::State;
 use litemap::LiteMap;
+use serde::Deserialize;
 use std::collections::BTreeMap;
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_promotions, create_promotion))
+    OpenApiRouter::new().routes(routes!(list_promotions, create_promotion)).routes(routes!(get_promotion_drift))
 }
 
 /// List the releases that were promoted into a stream, oldest first
@@ -72,6 +74,34 @@ async fn create_promotion(
     let within = format!("{}/releases", path_of(&id));
     let promotion = promotion(id, &write.body)?;
     created(&write.run(&api, &promotion, &request).await?, &within)
+}
+
+/// The stream to compare with.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DriftQuery {
+    /// The name of the source stream, of the same product.
+    #[param(example = "testing")]
+    from: String,
+}
+
+/// List what another stream of the product has and this one has not, newest first
+///
+/// A release counts as promoted if a release of this stream, a draft included, was promoted from it, or has its version or one of its
+/// payloads. The list ends at the newest promoted release: older ones were passed over. Requires the role `viewer` on the source stream, too.
+#[utoipa::path(get, path = "/promotions/drift", tag = "promotions", params(StreamPath, DriftQuery),
+    responses((status = 200, description = "The releases that were not promoted", body = PromotionDriftModel)))]
+async fn get_promotion_drift(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    read: ReadRequest,
+    query: LazyQuery<DriftQuery>,
+) -> Answer {
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let from = query.parse()?.from;
+    let from = StreamName::parse(&from).map_err(|error| field("from", error))?;
+    let drift = reader.promotion_drift(&from).await?;
+    read.with_tag(&PromotionDriftModel::new(&drift))
 }
 
 fn promotion(into: StreamId, new: &NewPromotion) -> Result<PromoteRelease, Problem> {

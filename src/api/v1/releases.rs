@@ -9,16 +9,19 @@ use crate::{
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created},
         state::Api,
+        v1::rollout_plans::plan_within,
     },
-    domain::{artifact::Notes, document::parts},
+    domain::{artifact::Notes, document::parts, ids::Arch, release::ReleaseState},
     http::problem::Problem,
     manage::{
         Action, Report,
         commands::releases::{CreateRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
-        read::ReleaseAtRevision,
+        read::{ReleaseAtRevision, ReleaseFilter},
     },
 };
 use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
@@ -28,6 +31,9 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(publish_release))
         .routes(routes!(withdraw_release))
 }
+
+/// The highest position of a release, from which positions of lists with the newest release first are counted.
+const MAX_POSITION: usize = 99_999_999;
 
 /// Reads a release, for a caller who may read its stream.
 pub(super) async fn read_release(
@@ -39,20 +45,64 @@ pub(super) async fn read_release(
     Ok(reader.release(&path.version()?).await?)
 }
 
+/// The releases to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ReleasesQuery {
+    /// Only releases in this state: `draft`, `published` or `withdrawn`. Default: in any.
+    state: Option<String>,
+    /// Only releases with a payload on this arch. Default: all.
+    arch: Option<String>,
+    /// Only releases whose version begins with this text. Default: all.
+    version: Option<String>,
+    /// `oldest` or `newest`: which release comes first. Default: `oldest`.
+    order: Option<String>,
+}
+
+impl ReleasesQuery {
+    fn filter(&self) -> Result<ReleaseFilter, Problem> {
+        let state = self.state.as_deref().map(|name| {
+            let expected = || field("state", format!("must be draft, published or withdrawn, is {name:?}"));
+            ReleaseState::from_name(name).ok_or_else(expected)
+        });
+        let arch = self.arch.as_deref().map(|name| Arch::parse(name).map_err(|error| field("arch", error)));
+        Ok(ReleaseFilter {
+            state: state.transpose()?,
+            arch: arch.transpose()?,
+            version_prefix: self.version.clone().unwrap_or_default(),
+            payload: None,
+        })
+    }
+
+    fn is_newest_first(&self) -> Result<bool, Problem> {
+        match self.order.as_deref() {
+            None | Some("oldest") => Ok(false),
+            Some("newest") => Ok(true),
+            Some(other) => Err(field("order", format!("must be oldest or newest, is {other:?}"))),
+        }
+    }
+}
+
 /// List the releases of a stream, oldest first, drafts last
-#[utoipa::path(get, path = "/releases", tag = "releases", params(StreamPath, PageQuery),
+#[utoipa::path(get, path = "/releases", tag = "releases", params(StreamPath, ReleasesQuery, PageQuery),
     responses((status = 200, description = "A page of releases", body = Page<ReleaseModel>)))]
 async fn list_releases(
     State(api): State<Api>,
     PathParams(path): PathParams<StreamPath>,
     read: ReadRequest,
+    query: LazyQuery<ReleasesQuery>,
     page: LazyQuery<PageQuery>,
 ) -> Answer {
     let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
-    let now = api.now()?;
-    let releases = snapshot.stream.releases.iter().enumerate();
+    let (now, query, page) = (api.now()?, query.parse()?, page.parse()?);
+    let filter = query.filter()?;
+    let releases = snapshot.stream.releases.iter().enumerate().filter(|(_, release)| filter.selects(release));
     // Positions are stable cursors: only drafts change theirs.
-    let page = page.parse()?.by_position(releases, |(position, _)| *position)?;
+    let page = if query.is_newest_first()? {
+        page.by_position(releases.rev(), |(position, _)| MAX_POSITION.saturating_sub(*position))?
+    } else {
+        page.by_position(releases, |(position, _)| *position)?
+    };
     let items = page
         .items
         .into_iter()
@@ -62,9 +112,11 @@ async fn list_releases(
     read.link_next(ReadRequest::show_now(snapshot.revision, &page), page.next.as_deref())
 }
 
-/// Create a release, as a draft
+/// Create a release, as a draft or published, with its rollouts
+///
+/// All of the request is one revision. Rollouts, a barrier and a dead end require the role `manager`.
 #[utoipa::path(post, path = "/releases", tag = "releases", params(StreamPath), request_body = NewRelease,
-    responses((status = 201, description = "The draft is created", body = Report)))]
+    responses((status = 201, description = "The release is created", body = Report)))]
 async fn create_release(
     State(api): State<Api>,
     PathParams(path): PathParams<StreamPath>,
@@ -74,8 +126,16 @@ async fn create_release(
     let write = write.authorize(Action::CREATE_RELEASE, &id)?.json::<NewRelease>().await?;
     let request = write.request()?;
     let draft = parts::release(&write.body.to_document()).map_err(fields)?;
+    let rollouts = write.body.rollouts.iter().enumerate();
+    let rollouts = rollouts.map(|(index, rollout)| plan_within(&format!("rollouts[{index}]."), rollout));
     let within = format!("{}/releases", path_of(&id));
-    created(&write.run(&api, &CreateRelease { stream: id, draft }, &request).await?, &within)
+    let release = CreateRelease {
+        stream: id,
+        draft,
+        rollouts: rollouts.collect::<Result<_, _>>()?,
+        is_published: write.body.publish,
+    };
+    created(&write.run(&api, &release, &request).await?, &within)
 }
 
 /// Get a release
@@ -121,7 +181,8 @@ async fn delete_release(
 
 /// Publish a draft as the newest release of the stream, or a withdrawn release again
 ///
-/// The release is offered to nodes as its rollouts admit them. Rollouts that were planned to start earlier start now.
+/// The release is offered to nodes as its rollouts admit them. Rollouts that were planned to start earlier start now. A draft without
+/// rollouts gets the `default_rollout` of the stream, if there is one.
 #[utoipa::path(post, path = "/releases/{version}/publish", tag = "releases", params(ReleasePath),
     responses((status = 200, description = "The release is published", body = Report)))]
 async fn publish_release(

@@ -11,7 +11,11 @@ use crate::{
         state::Api,
     },
     domain::stream::Revision,
-    manage::{Action, ChangeReport, Report, commands::revert::RevertStream},
+    http::problem::ProblemKind,
+    manage::{
+        Action, ChangeReport, Report, Request,
+        commands::{revert::RevertStream, undo::UndoRevision},
+    },
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -25,6 +29,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(diff_revision))
         .routes(routes!(report_revision))
         .routes(routes!(revert_stream))
+        .routes(routes!(undo_revision))
 }
 
 /// List the revisions of a stream, newest first
@@ -109,4 +114,27 @@ async fn revert_stream(
     let request = write.conditional_request()?;
     let revert = RevertStream { stream: id, to: Revision(path.revision()?) };
     changed(&write.run(&api, &revert, &request).await?)
+}
+
+/// Undo the newest revision of a stream, if you made it
+///
+/// Everything is as it was before, by a new revision, as far as published releases allow. If the stream has changed since, the answer is
+/// 412. Requires the role that the opposite of the change requires. Emergency stops are not undone.
+#[utoipa::path(post, path = "/revisions/{revision}/undo", tag = "history", params(RevisionPath),
+    responses((status = 200, description = "The revision is undone", body = Report)))]
+async fn undo_revision(
+    State(api): State<Api>,
+    PathParams(path): PathParams<RevisionPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::UNDO, &id)?.without_body()?;
+    let revision = Revision(path.revision()?);
+    let request = write.request()?;
+    if request.expected.is_some_and(|expected| expected != revision) {
+        return Err(ProblemKind::Changed.because("If-Match names another revision than the path"));
+    }
+    let request = Request { expected: Some(revision), ..request };
+    let undo = UndoRevision { stream: id, revision, by: write.caller.actor.clone() };
+    changed(&write.run(&api, &undo, &request).await?)
 }

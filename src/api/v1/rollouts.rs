@@ -1,9 +1,12 @@
 //! Rollouts and presets.
 
-use super::releases::read_release;
+use super::{
+    releases::read_release,
+    rollout_plans::{plan, rollout_id},
+};
 use crate::{
     api::{
-        model::{AccelerateModel, AdvanceModel, AuditEntryModel, HoldModel, NewRollout, PresetModel, RolloutModel},
+        model::{AuditEntryModel, NewRollout, PauseModel, PresetModel, RolloutModel, RolloutOrderModel},
         page::{Page, PageQuery},
         paths::{NumberPath, PathParams, ReleasePath, path_of_release},
         refuse::field,
@@ -11,17 +14,9 @@ use crate::{
         respond::{Answer, changed, created},
         state::Api,
     },
-    domain::rollout::{preset::Preset, share::Share},
-    http::problem::Problem,
     manage::{
         Action, Report,
-        commands::{
-            rollout_actions::{
-                AbortRollout, AccelerateRollout, AdvanceRollout, CompleteRollout, HoldRollout, PauseRollout,
-                ResumeRollout, StartRollout,
-            },
-            rollouts::{CreateRollout, RemoveRollout, ReplaceRollout, RolloutPlan},
-        },
+        commands::rollouts::{CreateRollout, OrderRollouts, RemoveRollout, ReplaceRollout},
     },
 };
 use axum::extract::State;
@@ -31,15 +26,9 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list_rollouts, create_rollout))
         .routes(routes!(get_rollout, replace_rollout, delete_rollout))
+        .routes(routes!(order_rollouts))
         .routes(routes!(list_rollout_history))
-        .routes(routes!(start_rollout))
-        .routes(routes!(pause_rollout))
-        .routes(routes!(resume_rollout))
-        .routes(routes!(accelerate_rollout))
-        .routes(routes!(hold_rollout))
-        .routes(routes!(advance_rollout))
-        .routes(routes!(complete_rollout))
-        .routes(routes!(abort_rollout))
+        .routes(routes!(list_rollout_pauses))
 }
 
 pub(super) fn presets() -> OpenApiRouter<Api> {
@@ -67,15 +56,14 @@ async fn list_rollouts(State(api): State<Api>, PathParams(path): PathParams<Rele
     responses((status = 200, description = "The rollout", body = RolloutModel)))]
 async fn get_rollout(State(api): State<Api>, PathParams(path): PathParams<NumberPath>, read: ReadRequest) -> Answer {
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
-    let found = reader.rollout(&path.version()?, path.number()?).await?;
-    ReadRequest::show_now(found.revision, &RolloutModel::new(&found.status, &found.rollout))
+    let found = reader.rollout(&path.version()?, path.rollout_id()?).await?;
+    ReadRequest::show_now(found.revision, &RolloutModel::new(&found.status, found.position, &found.rollout))
 }
 
 /// List what happened to a rollout, newest first
 ///
 /// The entries are those of the audit log that name the rollout, and those of documents, imports, reverts, publications and lifted stops
-/// whose revision changed it. Rollouts are identified by their number, which changes when one is inserted or deleted before them. A page
-/// may have few entries, or none, and still have a `next`: each page looks at a limited part of the log.
+/// whose revision changed it. A page may have few entries, or none, and still have a `next`: each page looks at a limited part of the log.
 #[utoipa::path(get, path = "/releases/{version}/rollouts/{id}/history", tag = "rollouts", params(NumberPath, PageQuery),
     responses((status = 200, description = "A page of audit entries", body = Page<AuditEntryModel>)))]
 async fn list_rollout_history(
@@ -85,30 +73,26 @@ async fn list_rollout_history(
     page: LazyQuery<PageQuery>,
 ) -> Answer {
     let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
-    let (version, number, page) = (path.version()?, path.number()?, page.parse()?);
-    let history = reader.rollout_history(&version, number, page.number()?, page.limit()).await?;
+    let (version, id, page) = (path.version()?, path.rollout_id()?, page.parse()?);
+    let history = reader.rollout_history(&version, id, page.number()?, page.limit()).await?;
     let items = AuditEntryModel::all(history.entries);
     let page = Page { items, next: history.next.map(|next| next.to_string()) };
     read.link_next(read.with_tag(&page), page.next.as_deref())
 }
 
-/// Parses what of a requested rollout does not depend on the time.
-fn plan(new: &NewRollout) -> Result<RolloutPlan, Problem> {
-    let preset = new.preset.as_deref().map(preset).transpose()?;
-    if preset.is_some() && new.has_ramp() {
-        return Err(field("preset", "cannot be combined with start_share, duration, end_share or steps"));
-    }
-    let waits_for_windows = match new.freeze.as_deref() {
-        None | Some("refuse") => false,
-        Some("wait") => true,
-        Some(other) => return Err(field("freeze", format!("must be \"refuse\" or \"wait\", is {other:?}"))),
-    };
-    Ok(RolloutPlan { document: new.to_document(), preset, waits_for_windows })
-}
-
-fn preset(name: &str) -> Result<Preset, Problem> {
-    let names = Preset::ALL.iter().map(|preset| preset.as_str()).collect::<Vec<_>>().join(", ");
-    Preset::from_name(name).ok_or_else(|| field("preset", format!("must be one of {names}, is {name:?}")))
+/// List when a rollout stood still: in pauses and at gates, with who and why, oldest first
+///
+/// The list is as complete as the last changes of the rollout: at most a hundred, of a limited part of the log.
+#[utoipa::path(get, path = "/releases/{version}/rollouts/{id}/pauses", tag = "rollouts", params(NumberPath),
+    responses((status = 200, description = "All of them", body = Page<PauseModel>)))]
+async fn list_rollout_pauses(
+    State(api): State<Api>,
+    PathParams(path): PathParams<NumberPath>,
+    read: ReadRequest,
+) -> Answer {
+    let reader = api.manage()?.stream_reader(&read.caller, path.id()?)?;
+    let pauses = reader.pauses(&path.version()?, path.rollout_id()?).await?;
+    read.with_tag(&Page { items: pauses.iter().map(PauseModel::new).collect(), next: None })
 }
 
 /// Add a rollout to a release
@@ -123,7 +107,8 @@ async fn create_rollout(
     let write = write.authorize(Action::CREATE_ROLLOUT, &id)?.json::<NewRollout>().await?;
     let (release, request) = (path.release(id)?, write.request()?);
     let within = format!("{}/rollouts", path_of_release(&release.stream, &release.version));
-    let rollout = CreateRollout { release, plan: plan(&write.body)?, before: write.body.before };
+    let before = write.body.before.map(|id| rollout_id("before", id)).transpose()?;
+    let rollout = CreateRollout { release, plan: plan(&write.body)?, before };
     created(&write.run(&api, &rollout, &request).await?, &within)
 }
 
@@ -162,126 +147,19 @@ async fn delete_rollout(
     changed(&write.run(&api, &RemoveRollout { rollout }, &request).await?)
 }
 
-/// Start a scheduled rollout now
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/start", tag = "rollouts", params(NumberPath),
-    responses((status = 200, description = "The rollout is started", body = Report)))]
-async fn start_rollout(
-    State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
-    write: UncheckedWrite,
-) -> Answer {
-    let id = path.id()?;
-    let write = write.authorize(Action::START_ROLLOUT, &id)?.without_body()?;
-    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
-    changed(&write.run(&api, &StartRollout { rollout }, &request).await?)
-}
-
-/// Pause a rollout
+/// Change the order in which the rollouts of a release are tried on a node
 ///
-/// The rollout keeps its present share. Existing offers stay.
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/pause", tag = "rollouts", params(NumberPath),
-    responses((status = 200, description = "The rollout is paused", body = Report)))]
-async fn pause_rollout(
+/// The first rollout whose selector matches a node applies. The ids of the rollouts stay.
+#[utoipa::path(put, path = "/releases/{version}/rollouts/order", tag = "rollouts", params(ReleasePath),
+    request_body = RolloutOrderModel, responses((status = 200, description = "The order is changed", body = Report)))]
+async fn order_rollouts(
     State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
+    PathParams(path): PathParams<ReleasePath>,
     write: UncheckedWrite,
 ) -> Answer {
     let id = path.id()?;
-    let write = write.authorize(Action::PAUSE_ROLLOUT, &id)?.without_body()?;
-    let (rollout, request) = (path.rollout(id)?, write.request()?);
-    changed(&write.run(&api, &PauseRollout { rollout }, &request).await?)
-}
-
-/// Resume a paused rollout
-///
-/// The ramp continues from the share at which it was paused, with the remaining time.
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/resume", tag = "rollouts", params(NumberPath),
-    responses((status = 200, description = "The rollout continues", body = Report)))]
-async fn resume_rollout(
-    State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
-    write: UncheckedWrite,
-) -> Answer {
-    let id = path.id()?;
-    let write = write.authorize(Action::RESUME_ROLLOUT, &id)?.without_body()?;
-    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
-    changed(&write.run(&api, &ResumeRollout { rollout }, &request).await?)
-}
-
-/// Make a rollout end sooner
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/accelerate", tag = "rollouts", params(NumberPath),
-    request_body = AccelerateModel, responses((status = 200, description = "The rollout is accelerated", body = Report)))]
-async fn accelerate_rollout(
-    State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
-    write: UncheckedWrite,
-) -> Answer {
-    let id = path.id()?;
-    let write = write.authorize(Action::ACCELERATE_ROLLOUT, &id)?.json::<AccelerateModel>().await?;
-    let within = write.body.within().map_err(|error| field("within", error))?;
-    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
-    changed(&write.run(&api, &AccelerateRollout { rollout, within }, &request).await?)
-}
-
-/// Make the ramp of a rollout end at a share
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/hold", tag = "rollouts", params(NumberPath),
-    request_body = HoldModel, responses((status = 200, description = "The ramp ends at the share", body = Report)))]
-async fn hold_rollout(
-    State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
-    write: UncheckedWrite,
-) -> Answer {
-    let id = path.id()?;
-    let write = write.authorize(Action::HOLD_ROLLOUT, &id)?.json::<HoldModel>().await?;
-    let share = Share::new(write.body.share).map_err(|error| field("share", error))?;
-    let (rollout, request) = (path.rollout(id)?, write.request()?);
-    changed(&write.run(&api, &HoldRollout { rollout, share }, &request).await?)
-}
-
-/// Open a rollout to a higher share
-///
-/// The share is reached at once, or evenly over a time. The ramp ends there. A rollout that has not started yet starts now.
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/advance", tag = "rollouts", params(NumberPath),
-    request_body = AdvanceModel, responses((status = 200, description = "The rollout opens to the share", body = Report)))]
-async fn advance_rollout(
-    State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
-    write: UncheckedWrite,
-) -> Answer {
-    let id = path.id()?;
-    let write = write.authorize(Action::ADVANCE_ROLLOUT, &id)?.json::<AdvanceModel>().await?;
-    let to = Share::new(write.body.share).map_err(|error| field("share", error))?;
-    let over = write.body.over().map_err(|error| field("over", error))?;
-    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
-    changed(&write.run(&api, &AdvanceRollout { rollout, to, over }, &request).await?)
-}
-
-/// Complete a rollout: admit all nodes that its selector matches
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/complete", tag = "rollouts", params(NumberPath),
-    responses((status = 200, description = "The rollout is completed", body = Report)))]
-async fn complete_rollout(
-    State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
-    write: UncheckedWrite,
-) -> Answer {
-    let id = path.id()?;
-    let write = write.authorize(Action::COMPLETE_ROLLOUT, &id)?.without_body()?;
-    let (rollout, request) = (path.rollout(id)?, write.conditional_request()?);
-    changed(&write.run(&api, &CompleteRollout { rollout }, &request).await?)
-}
-
-/// Abort a rollout, permanently
-///
-/// The rollout is closed to all nodes, and its offers are withdrawn.
-#[utoipa::path(post, path = "/releases/{version}/rollouts/{id}/abort", tag = "rollouts", params(NumberPath),
-    responses((status = 200, description = "The rollout is aborted", body = Report)))]
-async fn abort_rollout(
-    State(api): State<Api>,
-    PathParams(path): PathParams<NumberPath>,
-    write: UncheckedWrite,
-) -> Answer {
-    let id = path.id()?;
-    let write = write.authorize(Action::ABORT_ROLLOUT, &id)?.without_body()?;
-    let (rollout, request) = (path.rollout(id)?, write.request()?);
-    changed(&write.run(&api, &AbortRollout { rollout }, &request).await?)
+    let write = write.authorize(Action::ORDER_ROLLOUTS, &id)?.json::<RolloutOrderModel>().await?;
+    let ids = write.body.ids.iter().map(|id| rollout_id("ids", *id)).collect::<Result<_, _>>()?;
+    let (release, request) = (path.release(id)?, write.conditional_request()?);
+    changed(&write.run(&api, &OrderRollouts { release, ids }, &request).await?)
 }

@@ -1,19 +1,20 @@
 //! Emergency stops of streams and products.
 
+use super::products::run_on_product;
 use crate::{
     api::{
         model::{ProductStopModel, StopModel},
         paths::{PathParams, ProductPath, StreamPath},
         refuse::field,
-        request::{ReadRequest, UncheckedWrite, WriteRequest},
-        respond::{Answer, changed, json},
+        request::{ReadRequest, UncheckedWrite},
+        respond::{Answer, changed},
         state::Api,
     },
     auth::Pattern,
     domain::{document::stop as stop_document, reason::Reason},
     http::problem::Problem,
     manage::{
-        Action, ProductCommand, ProductReport, Report, Request,
+        Action, ProductReport, Report, Request,
         commands::{
             product_stops::{LiftProductStop, StopProduct},
             stops::{LiftStop, StopStream},
@@ -103,7 +104,7 @@ async fn stop_product(
     let write = write.authorize_on_all(Action::STOP, &Pattern::for_product(product.clone()))?.without_body()?;
     let request = write.request()?;
     let stop = StopProduct { product, reason: reason(&request)? };
-    run(&api, &stop, &write, &request).await
+    run_on_product(&api, &stop, &write, &request).await
 }
 
 /// Lift the emergency stop of a product
@@ -120,12 +121,7 @@ async fn lift_product_emergency_stop(
     let product = path.product()?;
     let write = write.authorize_on_all(Action::LIFT_STOP, &Pattern::for_product(product.clone()))?.without_body()?;
     let request = write.request()?;
-    run(&api, &LiftProductStop { product }, &write, &request).await
-}
-
-async fn run(api: &Api, command: &dyn ProductCommand, write: &WriteRequest, request: &Request<'_>) -> Answer {
-    let done = api.manage()?.run_on_product(command, request).await;
-    json(done.map_err(|error| write.refused(error))?.to_json())
+    run_on_product(&api, &LiftProductStop { product }, &write, &request).await
 }
 
 /// Returns the reason of a request as the reason of a stop, which is also shown to operators of nodes.

@@ -13,7 +13,7 @@ use crate::{
     domain::{document::parts, stream::Revision},
     manage::{
         Action, Report,
-        commands::streams::{self, CreateStream, SetStream},
+        commands::streams::{self, CreateStream, DefaultRollout, SetStream},
     },
 };
 use axum::extract::State;
@@ -71,7 +71,13 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
     let identity = settings.identity.as_deref().map(parts::identity).transpose().map_err(fields)?;
     let targets = settings.targets.as_ref().map(parts::targets).transpose().map_err(fields)?;
     let protection = parts::protection(&settings.protection).map_err(fields)?;
-    let settings = streams::StreamSettings { arches, mirrors, edge_rule, identity, targets, protection };
+    let default_rollout = match settings.default_rollout.as_deref() {
+        None => DefaultRollout::Unchanged,
+        Some("none") => DefaultRollout::None,
+        Some(name) => DefaultRollout::Preset(parts::default_rollout(name).map_err(fields)?),
+    };
+    let settings =
+        streams::StreamSettings { arches, mirrors, edge_rule, identity, targets, protection, default_rollout };
     if request.expected != Some(Revision(0)) {
         return changed(&write.run(&api, &SetStream { stream: id, settings }, &request).await?);
     }

@@ -3,7 +3,7 @@
 use crate::domain::{
     changes::{Changes, Placed},
     document::Problem,
-    finding::Finding,
+    finding::{Code, Finding},
     release::{Release, ReleaseState},
     rollout::Rollout,
     stream::Stream,
@@ -14,6 +14,10 @@ use std::{collections::BTreeSet, fmt};
 pub const MAX_LABELS: usize = 64;
 /// The maximum number of rollouts of a release.
 pub const MAX_ROLLOUTS: usize = 32;
+/// The ids that a document may give to rollouts of any release.
+const FREE_IDS: u32 = 1000;
+/// How much higher than the last id those of a document may be.
+const ID_STEP: u32 = 100;
 /// The maximum number of releases of a stream, drafts included.
 pub const MAX_RELEASES: usize = 20_000;
 /// The maximum number of predecessors of a release.
@@ -35,9 +39,16 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
         |stream: &Stream| stream.releases.iter().filter(|release| release.state == ReleaseState::Draft).count();
     check(format_args!("releases"), "releases", MAX_RELEASES, before.releases.len(), after.releases.len());
     check(format_args!("releases"), "drafts", MAX_DRAFTS, drafts(before), drafts(after));
+    let mut high_ids = Vec::new();
     for (Placed { index, release, .. }, known) in Changes::between(before, after).added_or_changed() {
         let rollouts = known.map_or(0, |known| known.rollouts.len());
         check(format_args!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
+        let known_id = known.map_or(0, |known| known.last_rollout_id.number());
+        let (id, max_id) = (release.last_rollout_id.number(), known_id.max(FREE_IDS) + ID_STEP);
+        if id > max_id {
+            let message = format!("has a rollout with the id {id}, at most {max_id} is allowed");
+            high_ids.push(Problem { path: format!("releases[{index}].rollouts"), message });
+        }
         let predecessors = [known.map_or(0, count_predecessors), count_predecessors(release)];
         let path = format_args!("releases[{index}].predecessors.versions");
         check(path, "predecessors", MAX_PREDECESSORS, predecessors[0], predecessors[1]);
@@ -51,6 +62,7 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
             }
         }
     }
+    problems.extend(high_ids);
     problems
 }
 
@@ -58,7 +70,7 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
 #[must_use]
 pub fn findings(before: &Stream, after: &Stream) -> Vec<Finding> {
     let problems = exceeded(before, after).into_iter();
-    problems.map(|problem| Finding::warning(problem.path, problem.message)).collect()
+    problems.map(|problem| Finding::warning(Code::TooMany, problem.path, problem.message)).collect()
 }
 
 fn count_predecessors(release: &Release) -> usize {

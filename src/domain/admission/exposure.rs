@@ -186,6 +186,7 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
             origin: _,
             aliases: _,
             rollouts: _,
+            last_rollout_id: _,
             suppressed_upstream: _,
             notes: _,
             artifacts: _,

@@ -3,12 +3,15 @@
 use super::freeze_window::FreezeWindow;
 use crate::domain::{
     changes::Changes,
+    duration::Minutes,
     epoch::Epoch,
     ids::Version,
     release::{Release, ReleaseState},
     rollout::{
         Rollout, RolloutState,
-        ramp::{Course, Ramp, Step},
+        id::RolloutId,
+        ramp::{Course, Ramp},
+        step::{Step, before_gate},
     },
     stream::Stream,
 };
@@ -19,8 +22,10 @@ use std::{collections::HashMap, fmt};
 pub struct FreezeConflict {
     /// The release.
     pub version: Version,
-    /// The rollout's number among those of the release, from 1.
-    pub rollout: usize,
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// Its index among the rollouts of the release.
+    pub index: usize,
     /// The time at which it would begin or step.
     pub at: Epoch,
     /// The reason for the window.
@@ -29,7 +34,7 @@ pub struct FreezeConflict {
 
 impl fmt::Display for FreezeConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, rollout, at, reason } = self;
+        let Self { version, rollout, at, reason, .. } = self;
         write!(f, "rollout {rollout} of release {version} at {at} ({reason})")
     }
 }
@@ -64,7 +69,8 @@ pub fn find_freeze_conflicts(before: &Stream, after: &Stream, now: Epoch) -> Vec
                 let at = future_openings(rollout, now).find(|at| window.covers(*at))?;
                 Some(FreezeConflict {
                     version: release.version.clone(),
-                    rollout: index + 1,
+                    rollout: rollout.id,
+                    index,
                     at,
                     reason: window.reason.as_str().into(),
                 })
@@ -84,7 +90,7 @@ fn future_openings(rollout: &Rollout, now: Epoch) -> impl Iterator<Item = Epoch>
 fn planned_openings(rollout: &Rollout) -> impl Iterator<Item = Epoch> {
     let start = rollout.begins_at();
     let steps: &[Step] = match &rollout.ramp.course {
-        Course::Steps(steps) => steps,
+        Course::Steps(steps) => before_gate(steps),
         Course::Constant | Course::Linear { .. } => &[],
     };
     std::iter::once(start).chain(steps.iter().map(move |step| start.plus_seconds(step.after.seconds())))
@@ -105,7 +111,7 @@ impl Rollout {
 
 impl Ramp {
     /// Returns this ramp with its start and its steps moved past the windows that they would fall into. Moving a step moves all later steps
-    /// by the same time.
+    /// by the same time. When a step after a gate comes is not known yet.
     #[must_use]
     pub fn delayed_past(&self, windows: &[FreezeWindow], now: Epoch) -> Self {
         let start = self.start();
@@ -114,12 +120,13 @@ impl Ramp {
             return Self { start: self.start.map(|_| moved), ..self.clone() };
         };
         // The total delay in seconds so far.
-        let mut delay = 0;
-        let steps = steps.iter().map(|step| {
+        let (mut delay, known) = (0, before_gate(steps).len());
+        let steps = steps.iter().enumerate().map(|(index, step)| {
             let planned = moved.plus_seconds(step.after.seconds()).plus_seconds(delay);
-            let delayed = if planned > now { first_outside(planned, windows) } else { planned };
+            let is_ahead = index < known && planned > now;
+            let delayed = if is_ahead { first_outside(planned, windows) } else { planned };
             delay += delayed.since(planned);
-            Step { after: crate::domain::duration::Minutes::from_seconds_up(delayed.since(moved)), share: step.share }
+            Step { after: Minutes::from_seconds_up(delayed.since(moved)), ..*step }
         });
         let steps = steps.collect();
         Self { start: self.start.map(|_| moved), course: Course::Steps(steps), ..self.clone() }
@@ -162,7 +169,8 @@ mod tests {
             rollouts,
             ..crate::domain::release::Release::published(version, crate::domain::origin::Origin::Local)
         };
-        let mut stream = Stream { releases: vec![release.into()], ..Stream::empty(samples::id()) };
+        let mut stream =
+            Stream { releases: vec![release.with_numbered_rollouts().into()], ..Stream::empty(samples::id()) };
         stream.protection.freeze_windows = windows.to_vec();
         stream
     }

@@ -3,7 +3,7 @@
 use super::bounds;
 use crate::domain::{
     epoch::Epoch,
-    finding::Finding,
+    finding::{Code, Finding},
     graph::{Graph, Node, NodeIndex},
     ids::Arch,
     policy::graph_rules::{EdgeRule, Identity},
@@ -54,7 +54,11 @@ fn versions_out_of_order(stream: &Stream) -> Vec<Finding> {
         pairs.filter(|(older, newer)| numbers(older).zip(numbers(newer)).is_some_and(|(older, newer)| newer < older));
     disordered
         .map(|(older, newer)| {
-            Finding::warning(release_place(newer), format!("is newer than {} but has a lower version", older.version))
+            Finding::warning(
+                Code::VersionOrder,
+                release_place(newer),
+                format!("is newer than {} but has a lower version", older.version),
+            )
         })
         .collect()
 }
@@ -67,7 +71,7 @@ fn ambiguous_versions(stream: &Stream) -> Vec<Finding> {
     let mut known = BTreeSet::new();
     let repeated = stream.aged().filter(|(_, release)| !known.insert(&release.version));
     let message = "has the version of an older release, and versions identify nodes: its nodes count as that release";
-    repeated.map(|(_, release)| Finding::error(release_place(release), message)).collect()
+    repeated.map(|(_, release)| Finding::error(Code::AmbiguousVersion, release_place(release), message)).collect()
 }
 
 /// Finds predecessors that have no effect under the edge rule of the stream.
@@ -76,7 +80,9 @@ fn ignored_predecessors(stream: &Stream) -> Vec<Finding> {
     let has_ignored = |release: &Release| rule != EdgeRule::Explicit && release.predecessors.is_some();
     let ignored = stream.releases.iter().filter(|release| has_ignored(release));
     let message = format!("has predecessors, which the edge rule {} ignores", rule.as_str());
-    ignored.map(|release| Finding::warning(release_place(release), message.as_str())).collect()
+    ignored
+        .map(|release| Finding::warning(Code::IgnoredPredecessors, release_place(release), message.as_str()))
+        .collect()
 }
 
 /// Finds arches on which a barrier or the newest release has no payload. An arch without a payload in any older release is not reported:
@@ -97,9 +103,11 @@ fn missing_payloads(stream: &Stream, age: usize, release: &Release) -> Vec<Findi
         .filter_map(|arch| {
             if release.barrier.as_ref().is_some_and(|barrier| barrier.applies_to(arch)) {
                 let message = format!("is a barrier without a payload on {arch}: nodes on {arch} can skip it");
-                Some(Finding::error(release_place(release), message))
+                Some(Finding::error(Code::BarrierWithoutPayload, release_place(release), message))
             } else {
-                is_newest.then(|| Finding::warning(release_place(release), format!("has no payload on {arch}")))
+                is_newest.then(|| {
+                    Finding::warning(Code::MissingPayload, release_place(release), format!("has no payload on {arch}"))
+                })
             }
         })
         .collect()
@@ -107,7 +115,8 @@ fn missing_payloads(stream: &Stream, age: usize, release: &Release) -> Vec<Findi
 
 fn dead_end_without_reason(release: &Release) -> Option<Finding> {
     let is_blank = release.dead_end.as_ref().is_some_and(|dead_end| dead_end.reason.as_str().trim().is_empty());
-    is_blank.then(|| Finding::warning(release_place(release), "is a dead end without a reason"))
+    is_blank
+        .then(|| Finding::warning(Code::DeadEndWithoutReason, release_place(release), "is a dead end without a reason"))
 }
 
 /// Returns true if the rollout has begun and its share still increases after `now`.
@@ -134,7 +143,7 @@ fn overlapping_rollouts(stream: &Stream, now: Epoch) -> Vec<Finding> {
                 "its rollout runs at the same time as that of {}: nodes may update twice in a row",
                 older.version
             );
-            Finding::warning(release_place(newer), message)
+            Finding::warning(Code::OverlappingRollouts, release_place(newer), message)
         })
         .collect()
 }
@@ -156,6 +165,7 @@ fn rollouts_before_their_barrier(stream: &Stream, now: Epoch) -> Vec<Finding> {
             && opens > now
         {
             findings.push(Finding::warning(
+                Code::RolloutBeforeBarrier,
                 release_place(release),
                 format!("its rollout starts before that of barrier {}, which nodes must reach first", barrier.version),
             ));
@@ -175,9 +185,14 @@ fn lint_scope(graph: &Graph, key: &PayloadKey, edge_rule: EdgeRule) -> Vec<Findi
         let has_older_nodes = index > 0;
         let place = format!("release {}", node.version);
         if has_older_nodes && node.withdrawn {
-            findings.push(Finding::error(place, "is a withdrawn barrier: nodes on older releases cannot update"));
+            findings.push(Finding::error(
+                Code::WithdrawnBarrier,
+                place,
+                "is a withdrawn barrier: nodes on older releases cannot update",
+            ));
         } else if has_older_nodes && !can_open(node) {
             findings.push(Finding::warning(
+                Code::ClosedBarrier,
                 place,
                 "is a barrier whose rollouts never open: nodes on older releases cannot update",
             ));
@@ -188,7 +203,7 @@ fn lint_scope(graph: &Graph, key: &PayloadKey, edge_rule: EdgeRule) -> Vec<Findi
         let is_reachable = graph.sources(NodeIndex(index)).next().is_some();
         if !is_reachable || !can_open(node) {
             let message = format!("is the newest release, but no node can reach it on {} {}", key.arch, key.scheme);
-            findings.push(Finding::warning(format!("release {}", node.version), message));
+            findings.push(Finding::warning(Code::UnreachableNewest, format!("release {}", node.version), message));
         }
     }
     if edge_rule == EdgeRule::Explicit {
@@ -211,7 +226,7 @@ fn no_predecessor(graph: &Graph, index: usize, node: &Node, key: &PayloadKey) ->
         format!("has no predecessor that can update to it on {arch} {scheme}")
     };
     let is_reachable = graph.sources(NodeIndex(index)).next().is_some();
-    (!is_reachable).then(|| Finding::warning(format!("release {}", node.version), message))
+    (!is_reachable).then(|| Finding::warning(Code::NoPredecessor, format!("release {}", node.version), message))
 }
 
 /// Returns true if the release opens to any node of positive wariness without a further change.

@@ -73,7 +73,7 @@ fn an_arch_that_joins_after_a_barrier_is_not_reported() {
     });
     assert_eq!(
         withdrawn[0],
-        "error: release 1.1: is a barrier without a payload on aarch64: nodes on aarch64 can skip it"
+        "error: release 1.1: is a barrier without a payload on aarch64: nodes on aarch64 can skip it [LK1005]"
     );
 }
 
@@ -111,24 +111,24 @@ fn each_danger_is_reported() {
         messages(|stream| stream.releases[3].rollouts[0] = stream.releases[3].rollouts[0].abort().unwrap()),
     ];
     insta::assert_snapshot!(all.map(|messages| messages.join("\n")).join("\n--\n"), @"
-    error: release 1.2: is a withdrawn barrier: nodes on older releases cannot update
+    error: release 1.2: is a withdrawn barrier: nodes on older releases cannot update [LK1009]
     --
-    warning: release 1.2: is a barrier whose rollouts never open: nodes on older releases cannot update
+    warning: release 1.2: is a barrier whose rollouts never open: nodes on older releases cannot update [LK1010]
     --
-    error: release 1.1: is a barrier without a payload on aarch64: nodes on aarch64 can skip it
-    warning: release 1.3: has no payload on aarch64
+    error: release 1.1: is a barrier without a payload on aarch64: nodes on aarch64 can skip it [LK1005]
+    warning: release 1.3: has no payload on aarch64 [LK1004]
     --
-    warning: release 1.0: is a dead end without a reason
+    warning: release 1.0: is a dead end without a reason [LK1006]
     --
-    warning: release 1.0: is newer than 1.1 but has a lower version
+    warning: release 1.0: is newer than 1.1 but has a lower version [LK1001]
     --
-    warning: release 1.3: its rollout runs at the same time as that of 1.2: nodes may update twice in a row
+    warning: release 1.3: its rollout runs at the same time as that of 1.2: nodes may update twice in a row [LK1007]
     --
-    warning: release 1.3: its rollout starts before that of barrier 1.2, which nodes must reach first
+    warning: release 1.3: its rollout starts before that of barrier 1.2, which nodes must reach first [LK1008]
     --
-    warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci
+    warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci [LK1011]
     --
-    warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci
+    warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci [LK1011]
     ");
 }
 
@@ -149,8 +149,8 @@ fn explicit_edges_and_versions_that_identify_nodes_are_checked() {
     assert_eq!(
         explicit(&all[..1], |_| {}),
         [
-            "warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci",
-            "warning: release 1.2: has no predecessor that can update to it on x86_64 oci",
+            "warning: release 1.3: is the newest release, but no node can reach it on x86_64 oci [LK1011]",
+            "warning: release 1.2: has no predecessor that can update to it on x86_64 oci [LK1012]",
         ]
     );
     // The update would skip a barrier.
@@ -158,19 +158,20 @@ fn explicit_edges_and_versions_that_identify_nodes_are_checked() {
     assert_eq!(
         explicit(skipping, |stream| stream.releases[1].barrier = Some(barrier().into())),
         [
-            "warning: release 1.1: is a barrier to which no predecessor updates on x86_64 oci: nodes on older releases cannot update",
-            "warning: release 1.2: has no predecessor that can update to it on x86_64 oci",
+            "warning: release 1.1: is a barrier to which no predecessor updates on x86_64 oci: nodes on older releases cannot update [LK1012]",
+            "warning: release 1.2: has no predecessor that can update to it on x86_64 oci [LK1012]",
         ]
     );
     assert_eq!(
         explicit(&all[1..2], |stream| stream.rules.edge_rule = EdgeRule::Open),
-        ["warning: release 1.2: has predecessors, which the edge rule open ignores"]
+        ["warning: release 1.2: has predecessors, which the edge rule open ignores [LK1003]"]
     );
     let repeated = messages(|stream| {
         stream.rules.identity = Identity::Version;
         stream.releases[2].version = Version::parse("1.1").unwrap();
     });
-    let message = "has the version of an older release, and versions identify nodes: its nodes count as that release";
+    let message =
+        "has the version of an older release, and versions identify nodes: its nodes count as that release [LK1002]";
     assert_eq!(repeated, [format!("error: release 1.1: {message}")]);
 }
 

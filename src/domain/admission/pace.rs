@@ -4,12 +4,12 @@ use super::{exposure::exposure_increases, freeze_conflicts::find_freeze_conflict
 use crate::domain::{
     changes::Changes,
     epoch::Epoch,
-    finding::Finding,
+    finding::{Code, Finding},
     ids::Version,
     origin::Origin,
     policy::graph_rules::EdgeRule,
     release::{Release, ReleaseState},
-    rollout::{Rollout, RolloutState, first_opening::first_opened, share::OpenShare},
+    rollout::{Rollout, RolloutState, first_opening::first_opened, numbering::find_known, share::OpenShare},
     stream::Stream,
 };
 use std::collections::{HashMap, HashSet};
@@ -44,7 +44,7 @@ pub fn too_fast(before: &Stream, after: &Stream, now: Epoch) -> Vec<Finding> {
             "would be open to {share:.1} % of the nodes at {at}, which is too fast: the shortest rollout of this stream is \
              {shortest}"
         );
-        Finding::error(format!("release {version}"), message)
+        Finding::error(Code::TooFast, format!("release {version}"), message)
     };
     violations(before, after, now).into_iter().map(finding).collect()
 }
@@ -58,7 +58,7 @@ pub fn pause_violating_rollouts(before: &Stream, after: &mut Stream, now: Epoch)
             .map(|found| (found.release, found.rollout, "is faster than the shortest rollout of this stream"));
         let conflicting = find_freeze_conflicts(before, stream, now).into_iter().filter_map(|conflict| {
             let index = stream.releases.iter().position(|release| release.version == conflict.version)?;
-            Some((index, Some(conflict.rollout - 1), "begins or steps inside a freeze window"))
+            Some((index, Some(conflict.index), "begins or steps inside a freeze window"))
         });
         fast.chain(conflicting).collect::<Vec<_>>()
     };
@@ -69,6 +69,7 @@ pub fn pause_violating_rollouts(before: &Stream, after: &mut Stream, now: Epoch)
         let rollout = number.and_then(|number| release.rollouts.get_mut(number));
         let message = match rollout.filter(|rollout| rollout.origin == Origin::Upstream) {
             Some(rollout) if rollout.state == RolloutState::Active => {
+                let id = rollout.id;
                 // It keeps the present share if that is allowed, otherwise the share before it began.
                 let before_it_began = rollout.begins_at().plus_seconds(-1);
                 rollout.state = RolloutState::Paused { at: now };
@@ -79,12 +80,12 @@ pub fn pause_violating_rollouts(before: &Stream, after: &mut Stream, now: Epoch)
                 {
                     rollout.state = RolloutState::Paused { at: before_it_began };
                 }
-                format!("upstream rollout {} {violation} and is paused here", number.map_or(0, |n| n + 1))
+                format!("upstream rollout {id} {violation} and is paused here")
             }
             Some(_) => continue,
             None => format!("{violation}, and it has no upstream rollout that could be paused"),
         };
-        findings.push(Finding::drift(format!("release {version}"), message));
+        findings.push(Finding::drift(Code::RolloutPaused, format!("release {version}"), message));
     }
     findings
 }
@@ -118,10 +119,8 @@ fn violations(before: &Stream, after: &Stream, now: Epoch) -> Vec<TooFast> {
             }
             continue;
         }
-        let mut unpaired: Vec<&Rollout> = known.map(|known| known.rollouts.iter().collect()).unwrap_or_default();
         for (number, rollout) in release.rollouts.iter().enumerate() {
-            let same_nodes = unpaired.iter().position(|known| known.selector == rollout.selector);
-            let known = same_nodes.map(|index| unpaired.remove(index));
+            let known = known.and_then(|known| find_known(&known.rollouts, rollout));
             if is_exempt(rollout, protection) {
                 continue;
             }
@@ -153,7 +152,7 @@ fn is_exempt(rollout: &Rollout, protection: &Protection) -> bool {
 /// A changed rollout, compared with the plan that was accepted before.
 struct Pace<'a> {
     rollout: &'a Rollout,
-    /// The present rollout for the same nodes.
+    /// The rollout before the change.
     known: Option<&'a Rollout>,
     now: Epoch,
     /// The shortest rollout in seconds.

@@ -145,7 +145,7 @@ mod tests {
     fn stream(text: &str) -> Stream {
         let text = format!("format = 1\nproduct = \"os\"\nstream = \"stable\"\norigin = \"local\"\n{text}");
         let document: StreamDocument = toml::from_str(&text).unwrap();
-        Stream::from_document(&document, Strictness::Recorded).unwrap()
+        Stream::from_document(&document, Strictness::Recorded).unwrap().numbered()
     }
 
     #[test]

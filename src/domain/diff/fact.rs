@@ -12,7 +12,7 @@ use crate::domain::{
     policy::graph_rules::{EdgeRule, Identity, TargetLimit},
     reason::Reason,
     release::{PayloadKey, ReleaseState},
-    rollout::{Rollout, selector::Label, share::rounded},
+    rollout::{Rollout, id::RolloutId, preset::Preset, selector::Label, share::rounded},
 };
 use std::{collections::BTreeSet, fmt};
 
@@ -59,6 +59,8 @@ pub enum Fact {
     Identity(Identity),
     /// How many targets nodes are shown.
     Targets(TargetLimit),
+    /// A preset.
+    Preset(Preset),
     /// The predecessors of a release.
     Predecessors {
         /// Their versions.
@@ -68,6 +70,8 @@ pub enum Fact {
     },
     /// A rollout.
     Rollout(Box<Rollout>),
+    /// The ids of rollouts, in their order.
+    RolloutOrder(Vec<RolloutId>),
     /// A payload.
     Payload(Payload),
     /// An alias.
@@ -117,12 +121,14 @@ impl fmt::Display for Fact {
             Self::EdgeRule(rule) => f.write_str(rule.as_str()),
             Self::Identity(identity) => f.write_str(identity.as_str()),
             Self::Targets(limit) => limit.fmt(f),
+            Self::Preset(preset) => f.write_str(preset.as_str()),
             Self::Predecessors { versions, origin } => {
                 write!(f, "{} ({})", joined(versions.iter().map(Version::as_str), ", "), origin.as_str())
             }
             Self::Rollout(rollout) => {
                 write!(f, "{} ({})", describe_rollout(&document::rollout(rollout)), rollout.origin.as_str())
             }
+            Self::RolloutOrder(ids) => f.write_str(&joined(ids.iter().map(ToString::to_string), ", ")),
             Self::Payload(payload) => {
                 write!(f, "{}{}", payload.id, if payload.synthetic { " (synthetic)" } else { "" })
             }

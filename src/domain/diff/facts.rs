@@ -62,6 +62,9 @@ fn settings(stream: &Stream) -> Vec<Listed> {
     if stream.rules.targets != TargetLimit::default() {
         add(Target::Targets, Fact::Targets(stream.rules.targets));
     }
+    if let Some(preset) = stream.default_rollout {
+        add(Target::DefaultRollout, Fact::Preset(preset));
+    }
     if let Some(shortest) = stream.protection.shortest_rollout {
         add(Target::ShortestRollout, Fact::Duration(shortest));
     }
@@ -97,11 +100,15 @@ fn policies(id: &ReleaseId, release: &Release) -> Vec<Listed> {
     if let Some(Predecessors { versions, origin }) = release.predecessors.as_deref().cloned() {
         add(Target::Predecessors(id.clone()), Fact::Predecessors { versions, origin });
     }
-    for (number, rollout) in (1..).zip(&release.rollouts) {
+    for rollout in &release.rollouts {
         // When it first opened is recorded with any change.
         let clock = RolloutClock { first_opened: None, ..rollout.clock };
         let rollout = Rollout { clock, ..rollout.clone() };
-        add(Target::Rollout { release: id.clone(), number }, Fact::Rollout(Box::new(rollout)));
+        add(Target::Rollout { release: id.clone(), id: rollout.id }, Fact::Rollout(Box::new(rollout)));
+    }
+    if !release.rollouts.is_sorted_by_key(|rollout| rollout.id) {
+        let ids = release.rollouts.iter().map(|rollout| rollout.id);
+        add(Target::RolloutOrder(id.clone()), Fact::RolloutOrder(ids.collect()));
     }
     for policy in &release.suppressed_upstream {
         add(Target::SuppressedUpstream { release: id.clone(), policy: *policy }, Fact::Suppressed);

@@ -5,6 +5,7 @@ use crate::domain::{
     ids::{Arch, Version},
     payload::{PayloadId, Repository},
     release::{PayloadKey, PolicyKind},
+    rollout::id::RolloutId,
     stream::SourceKind,
 };
 use std::fmt;
@@ -35,6 +36,8 @@ pub enum Target {
     ShortestRollout,
     /// The groups that are exempt from the shortest rollout.
     Canaries,
+    /// The rollout that drafts without rollouts get when they are published, if there is one.
+    DefaultRollout,
     /// A freeze window, identified by its time span in the form of documents.
     FreezeWindow {
         /// The first moment.
@@ -60,9 +63,11 @@ pub enum Target {
     Rollout {
         /// The release.
         release: ReleaseId,
-        /// The number of the rollout, from 1.
-        number: usize,
+        /// The rollout.
+        id: RolloutId,
     },
+    /// The order in which the rollouts of a release are tried on a node, if it is not that of their ids.
+    RolloutOrder(ReleaseId),
     /// A policy of upstream that is suppressed here.
     SuppressedUpstream {
         /// The release.
@@ -125,6 +130,7 @@ impl Target {
             | Self::DeadEnd(release)
             | Self::Predecessors(release)
             | Self::Rollout { release, .. }
+            | Self::RolloutOrder(release)
             | Self::SuppressedUpstream { release, .. }
             | Self::Payload { release, .. }
             | Self::Alias { release, .. }
@@ -152,6 +158,7 @@ impl Target {
             Self::EdgeRule => whole("edge rule".into()),
             Self::Identity => whole("identity".into()),
             Self::Targets => whole("targets".into()),
+            Self::DefaultRollout => whole("default rollout".into()),
             Self::ShortestRollout => whole("shortest rollout".into()),
             Self::Canaries => whole("canaries".into()),
             Self::FreezeWindow { from, until, zone } => {
@@ -164,7 +171,8 @@ impl Target {
             Self::Barrier(release) => whole(format!("{release}, barrier")),
             Self::DeadEnd(release) => whole(format!("{release}, dead end")),
             Self::Predecessors(release) => whole(format!("{release}, predecessors")),
-            Self::Rollout { release, number } => whole(format!("{release}, rollout {number}")),
+            Self::Rollout { release, id } => whole(format!("{release}, rollout {id}")),
+            Self::RolloutOrder(release) => whole(format!("{release}, order of rollouts")),
             Self::SuppressedUpstream { release, policy } => whole(format!("{release}, upstream {}", policy.as_str())),
             Self::Payload { release, key } => detail(release, format!("{} {}", key.arch, key.scheme)),
             Self::Alias { release, id, .. } => detail(release, format!("alias {id}")),

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::domain::{changes::Changes, origin::Origin, release::Release, shared::Shared, stream::Stream};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// The changes from one state of a stream to the next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,7 @@ impl Stream {
         let document = delta.settings.as_ref().or(own.as_ref());
         let settings = document.map_or_else(|| Some(self.without_releases()), |document| reader.settings(document));
         let mut releases: Vec<Shared<Release>> = Vec::with_capacity(self.releases.len() + 1);
+        let earlier = self.releases_without_ids_in(delta);
         for (index, part) in delta.releases.iter().enumerate() {
             let path = format!("releases[{index}]");
             match part {
@@ -70,7 +72,15 @@ impl Stream {
                         None => reader.problem(path, "names releases that the earlier state does not have"),
                     }
                 }
-                DeltaPart::Set(release) => releases.extend(reader.release(&path, release).map(Shared::from)),
+                DeltaPart::Set(release) => {
+                    let earlier = earlier.get(release.version.as_str());
+                    let read = reader.release(&path, release);
+                    let numbered = read.map(|read| match earlier {
+                        Some(earlier) => read.numbered_after(earlier),
+                        None => read,
+                    });
+                    releases.extend(numbered.map(Shared::from));
+                }
             }
         }
         reader.check_releases(&releases);
@@ -85,6 +95,19 @@ impl Stream {
         }
     }
 
+    /// Returns the present releases of which a delta has rollouts without ids, by version.
+    fn releases_without_ids_in(&self, delta: &DeltaDocument) -> HashMap<&str, &Release> {
+        let is_new = |part: &DeltaPart| match part {
+            DeltaPart::Set(release) => release.rollouts.iter().any(|rollout| rollout.id.is_none()),
+            DeltaPart::Keep(..) => false,
+        };
+        if !delta.releases.iter().any(is_new) {
+            return HashMap::new();
+        }
+        // Of releases with the same version, the oldest one.
+        self.releases.iter().rev().map(|release| (release.version.as_str(), &**release)).collect()
+    }
+
     /// Returns the stream without its releases.
     fn without_releases(&self) -> Self {
         Self {
@@ -93,6 +116,7 @@ impl Stream {
             mirrors: self.mirrors.clone(),
             rules: self.rules,
             protection: self.protection.clone(),
+            default_rollout: self.default_rollout,
             stop: self.stop.clone(),
             product_stop: self.product_stop.clone(),
             releases: Vec::new(),
@@ -105,11 +129,23 @@ impl Stream {
 /// Returns true if two states differ at most in their releases and in the stop of their product.
 fn have_same_settings(before: &Stream, after: &Stream) -> bool {
     // Every field is named, so that a new one is not forgotten here.
-    let Stream { id, arches, mirrors, rules, protection, stop, product_stop: _, releases: _, blocked_updates, sources } =
-        before;
+    let Stream {
+        id,
+        arches,
+        mirrors,
+        rules,
+        protection,
+        default_rollout,
+        stop,
+        product_stop: _,
+        releases: _,
+        blocked_updates,
+        sources,
+    } = before;
     (id, arches, mirrors, rules, protection)
         == (&after.id, &after.arches, &after.mirrors, &after.rules, &after.protection)
-        && (stop, blocked_updates, sources) == (&after.stop, &after.blocked_updates, &after.sources)
+        && (default_rollout, stop) == (&after.default_rollout, &after.stop)
+        && (blocked_updates, sources) == (&after.blocked_updates, &after.sources)
 }
 
 #[derive(Default)]

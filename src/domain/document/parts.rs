@@ -20,7 +20,7 @@ use crate::domain::{
     },
     reason::Reason,
     release::{PayloadKey, Release},
-    rollout::Rollout,
+    rollout::{Rollout, preset::Preset},
     stream::Stream,
 };
 use std::collections::BTreeSet;
@@ -95,6 +95,14 @@ pub fn identity(name: &str) -> Part<Identity> {
 /// Returns a problem if it is neither `all` nor a number in range.
 pub fn targets(document: &TargetsDocument) -> Part<TargetLimit> {
     part(|reader| reader.targets(document))
+}
+
+/// Parses the name of a preset that a stream has as its default rollout.
+///
+/// # Errors
+/// Returns a problem if there is no such preset.
+pub fn default_rollout(name: &str) -> Part<Preset> {
+    part(|reader| reader.preset("default_rollout", name))
 }
 
 /// Parses a payload with its arch and scheme.

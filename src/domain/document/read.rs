@@ -212,8 +212,9 @@ impl Reader {
             })
             .collect();
         let protection = protection.unwrap_or_default();
+        let default_rollout = document.default_rollout.as_ref().and_then(|name| self.preset("default_rollout", name));
         let empty = Stream::empty(StreamId { product: product?, stream: name? });
-        Some(Stream { arches, mirrors, rules, protection, stop, sources, ..empty })
+        Some(Stream { arches, mirrors, rules, protection, default_rollout, stop, sources, ..empty })
     }
 
     /// Checks all conditions between releases.
@@ -280,12 +281,7 @@ impl Reader {
             .as_ref()
             .and_then(|predecessors| self.predecessors(&format!("{path}.predecessors"), predecessors))
             .map(Box::new);
-        let rollouts = document
-            .rollouts
-            .iter()
-            .enumerate()
-            .filter_map(|(index, rollout)| self.rollout(&format!("{path}.rollouts[{index}]"), rollout))
-            .collect();
+        let (rollouts, last_rollout_id) = self.rollouts(path, document);
         let suppressed_upstream = self.suppressed_upstream(path, document);
         let payloads = self.payloads(path, &document.payloads, origin);
         let mut aliases: BTreeMap<PayloadKey, BTreeMap<PayloadId, Origin>> = BTreeMap::new();
@@ -317,6 +313,7 @@ impl Reader {
             dead_end,
             predecessors,
             rollouts,
+            last_rollout_id,
             suppressed_upstream,
             notes,
             artifacts,

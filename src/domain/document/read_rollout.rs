@@ -2,13 +2,19 @@
 
 use super::{
     read::{Reader, Strictness},
-    shape::{RolloutDocument, SelectorDocument},
+    shape::{ReleaseDocument, RolloutDocument, SelectorDocument, StepDocument},
 };
-use crate::domain::rollout::{
-    Rollout, RolloutClock, RolloutState,
-    ramp::{Course, Ramp, Step},
-    selector::Selector,
-    share::Share,
+use crate::domain::{
+    duration::Minutes,
+    rollout::{
+        Rollout, RolloutClock, RolloutState,
+        id::RolloutId,
+        preset::Preset,
+        ramp::{Course, Ramp},
+        selector::Selector,
+        share::Share,
+        step::{Step, StepGate},
+    },
 };
 
 /// The maximum total length of pauses: a thousand years in seconds.
@@ -27,7 +33,43 @@ impl Reader {
         let state = self.rollout_state(path, document)?;
         let origin = self.origin(&format!("{path}.origin"), document.origin.as_ref());
         let clock = self.rollout_clock(path, document)?;
-        Some(Rollout { selector: selector.into(), ramp: Ramp { start, start_share, course }, state, clock, origin })
+        let id = self.rollout_id(&format!("{path}.id"), document.id)?;
+        Some(Rollout { id, selector: selector.into(), ramp: Ramp { start, start_share, course }, state, clock, origin })
+    }
+
+    /// Parses the rollouts of a release, and the last id that one of them was given.
+    pub(super) fn rollouts(&mut self, path: &str, document: &ReleaseDocument) -> (Vec<Rollout>, RolloutId) {
+        let mut rollouts: Vec<Rollout> = Vec::with_capacity(document.rollouts.len());
+        for (index, rollout) in document.rollouts.iter().enumerate() {
+            let path = format!("{path}.rollouts[{index}]");
+            let Some(rollout) = self.rollout(&path, rollout) else { continue };
+            let id = rollout.id;
+            if !id.is_new() && rollouts.iter().any(|other| other.id == id) {
+                self.problem(format!("{path}.id"), format!("{id} is the id of another rollout of the release"));
+            }
+            rollouts.push(rollout);
+        }
+        let last = self.rollout_id(&format!("{path}.last_rollout_id"), document.last_rollout_id);
+        let highest = rollouts.iter().map(|rollout| rollout.id).max().unwrap_or_default();
+        (rollouts, last.unwrap_or_default().max(highest))
+    }
+
+    /// Parses the name of a preset.
+    pub(super) fn preset(&mut self, path: &str, name: &str) -> Option<Preset> {
+        let preset = Preset::from_name(name).ok_or_else(|| {
+            let names: Vec<&str> = Preset::ALL.iter().map(|preset| preset.as_str()).collect();
+            format!("is {name:?}, expected one of {}", names.join(", "))
+        });
+        self.check(path, preset)
+    }
+
+    fn rollout_id(&mut self, path: &str, number: Option<u32>) -> Option<RolloutId> {
+        let Some(number) = number else { return Some(RolloutId::NEW) };
+        let id = RolloutId::from_number(number);
+        if id.is_none() {
+            self.problem(path, format!("is {number}, expected a number between 1 and {}", RolloutId::MAX));
+        }
+        id
     }
 
     fn rollout_clock(&mut self, path: &str, document: &RolloutDocument) -> Option<RolloutClock> {
@@ -77,23 +119,44 @@ impl Reader {
             (None, Some(steps)) => {
                 let mut course: Vec<Step> = Vec::with_capacity(steps.len());
                 for (index, step) in steps.iter().enumerate() {
-                    let path = format!("{path}.steps[{index}]");
-                    let after = self.minutes(&format!("{path}.after"), &step.after)?;
-                    let share = self.share(&format!("{path}.share"), step.share)?;
-                    if course.last().is_some_and(|last| last.after >= after) {
-                        self.problem(format!("{path}.after"), "must be later than the step before it");
-                    }
-                    if share < course.last().map_or(start_share, |last| last.share) {
-                        self.problem(
-                            format!("{path}.share"),
-                            "must not be below the share before it: a rollout never withdraws an offer",
-                        );
-                    }
-                    course.push(Step { after, share });
+                    course.push(self.step(&format!("{path}.steps[{index}]"), step, course.last(), start_share)?);
                 }
                 Some(Course::Steps(course))
             }
         }
+    }
+
+    fn step(&mut self, path: &str, document: &StepDocument, before: Option<&Step>, start_share: Share) -> Option<Step> {
+        let after = self.minutes(&format!("{path}.after"), &document.after)?;
+        let over = match &document.over {
+            Some(over) => self.minutes(&format!("{path}.over"), over)?,
+            None => Minutes(0),
+        };
+        let share = self.share(&format!("{path}.share"), document.share)?;
+        let gate = match (document.gate, document.passed) {
+            (true, true) => StepGate::Passed,
+            (true, false) => StepGate::Closed,
+            (false, is_passed) => {
+                if is_passed {
+                    self.problem(format!("{path}.passed"), "requires a gate");
+                }
+                StepGate::None
+            }
+        };
+        let step = Step { after, share, over, gate };
+        if let Some(before) = before {
+            // A step that opens at once would leave nothing of one at the same time.
+            let earliest = Minutes(before.end().0.saturating_add(u64::from(step.is_plain() && before.over.0 == 0)));
+            if after < earliest {
+                let message = "must be later than the step before it, and not before that step has reached its share";
+                self.problem(format!("{path}.after"), message);
+            }
+        }
+        if share < before.map_or(start_share, |before| before.share) {
+            let message = "must not be below the share before it: a rollout never withdraws an offer";
+            self.problem(format!("{path}.share"), message);
+        }
+        Some(step)
     }
 
     fn rollout_state(&mut self, path: &str, document: &RolloutDocument) -> Option<RolloutState> {

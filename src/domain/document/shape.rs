@@ -49,6 +49,9 @@ pub struct StreamDocument {
     /// Limits on how fast and when the stream may be opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<ProtectionDocument>,
+    /// The preset of the rollout that a draft without rollouts gets when it is published: `linear-48h`, `week` or `emergency-3h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_rollout: Option<String>,
     /// The emergency stop. Nothing is offered while it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency_stop: Option<StopDocument>,
@@ -87,6 +90,9 @@ pub struct ReleaseDocument {
     /// The rollouts. For each node the first one whose selector matches it decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<RolloutDocument>,
+    /// The last id that a rollout of the release was given, if no rollout has it any more. Ids are not given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rollout_id: Option<u32>,
     /// Policies of upstream that were removed here and that imports do not set again: `barrier`, `dead_end`, `rollouts`.
     // Stored documents may call it `cleared`.
     #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "cleared")]
@@ -261,6 +267,10 @@ pub struct PredecessorsDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutDocument {
+    /// The id, unique in the release. Without one, the rollout keeps the id of the rollout that it continues: of one with the same plan (and
+    /// in the same state, if there are several), or otherwise of one for the same nodes. A new rollout gets the next id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
     /// The nodes that it is for; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<SelectorDocument>,
@@ -285,7 +295,7 @@ pub struct RolloutDocument {
     /// The time at which a `paused` rollout was paused. It keeps the share of that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<String>,
-    /// The total length in seconds of past pauses since the start; absent counts as 0.
+    /// The total length in seconds of past pauses since the start, and of waits at gates; absent counts as 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stood_still_seconds: Option<u64>,
     /// The time at which it first opened, if it had opened by the last change. Recorded by the service; the value in a document is ignored.
@@ -318,10 +328,19 @@ pub struct SelectorDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepDocument {
-    /// The time after the start, ISO 8601 in whole minutes.
+    /// The time after the start at which the step begins, ISO 8601 in whole minutes. Pauses and waits at gates do not count.
     pub after: String,
     /// The share from then on, 0 to 1.
     pub share: f64,
+    /// The time in which the share rises linearly to that, ISO 8601 in whole minutes; absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
+    /// True for a gate: the rollout waits before this step until it is advanced.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gate: bool,
+    /// True for a gate that the rollout has passed. A new rollout has passed none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub passed: bool,
 }
 
 /// A range of releases from which nodes must not update directly to a given release.

@@ -15,7 +15,14 @@ use crate::domain::{
     policy::graph_rules::{EdgeRule, GraphRules, Identity, TargetLimit},
     reason::Reason,
     release::{Release, ReleaseState},
-    rollout::{Rollout, RolloutState, ramp::Course, selector::Selector, share::Share},
+    rollout::{
+        Rollout, RolloutState,
+        id::RolloutId,
+        ramp::Course,
+        selector::Selector,
+        share::Share,
+        step::{Step, StepGate},
+    },
     stream::Stream,
 };
 use std::{collections::BTreeSet, fmt::Display};
@@ -39,6 +46,7 @@ impl Stream {
             identity: (identity != Identity::default()).then(|| identity.as_str().into()),
             targets: (targets != TargetLimit::default()).then(|| targets.into()),
             protection: protection(&self.protection),
+            default_rollout: self.default_rollout.map(|preset| preset.as_str().into()),
             emergency_stop: self.stop.as_ref().map(self::stop),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
             releases: self.releases.iter().map(|release| writer.release(release)).collect(),
@@ -62,6 +70,22 @@ impl Stream {
         let count = |origin: &Origin| self.releases.iter().filter(|release| release.origin == *origin).count();
         Origin::ALL.iter().copied().max_by_key(count).unwrap_or(Origin::Git)
     }
+}
+
+fn step(step: &Step) -> StepDocument {
+    StepDocument {
+        after: step.after.to_string(),
+        share: step.share.get(),
+        over: (step.over.0 > 0).then(|| step.over.to_string()),
+        gate: step.gate != StepGate::None,
+        passed: step.gate == StepGate::Passed,
+    }
+}
+
+/// Returns the last id of a rollout, if no rollout of the release shows it.
+fn last_rollout_id(release: &Release) -> Option<u32> {
+    let highest = release.rollouts.iter().map(|rollout| rollout.id).max().unwrap_or_default();
+    Some(release.last_rollout_id).filter(|last| *last > highest).map(RolloutId::number)
 }
 
 struct Writer {
@@ -108,6 +132,7 @@ impl Writer {
                 origin: self.explicit_origin(predecessors.origin),
             }),
             rollouts: release.rollouts.iter().map(|rollout| self.rollout(rollout)).collect(),
+            last_rollout_id: last_rollout_id(release),
             suppressed_upstream: release.suppressed_upstream.iter().map(|policy| policy.as_str().into()).collect(),
             payloads: payloads.collect(),
             aliases: aliases.collect(),
@@ -135,13 +160,10 @@ impl Writer {
                 let end_share = (*end_share != Share::ALL).then(|| end_share.get());
                 (Some(duration.to_string()), end_share, None)
             }
-            Course::Steps(steps) => {
-                let steps =
-                    steps.iter().map(|step| StepDocument { after: step.after.to_string(), share: step.share.get() });
-                (None, None, Some(steps.collect()))
-            }
+            Course::Steps(steps) => (None, None, Some(steps.iter().map(step).collect())),
         };
         RolloutDocument {
+            id: Some(rollout.id.number()).filter(|_| !rollout.id.is_new()),
             selector: (!rollout.selector.is_any()).then(|| selector(&rollout.selector)),
             start: rollout.ramp.start.map(|start| start.to_string()),
             start_share: rollout.ramp.start_share.map(Share::get),

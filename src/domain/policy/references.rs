@@ -4,7 +4,7 @@
 use crate::domain::{
     changes::{Changes, Placed},
     document::Problem,
-    finding::Finding,
+    finding::{Code, Finding},
     identifier::FormError,
     ids::Arch,
     payload::{PayloadId, Scheme},
@@ -87,7 +87,7 @@ pub fn unusable(before: &Stream, after: &Stream) -> Vec<Problem> {
 #[must_use]
 pub fn findings(before: &Stream, after: &Stream) -> Vec<Finding> {
     let problems = unusable(before, after).into_iter();
-    problems.map(|problem| Finding::warning(problem.path, problem.message)).collect()
+    problems.map(|problem| Finding::warning(Code::UnusableName, problem.path, problem.message)).collect()
 }
 
 /// A payload or an alias whose id does not have the form of its scheme.

@@ -1,11 +1,11 @@
 //! Expired schedules: rollouts whose ramp has already ended when they are created. A start date with the wrong year would open a release
 //! to all nodes at once.
 
-use super::{Rollout, RolloutState};
+use super::{Rollout, RolloutState, id::RolloutId};
 use crate::domain::{
     changes::Changes,
     epoch::Epoch,
-    finding::Finding,
+    finding::{Code, Finding},
     release::{Release, ReleaseState},
     stream::Stream,
 };
@@ -13,18 +13,17 @@ use crate::domain::{
 /// A new or changed rollout of a published release whose ramp has already ended.
 struct Expired<'a> {
     release: &'a Release,
-    /// From 1.
-    number: usize,
+    rollout: RolloutId,
     end: Epoch,
 }
 
 impl Expired<'_> {
     fn finding(&self) -> Finding {
-        let Self { release, number, end } = self;
+        let Self { release, rollout, end } = self;
         let message = format!(
-            "rollout {number} ended at {end}, before it was created: it opens to its final share at once; check its start"
+            "rollout {rollout} ended at {end}, before it was created: it opens to its final share at once; check its start"
         );
-        Finding::warning(format!("release {}", release.version), message)
+        Finding::warning(Code::ExpiredSchedule, format!("release {}", release.version), message)
     }
 }
 
@@ -46,7 +45,7 @@ pub fn summary(after: &Stream, now: Epoch) -> Option<Finding> {
         newest.release.version,
         newest.end
     );
-    Some(Finding::warning(format!("stream {}", after.id.stream), message))
+    Some(Finding::warning(Code::ExpiredSchedule, format!("stream {}", after.id.stream), message))
 }
 
 fn expired<'a>(before: &'a Stream, after: &'a Stream, now: Epoch) -> Vec<Expired<'a>> {
@@ -56,11 +55,11 @@ fn expired<'a>(before: &'a Stream, after: &'a Stream, now: Epoch) -> Vec<Expired
             continue;
         };
         let known = pair.old_published_release();
-        for (number, rollout) in (1..).zip(&release.rollouts) {
+        for rollout in &release.rollouts {
             let Some(end) = rollout.ramp.end().filter(|end| *end < now) else { continue };
             let is_known = known.is_some_and(|known| known.rollouts.iter().any(|known| is_same_plan(known, rollout)));
             if rollout.state == RolloutState::Active && !is_known {
-                found.push(Expired { release, number, end });
+                found.push(Expired { release, rollout: rollout.id, end });
             }
         }
     }

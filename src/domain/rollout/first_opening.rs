@@ -1,7 +1,7 @@
 //! The time at which each rollout first opened. The shortest rollout of a stream is counted from it. It is recorded with every change and
 //! never taken from a document, because the author of a document could backdate it.
 
-use super::{Rollout, RolloutClock};
+use super::{Rollout, RolloutClock, numbering::find_known};
 use crate::domain::{
     changes::Changes,
     epoch::Epoch,
@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 pub fn first_opened(known: Option<&Rollout>, rollout: &Rollout, now: Epoch) -> Option<Epoch> {
     let recorded = known.and_then(|known| known.clock.first_opened);
     // It was not open at the previous change, therefore it opened when its plan began.
-    let since_last_change = known.filter(|known| known.is_open(now)).map(|known| known.begins_at().min(now));
-    recorded.or(since_last_change).or_else(|| rollout.is_open(now).then_some(now))
+    let since_last_change = known.filter(|known| known.has_opened(now)).map(|known| known.begins_at().min(now));
+    recorded.or(since_last_change).or_else(|| rollout.has_opened(now).then_some(now))
 }
 
 /// Copies the recorded times of the rollouts that remain.
@@ -76,10 +76,8 @@ fn first_openings(
     let is_published = release.state == ReleaseState::Published;
     // A release that is published again starts again.
     let known = known.filter(|known| known.state == ReleaseState::Published);
-    let mut unpaired: Vec<&Rollout> = known.map(|known| known.rollouts.iter().collect()).unwrap_or_default();
     let first_opening = |rollout: &Rollout| {
-        let same_nodes = unpaired.iter().position(|known| known.selector == rollout.selector);
-        let known = same_nodes.map(|index| unpaired.remove(index));
+        let known = known.and_then(|known| find_known(&known.rollouts, rollout));
         if is_published { set(known, rollout) } else { None }
     };
     release.rollouts.iter().map(first_opening).collect()

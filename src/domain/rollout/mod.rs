@@ -2,10 +2,15 @@
 
 pub mod expired_schedule;
 pub mod first_opening;
+pub mod gate;
+pub mod id;
+pub mod numbering;
 pub mod preset;
 pub mod ramp;
+mod ramp_changes;
 pub mod selector;
 pub mod share;
+pub mod step;
 pub mod wariness;
 
 use super::{
@@ -13,6 +18,8 @@ use super::{
     epoch::Epoch,
     origin::Origin,
     rollout::{
+        gate::Gate,
+        id::RolloutId,
         ramp::{Course, Ramp},
         selector::BoxedSelector,
         share::{OpenShare, Share},
@@ -24,6 +31,8 @@ use thiserror::Error;
 /// One rollout of a release. If there are several, the first one whose selector matches a node decides for that node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
+    /// Its id, which it keeps wherever it stands among the rollouts of its release.
+    pub id: RolloutId,
     /// The nodes that it is for.
     pub selector: BoxedSelector,
     /// Its plan: the open share over time.
@@ -39,7 +48,7 @@ pub struct Rollout {
 /// The clock of a rollout. Plan time advances only while the rollout is active, so a pause changes no share and loses no part of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RolloutClock {
-    /// The total length of past pauses in seconds. A pause that has not ended is not counted.
+    /// The total length in seconds of past pauses and of waits at gates. One that has not ended is not counted.
     pub stood_still: i64,
     /// The time at which the rollout first opened to any node, if it had opened by the last change.
     pub first_opened: Option<Epoch>,
@@ -48,7 +57,7 @@ pub struct RolloutClock {
 /// The state of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RolloutState {
-    /// It follows its ramp: scheduled before its start, running after it.
+    /// It follows its ramp: scheduled before its start, running after it, and waiting at a gate.
     Active,
     /// It keeps the share that it had when it was paused.
     Paused {
@@ -81,6 +90,9 @@ pub enum TransitionError {
     /// The rollout is past the share or never exceeds it.
     #[error("the rollout cannot be held at that share: it is already past it, or its plan does not exceed it")]
     NotAhead,
+    /// The rollout has no gate, or has not arrived at it.
+    #[error("the rollout does not wait at a gate; to open it further, give a share")]
+    NotAtGate,
     /// The rollout is open to that share already.
     #[error("the rollout cannot be advanced to that share: it is open to that share already")]
     NotHigher,
@@ -139,10 +151,30 @@ impl Rollout {
         self.ramp.breakpoints().into_iter().map(|at| at.plus_seconds(self.clock.stood_still)).collect()
     }
 
+    /// Returns the gate at which it waits next, at the time at which it arrives there if it is not paused.
+    #[must_use]
+    pub fn next_gate(&self) -> Option<Gate> {
+        let Gate { at, share } = self.ramp.gate().filter(|_| self.is_live())?;
+        Some(Gate { at: at.plus_seconds(self.clock.stood_still), share })
+    }
+
+    /// Returns true if it waits at a gate at `now`.
+    #[must_use]
+    pub fn is_waiting(&self, now: Epoch) -> bool {
+        self.state == RolloutState::Active && self.next_gate().is_some_and(|gate| gate.at <= now)
+    }
+
     /// Returns true if it opens further after `now` without another change.
     #[must_use]
     pub fn opens_further_after(&self, now: Epoch) -> bool {
         self.state == RolloutState::Active && self.ramp.opens_further_after(self.plan_time(now))
+    }
+
+    /// Returns true if it has opened to any node at `now`. One that waits at a gate before it has opened has not.
+    #[must_use]
+    pub fn has_opened(&self, now: Epoch) -> bool {
+        let waits_closed = self.is_live() && self.ramp.gate().is_some() && self.open_share(now) == OpenShare::Open(0.0);
+        self.is_open(now) && !waits_closed
     }
 
     /// Returns true if it is open at `now`, even if only to nodes of wariness 0.
@@ -215,15 +247,23 @@ impl Rollout {
         Ok(self.with_plan(Ramp { start: Some(now), ..self.ramp.clone() }))
     }
 
-    /// Returns this rollout with a start no earlier than `now`, for a release that could not be offered before. Upstream rollouts, constant
-    /// ramps and rollouts that are not active are returned unchanged.
+    /// Returns this rollout with a start no earlier than `now`, for a release that could not be offered before: one that has begun begins again,
+    /// and one that was paused since waits, paused before its start. Upstream rollouts, constant ramps and rollouts that have ended are returned
+    /// unchanged.
     #[must_use]
     pub fn not_before(&self, now: Epoch) -> Self {
-        let is_running = self.state == RolloutState::Active && self.ramp.course != Course::Constant;
-        if !is_running || self.origin == Origin::Upstream || self.begins_at() >= now {
+        if !self.is_live()
+            || self.ramp.course == Course::Constant
+            || self.origin == Origin::Upstream
+            || !self.is_open(now)
+        {
             return self.clone();
         }
-        self.with_plan(Ramp { start: Some(now), ..self.ramp.clone() })
+        let again = self.with_plan(Ramp { start: Some(now), ..self.ramp.with_closed_gates() });
+        match self.state {
+            RolloutState::Paused { .. } => again.with(RolloutState::Paused { at: now.plus_seconds(-1) }),
+            _ => again,
+        }
     }
 
     /// Compresses the rest of the plan into `within`.
@@ -264,6 +304,17 @@ impl Rollout {
         }))
     }
 
+    /// Lets the rollout pass the gate at which it waits. The plan continues there: the time at the gate counts as a pause.
+    ///
+    /// # Errors
+    /// Fails if the rollout is not active, or does not wait at a gate.
+    pub fn pass_gate(&self, now: Epoch) -> Result<Self, TransitionError> {
+        self.check_active("advanced")?;
+        let gate = self.next_gate().filter(|gate| gate.at <= now).ok_or(TransitionError::NotAtGate)?;
+        let stood_still = self.clock.stood_still.saturating_add(now.since(gate.at));
+        Ok(Self { ramp: self.ramp.past_gate(), clock: RolloutClock { stood_still, ..self.clock }, ..self.clone() })
+    }
+
     fn check_active(&self, verb: &'static str) -> Result<(), TransitionError> {
         if self.state == RolloutState::Active { Ok(()) } else { Err(self.state_error(verb)) }
     }
@@ -285,6 +336,24 @@ impl Rollout {
             RolloutState::Aborted => Err(self.state_error("aborted")),
             _ => Ok(self.with(RolloutState::Aborted)),
         }
+    }
+
+    /// Returns a new rollout for the same nodes and with the same plan, which starts at `now`.
+    ///
+    /// # Errors
+    /// Fails if it was not aborted.
+    pub fn restart(&self, now: Epoch) -> Result<Self, TransitionError> {
+        if self.state != RolloutState::Aborted {
+            return Err(self.state_error("restarted"));
+        }
+        Ok(Self {
+            id: RolloutId::NEW,
+            selector: self.selector.clone(),
+            ramp: Ramp { start: Some(now), ..self.ramp.with_closed_gates() },
+            state: RolloutState::Active,
+            clock: RolloutClock::default(),
+            origin: Origin::Local,
+        })
     }
 
     fn in_state(&self, wanted: RolloutState, verb: &'static str, next: RolloutState) -> Result<Self, TransitionError> {

@@ -2,9 +2,11 @@
 
 use super::{
     Rollout, RolloutClock, RolloutState,
-    ramp::{Course, Ramp, Step},
+    id::RolloutId,
+    ramp::{Course, Ramp},
     selector::BoxedSelector,
     share::Share,
+    step::Step,
 };
 use crate::domain::{duration::Minutes, epoch::Epoch, origin::Origin, text::named_values};
 use strum::{EnumString, IntoStaticStr, VariantArray};
@@ -50,7 +52,7 @@ impl Preset {
             Self::Week => {
                 let share = |share| Share::new(share).unwrap_or(Share::ALL);
                 let days = (0..).map(|day| Minutes(day * DAY));
-                let steps = days.zip(WEEK).skip(1).map(|(after, at)| Step { after, share: share(at) });
+                let steps = days.zip(WEEK).skip(1).map(|(after, at)| Step::at_once(after, share(at)));
                 (share(0.01), Course::Steps(steps.collect()))
             }
         };
@@ -61,7 +63,8 @@ impl Preset {
     #[must_use]
     pub fn rollout(self, start: Epoch) -> Rollout {
         let (selector, state) = (BoxedSelector::default(), RolloutState::Active);
-        Rollout { selector, ramp: self.ramp(start), state, clock: RolloutClock::default(), origin: Origin::Local }
+        let (id, clock) = (RolloutId::NEW, RolloutClock::default());
+        Rollout { id, selector, ramp: self.ramp(start), state, clock, origin: Origin::Local }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Ramps: the open share of a rollout over time.
 
-use super::{share::Share, wariness::Wariness};
+use super::{
+    share::Share,
+    step::{self, Step, first_admitted, number},
+    wariness::Wariness,
+};
 use crate::domain::{duration::Minutes, epoch::Epoch};
 
 /// The open share over time. Absent parts stay absent, because upstream's documents are exported unchanged.
@@ -30,15 +34,6 @@ pub enum Course {
     Steps(Vec<Step>),
 }
 
-/// A step of a ramp.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// The time after the start.
-    pub after: Minutes,
-    /// The share from then on.
-    pub share: Share,
-}
-
 impl Ramp {
     /// Builds a ramp that stays at one share from `start` on.
     #[must_use]
@@ -52,17 +47,18 @@ impl Ramp {
         self.start.unwrap_or_default()
     }
 
-    fn start_share(&self) -> f64 {
+    pub(super) fn start_share(&self) -> f64 {
         self.start_share.unwrap_or(Share::NONE).get()
     }
 
-    /// Returns the time at which the ramp reaches its final share, or `None` if it stays at its start share.
+    /// Returns the time at which the ramp reaches its final share, or `None` if it stays at its start share or waits at a gate.
     #[must_use]
     pub fn end(&self) -> Option<Epoch> {
         match &self.course {
             Course::Constant => None,
             Course::Linear { duration, .. } => Some(linear_end(self.start(), *duration)),
-            Course::Steps(steps) => steps.last().map(|step| self.start().plus_seconds(step.after.seconds())),
+            Course::Steps(_) if self.gate().is_some() => None,
+            Course::Steps(_) => self.segments().last().map(|segment| segment.end),
         }
     }
 
@@ -83,11 +79,7 @@ impl Ramp {
                 let from = self.start_share();
                 from + ((end_share.get() - from) / number(end.since(start))) * number(now.since(start))
             }
-            Course::Steps(steps) => steps
-                .iter()
-                .take_while(|step| start.plus_seconds(step.after.seconds()) <= now)
-                .last()
-                .map_or(self.start_share(), |step| step.share.get()),
+            Course::Steps(_) => step::share_at(self.segments(), self.start_share(), now),
         }
     }
 
@@ -105,9 +97,8 @@ impl Ramp {
         let from = from.max(start);
         match &self.course {
             Course::Constant => Some(from).filter(admits),
-            Course::Steps(steps) => std::iter::once(from)
-                .chain(steps.iter().map(|step| start.plus_seconds(step.after.seconds()).max(from)))
-                .find(admits),
+            Course::Steps(_) if admits(&from) => Some(from),
+            Course::Steps(_) => self.segments().find_map(|segment| segment.opens(from, admits)),
             Course::Linear { duration, .. } => {
                 let end = linear_end(start, *duration);
                 let after = end.plus_seconds(1).max(from);
@@ -131,7 +122,7 @@ impl Ramp {
         Self { start: Some(self.start().plus_seconds(seconds)), ..self.clone() }
     }
 
-    /// Returns the times between which the share is linear: the start, the steps and the end.
+    /// Returns the times between which the share is linear: the start, and the begins and ends of steps, up to the first gate.
     #[must_use]
     pub fn breakpoints(&self) -> Vec<Epoch> {
         let start = self.start();
@@ -139,17 +130,17 @@ impl Ramp {
         match &self.course {
             Course::Constant => {}
             Course::Linear { duration, .. } => breakpoints.push(linear_end(start, *duration)),
-            Course::Steps(steps) => {
-                breakpoints.extend(steps.iter().map(|step| start.plus_seconds(step.after.seconds())));
-            }
+            Course::Steps(_) => breakpoints.extend(self.segments().flat_map(|segment| [segment.begin, segment.end])),
         }
+        breakpoints.dedup();
         breakpoints
     }
 
-    /// Returns true if the share may change after `now`.
+    /// Returns true if the share may change after `now`, or a gate is reached.
     #[must_use]
     pub fn changes_after(&self, now: Epoch) -> bool {
-        self.breakpoints().into_iter().any(|at| at > now)
+        let gate = self.gate().map(|gate| gate.at);
+        self.breakpoints().into_iter().chain(gate).any(|at| at > now)
     }
 
     /// Returns true if the share is greater at some time after `now`.
@@ -161,97 +152,8 @@ impl Ramp {
     }
 }
 
-/// Changes of the plan from a given time on, which never lower the share that is already open.
-impl Ramp {
-    /// Returns this ramp with the rest of its course after `now` compressed into `within`. Returns `None` if that would not be faster, or
-    /// if the ramp has not started or has ended.
-    #[must_use]
-    pub fn accelerated(&self, now: Epoch, within: Minutes) -> Option<Self> {
-        let start = self.start();
-        if now < start {
-            return None;
-        }
-        let share = Share::from_record(self.share_at(now)).ok();
-        let (new_start, course) = match &self.course {
-            Course::Constant => return None,
-            Course::Linear { duration, end_share } => {
-                let remaining = linear_end(start, *duration).since(now);
-                // A linear ramp takes at least a minute.
-                let is_faster = within.0 > 0 && within.seconds() < remaining;
-                (now, is_faster.then_some(Course::Linear { duration: within, end_share: *end_share })?)
-            }
-            Course::Steps(steps) => {
-                // The new start is a whole number of minutes after the old one, like the steps. Rounding up then moves no step to a
-                // later time or to the present minute.
-                let elapsed = now.since(start) / 60;
-                let remaining = |step: &Step| i128::from(step.after.0) - i128::from(elapsed);
-                let future: Vec<&Step> = steps.iter().filter(|step| remaining(step) > 0).collect();
-                let total = remaining(future.last()?);
-                if i128::from(within.0) >= total {
-                    return None;
-                }
-                let sooner = |step: &Step| {
-                    let after = (remaining(step) * i128::from(within.0) + total - 1) / total;
-                    Step { after: Minutes(u64::try_from(after).unwrap_or(0)), share: step.share }
-                };
-                (start.plus_seconds(elapsed * 60), Course::Steps(future.into_iter().map(sooner).collect()))
-            }
-        };
-        Some(Self { start: Some(new_start), start_share: share, course })
-    }
-
-    /// Returns this ramp with its course ended at the share `at`. Returns `None` if the ramp is past that share or never exceeds it.
-    #[must_use]
-    pub fn held(&self, now: Epoch, at: Share) -> Option<Self> {
-        let start = self.start();
-        let (from, share) = if now < start { (start, self.start_share()) } else { (now, self.share_at(now)) };
-        if at.get() < share {
-            return None;
-        }
-        let course = match &self.course {
-            Course::Constant => return None,
-            Course::Linear { end_share, .. } if at >= *end_share => return None,
-            Course::Linear { .. } => {
-                let reached = self.opens_at(Wariness::new(at.get()), from)?;
-                // Rounding up keeps the ramp from opening faster than before.
-                Course::Linear {
-                    duration: Minutes::from_seconds_up(reached.since(from)).max(Minutes(1)),
-                    end_share: at,
-                }
-            }
-            Course::Steps(steps) => {
-                let last = steps.iter().position(|step| step.share > at)?;
-                let mut held: Vec<Step> = steps.iter().take(last).copied().collect();
-                held.extend(steps.get(last).map(|step| Step { share: at, ..*step }));
-                return Some(Self { course: Course::Steps(held), ..self.clone() });
-            }
-        };
-        Some(Self { start: Some(from), start_share: Share::from_record(share).ok(), course })
-    }
-}
-
-fn linear_end(start: Epoch, duration: Minutes) -> Epoch {
+pub(super) fn linear_end(start: Epoch, duration: Minutes) -> Epoch {
     start.plus_seconds(duration.max(Minutes(1)).seconds())
-}
-
-/// Returns the first second after `low` and up to `high` that is admitted, by bisection. `low` is not admitted, `high` is, and so is every
-/// second after the first admitted one.
-fn first_admitted(low: Epoch, high: Epoch, admits: impl Fn(&Epoch) -> bool) -> Epoch {
-    let (mut closed, mut open) = (low, high);
-    while open.since(closed) > 1 {
-        let middle = closed.plus_seconds(open.since(closed) / 2);
-        if admits(&middle) {
-            open = middle;
-        } else {
-            closed = middle;
-        }
-    }
-    open
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the rule is stated on the nearest f64")]
-fn number(seconds: i64) -> f64 {
-    seconds as f64
 }
 
 #[cfg(test)]
@@ -274,44 +176,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    proptest! {
-        #[test]
-        fn an_accelerated_ramp_is_never_behind(ramp in samples::ramp(), now in 0i64..400_000, within in 0u64..3000) {
-            let Some(faster) = ramp.accelerated(Epoch(now), Minutes(within)) else { return Ok(()) };
-            prop_assert!((faster.share_at(Epoch(now)) - ramp.share_at(Epoch(now))).abs() < 1e-12 || within == 0);
-            for at in (now..now + 400_000).step_by(1013).map(Epoch) {
-                prop_assert!(faster.share_at(at) >= ramp.share_at(at) - 1e-9, "{at:?} {faster:?}");
-            }
-        }
-
-        #[test]
-        fn a_held_ramp_opens_no_further_and_no_faster(ramp in samples::ramp(), now in 0i64..400_000, at in samples::share()) {
-            let Some(held) = ramp.held(Epoch(now), at) else { return Ok(()) };
-            for time in (now..now + 600_000).step_by(1013).map(Epoch) {
-                let (share, before) = (held.share_at(time), ramp.share_at(time));
-                prop_assert!(share <= at.get() && share <= before + 1e-9, "{time:?} {held:?}");
-                prop_assert!(time > Epoch(now) || (share - before).abs() < 1e-12);
-            }
-            prop_assert!((held.share_at(Epoch(i64::MAX / 4)) - at.get()).abs() < 1e-12);
-        }
-    }
-
-    #[test]
-    fn accelerating_opens_no_step_at_once() {
-        let step = |after, share| Step { after: Minutes(after), share: Share::from_record(share).expect("a share") };
-        let ramp = Ramp {
-            start: Some(Epoch(0)),
-            start_share: None,
-            course: Course::Steps(vec![step(1000, 0.1), step(2000, 0.5), step(2001, 1.0)]),
-        };
-        let now = Epoch(90 * 60 + 30);
-        let faster = ramp.accelerated(now, Minutes(1)).expect("faster");
-        let opens = |after| faster.opens_at(Wariness::new(0.05), now.plus_seconds(after));
-        // The present minute began half a minute ago.
-        assert_eq!([opens(0), opens(30)], [Some(now.plus_seconds(30)); 2]);
-        assert_eq!(faster.opens_at(Wariness::new(1.0), now), Some(now.plus_seconds(30)));
     }
 
     #[test]

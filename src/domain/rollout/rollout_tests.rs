@@ -1,5 +1,11 @@
 use super::*;
-use crate::domain::samples;
+use crate::domain::{
+    rollout::{
+        preset::Preset,
+        step::{Step, StepGate},
+    },
+    samples,
+};
 use proptest::prelude::*;
 
 proptest! {
@@ -64,6 +70,7 @@ fn start_accelerate_and_hold_change_the_plan() {
     let at = |hours: i64| Epoch(hours * 3600);
     let share = |share| Share::new(share).unwrap();
     let rollout = Rollout {
+        id: RolloutId::NEW,
         selector: BoxedSelector::default(),
         ramp: Ramp {
             start: Some(at(10)),
@@ -111,6 +118,7 @@ fn start_accelerate_and_hold_change_the_plan() {
 #[test]
 fn errors_name_the_operation_and_the_state() {
     let rollout = Rollout {
+        id: RolloutId::NEW,
         selector: BoxedSelector::default(),
         ramp: Ramp { start: None, start_share: Some(Share::ALL), course: Course::Constant },
         state: RolloutState::Aborted,
@@ -119,4 +127,38 @@ fn errors_name_the_operation_and_the_state() {
     };
     assert_eq!(rollout.resume(Epoch(0)).unwrap_err().to_string(), "a rollout that is aborted cannot be resumed");
     assert!(rollout.pause(Epoch(0)).is_err() && rollout.complete().is_err() && rollout.abort().is_err());
+}
+
+/// To 10 % at once, to everyone after a gate an hour later.
+fn gated(start: Epoch) -> Rollout {
+    let gate = Step { gate: StepGate::Closed, ..Step::at_once(Minutes(60), Share::ALL) };
+    let ramp = Ramp { start: Some(start), start_share: Share::new(0.1).ok(), course: Course::Steps(vec![gate]) };
+    Preset::Week.rollout(start).with_plan(ramp)
+}
+
+#[test]
+fn a_rollout_that_begins_again_waits_at_its_gates_again() {
+    let hours = |hours: i64| Epoch(hours * 3600);
+    let passed = gated(hours(0)).pass_gate(hours(2)).unwrap();
+    assert_eq!(passed.open_share(hours(2)), OpenShare::Open(1.0));
+    for again in [passed.not_before(hours(5)), passed.abort().unwrap().restart(hours(5)).unwrap()] {
+        assert_eq!(again.open_share(hours(99)), OpenShare::Open(0.1));
+        assert_eq!((again.begins_at(), again.is_waiting(hours(6)), again.clock.stood_still), (hours(5), true, 0));
+    }
+    // One that was paused far along does not open when its release is published: it waits before its start.
+    let waiting = passed.pause(hours(3)).unwrap().not_before(hours(5));
+    assert_eq!(waiting.open_share(hours(99)), OpenShare::Open(0.0));
+    assert_eq!(waiting.resume(hours(7)).unwrap().open_share(hours(7)), OpenShare::Open(0.1));
+    let ahead = gated(hours(9)).pause(hours(1)).unwrap();
+    assert_eq!(ahead.not_before(hours(5)), ahead);
+}
+
+#[test]
+fn a_rollout_that_waits_at_share_0_has_not_opened() {
+    let hours = |hours: i64| Epoch(hours * 3600);
+    let mut closed = gated(hours(0));
+    closed.ramp.start_share = None;
+    assert!(closed.is_open(hours(2)) && !closed.has_opened(hours(2)));
+    assert!(closed.pass_gate(hours(2)).unwrap().has_opened(hours(2)));
+    assert!(gated(hours(0)).has_opened(hours(0)) && !gated(hours(1)).has_opened(hours(0)));
 }

@@ -16,7 +16,7 @@ use crate::{
         hash::ContentHash,
         ids::StreamId,
         policy::{references, removed},
-        rollout::expired_schedule,
+        rollout::{expired_schedule, numbering::number_rollouts},
         stream::{SourceKind, Stream},
     },
     manage::{
@@ -165,6 +165,8 @@ impl Command for Import {
         let Modelled { mut stream, mut findings } = merged.map_err(|conflict| Refusal::State(conflict.to_string()))?;
         let empty = Stream::empty(present.id.clone());
         let before = present.stream.unwrap_or(&empty);
+        // Findings name rollouts by their ids.
+        number_rollouts(before, &mut stream);
         findings.extend(bounds::findings(before, &stream));
         findings.extend(pause_violating_rollouts(before, &mut stream, now));
         findings.extend(references::findings(before, &stream));

@@ -5,7 +5,7 @@ use super::{
     removals::{Removals, Vanished, is_removed, relisted},
 };
 use crate::domain::{
-    finding::Finding,
+    finding::{Code, Finding},
     ids::Version,
     origin::Origin,
     payload::PayloadId,
@@ -96,7 +96,7 @@ fn check_blocked_updates(present: &Stream, next: &Stream) -> Result<(), Conflict
                 "upstream moved {} out of the range {} to {}, from which the update to {} is blocked",
                 lost.0, blocked.first, blocked.last, blocked.target
             );
-            return Err(Conflict(Finding::error("releases.json", message)));
+            return Err(Conflict(Finding::error(Code::BlockedRangeMoved, "releases.json", message)));
         }
     }
     Ok(())
@@ -122,7 +122,7 @@ fn remove_newer_predecessors(stream: &mut Stream, findings: &mut Vec<Finding>) {
         release.predecessors = predecessors.filter(|predecessors| !predecessors.versions.is_empty());
         let names: Vec<&str> = lost.iter().map(Version::as_str).collect();
         let message = format!("its predecessors {} are no longer older releases and were removed", names.join(", "));
-        findings.push(Finding::drift(format!("release {}", release.version), message));
+        findings.push(Finding::drift(Code::PredecessorsRemoved, format!("release {}", release.version), message));
     }
 }
 
@@ -155,28 +155,31 @@ fn keep_old_payloads(present: &Stream, stream: &mut Stream, findings: &mut Vec<F
             }
             let is_first = first_holders.insert((key.clone(), old.id.clone()));
             let (arch, scheme) = (&key.arch, &key.scheme);
-            let message = if listed.contains(&(key.clone(), old.id.clone())) {
-                format!(
+            let (code, message) = if listed.contains(&(key.clone(), old.id.clone())) {
+                let message = format!(
                     "upstream moved its payload on {arch} {scheme} to another release: nodes that run {} now count as that release",
                     old.id
-                )
+                );
+                (Code::PayloadMoved, message)
             } else if new.is_some() && !is_first {
-                format!(
+                let message = format!(
                     "upstream changed its payload on {arch} {scheme}, which an older release shared; nodes that run {} count as that one",
                     old.id
-                )
+                );
+                (Code::PayloadChanged, message)
             } else if let Some(new) = new {
                 // A local alias with the same id stays local.
                 release.aliases.entry(key.clone()).or_default().entry(old.id.clone()).or_insert(Origin::Upstream);
-                format!(
+                let message = format!(
                     "upstream changed its payload on {arch} {scheme} from {} to {new}; the old one is kept as an alias",
                     old.id
-                )
+                );
+                (Code::PayloadChanged, message)
             } else {
                 release.payloads.insert(key.clone(), old.clone());
                 continue;
             };
-            findings.push(Finding::warning(format!("release {}", release.version), message));
+            findings.push(Finding::warning(code, format!("release {}", release.version), message));
         }
     }
 }
@@ -190,7 +193,7 @@ fn remove_obsolete_aliases(stream: &mut Stream, findings: &mut Vec<Finding>) -> 
             if own.is_some_and(|own| ids.remove(&own).is_some()) {
                 let message =
                     format!("its alias on {} {} is now its payload upstream and was removed", key.arch, key.scheme);
-                findings.push(Finding::warning(format!("release {}", release.version), message));
+                findings.push(Finding::warning(Code::AliasObsolete, format!("release {}", release.version), message));
             }
         }
         release.aliases.retain(|_, ids| !ids.is_empty());
@@ -208,7 +211,11 @@ fn remove_obsolete_aliases(stream: &mut Stream, findings: &mut Vec<Finding>) -> 
                 if *origin == Origin::Upstream {
                     let message =
                         format!("upstream moved {id} to {other}: nodes that run it now count as that release");
-                    findings.push(Finding::warning(format!("release {}", release.version), message));
+                    findings.push(Finding::warning(
+                        Code::PayloadMoved,
+                        format!("release {}", release.version),
+                        message,
+                    ));
                 } else {
                     conflict = Some(format!(
                         "{id} is the payload of {other} upstream and a local alias of {}",
@@ -219,7 +226,7 @@ fn remove_obsolete_aliases(stream: &mut Stream, findings: &mut Vec<Finding>) -> 
             });
         }
         if let Some(message) = conflict {
-            return Err(Conflict(Finding::error("releases.json", message)));
+            return Err(Conflict(Finding::error(Code::AliasConflict, "releases.json", message)));
         }
         release.aliases.retain(|_, ids| !ids.is_empty());
     }
@@ -248,7 +255,7 @@ fn order_releases(present: &Stream, incoming: &Stream) -> Result<Vec<Shared<Rele
                     next.map_or("no release", |next| next.version.as_str()),
                     release.version
                 );
-                return Err(Conflict(Finding::error("releases.json", message)));
+                return Err(Conflict(Finding::error(Code::OrderConflict, "releases.json", message)));
             }
         }
     }
@@ -274,7 +281,7 @@ fn keep_local_values(before: &Release, release: &mut Release, findings: &mut Vec
         // It gets its position, but upstream does not publish a local draft.
         (release.state, release.origin) = (ReleaseState::Withdrawn, Origin::Local);
         let message = "upstream published this local draft; it is withdrawn here until it is published here";
-        findings.push(Finding::drift(format!("release {}", release.version), message));
+        findings.push(Finding::drift(Code::DraftPublished, format!("release {}", release.version), message));
     } else if before.origin != Origin::Upstream || is_removed(before) {
         (release.state, release.origin) = (before.state, before.origin);
     }
@@ -288,8 +295,9 @@ fn keep_local_values(before: &Release, release: &mut Release, findings: &mut Vec
             _ => {}
         }
     }
-    let drift = |message: String| Finding::drift(format!("release {}", release.version), message);
-    let kept_local = |what: &str| drift(format!("local {what} kept, upstream has a different value"));
+    let drift = |code: Code, message: String| Finding::drift(code, format!("release {}", release.version), message);
+    let kept_local =
+        |what: &str| drift(Code::LocalValueKept, format!("local {what} kept, upstream has a different value"));
     // A release that upstream had removed has a finding of its own.
     if !was_draft && release.state != theirs.state && !is_removed(before) {
         findings.push(kept_local("state"));
@@ -309,10 +317,13 @@ fn keep_local_values(before: &Release, release: &mut Release, findings: &mut Vec
     for (what, local, theirs) in reasons {
         match (local, theirs) {
             (local, theirs) if local == theirs => {}
-            (None, Some(reason)) => findings.push(drift(format!(
-                "upstream marks it as a {what} ({}), which was removed here and stays removed",
-                reason.as_str()
-            ))),
+            (None, Some(reason)) => findings.push(drift(
+                Code::RemovedHere,
+                format!(
+                    "upstream marks it as a {what} ({}), which was removed here and stays removed",
+                    reason.as_str()
+                ),
+            )),
             _ => findings.push(kept_local(what)),
         }
     }
@@ -334,7 +345,7 @@ fn with_pauses(before: &[Rollout], theirs: &[Rollout]) -> Vec<Rollout> {
     }
     let pairs = before.iter().zip(theirs);
     let merged = pairs.map(|(before, theirs)| {
-        let updated = Rollout { state: before.state, clock: before.clock, ..theirs.clone() };
+        let updated = Rollout { id: before.id, state: before.state, clock: before.clock, ..theirs.clone() };
         match before.state {
             RolloutState::Paused { at } if updated.planned_share(at) > before.planned_share(at) => before.clone(),
             _ => updated,

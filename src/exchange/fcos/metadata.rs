@@ -1,7 +1,11 @@
 //! Findings about upstream's stream metadata: removed parts, and references to unknown releases.
 
 use crate::{
-    domain::{finding::Finding, ids::Version, stream::Stream},
+    domain::{
+        finding::{Code, Finding},
+        ids::Version,
+        stream::Stream,
+    },
     protocol::fcos::{documents::Kind, wire::without_byte_order_mark},
 };
 use serde_json::Value;
@@ -10,14 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Returns findings about parts of the last import's metadata that are missing now, and about releases that the stream does not have. Each is
 /// drift, which sets the exit code of the import for cron jobs.
 pub(super) fn findings(previous: Option<&[u8]>, incoming: Option<&[u8]>, stream: &Stream) -> Vec<Finding> {
-    let drift = |message: String| Finding::drift(Kind::Stream.path(&stream.id.stream), message);
+    let drift = |code: Code, message: String| Finding::drift(code, Kind::Stream.path(&stream.id.stream), message);
+    let removed_part = |what: &str| drift(Code::MetadataRemoved, removed(what));
     let Some(incoming) = incoming else {
-        return previous.map(|_| drift(removed("the whole document"))).into_iter().collect();
+        return previous.map(|_| removed_part("the whole document")).into_iter().collect();
     };
     let incoming = parsed(incoming);
     let lost = previous.map(|previous| lost(&parsed(previous), &incoming)).unwrap_or_default();
     let missing = missing(&incoming, stream);
-    lost.into_iter().map(|what| drift(removed(&what))).chain(missing.into_iter().map(drift)).collect()
+    let missing = missing.into_iter().map(|message| drift(Code::MetadataUnknownRelease, message));
+    lost.iter().map(|what| removed_part(what)).chain(missing).collect()
 }
 
 fn removed(what: &str) -> String {

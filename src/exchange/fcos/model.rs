@@ -4,7 +4,7 @@ use crate::{
     domain::{
         duration::Minutes,
         epoch::Epoch,
-        finding::Finding,
+        finding::{Code, Finding},
         ids::{Arch, StreamId, Version},
         origin::Origin,
         payload::{Payload, PayloadId, Scheme},
@@ -13,6 +13,7 @@ use crate::{
         release::{PayloadKey, Release},
         rollout::{
             Rollout, RolloutClock, RolloutState,
+            id::RolloutId,
             ramp::{Course, Ramp},
             selector::BoxedSelector,
             share::Share,
@@ -79,7 +80,7 @@ pub fn model(id: &StreamId, releases: &Releases, updates: &Updates) -> Result<Mo
     let versions: BTreeSet<&str> = releases.releases.iter().map(|entry| &*entry.version).collect();
     for (version, (path, _)) in policies.iter().filter(|(version, _)| !versions.contains(**version)) {
         let message = format!("{version} is not in releases.json; its policies have no effect");
-        findings.push(Finding::warning(format!("updates.json: {path}"), message));
+        findings.push(Finding::warning(Code::PoliciesWithoutRelease, format!("updates.json: {path}"), message));
     }
     stream.arches = stream.known_arches().into_iter().cloned().collect();
     Ok(Modelled { stream, findings })
@@ -129,7 +130,7 @@ fn merged<'a>(updates: &'a Updates, findings: &mut Vec<Finding>) -> BTreeMap<&'a
             continue;
         };
         let message = format!("repeats {}; the entries are merged", entry.version);
-        findings.push(Finding::warning(format!("updates.json: {path}"), message));
+        findings.push(Finding::warning(Code::RepeatedEntry, format!("updates.json: {path}"), message));
         let later = entry.metadata.clone();
         policies.barrier = later.barrier.or(policies.barrier.take());
         policies.deadend = later.deadend.or(policies.deadend.take());
@@ -159,23 +160,25 @@ fn payloads(
     });
     let mut payloads = BTreeMap::new();
     for (path, scheme, arch, id) in commits.chain(images) {
-        let mut warn = |message: String| findings.push(Finding::warning(format!("releases.json: {path}"), message));
+        let mut warn = |code: Code, message: String| {
+            findings.push(Finding::warning(code, format!("releases.json: {path}"), message));
+        };
         let arch = match Arch::parse(arch) {
             Ok(arch) => arch,
             Err(error) => {
-                warn(format!("the architecture {error}; the payload is ignored"));
+                warn(Code::IgnoredPayload, format!("the architecture {error}; the payload is ignored"));
                 continue;
             }
         };
         if id.is_empty() {
-            warn("the payload is empty and ignored".into());
+            warn(Code::IgnoredPayload, "the payload is empty and ignored".into());
             continue;
         }
         let id = parsed(Kind::Releases, path.clone(), id, PayloadId::parse)?;
         let key = PayloadKey { arch, scheme };
         let message = format!("repeats the {} payload for {}; the last one counts", key.scheme, key.arch);
         if payloads.insert(key, Payload { id, synthetic: false }).is_some() {
-            warn(message);
+            warn(Code::RepeatedPayload, message);
         }
     }
     Ok(payloads.into_iter().collect())
@@ -189,7 +192,7 @@ fn apply(
 ) -> Result<(), ModelError> {
     let path = format!("{path}.metadata");
     let mut warn = |place: &str, message: String| {
-        findings.push(Finding::warning(format!("updates.json: {path}.{place}"), message));
+        findings.push(Finding::warning(Code::UnusualValue, format!("updates.json: {path}.{place}"), message));
     };
     let mut reason = |place: &str, given: &wire::Reason| {
         if given.reason.is_empty() {
@@ -238,6 +241,7 @@ fn apply(
     };
     let ramp = Ramp { start: rollout.start_epoch.map(Epoch), start_share, course };
     release.rollouts = vec![Rollout {
+        id: RolloutId::NEW,
         selector: BoxedSelector::default(),
         ramp,
         state: RolloutState::Active,
@@ -254,7 +258,7 @@ fn find_repeated(stream: &Stream, findings: &mut Vec<Finding>) {
         let place = || format!("releases.json: releases[{index}]");
         if let Some(first) = versions.insert(&release.version, index) {
             let message = format!("{} is also listed as releases[{first}]; both are served", release.version);
-            findings.push(Finding::warning(place(), message));
+            findings.push(Finding::warning(Code::RepeatedRelease, place(), message));
         }
         for (key, payload) in &release.payloads {
             if let Some(first) = ids.insert((key, &payload.id), index) {
@@ -262,7 +266,7 @@ fn find_repeated(stream: &Stream, findings: &mut Vec<Finding>) {
                     "has the payload of releases[{first}] on {} {}; nodes with it count as the older release",
                     key.arch, key.scheme
                 );
-                findings.push(Finding::warning(place(), message));
+                findings.push(Finding::warning(Code::SharedPayload, place(), message));
             }
         }
     }

@@ -2,7 +2,7 @@
 //! allowed, withdraws such releases. Their payloads are kept, because nodes run them.
 
 use crate::domain::{
-    finding::Finding,
+    finding::{Code, Finding},
     ids::{Arch, Version},
     origin::Origin,
     policy::blocked_update::BlockedUpdate,
@@ -105,7 +105,7 @@ impl Vanished {
             "upstream no longer lists {all}, published before; make sure that its documents are complete, then use \
              --allow-removals, which withdraws such releases and keeps their payloads"
         );
-        Some(Finding::error("releases.json", message))
+        Some(Finding::error(Code::RemovalRefused, "releases.json", message))
     }
 
     /// Withdraws a release that has vanished. It keeps its position, payloads and policies.
@@ -113,7 +113,7 @@ impl Vanished {
         if self.releases.contains(&(version.clone(), times)) {
             release.state = ReleaseState::Withdrawn;
             let message = "upstream no longer lists it; it was withdrawn and its payloads are kept";
-            findings.push(Finding::warning(format!("release {}", release.version), message));
+            findings.push(Finding::warning(Code::ReleaseRemoved, format!("release {}", release.version), message));
         }
     }
 
@@ -127,19 +127,19 @@ impl Vanished {
                 ),
                 None => format!("upstream no longer lists it on {arch}; its payloads are kept"),
             };
-            findings.push(Finding::warning(format!("release {version}"), message));
+            findings.push(Finding::warning(Code::ArchRemoved, format!("release {version}"), message));
             stream.blocked_updates.extend(blocked);
         }
         for version in &self.local {
             let message = "upstream no longer lists it; it stays published, because its state was set here";
-            findings.push(Finding::drift(format!("release {version}"), message));
+            findings.push(Finding::drift(Code::ReleaseRemoved, format!("release {version}"), message));
         }
         for (version, key) in &self.payloads {
             let message = format!(
                 "upstream no longer lists its {} payload on {}; the payload is kept and still offered",
                 key.scheme, key.arch
             );
-            findings.push(Finding::warning(format!("release {version}"), message));
+            findings.push(Finding::warning(Code::PayloadRemoved, format!("release {version}"), message));
         }
     }
 }
@@ -177,7 +177,8 @@ fn blocked_update(stream: &Stream, version: &Version, arch: &Arch) -> Option<Blo
 /// Reports releases and arches that upstream had removed and lists again. Imports never publish them again.
 pub(super) fn relisted(present: &Stream, incoming: &Stream, findings: &mut Vec<Finding>) {
     let theirs: BTreeMap<_, _> = incoming.identified().into_iter().collect();
-    let drift = |version: &Version, message: String| Finding::drift(format!("release {version}"), message);
+    let drift =
+        |version: &Version, message: String| Finding::drift(Code::ListedAgain, format!("release {version}"), message);
     for (identity, release) in present.identified() {
         let Some(now) = theirs.get(&identity) else { continue };
         let version = &release.version;

@@ -34,6 +34,7 @@ impl Command for PutDocument {
                 || before.mirrors != self.written.mirrors
                 || before.rules != self.written.rules
                 || before.protection != self.written.protection
+                || before.default_rollout != self.written.default_rollout
         });
         changes_settings.then_some(Need { role: Action::SET_STREAM.role, why: None })
     }

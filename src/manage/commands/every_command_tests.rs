@@ -1,7 +1,9 @@
 //! Tests of what every command has in common, on any stream.
 
 use super::{
+    all_rollouts::{PauseRollouts, ResumeRollouts},
     artifacts::{RemoveArtifact, SetArtifact},
+    batch::Batch,
     documents::{PutDocument, StartStream},
     payloads::{AddAlias, RemoveAlias, RemovePayload, SetPayload},
     policies::{BlockUpdate, RemoveBarrier, RemoveDeadEnd, SetBarrier, SetDeadEnd, UnblockUpdate},
@@ -9,16 +11,18 @@ use super::{
     releases::{CreateRelease, PromoteRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
     revert::RevertStream,
     rollout_actions::{
-        AbortRollout, AccelerateRollout, AdvanceRollout, CompleteRollout, HoldRollout, PauseRollout, ResumeRollout,
-        StartRollout,
+        AbortRollout, AccelerateRollout, AdvanceRollout, CompleteRollout, Further, HoldRollout, PauseRollout,
+        RestartRollout, ResumeRollout, StartRollout,
     },
-    rollouts::{CreateRollout, RemoveRollout, ReplaceRollout, RolloutPlan},
+    rollouts::{CreateRollout, OrderRollouts, RemoveRollout, ReplaceRollout, RolloutPlan},
     stops::{LiftStop, PauseAtStop, StopStream},
-    streams::{CreateStream, SetStream, StreamSettings},
+    streams::{CreateStream, DefaultRollout, SetStream, StreamSettings},
+    undo::UndoRevision,
 };
 use crate::{
     auth::Role,
     domain::{
+        actor::Actor,
         admission::exposure::exposure_increases,
         artifact::{Artifact, ArtifactKey, ArtifactName, Location, Notes, Promotion},
         dialect::findings,
@@ -29,7 +33,7 @@ use crate::{
         origin::Origin,
         policy::{barrier::Barrier, dead_end::DeadEnd, graph_rules::GraphRules, predecessors::Predecessors},
         release::Release,
-        rollout::{preset::Preset, share::Share},
+        rollout::{id::RolloutId, preset::Preset, share::Share},
         samples,
         stream::{Revision, Stream},
     },
@@ -48,13 +52,26 @@ use std::sync::Arc;
 type Named = (&'static str, Box<dyn Command>);
 
 /// The number of commands that [`every_command`] returns.
-const COMMANDS: usize = 39;
+const COMMANDS: usize = 45;
+
+/// Returns the settings of a stream, some of which are left out.
+fn settings(written: &Stream, number: u32) -> StreamSettings {
+    StreamSettings {
+        arches: written.arches.clone(),
+        mirrors: written.mirrors.clone(),
+        edge_rule: Some(written.rules.edge_rule),
+        identity: Some(written.rules.identity).filter(|_| number.is_multiple_of(2)),
+        targets: Some(written.rules.targets).filter(|_| number.is_multiple_of(3)),
+        protection: written.protection.clone(),
+        default_rollout: written.default_rollout.map_or(DefaultRollout::None, DefaultRollout::Preset),
+    }
+}
 
 /// Returns a command of each kind for a stream. Those for a release or a rollout are for this one, whether it exists or not.
-fn every_command(stream: &Stream, version: &Version, number: usize, written: &Stream) -> [Named; COMMANDS] {
+fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stream) -> [Named; COMMANDS] {
     let id = || stream.id.clone();
     let release = || ReleaseAddress { stream: id(), version: version.clone() };
-    let rollout = || RolloutAddress { release: release(), number };
+    let rollout = || RolloutAddress { release: release(), id: RolloutId::from_number(number).unwrap_or_default() };
     let (reason, key) = (reason("a test"), || key("x86_64"));
     let plan = || RolloutPlan {
         document: toml::from_str("start_share = 0.0").unwrap(),
@@ -78,18 +95,22 @@ fn every_command(stream: &Stream, version: &Version, number: usize, written: &St
     let dead_end = DeadEnd { reason: reason.clone(), arches: None, origin };
     let versions = [self::version(&blocked.first)].into();
     let predecessors = Predecessors { versions, origin };
-    let settings = StreamSettings {
-        arches: written.arches.clone(),
-        mirrors: written.mirrors.clone(),
-        edge_rule: Some(written.rules.edge_rule),
-        identity: Some(written.rules.identity).filter(|_| number.is_multiple_of(2)),
-        targets: Some(written.rules.targets).filter(|_| number.is_multiple_of(3)),
-        protection: written.protection.clone(),
-    };
+    let settings = settings(written, number);
     let draft = Release {
         payloads: [(key(), payload(99))].into_iter().collect(),
         ..Release::published(self::version("99"), origin)
     };
+    let further = match number % 3 {
+        0 => Further::PastGate,
+        _ => Further::To { share: Share::new(0.9).unwrap(), over: None },
+    };
+    let found = stream.releases.iter().find(|release| release.version == *version);
+    let reversed =
+        found.map(|release| release.rollouts.iter().rev().map(|rollout| rollout.id).collect()).unwrap_or_default();
+    let batched: Vec<Box<dyn Command>> = vec![
+        Box::new(PauseRollouts { stream: id() }),
+        Box::new(SetNotes { release: release(), notes: Notes::parse("a batch").ok() }),
+    ];
     let from = Promotion { stream: StreamName::parse("testing").unwrap(), version: version.clone() };
     [
         ("stream.stop", Box::new(StopStream { stream: id(), reason })),
@@ -100,7 +121,12 @@ fn every_command(stream: &Stream, version: &Version, number: usize, written: &St
         ("stream.put-document", Box::new(PutDocument { written: written.clone() })),
         ("stream.change", Box::new(StartStream { written: written.clone() })),
         ("stream.revert", Box::new(RevertStream { stream: id(), to: Revision(1) })),
-        ("release.create", Box::new(CreateRelease { stream: id(), draft })),
+        (
+            "stream.undo",
+            Box::new(UndoRevision { stream: id(), revision: Revision(2), by: Actor::from_id("token:test") }),
+        ),
+        ("stream.batch", Box::new(Batch { stream: id(), commands: batched })),
+        ("release.create", Box::new(CreateRelease { stream: id(), draft, rollouts: Vec::new(), is_published: false })),
         ("release.remove", Box::new(RemoveRelease { release: release() })),
         ("release.publish", Box::new(PublishRelease { release: release() })),
         ("release.withdraw", Box::new(WithdrawRelease { release: release() })),
@@ -122,18 +148,25 @@ fn every_command(stream: &Stream, version: &Version, number: usize, written: &St
         ("predecessors.set", Box::new(SetPredecessors { release: release(), predecessors })),
         ("predecessors.remove", Box::new(RemovePredecessors { release: release() })),
         ("blocked-update.add", Box::new(BlockUpdate { target: release(), blocked })),
-        ("blocked-update.remove", Box::new(UnblockUpdate { target: release(), number })),
+        (
+            "blocked-update.remove",
+            Box::new(UnblockUpdate { target: release(), number: usize::try_from(number).unwrap() }),
+        ),
         ("rollout.create", Box::new(CreateRollout { release: release(), plan: plan(), before: None })),
         ("rollout.set", Box::new(ReplaceRollout { rollout: rollout(), plan: plan() })),
+        ("rollout.order", Box::new(OrderRollouts { release: release(), ids: reversed })),
         ("rollout.remove", Box::new(RemoveRollout { rollout: rollout() })),
         ("rollout.start", Box::new(StartRollout { rollout: rollout() })),
         ("rollout.pause", Box::new(PauseRollout { rollout: rollout() })),
         ("rollout.resume", Box::new(ResumeRollout { rollout: rollout() })),
         ("rollout.accelerate", Box::new(AccelerateRollout { rollout: rollout(), within: Minutes(60) })),
-        ("rollout.advance", Box::new(AdvanceRollout { rollout: rollout(), to: Share::new(0.9).unwrap(), over: None })),
+        ("rollout.advance", Box::new(AdvanceRollout { rollout: rollout(), further })),
         ("rollout.hold", Box::new(HoldRollout { rollout: rollout(), share: Share::new(0.5).unwrap() })),
         ("rollout.complete", Box::new(CompleteRollout { rollout: rollout() })),
         ("rollout.abort", Box::new(AbortRollout { rollout: rollout() })),
+        ("rollout.restart", Box::new(RestartRollout { rollout: rollout() })),
+        ("rollouts.pause", Box::new(PauseRollouts { stream: id() })),
+        ("rollouts.resume", Box::new(ResumeRollouts { stream: id() })),
     ]
 }
 
@@ -164,9 +197,10 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
             "release.promote" => {
                 let testing = StreamName::parse("testing").unwrap();
                 let source = crate::domain::ids::StreamId { stream: testing, ..stream.id.clone() };
-                Reads { stream: Some(source), revision: None }
+                Reads { stream: Some(source), ..Reads::default() }
             }
-            "stream.revert" => Reads { stream: None, revision: Some(Revision(1)) },
+            "stream.revert" => Reads { revision: Some(Revision(1)), ..Reads::default() },
+            "stream.undo" => Reads { revision: Some(Revision(1)), change: Some(Revision(2)), stream: None },
             _ => Reads::default(),
         };
         assert_eq!(command.reads(), reads, "{name}");
@@ -177,7 +211,8 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
         assert_eq!(is_recorded, name == "stream.change" || name == "stream.lift-stop" && !command.lifts_stop());
         let present =
             Present { id: &stream.id, stream: present, read: &read, rules: GraphRules::default(), now: Epoch(0) };
-        assert_eq!(command.needs(&present), None, "{name}");
+        // A batch always needs what its commands need.
+        assert_eq!(command.needs(&present).is_some(), name == "stream.batch", "{name}");
     }
 }
 
@@ -185,7 +220,8 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
 fn only_some_commands_create_a_stream() {
     let stream = stream();
     for (name, command) in every_command(&stream, &version("3"), 1, &stream) {
-        let read = LoadedReads { stream: Some(Arc::new(stream.clone())), revision: Some(Arc::new(stream.clone())) };
+        let state = Some(Arc::new(stream.clone()));
+        let read = LoadedReads { stream: state.clone(), revision: state, change: None };
         let result = command.apply(&Present {
             id: &stream.id,
             stream: None,
@@ -209,7 +245,7 @@ struct Case {
     other: Arc<Stream>,
     command: usize,
     release: usize,
-    number: usize,
+    number: u32,
     now: Epoch,
 }
 
@@ -225,7 +261,8 @@ impl Case {
     }
 
     fn loaded(&self) -> Loaded {
-        let read = LoadedReads { stream: Some(self.other.clone()), revision: Some(self.other.clone()) };
+        let (stream, revision) = (Some(self.other.clone()), Some(self.other.clone()));
+        let read = LoadedReads { stream, revision, change: None };
         let mut loaded = loaded(&self.before.id, Some(&self.before));
         loaded.head.changed_at = timestamp(Epoch(0));
         Loaded { read, ..loaded }
@@ -233,7 +270,7 @@ impl Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    (samples::stream(), samples::stream(), 0..COMMANDS, 0..17usize, 1..4usize, 100_000i64..400_000).prop_map(
+    (samples::stream(), samples::stream(), 0..COMMANDS, 0..17usize, 1..4u32, 100_000i64..400_000).prop_map(
         |(before, other, command, release, number, now)| Case {
             before,
             other: Arc::new(other),

@@ -1,6 +1,8 @@
 //! Every change that a release manager can make, one file per resource.
 
+pub mod all_rollouts;
 pub mod artifacts;
+pub mod batch;
 pub mod documents;
 mod known_payloads;
 pub mod payloads;
@@ -14,6 +16,9 @@ pub mod rollout_actions;
 pub mod rollouts;
 pub mod stops;
 pub mod streams;
+pub mod undo;
 
 #[cfg(test)]
 mod every_command_tests;
+#[cfg(test)]
+mod rollout_sequences_tests;

@@ -1,19 +1,22 @@
 //! Drafts, publishes, withdraws and promotes releases, and changes their notes.
 
+use super::rollouts::RolloutPlan;
 use crate::{
     domain::{
         artifact::{Notes, Promotion},
-        finding::Finding,
+        epoch::Epoch,
+        finding::{Code, Finding},
         ids::{StreamId, Version},
         origin::Origin,
         payload::Payload,
         policy::predecessors::Predecessors,
         release::{PayloadKey, Release, ReleaseState},
+        rollout::{Rollout, id::RolloutId},
         stream::Stream,
     },
     manage::{
         address::ReleaseAddress,
-        command::{Command, Next, Present, Reads},
+        command::{Command, Need, Next, Present, Reads},
         refusal::Refusal,
         request::Action,
     },
@@ -21,13 +24,17 @@ use crate::{
 use litemap::LiteMap;
 use std::collections::BTreeSet;
 
-/// Creates a draft.
+/// Creates a draft, with its policies and rollouts, and publishes it if asked to: all of it or nothing.
 #[derive(Debug, Clone)]
 pub struct CreateRelease {
     /// The stream.
     pub stream: StreamId,
     /// The release. It becomes a draft whatever its state.
     pub draft: Release,
+    /// Its rollouts, in their order.
+    pub rollouts: Vec<RolloutPlan>,
+    /// True to publish it at once.
+    pub is_published: bool,
 }
 
 impl Command for CreateRelease {
@@ -39,8 +46,35 @@ impl Command for CreateRelease {
         &self.stream
     }
 
+    /// Policies and rollouts require the role that setting them one by one requires.
+    fn needs(&self, _: &Present<'_>) -> Option<Need> {
+        let has_policies = self.draft.barrier.is_some() || self.draft.dead_end.is_some();
+        let role = Action::CREATE_ROLLOUT.role;
+        let need = |why: &str| Need { role, why: Some(why.into()) };
+        match (self.rollouts.is_empty(), has_policies) {
+            (false, _) => Some(need("the release has rollouts")),
+            (true, true) => Some(need("the release is a barrier or a dead end")),
+            (true, false) => None,
+        }
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        add_draft(present.existing()?, self.draft.clone())
+        let (stream, mut draft) = (present.existing()?, self.draft.clone());
+        for (index, plan) in self.rollouts.iter().enumerate() {
+            let rollout =
+                plan.rollout(stream, present.now).map_err(|refusal| refusal.within(&format!("rollouts[{index}]")))?;
+            let id = draft.next_rollout_id();
+            draft.rollouts.push(Rollout { id, ..rollout });
+        }
+        let mut next = add_draft(stream, draft)?;
+        if self.is_published {
+            publish(
+                &mut next.stream,
+                &ReleaseAddress { stream: self.stream.clone(), version: self.draft.version.clone() },
+                present.now,
+            )?;
+        }
+        Ok(next)
     }
 }
 
@@ -82,7 +116,8 @@ impl Command for RemoveRelease {
     }
 }
 
-/// Publishes a draft as the newest release, or a withdrawn release again. Rollouts that were planned to start earlier start now.
+/// Publishes a draft as the newest release, or a withdrawn release again. Rollouts that were planned to start earlier start now. A draft
+/// without rollouts gets the default rollout of its stream.
 #[derive(Debug, Clone)]
 pub struct PublishRelease {
     /// The release.
@@ -100,24 +135,34 @@ impl Command for PublishRelease {
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         let mut stream = present.existing()?.clone();
-        let published = self.release.find(&mut stream)?;
-        let version = &self.release.version;
-        if published.state == ReleaseState::Published {
-            return Err(Refusal::State(format!("release {version} is published already")));
-        }
-        if published.payloads.is_empty() {
-            return Err(Refusal::State(format!("release {version} has no payload yet")));
-        }
-        let was_draft = published.state == ReleaseState::Draft;
-        published.state = ReleaseState::Published;
-        for rollout in &mut published.rollouts {
-            *rollout = rollout.not_before(present.now);
-        }
-        if was_draft {
-            move_before_drafts(&mut stream, version);
-        }
+        publish(&mut stream, &self.release, present.now)?;
         Ok(stream.into())
     }
+}
+
+fn publish(stream: &mut Stream, address: &ReleaseAddress, now: Epoch) -> Result<(), Refusal> {
+    let default_rollout = stream.default_rollout;
+    let published = address.find(stream)?;
+    let version = &address.version;
+    if published.state == ReleaseState::Published {
+        return Err(Refusal::State(format!("release {version} is published already")));
+    }
+    if published.payloads.is_empty() {
+        return Err(Refusal::State(format!("release {version} has no payload yet")));
+    }
+    let was_draft = published.state == ReleaseState::Draft;
+    published.state = ReleaseState::Published;
+    if let Some(preset) = default_rollout.filter(|_| was_draft && published.rollouts.is_empty()) {
+        let id = published.next_rollout_id();
+        published.rollouts.push(Rollout { id, ..preset.rollout(now) });
+    }
+    for rollout in &mut published.rollouts {
+        *rollout = rollout.not_before(now);
+    }
+    if was_draft {
+        move_before_drafts(stream, version);
+    }
+    Ok(())
 }
 
 /// Moves a release that is no longer a draft before the drafts, which follow all other releases.
@@ -211,13 +256,15 @@ impl Command for PromoteRelease {
             promoted_from: Some(Box::new(self.from.clone())),
             predecessors: None,
             rollouts: Vec::new(),
+            last_rollout_id: RolloutId::NEW,
             suppressed_upstream: BTreeSet::new(),
             ..Release::clone(found)
         };
         let (present, version) = (present.existing()?, draft.version.clone());
         let (predecessors, unknown) = known_predecessors(found, present);
         let next = add_draft(present, Release { predecessors, ..draft })?;
-        let findings = unknown.map(|unknown| Finding::warning(format!("release {version}"), unknown));
+        let findings =
+            unknown.map(|unknown| Finding::warning(Code::UnknownPredecessors, format!("release {version}"), unknown));
         Ok(Next { findings: findings.into_iter().collect(), ..next })
     }
 }

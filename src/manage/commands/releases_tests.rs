@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::{
         ids::StreamName,
-        rollout::{Rollout, preset::Preset, ramp::Ramp, share::Share},
+        rollout::{Rollout, RolloutState, preset::Preset, ramp::Ramp, share::Share},
         shared::Shared,
     },
     manage::{
@@ -24,7 +24,11 @@ fn versions(stream: &Stream) -> Vec<&str> {
 fn a_new_release_is_the_last_draft_whatever_its_document_says() {
     for state in ReleaseState::ALL.iter().copied() {
         let draft = Release { state, ..Release::published(version("6"), Origin::Upstream) };
-        let created = apply(&CreateRelease { stream: id(), draft: draft.clone() }, &stream()).unwrap();
+        let created = apply(
+            &CreateRelease { stream: id(), draft: draft.clone(), rollouts: Vec::new(), is_published: false },
+            &stream(),
+        )
+        .unwrap();
         assert_eq!((created.created.as_deref(), versions(&created.stream).last()), (Some("6"), Some(&"6")));
         let expected = Release { state: ReleaseState::Draft, origin: Origin::Local, ..draft };
         assert_eq!(found(&created.stream, "6"), &expected);
@@ -32,7 +36,8 @@ fn a_new_release_is_the_last_draft_whatever_its_document_says() {
     }
     for version in ["1", "2", "3", "4", "5"] {
         let draft = Release::clone(found(&stream(), version));
-        let refused = refusal(&CreateRelease { stream: id(), draft }, &stream());
+        let refused =
+            refusal(&CreateRelease { stream: id(), draft, rollouts: Vec::new(), is_published: false }, &stream());
         assert_eq!(refused, format!("release {version} exists already"));
     }
 }
@@ -84,16 +89,19 @@ fn publishing_moves_only_running_local_plans_to_the_present() {
         Preset::Linear48h.rollout(at(1)),
         Rollout { origin: Origin::Upstream, ..past.clone() },
         constant,
-        past.pause(at(-12)).unwrap(),
         past.complete().unwrap(),
         past.abort().unwrap(),
     ];
     let mut before = stream();
-    found_mut(&mut before, "4").rollouts = [&[past], &unmoved[..]].concat();
+    // One that was paused far along would open that far: it waits before its start.
+    let paused = past.pause(at(-12)).unwrap();
+    found_mut(&mut before, "4").rollouts = [&[past, paused], &unmoved[..]].concat();
     let published = next(&PublishRelease { release: release("4") }, &before);
     let rollouts = &found(&published, "4").rollouts;
     assert_eq!(rollouts[0], Preset::Linear48h.rollout(NOW));
-    assert_eq!(rollouts[1..], unmoved);
+    let waiting = RolloutState::Paused { at: NOW.plus_seconds(-1) };
+    assert_eq!(rollouts[1], Rollout { state: waiting, ..Preset::Linear48h.rollout(NOW) });
+    assert_eq!(rollouts[2..], unmoved);
 }
 
 #[test]
@@ -127,13 +135,13 @@ fn source() -> Stream {
 }
 
 fn apply_promotion(command: &PromoteRelease, source: Option<Stream>) -> Result<Next, Refusal> {
-    apply_to(command, Some(&stream()), &LoadedReads { stream: source.map(Arc::new), revision: None })
+    apply_to(command, Some(&stream()), &LoadedReads { stream: source.map(Arc::new), ..LoadedReads::default() })
 }
 
 #[test]
 fn a_promoted_release_is_a_draft_without_rollouts() {
     let command = promote("1");
-    assert_eq!(command.reads(), Reads { stream: Some(source().id), revision: None });
+    assert_eq!(command.reads(), Reads { stream: Some(source().id), ..Reads::default() });
     let promoted = apply_promotion(&command, Some(source())).unwrap();
     let expected = Release {
         version: version("6"),
@@ -161,7 +169,9 @@ fn a_promotion_leaves_out_predecessors_that_the_stream_does_not_have() {
         (versions, findings)
     };
     let left_out = |names: &str| {
-        vec![format!("warning: release 6: its predecessors {names} are left out, because os/stable does not have them")]
+        vec![format!(
+            "warning: release 6: its predecessors {names} are left out, because os/stable does not have them [LK1105]"
+        )]
     };
     assert_eq!(promoted(&["1", "2"]), (Some([version("1"), version("2")].into()), Vec::new()));
     assert_eq!(promoted(&["1", "7", "8"]), (Some([version("1")].into()), left_out("7, 8")));
@@ -199,4 +209,26 @@ fn notes_are_set_and_removed_in_any_state() {
             assert_eq!(next(&SetNotes { release: release(version), notes }, &stream()), expected);
         }
     }
+}
+
+#[test]
+fn a_draft_without_rollouts_gets_the_default_rollout_of_its_stream() {
+    let publish = PublishRelease { release: release("4") };
+    let before = Stream { default_rollout: Some(Preset::Week), ..stream() };
+    let own = found(&next(&publish, &before), "4").rollouts.clone();
+    assert_eq!(own.len(), 1, "it has one of its own");
+    let mut without = before.clone();
+    found_mut(&mut without, "4").rollouts.clear();
+    let published = next(&publish, &without);
+    let rollouts = &found(&published, "4").rollouts;
+    assert_eq!(
+        (rollouts.len(), rollouts[0].id.number()),
+        (1, 2),
+        "the id of the one that was removed is not given again"
+    );
+    assert_eq!((&rollouts[0].ramp, rollouts[0].origin), (&Preset::Week.ramp(NOW), Origin::Local));
+    let withdrawn =
+        next(&WithdrawRelease { release: release("4") }, &next(&publish, &Stream { default_rollout: None, ..without }));
+    let again = next(&publish, &Stream { default_rollout: Some(Preset::Week), ..withdrawn });
+    assert!(found(&again, "4").rollouts.is_empty(), "only a draft gets it");
 }

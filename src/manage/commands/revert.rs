@@ -51,7 +51,7 @@ impl Command for RevertStream {
 }
 
 /// Returns the state `then`, with the ages and payloads of all releases that were published since.
-fn reverted(present: &Stream, then: &Stream) -> Stream {
+pub(super) fn reverted(present: &Stream, then: &Stream) -> Stream {
     let known: BTreeMap<(&Version, usize), &Release> = then.identified().into_iter().collect();
     let is_aged = |release: &Release| release.state != ReleaseState::Draft;
     let named = named_payloads(present);

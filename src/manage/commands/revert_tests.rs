@@ -19,7 +19,7 @@ fn revert() -> RevertStream {
 
 /// Returns the state after a revert to a past state.
 fn reverted_to(then: &Stream, present: &Stream) -> Stream {
-    let read = LoadedReads { stream: None, revision: Some(Arc::new(then.clone())) };
+    let read = LoadedReads { revision: Some(Arc::new(then.clone())), ..LoadedReads::default() };
     let next = apply_to(&revert(), Some(present), &read).unwrap();
     assert_eq!((&next.created, next.findings.len()), (&None, 0));
     next.stream
@@ -27,10 +27,10 @@ fn reverted_to(then: &Stream, present: &Stream) -> Stream {
 
 #[test]
 fn a_revert_reads_its_revision() {
-    assert_eq!(revert().reads(), Reads { stream: None, revision: Some(Revision(3)) });
+    assert_eq!(revert().reads(), Reads { revision: Some(Revision(3)), ..Reads::default() });
     let refused = apply_to(&revert(), Some(&stream()), &LoadedReads::default()).unwrap_err();
     assert_eq!(refused.to_string(), "there is no revision 3 of os/stable");
-    let read = LoadedReads { stream: None, revision: Some(Arc::new(stream())) };
+    let read = LoadedReads { revision: Some(Arc::new(stream())), ..LoadedReads::default() };
     let refused = apply_to(&revert(), None, &read).unwrap_err();
     assert_eq!(refused.to_string(), "there is no stream os/stable");
 }
@@ -144,7 +144,7 @@ proptest! {
     fn a_revert_keeps_what_was_published_and_blocks_each_range_once(
         then in samples::stream(), present in samples::stream(),
     ) {
-        let read = LoadedReads { stream: None, revision: Some(Arc::new(then)) };
+        let read = LoadedReads { revision: Some(Arc::new(then)), ..LoadedReads::default() };
         let command = RevertStream { stream: present.id.clone(), to: Revision(3) };
         let after = apply_to(&command, Some(&present), &read).unwrap().stream;
         prop_assert_eq!(apply_local_edit(&present, after.clone()).err(), None);

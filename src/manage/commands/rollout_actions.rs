@@ -42,7 +42,7 @@ impl RolloutAddress {
     }
 }
 
-fn check_not_stopped(stream: &Stream) -> Result<(), Refusal> {
+pub(super) fn check_not_stopped(stream: &Stream) -> Result<(), Refusal> {
     let Some(stop) = stream.active_stop() else { return Ok(()) };
     let (id, since, reason) = (&stream.id, stop.since, stop.reason.as_str());
     Err(Refusal::State(format!("{id} has been stopped since {since} ({reason}); lift the stop first")))
@@ -159,15 +159,27 @@ impl Command for HoldRollout {
     }
 }
 
-/// Opens a rollout to a higher share, where it then stays.
+/// How far a rollout is opened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Further {
+    /// It passes the gate at which it waits, and its plan continues.
+    PastGate,
+    /// It opens to a higher share, where it then stays.
+    To {
+        /// The share.
+        share: Share,
+        /// The time from now in which the share is reached; `None` to reach it at once.
+        over: Option<Minutes>,
+    },
+}
+
+/// Opens a rollout further.
 #[derive(Debug, Clone)]
 pub struct AdvanceRollout {
     /// The rollout.
     pub rollout: RolloutAddress,
-    /// The share.
-    pub to: Share,
-    /// The time from now in which the share is reached; `None` to reach it at once.
-    pub over: Option<Minutes>,
+    /// How far.
+    pub further: Further,
 }
 
 impl Command for AdvanceRollout {
@@ -180,7 +192,12 @@ impl Command for AdvanceRollout {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.rollout.open(present, |rollout, now| rollout.advance(now, self.to, self.over))
+        let windows = &present.existing()?.protection.freeze_windows;
+        self.rollout.open(present, |rollout, now| match self.further {
+            // The steps after the gate come later than planned, like those after a pause.
+            Further::PastGate => Ok(rollout.pass_gate(now)?.delayed_past(windows, now)),
+            Further::To { share, over } => rollout.advance(now, share, over),
+        })
     }
 }
 
@@ -223,6 +240,34 @@ impl Command for AbortRollout {
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         self.rollout.change(present, |rollout, _| rollout.abort())
+    }
+}
+
+/// Restarts an aborted rollout: a new one for the same nodes and with the same plan takes its place. The aborted one comes after it.
+#[derive(Debug, Clone)]
+pub struct RestartRollout {
+    /// The aborted rollout.
+    pub rollout: RolloutAddress,
+}
+
+impl Command for RestartRollout {
+    fn action(&self) -> Action {
+        Action::RESTART_ROLLOUT
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.rollout.release.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let mut stream = present.existing()?.clone();
+        check_not_stopped(&stream)?;
+        let release = self.rollout.release.find(&mut stream)?;
+        let index = self.rollout.index_in(&release.rollouts)?;
+        let restarted = self.rollout.find(&mut release.rollouts)?.restart(present.now)?;
+        let id = release.next_rollout_id();
+        release.rollouts.insert(index, Rollout { id, ..restarted });
+        Ok(Next::from(stream).creates(&id))
     }
 }
 

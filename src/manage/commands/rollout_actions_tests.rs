@@ -4,10 +4,16 @@ use super::*;
 use crate::{
     domain::{
         release::ReleaseState,
-        rollout::{RolloutState, preset::Preset, share::OpenShare},
+        rollout::{
+            RolloutClock, RolloutState,
+            preset::Preset,
+            ramp::{Course, Ramp},
+            share::OpenShare,
+            step::{Step, StepGate},
+        },
     },
     manage::testing::{
-        HOUR, NOW, apply, at, found_mut, found_rollout, next, refusal, rollout, stopped, stream, with_window,
+        HOUR, NOW, apply, at, found_mut, found_rollout, next, numbered, refusal, rollout, stopped, stream, with_window,
     },
 };
 
@@ -43,17 +49,18 @@ fn restrictive(rollout: &RolloutAddress) -> Vec<(Box<dyn Command>, Transition)> 
 }
 
 /// Checks that an action makes its transition at a time, or is refused for the reason that the transition has.
-fn assert_makes(command: &dyn Command, transition: Transition, before: &Stream, number: usize, time: Epoch) {
+fn assert_makes(command: &dyn Command, transition: Transition, before: &Stream, id: u32, time: Epoch) {
     let mut expected = before.clone();
-    let rollout = &mut found_mut(&mut expected, "3").rollouts[number - 1];
+    let mut rollouts = found_mut(&mut expected, "3").rollouts.iter_mut();
+    let rollout = rollouts.find(|rollout| rollout.id.number() == id).unwrap();
     let result = apply(command, before);
     let name = command.action().name;
     match transition(rollout, time) {
         Ok(after) => {
             *rollout = after;
-            assert_eq!(result, Ok(Next::from(expected)), "{name} {number}");
+            assert_eq!(result, Ok(Next::from(expected)), "{name} {id}");
         }
-        Err(error) => assert_eq!(result, Err(Refusal::Verb(error)), "{name} {number}"),
+        Err(error) => assert_eq!(result, Err(Refusal::Verb(error)), "{name} {id}"),
     }
 }
 
@@ -109,7 +116,7 @@ fn actions_name_the_rollout_that_does_not_exist() {
 
 #[test]
 fn each_action_changes_the_share_as_its_name_says() {
-    let share_of = |command: &dyn Command, number: usize, hours: i64| {
+    let share_of = |command: &dyn Command, number: u32, hours: i64| {
         let OpenShare::Open(share) = found_rollout(&next(command, &stream()), number).open_share(at(hours)) else {
             return None;
         };
@@ -136,6 +143,7 @@ fn the_steps_of_a_resumed_rollout_wait_for_the_end_of_a_freeze_window() {
     let resume = ResumeRollout { rollout: rollout("3", 1) };
     let mut before = with_window(stream(), 12, 30);
     found_mut(&mut before, "3").rollouts = vec![Preset::Week.rollout(at(-12)).pause(at(-6)).unwrap()];
+    let mut before = numbered(before);
     let hours = |stream: &Stream| -> Vec<i64> {
         let breakpoints = found_rollout(stream, 1).breakpoints();
         breakpoints.into_iter().map(|time| time.since(NOW) / HOUR).collect()
@@ -144,4 +152,53 @@ fn the_steps_of_a_resumed_rollout_wait_for_the_end_of_a_freeze_window() {
     assert_eq!(hours(&next(&resume, &before))[..4], [-6, 30, 54, 78]);
     before.protection.freeze_windows.clear();
     assert_eq!(hours(&next(&resume, &before))[..4], [-6, 18, 42, 66]);
+}
+
+/// Returns the stream with a rollout of release 3 that arrived at its gate 6 hours ago and opens to everyone in the 48 hours after it.
+fn at_gate() -> Stream {
+    let mut stream = stream();
+    let gate = Step { gate: StepGate::Closed, ..Step::at_once(Minutes(24 * 60), Share::new(0.05).unwrap()) };
+    let rest = Step { over: Minutes(48 * 60), ..Step::at_once(Minutes(24 * 60), Share::ALL) };
+    let ramp = Ramp { start: Some(at(-30)), start_share: None, course: Course::Steps(vec![gate, rest]) };
+    found_mut(&mut stream, "3").rollouts = vec![Preset::Week.rollout(at(-30)).with_plan(ramp)];
+    numbered(stream)
+}
+
+#[test]
+fn a_rollout_passes_its_gate_only_when_it_is_advanced() {
+    let share_at = |stream: &Stream, hours| format!("{:.3}", found_rollout(stream, 1).planned_share(at(hours)));
+    let shares = |stream: &Stream| [0, 24, 48, 99].map(|hours| share_at(stream, hours));
+    let advance = |further| AdvanceRollout { rollout: rollout("3", 1), further };
+    assert_eq!(shares(&at_gate()), ["0.000"; 4]);
+    let passed = next(&advance(Further::PastGate), &at_gate());
+    assert_eq!(shares(&passed), ["0.050", "0.525", "1.000", "1.000"]);
+    assert_eq!(found_rollout(&passed, 1).clock.stood_still, 6 * HOUR);
+    let message = "the rollout does not wait at a gate; to open it further, give a share";
+    assert_eq!(refusal(&advance(Further::PastGate), &passed), message);
+    assert_eq!(refusal(&advance(Further::PastGate), &stream()), message);
+    let to = Further::To { share: share(), over: None };
+    assert_eq!(shares(&next(&advance(to), &at_gate())), ["0.750"; 4]);
+    // The rest of the plan waits for the end of a window, like that of a rollout that is resumed.
+    let mut late = at_gate();
+    let Course::Steps(steps) = &mut found_mut(&mut late, "3").rollouts[0].ramp.course else { panic!("it has steps") };
+    steps[1].after = Minutes(36 * 60);
+    let passed = next(&advance(Further::PastGate), &with_window(late, 10, 20));
+    assert_eq!([0, 12, 20, 44].map(|hours| share_at(&passed, hours)), ["0.050", "0.050", "0.050", "0.525"]);
+}
+
+#[test]
+fn an_aborted_rollout_is_restarted_in_its_place() {
+    let restarted = apply(&RestartRollout { rollout: rollout("3", 5) }, &stream()).unwrap();
+    assert_eq!(restarted.created.as_deref(), Some("6"));
+    let ids = |stream: &Stream| -> Vec<u32> {
+        crate::manage::testing::found(stream, "3").rollouts.iter().map(|rollout| rollout.id.number()).collect()
+    };
+    assert_eq!(ids(&restarted.stream), [1, 2, 3, 4, 6, 5]);
+    let [new, old] = [6, 5].map(|id| found_rollout(&restarted.stream, id));
+    assert_eq!(old, found_rollout(&stream(), 5));
+    assert_eq!((&new.selector, new.state, new.begins_at()), (&old.selector, RolloutState::Active, NOW));
+    assert_eq!((&new.ramp.course, new.clock), (&old.ramp.course, RolloutClock::default()));
+    let refused = refusal(&RestartRollout { rollout: rollout("3", 1) }, &stream());
+    assert_eq!(refused, "a rollout that is active cannot be restarted");
+    assert!(refusal(&RestartRollout { rollout: rollout("3", 5) }, &stopped(stream())).contains("lift the stop first"));
 }

@@ -7,7 +7,7 @@ use crate::{
         ids::StreamId,
         origin::Origin,
         release::{PolicyKind, ReleaseState},
-        rollout::{Rollout, preset::Preset},
+        rollout::{Rollout, id::RolloutId, preset::Preset},
         stream::Stream,
     },
     manage::{
@@ -17,6 +17,7 @@ use crate::{
         request::Action,
     },
 };
+use std::collections::BTreeSet;
 
 /// A rollout as it is requested.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct RolloutPlan {
 }
 
 impl RolloutPlan {
-    fn rollout(&self, stream: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
+    pub(super) fn rollout(&self, stream: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
         let start = self.document.start.clone().unwrap_or_else(|| now.to_string());
         let mut rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
         if let Some(preset) = self.preset {
@@ -40,7 +41,8 @@ impl RolloutPlan {
             // A start at `now` is still ahead: the rollout has not opened yet.
             rollout = rollout.delayed_past(&stream.protection.freeze_windows, now.plus_seconds(-1));
         }
-        Ok(Rollout { origin: Origin::Local, ..rollout })
+        let ramp = rollout.ramp.with_closed_gates();
+        Ok(Rollout { origin: Origin::Local, ramp, ..rollout })
     }
 }
 
@@ -51,8 +53,8 @@ pub struct CreateRollout {
     pub release: ReleaseAddress,
     /// The rollout.
     pub plan: RolloutPlan,
-    /// The number of the rollout before which it is inserted. Default: after all others.
-    pub before: Option<usize>,
+    /// The rollout before which it is inserted. Default: after all others.
+    pub before: Option<RolloutId>,
 }
 
 impl Command for CreateRollout {
@@ -68,14 +70,18 @@ impl Command for CreateRollout {
         let (present, now) = (present.existing()?, present.now);
         let mut stream = present.clone();
         let release = self.release.find(&mut stream)?;
-        let max = release.rollouts.len() + 1;
-        let number = self.before.unwrap_or(max);
-        if number == 0 || number > max {
-            return Err(Refusal::field("before", format!("must be between 1 and {max}, is {number}")));
-        }
-        release.rollouts.insert(number - 1, self.plan.rollout(present, now)?);
+        let index = match self.before {
+            None => release.rollouts.len(),
+            Some(before) => {
+                let found = release.rollouts.iter().position(|rollout| rollout.id == before);
+                found
+                    .ok_or_else(|| Refusal::field("before", format!("is {before}, which the release does not have")))?
+            }
+        };
+        let id = release.next_rollout_id();
+        release.rollouts.insert(index, Rollout { id, ..self.plan.rollout(present, now)? });
         release.suppressed_upstream.remove(&PolicyKind::Rollouts);
-        Ok(Next::from(stream).creates(&number))
+        Ok(Next::from(stream).creates(&id))
     }
 }
 
@@ -109,7 +115,7 @@ impl Command for ReplaceRollout {
             let detail = "has started or ended: pause, hold, advance, accelerate, complete or abort it instead";
             return Err(Refusal::State(format!("{} {detail}", self.rollout)));
         }
-        *rollout = self.plan.rollout(present, now)?;
+        *rollout = Rollout { id: rollout.id, ..self.plan.rollout(present, now)? };
         Ok(stream.into())
     }
 }
@@ -133,12 +139,46 @@ impl Command for RemoveRollout {
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         self.rollout.release.edit(present, |release| {
-            self.rollout.find(&mut release.rollouts)?;
+            let index = self.rollout.index_in(&release.rollouts)?;
             if release.state != ReleaseState::Draft {
                 let detail = format!("release {} was published: abort the rollout instead", release.version);
                 return Err(Refusal::State(detail));
             }
-            release.rollouts.remove(self.rollout.number - 1);
+            release.rollouts.remove(index);
+            Ok(())
+        })
+    }
+}
+
+/// Changes the order in which the rollouts of a release are tried on a node. Their ids stay.
+#[derive(Debug, Clone)]
+pub struct OrderRollouts {
+    /// The release.
+    pub release: ReleaseAddress,
+    /// The ids of all its rollouts, in the new order.
+    pub ids: Vec<RolloutId>,
+}
+
+impl Command for OrderRollouts {
+    fn action(&self) -> Action {
+        Action::ORDER_ROLLOUTS
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.release.stream
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        self.release.edit(present, |release| {
+            let place = |rollout: &Rollout| self.ids.iter().position(|id| *id == rollout.id);
+            let listed: BTreeSet<RolloutId> = self.ids.iter().copied().collect();
+            let known: BTreeSet<RolloutId> = release.rollouts.iter().map(|rollout| rollout.id).collect();
+            if listed != known || self.ids.len() != known.len() {
+                let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                let expected = format!("must list every rollout of the release once: {}", known.join(", "));
+                return Err(Refusal::field("ids", expected));
+            }
+            release.rollouts.sort_by_key(place);
             Ok(())
         })
     }

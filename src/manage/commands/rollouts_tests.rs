@@ -20,7 +20,12 @@ fn create(version: &str, plan: RolloutPlan) -> CreateRollout {
 fn created(plan: RolloutPlan, before: &Stream) -> Rollout {
     let after = next(&create("5", plan), before);
     let [rollout] = &found(&after, "5").rollouts[..] else { panic!("there is more than one rollout") };
-    rollout.clone()
+    assert_eq!(rollout.id.number(), 1);
+    Rollout { id: RolloutId::NEW, ..rollout.clone() }
+}
+
+fn id(number: u32) -> RolloutId {
+    RolloutId::from_number(number).unwrap()
 }
 
 #[test]
@@ -47,17 +52,16 @@ fn a_preset_replaces_the_ramp_and_keeps_the_start_and_the_selector() {
 #[test]
 fn a_rollout_is_inserted_before_another_one() {
     let command = |before| CreateRollout { before, ..create("3", plan("start_share = 0.5")) };
-    for (before, number) in [(None, 6), (Some(1), 1), (Some(3), 3), (Some(6), 6)] {
+    for (before, index) in [(None, 5), (Some(id(1)), 0), (Some(id(3)), 2)] {
         let Next { stream: after, created, .. } = apply(&command(before), &stream()).unwrap();
-        assert_eq!(created, Some(number.to_string()));
+        assert_eq!(created.as_deref(), Some("6"), "the next id, wherever it is inserted");
         let mut rollouts = found(&after, "3").rollouts.clone();
-        assert_eq!(rollouts.remove(number - 1).ramp, Ramp::constant(NOW, Share::new(0.5).unwrap()));
+        let inserted = rollouts.remove(index);
+        assert_eq!((inserted.id, inserted.ramp), (id(6), Ramp::constant(NOW, Share::new(0.5).unwrap())));
         assert_eq!(rollouts, found(&stream(), "3").rollouts);
     }
-    for before in [0, 7] {
-        let message = format!("before: must be between 1 and 6, is {before}");
-        assert_eq!(refusal(&command(Some(before)), &stream()), message);
-    }
+    let message = "before: is 7, which the release does not have";
+    assert_eq!(refusal(&command(Some(id(7))), &stream()), message);
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn a_rollout_that_waits_starts_after_the_freeze_window() {
         let expected = Preset::Linear48h.rollout(at(begins));
         assert_eq!(created(waits(start), &before), expected, "{from} {until} {start:?}");
         let replace = ReplaceRollout { rollout: rollout("4", 1), plan: waits(start) };
-        assert_eq!(found(&next(&replace, &before), "4").rollouts, [expected]);
+        assert_eq!(found(&next(&replace, &before), "4").rollouts, [Rollout { id: id(1), ..expected }]);
         let does_not_wait = RolloutPlan { waits_for_windows: false, ..waits(start) };
         assert_eq!(created(does_not_wait, &before).begins_at(), at(start.unwrap_or(0)));
     }
@@ -111,7 +115,7 @@ fn a_rollout_that_waits_starts_after_the_freeze_window() {
 /// Returns the stream with another rollout 1 of release 3.
 fn with_first(rollout: Rollout) -> Stream {
     let mut stream = stream();
-    found_mut(&mut stream, "3").rollouts[0] = rollout;
+    found_mut(&mut stream, "3").rollouts[0] = Rollout { id: id(1), ..rollout };
     stream
 }
 
@@ -154,13 +158,31 @@ fn a_rollout_of_a_draft_is_replaced_and_deleted_at_any_time() {
     let mut before = stream();
     let rollouts = found(&before, "3").rollouts.clone();
     found_mut(&mut before, "4").rollouts = rollouts;
-    for number in 1..=5 {
+    for (index, number) in (1..=5).enumerate() {
         let replace = ReplaceRollout { rollout: rollout("4", number), plan: plan("start_share = 0.5") };
-        assert_eq!(found(&next(&replace, &before), "4").rollouts[number - 1].begins_at(), NOW);
+        let replaced = next(&replace, &before);
+        let replaced = &found(&replaced, "4").rollouts[index];
+        assert_eq!((replaced.begins_at(), replaced.id), (NOW, id(number)));
         let remove = RemoveRollout { rollout: rollout("4", number) };
         let mut expected = found(&before, "4").rollouts.clone();
-        expected.remove(number - 1);
+        expected.remove(index);
         assert_eq!(found(&next(&remove, &before), "4").rollouts, expected);
+    }
+}
+
+#[test]
+fn the_order_of_rollouts_changes_and_their_ids_stay() {
+    let order = |ids: &[u32]| OrderRollouts { release: release("3"), ids: ids.iter().copied().map(id).collect() };
+    let ordered = next(&order(&[5, 1, 4, 2, 3]), &stream());
+    for rollout in &found(&ordered, "3").rollouts {
+        assert_eq!(rollout, found_rollout(&stream(), rollout.id.number()));
+    }
+    let ids: Vec<u32> = found(&ordered, "3").rollouts.iter().map(|rollout| rollout.id.number()).collect();
+    assert_eq!(ids, [5, 1, 4, 2, 3]);
+    assert_eq!(next(&order(&[1, 2, 3, 4, 5]), &ordered), stream());
+    for wrong in [&[][..], &[1, 2, 3, 4], &[1, 2, 3, 4, 5, 5], &[1, 2, 3, 4, 6], &[1, 2, 3, 4, 5, 6]] {
+        let message = "ids: must list every rollout of the release once: 1, 2, 3, 4, 5";
+        assert_eq!(refusal(&order(wrong), &stream()), message);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
         ids::{Arch, StreamId},
         payload::Repository,
         policy::graph_rules::{EdgeRule, GraphRules, Identity, TargetLimit},
+        rollout::preset::Preset,
         stream::Stream,
     },
     manage::{
@@ -31,17 +32,35 @@ pub struct StreamSettings {
     pub targets: Option<TargetLimit>,
     /// Limits on how fast and when it may be opened.
     pub protection: Protection,
+    /// What drafts without rollouts get when they are published.
+    pub default_rollout: DefaultRollout,
+}
+
+/// A default rollout as it is requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultRollout {
+    /// It stays as it is.
+    Unchanged,
+    /// Drafts get no rollout.
+    None,
+    /// It is this preset.
+    Preset(Preset),
 }
 
 impl StreamSettings {
     fn apply_to(&self, stream: &Stream) -> Stream {
-        let Self { arches, mirrors, edge_rule, identity, targets, protection } = self.clone();
+        let Self { arches, mirrors, edge_rule, identity, targets, protection, default_rollout } = self.clone();
         let rules = GraphRules {
             edge_rule: edge_rule.unwrap_or(stream.rules.edge_rule),
             identity: identity.unwrap_or(stream.rules.identity),
             targets: targets.unwrap_or(stream.rules.targets),
         };
-        Stream { arches, mirrors, rules, protection, ..stream.clone() }
+        let default_rollout = match default_rollout {
+            DefaultRollout::Unchanged => stream.default_rollout,
+            DefaultRollout::None => None,
+            DefaultRollout::Preset(preset) => Some(preset),
+        };
+        Stream { arches, mirrors, rules, protection, default_rollout, ..stream.clone() }
     }
 }
 
@@ -119,6 +138,7 @@ mod tests {
             identity: None,
             targets: None,
             protection: Protection { shortest_rollout: Some(Minutes(60)), ..Protection::default() },
+            default_rollout: DefaultRollout::Unchanged,
         }
     }
 
@@ -139,6 +159,20 @@ mod tests {
         let StreamSettings { arches, mirrors, protection, .. } = settings();
         let rules = GraphRules { edge_rule: EdgeRule::Open, ..GraphRules::default() };
         assert_eq!(next(&set, &stream()), Stream { arches, mirrors, rules, protection, ..stream() });
+    }
+
+    #[test]
+    fn a_default_rollout_stays_until_another_one_or_none_is_set() {
+        let with = |before: Option<Preset>, default_rollout| {
+            let before = Stream { default_rollout: before, ..stream() };
+            let settings = StreamSettings { default_rollout, ..settings() };
+            next(&SetStream { stream: id(), settings }, &before).default_rollout
+        };
+        for before in [None, Some(Preset::Week)] {
+            assert_eq!(with(before, DefaultRollout::Unchanged), before);
+            assert_eq!(with(before, DefaultRollout::None), None);
+            assert_eq!(with(before, DefaultRollout::Preset(Preset::Linear48h)), Some(Preset::Linear48h));
+        }
     }
 
     #[test]

@@ -324,10 +324,9 @@ impl Explainer<'_> {
         let held_back = |wait: &Wait| {
             let node = self.graph.node(wait.target)?;
             let visibility = self.graph.target_visibility(node, self.node_context, now);
-            let rollout = visibility.rollout.and_then(|index| Some((index + 1, node.rollouts().get(index)?)));
-            let reason = rollout.map_or(HoldReason::NoRollout, |(number, rollout)| {
-                HoldReason::new(number, rollout, self.node_context.wariness, now)
-            });
+            let rollout = visibility.rollout.and_then(|index| node.rollouts().get(index));
+            let reason = rollout
+                .map_or(HoldReason::NoRollout, |rollout| HoldReason::new(rollout, self.node_context.wariness, now));
             Some(HeldBack { release: node.version.clone(), opens: wait.opens, reason })
         };
         waits.iter().filter_map(held_back).collect()

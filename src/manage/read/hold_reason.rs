@@ -5,6 +5,7 @@ use crate::domain::{
     epoch::Epoch,
     rollout::{
         Rollout,
+        id::RolloutId,
         share::{OpenShare, rounded},
         wariness::Wariness,
     },
@@ -18,13 +19,13 @@ pub enum HoldReason {
     NoRollout,
     /// The rollout that applies to the node was aborted.
     Aborted {
-        /// The number of the rollout.
-        number: usize,
+        /// The rollout.
+        id: RolloutId,
     },
     /// The rollout that applies to the node has not reached it.
     NotReached {
-        /// The number of the rollout.
-        number: usize,
+        /// The rollout.
+        id: RolloutId,
         /// Its phase.
         phase: RolloutPhase,
         /// The share that it admits.
@@ -36,12 +37,11 @@ pub enum HoldReason {
 
 impl HoldReason {
     /// Returns why the rollout that applies to a node holds it back.
-    pub(super) fn new(number: usize, rollout: &Rollout, wariness: Wariness, now: Epoch) -> Self {
+    pub(super) fn new(rollout: &Rollout, wariness: Wariness, now: Epoch) -> Self {
+        let id = rollout.id;
         match rollout.open_share(now) {
-            OpenShare::Closed => Self::Aborted { number },
-            OpenShare::Open(share) => {
-                Self::NotReached { number, phase: RolloutPhase::at(rollout, now), share, wariness }
-            }
+            OpenShare::Closed => Self::Aborted { id },
+            OpenShare::Open(share) => Self::NotReached { id, phase: RolloutPhase::at(rollout, now), share, wariness },
         }
     }
 }
@@ -50,10 +50,10 @@ impl fmt::Display for HoldReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRollout => f.write_str("no selector of its rollouts matches this node"),
-            Self::Aborted { number } => write!(f, "rollout {number} was aborted"),
-            Self::NotReached { number, phase, share, wariness } => write!(
+            Self::Aborted { id } => write!(f, "rollout {id} was aborted"),
+            Self::NotReached { id, phase, share, wariness } => write!(
                 f,
-                "rollout {number} ({}) is open to a share of {}, and the wariness of this node is {}",
+                "rollout {id} ({}) is open to a share of {}, and the wariness of this node is {}",
                 phase.as_str(),
                 rounded(*share),
                 wariness.get()

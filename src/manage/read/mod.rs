@@ -8,8 +8,12 @@ mod access;
 mod audit;
 mod explanation;
 mod hold_reason;
+mod live_rollouts;
 mod overview;
+mod pauses;
 mod products;
+mod promotion_drift;
+mod release_search;
 mod releases;
 mod revisions;
 mod rollout_history;
@@ -23,8 +27,12 @@ pub use explanation::{
     Explanation, ExplanationEnd, GraphView, HeldBack, Position, Question, Running, TargetOffer, Update,
 };
 pub use hold_reason::HoldReason;
+pub use live_rollouts::RolloutFilter;
 pub use overview::{Excerpt, LiveRollout, StreamOverview};
+pub use pauses::{Cause, Pause, PauseKind};
 pub use products::{Product, ProductReader};
+pub use promotion_drift::{DriftedRelease, PromotionDrift};
+pub use release_search::{FoundRelease, ReleaseFilter};
 pub use releases::ReleaseAtRevision;
 pub use revisions::RevisionRecord;
 pub use rollout_history::RolloutHistory;

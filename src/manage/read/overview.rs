@@ -16,7 +16,7 @@ use crate::{
         stream::{Revision, Stream},
     },
     manage::manager::Manage,
-    store::streams::Head,
+    store::{Transaction, streams::Head},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -73,17 +73,9 @@ impl Manage {
         caller: &Identity,
         product: Option<&ProductName>,
     ) -> Result<Vec<StreamOverview>, ReadError> {
-        if let Some(product) = product {
-            self.product_reader(caller, product.clone())?;
-        }
-        let is_selected =
-            |id: &StreamId| product.is_none_or(|product| *product == id.product) && caller.may(Role::Viewer, id);
-        let mut streams = Vec::new();
         let mut transaction = self.reading("overview").await?;
-        for head in transaction.heads().await?.into_iter().filter(|head| is_selected(&head.id)) {
-            let stream = self.load_stream(&mut transaction, &head).await?;
-            streams.push((head, stream));
-        }
+        let is_selected = |id: &StreamId| product.is_none_or(|product| *product == id.product);
+        let streams = self.readable_streams(&mut transaction, caller, product, is_selected).await?;
         let products = transaction.product_records().await?;
         drop(transaction);
         let now = self.now();
@@ -95,6 +87,27 @@ impl Manage {
             overviews.push(StreamOverview::new(head, &stream, &findings, now));
         }
         Ok(overviews)
+    }
+
+    /// Returns the present states of the selected streams that a caller may read. A caller that names a product must be able to read one of its
+    /// streams.
+    pub(super) async fn readable_streams(
+        &self,
+        transaction: &mut Transaction,
+        caller: &Identity,
+        product: Option<&ProductName>,
+        is_selected: impl Fn(&StreamId) -> bool,
+    ) -> Result<Vec<(Head, Arc<Stream>)>, ReadError> {
+        if let Some(product) = product {
+            self.product_reader(caller, product.clone())?;
+        }
+        let mut streams = Vec::new();
+        let is_readable = |head: &Head| is_selected(&head.id) && caller.may(Role::Viewer, &head.id);
+        for head in transaction.heads().await?.into_iter().filter(is_readable) {
+            let stream = self.load_stream(transaction, &head).await?;
+            streams.push((head, stream));
+        }
+        Ok(streams)
     }
 
     async fn recent_findings(&self, dialect: Option<&dyn Dialect>, stream: &Arc<Stream>, now: Epoch) -> Arc<[Finding]> {
@@ -141,13 +154,13 @@ fn newest(stream: &Stream) -> BTreeMap<Arch, Version> {
     on_arches.collect()
 }
 
-fn live_rollouts(stream: &Stream, now: Epoch) -> impl Iterator<Item = LiveRollout> {
+pub(super) fn live_rollouts(stream: &Stream, now: Epoch) -> impl Iterator<Item = LiveRollout> {
     let published = stream.aged().rev().filter(|(_, release)| release.state == ReleaseState::Published);
     published.flat_map(move |(_, release)| {
-        let in_progress = (1..).zip(&release.rollouts).filter(move |(_, rollout)| is_in_progress(stream, rollout, now));
-        in_progress.map(move |(number, rollout)| LiveRollout {
+        let in_progress = release.rollouts.iter().filter(move |rollout| is_in_progress(stream, rollout, now));
+        in_progress.map(move |rollout| LiveRollout {
             release: release.version.clone(),
-            status: RolloutStatus::new(stream, number, rollout, now),
+            status: RolloutStatus::new(stream, rollout, now),
         })
     })
 }
@@ -182,7 +195,7 @@ mod tests {
                 for node in graph.nodes().iter().filter(|node| !node.withdrawn) {
                     let visibility = graph.target_visibility(node, &node_context, Epoch(now));
                     let Some(rollout) = visibility.rollout else { continue };
-                    let is_it = |live: &&LiveRollout| live.release == node.version && live.status.number == rollout + 1;
+                    let is_it = |live: &&LiveRollout| live.release == node.version && live.status.id == node.rollouts()[rollout].id;
                     let held_back = match live.iter().find(is_it) {
                         Some(_) if is_stopped => true,
                         Some(live) => live.status.share.is_none_or(|share| wariness > share),

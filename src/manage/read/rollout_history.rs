@@ -4,7 +4,7 @@ use super::{access::ReadError, streams::StreamReader};
 use crate::{
     domain::{
         ids::Version,
-        rollout::{Rollout, RolloutClock},
+        rollout::{Rollout, RolloutClock, id::RolloutId},
         stream::{Revision, Stream},
     },
     manage::request::Action,
@@ -23,7 +23,16 @@ const MAX_SCANNED: usize = 2000;
 const MAX_LOADED: usize = 10;
 
 /// Actions on a whole stream. Whether they changed a rollout is found by comparing revisions.
-const ON_STREAM: [Action; 4] = [Action::PUT_DOCUMENT, Action::REVERT, Action::CHANGE_STREAM, Action::LIFT_STOP];
+const ON_STREAM: [Action; 8] = [
+    Action::PUT_DOCUMENT,
+    Action::REVERT,
+    Action::UNDO,
+    Action::BATCH,
+    Action::CHANGE_STREAM,
+    Action::LIFT_STOP,
+    Action::PAUSE_ROLLOUTS,
+    Action::RESUME_ROLLOUTS,
+];
 
 /// A page of the history of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +44,21 @@ pub struct RolloutHistory {
 }
 
 impl StreamReader<'_> {
-    /// Returns at most `limit` audit entries of actions on a rollout, newest first, optionally only those before a given one. Rollouts are
-    /// identified by their numbers, which change when a rollout is inserted or deleted before them.
+    /// Returns at most `limit` audit entries of actions on a rollout, newest first, optionally only those before a given
+    /// one.
     ///
     /// # Errors
     /// The rollout does not exist, or the database failed.
     pub async fn rollout_history(
         &self,
         version: &Version,
-        number: usize,
+        id: RolloutId,
         before: Option<i64>,
         limit: usize,
     ) -> Result<RolloutHistory, ReadError> {
-        self.rollout(version, number).await?;
+        self.rollout(version, id).await?;
         let mut transaction = self.manage.reading("rollout_history").await?;
-        let mut states = RolloutStates { reader: self, version, number, loaded: BTreeMap::new() };
+        let mut states = RolloutStates::new(self, version, id);
         let (mut entries, mut scanned, mut next) = (Vec::new(), 0, before);
         loop {
             let (product, stream) = (Some(self.id.product.as_str()), Some(self.id.stream.as_str()));
@@ -58,18 +67,18 @@ impl StreamReader<'_> {
             if batch.is_empty() {
                 return Ok(RolloutHistory { entries, next: None });
             }
-            for (id, entry) in batch {
+            for (number, entry) in batch {
                 if entries.len() >= limit || scanned >= MAX_SCANNED || states.loaded.len() >= MAX_LOADED {
                     return Ok(RolloutHistory { entries, next });
                 }
-                (scanned, next) = (scanned + 1, Some(id));
-                let is_about = match relation(&entry, version, number) {
+                (scanned, next) = (scanned + 1, Some(number));
+                let is_about = match relation(&entry, version, id) {
                     Relation::Names => true,
                     Relation::MayChange(revision) => states.differ_at(&mut transaction, revision).await?,
                     Relation::None => false,
                 };
                 if is_about {
-                    entries.push((id, entry));
+                    entries.push((number, entry));
                 }
             }
         }
@@ -87,14 +96,16 @@ enum Relation {
     None,
 }
 
-fn relation(entry: &AuditEntry, version: &Version, number: usize) -> Relation {
+fn relation(entry: &AuditEntry, version: &Version, id: RolloutId) -> Relation {
     let subject = entry.subject.as_deref().unwrap_or_default();
     let in_release = subject.strip_prefix("releases/").and_then(|rest| rest.strip_prefix(version.as_str()));
     let in_rollouts = in_release.and_then(|rest| rest.strip_prefix("/rollouts"));
     let may_change = match in_rollouts.filter(|_| entry.action.starts_with("rollout.")) {
-        Some(rest) if rest.split('/').nth(1) == Some(&number.to_string()) => return Relation::Names,
-        // A new rollout has no number yet, and a deleted one changes the numbers of those after it.
-        Some(rest) => rest.is_empty() || entry.action == Action::REMOVE_ROLLOUT.name,
+        Some(rest) if rest.split('/').nth(1) == Some(&id.to_string()) => return Relation::Names,
+        // It creates a rollout.
+        Some(rest) if rest.ends_with("/restart") => true,
+        // A new rollout has no id yet.
+        Some(rest) => rest.is_empty(),
         None if entry.action == Action::PUBLISH.name => in_release == Some("/publish"),
         None => ON_STREAM.iter().any(|action| action.name == entry.action),
     };
@@ -105,11 +116,17 @@ fn relation(entry: &AuditEntry, version: &Version, number: usize) -> Relation {
 }
 
 /// A rollout at revisions of its stream.
-struct RolloutStates<'a> {
+pub(super) struct RolloutStates<'a> {
     reader: &'a StreamReader<'a>,
     version: &'a Version,
-    number: usize,
+    id: RolloutId,
     loaded: BTreeMap<Revision, Option<Rollout>>,
+}
+
+impl<'a> RolloutStates<'a> {
+    pub(super) fn new(reader: &'a StreamReader<'a>, version: &'a Version, id: RolloutId) -> Self {
+        Self { reader, version, id, loaded: BTreeMap::new() }
+    }
 }
 
 impl RolloutStates<'_> {
@@ -119,7 +136,12 @@ impl RolloutStates<'_> {
         Ok(before != self.load(transaction, revision).await?)
     }
 
-    async fn load(&mut self, transaction: &mut Transaction, revision: Revision) -> Result<Option<Rollout>, ReadError> {
+    /// Returns the rollout at a revision; `None` if it did not exist.
+    pub(super) async fn load(
+        &mut self,
+        transaction: &mut Transaction,
+        revision: Revision,
+    ) -> Result<Option<Rollout>, ReadError> {
         if let Some(rollout) = self.loaded.get(&revision) {
             return Ok(rollout.clone());
         }
@@ -132,7 +154,7 @@ impl RolloutStates<'_> {
 
     fn find(&self, stream: &Stream) -> Option<Rollout> {
         let release = stream.releases.get(stream.position_of(self.version)?)?;
-        let rollout = release.rollouts.get(self.number.checked_sub(1)?)?;
+        let rollout = release.rollouts.iter().find(|rollout| rollout.id == self.id)?;
         // When it first opened is recorded with any change.
         let clock = RolloutClock { first_opened: None, ..rollout.clock };
         Some(Rollout { clock, ..rollout.clone() })
@@ -146,7 +168,7 @@ mod tests {
 
     #[test]
     fn actions_are_related_to_a_rollout_by_their_subject() {
-        let revision = Revision(7);
+        let (revision, rollout) = (Revision(7), RolloutId::from_number(1).unwrap());
         for (action, subject, expected) in [
             ("rollout.pause", "releases/1.3/rollouts/1/pause", Relation::Names),
             ("rollout.set", "releases/1.3/rollouts/1", Relation::Names),
@@ -154,7 +176,8 @@ mod tests {
             ("rollout.pause", "releases/1.30/rollouts/1/pause", Relation::None),
             ("rollout.create", "releases/1.3/rollouts", Relation::MayChange(revision)),
             ("rollout.create", "releases/1.4/rollouts", Relation::None),
-            ("rollout.remove", "releases/1.3/rollouts/2", Relation::MayChange(revision)),
+            ("rollout.restart", "releases/1.3/rollouts/2/restart", Relation::MayChange(revision)),
+            ("rollout.remove", "releases/1.3/rollouts/2", Relation::None),
             ("release.publish", "releases/1.3/publish", Relation::MayChange(revision)),
             ("release.publish", "releases/1.4/publish", Relation::None),
             ("release.withdraw", "releases/1.3/withdraw", Relation::None),
@@ -175,11 +198,11 @@ mod tests {
                 reason: "x".into(),
                 request_id: None,
             };
-            let found = relation(&entry, &Version::parse("1.3").unwrap(), 1);
+            let found = relation(&entry, &Version::parse("1.3").unwrap(), rollout);
             assert_eq!(found, expected, "{action} {subject}");
             if let Relation::MayChange(_) = found {
                 let unchanged = AuditEntry { revision: None, ..entry };
-                assert_eq!(relation(&unchanged, &Version::parse("1.3").unwrap(), 1), Relation::None);
+                assert_eq!(relation(&unchanged, &Version::parse("1.3").unwrap(), rollout), Relation::None);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{access::ReadError, releases::ReleaseAtRevision, streams::StreamReade
 use crate::domain::{
     epoch::Epoch,
     ids::Version,
-    rollout::{Rollout, RolloutState, share::OpenShare, wariness::Wariness},
+    rollout::{Rollout, RolloutState, gate::Gate, id::RolloutId, share::OpenShare, wariness::Wariness},
     stream::{Revision, Stream},
 };
 
@@ -15,6 +15,8 @@ pub enum RolloutPhase {
     Scheduled,
     /// It follows its plan, whose end it may have reached.
     Running,
+    /// It waits at a gate of its plan.
+    Waiting,
     /// It keeps the share that it had when it was paused.
     Paused,
     /// It is open to all nodes that its selector matches.
@@ -24,11 +26,15 @@ pub enum RolloutPhase {
 }
 
 impl RolloutPhase {
+    /// The phases of rollouts that have not ended.
+    pub const IN_PROGRESS: [Self; 4] = [Self::Scheduled, Self::Running, Self::Waiting, Self::Paused];
+
     /// Returns the phase of a rollout at `now`.
     #[must_use]
     pub fn at(rollout: &Rollout, now: Epoch) -> Self {
         match rollout.state {
             RolloutState::Active if now < rollout.begins_at() => Self::Scheduled,
+            RolloutState::Active if rollout.is_waiting(now) => Self::Waiting,
             RolloutState::Active => Self::Running,
             RolloutState::Paused { .. } => Self::Paused,
             RolloutState::Completed => Self::Completed,
@@ -42,6 +48,7 @@ impl RolloutPhase {
         match self {
             Self::Scheduled => "scheduled",
             Self::Running => "running",
+            Self::Waiting => "waiting",
             Self::Paused => "paused",
             Self::Completed => "completed",
             Self::Aborted => "aborted",
@@ -61,8 +68,8 @@ pub struct NextStep {
 /// A rollout at a time: its phase, how far it is open, and what happens next if nothing is changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RolloutStatus {
-    /// The number of the rollout in its release, from 1.
-    pub number: usize,
+    /// The id of the rollout.
+    pub id: RolloutId,
     /// Its phase.
     pub phase: RolloutPhase,
     /// The share of the matching nodes, 0 to 1, that it admits: 0 during an emergency stop, absent if it is closed to all nodes.
@@ -71,6 +78,10 @@ pub struct RolloutStatus {
     pub share_if_lifted: Option<f64>,
     /// The next point of its plan. Absent if it has no such point, and in pauses and emergency stops, when plan time is frozen.
     pub next_step: Option<NextStep>,
+    /// The gate at which it waits, or where it arrives next if it is not paused.
+    pub gate: Option<Gate>,
+    /// When it would admit all matching nodes if it had never been paused and waited at no gate. Absent if its plan never does.
+    pub planned_fully_open_at: Option<Epoch>,
     /// When it will admit all matching nodes. Absent if it never will, if it does already, or during an emergency stop.
     pub fully_open_at: Option<Epoch>,
 }
@@ -79,12 +90,12 @@ impl RolloutStatus {
     /// Returns the statuses of the rollouts of a release, in their order.
     #[must_use]
     pub fn all(stream: &Stream, rollouts: &[Rollout], now: Epoch) -> Vec<Self> {
-        (1..).zip(rollouts).map(|(number, rollout)| Self::new(stream, number, rollout, now)).collect()
+        rollouts.iter().map(|rollout| Self::new(stream, rollout, now)).collect()
     }
 
     /// Returns the status of a rollout of a stream.
     #[must_use]
-    pub fn new(stream: &Stream, number: usize, rollout: &Rollout, now: Epoch) -> Self {
+    pub fn new(stream: &Stream, rollout: &Rollout, now: Epoch) -> Self {
         let share = match rollout.open_share(stream.plan_time(now)) {
             OpenShare::Open(share) => Some(share),
             OpenShare::Closed => None,
@@ -92,11 +103,13 @@ impl RolloutStatus {
         let is_stopped = stream.active_stop().is_some();
         let fully_open_at = rollout.opens_at(Wariness::new(1.0), now).filter(|at| *at > now && !is_stopped);
         Self {
-            number,
-            phase: RolloutPhase::at(rollout, now),
+            id: rollout.id,
+            phase: RolloutPhase::at(rollout, stream.plan_time(now)),
             share: share.map(|share| if is_stopped { 0.0 } else { share }),
             share_if_lifted: share.filter(|_| is_stopped),
             next_step: if is_stopped { None } else { next_step(rollout, now) },
+            gate: rollout.next_gate(),
+            planned_fully_open_at: rollout.ramp.without_gates().opens_at(Wariness::new(1.0), rollout.ramp.start()),
             fully_open_at,
         }
     }
@@ -125,6 +138,8 @@ pub struct RolloutAtRevision {
     pub status: RolloutStatus,
     /// The rollout.
     pub rollout: Rollout,
+    /// Its position among the rollouts of its release, from 1.
+    pub position: usize,
 }
 
 impl StreamReader<'_> {
@@ -132,13 +147,13 @@ impl StreamReader<'_> {
     ///
     /// # Errors
     /// The stream, the release or the rollout does not exist, or the database failed.
-    pub async fn rollout(&self, version: &Version, number: usize) -> Result<RolloutAtRevision, ReadError> {
+    pub async fn rollout(&self, version: &Version, id: RolloutId) -> Result<RolloutAtRevision, ReadError> {
         let ReleaseAtRevision { revision, stream, release, .. } = self.release(version).await?;
-        let found = number.checked_sub(1).and_then(|index| release.rollouts.get(index));
-        let none = || ReadError::NotFound(format!("there is no rollout {number} of release {version}"));
-        let rollout = found.ok_or_else(none)?.clone();
-        let status = RolloutStatus::new(&stream, number, &rollout, self.manage.now());
-        Ok(RolloutAtRevision { revision, status, rollout })
+        let found = (1..).zip(&release.rollouts).find(|(_, rollout)| rollout.id == id);
+        let none = || ReadError::NotFound(format!("there is no rollout {id} of release {version}"));
+        let (position, rollout) = found.map(|(position, rollout)| (position, rollout.clone())).ok_or_else(none)?;
+        let status = RolloutStatus::new(&stream, &rollout, self.manage.now());
+        Ok(RolloutAtRevision { revision, status, rollout, position })
     }
 }
 
@@ -152,9 +167,10 @@ mod tests {
         reason::Reason,
         rollout::{
             RolloutClock,
-            ramp::{Course, Ramp, Step},
+            ramp::{Course, Ramp},
             selector::BoxedSelector,
             share::Share,
+            step::{Step, StepGate},
         },
         samples,
     };
@@ -165,6 +181,7 @@ mod tests {
     /// Builds a rollout that starts after 10 hours.
     fn rollout(course: Course) -> Rollout {
         Rollout {
+            id: RolloutId::NEW,
             selector: BoxedSelector::default(),
             ramp: Ramp { start: Some(Epoch(10 * HOUR)), start_share: Share::new(0.1).ok(), course },
             state: RolloutState::Active,
@@ -178,13 +195,13 @@ mod tests {
     }
 
     fn stepped() -> Rollout {
-        let step = |hours: u64, share| Step { after: Minutes(hours * 60), share: Share::new(share).unwrap() };
+        let step = |hours: u64, share| Step::at_once(Minutes(hours * 60), Share::new(share).unwrap());
         rollout(Course::Steps(vec![step(2, 0.5), step(4, 1.0)]))
     }
 
     /// Describes the status at an hour: phase, share, next step and its share, time of completion.
     fn at(rollout: &Rollout, hour: i64) -> String {
-        let status = RolloutStatus::new(&Stream::empty(samples::id()), 1, rollout, Epoch(hour * HOUR));
+        let status = RolloutStatus::new(&Stream::empty(samples::id()), rollout, Epoch(hour * HOUR));
         describe(status)
     }
 
@@ -215,6 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rollout_waits_at_its_gate() {
+        let step = |hours: u64, share| Step::at_once(Minutes(hours * 60), Share::new(share).unwrap());
+        let gated = rollout(Course::Steps(vec![Step { gate: StepGate::Closed, ..step(2, 0.5) }, step(4, 1.0)]));
+        assert_eq!(at(&gated, 11), "running, 0.1, next -, all -");
+        assert_eq!(at(&gated, 40), "waiting, 0.1, next -, all -");
+        let status = |rollout: &Rollout| RolloutStatus::new(&Stream::empty(samples::id()), rollout, Epoch(40 * HOUR));
+        let gate = Gate { at: Epoch(12 * HOUR), share: Share::new(0.5).unwrap() };
+        assert_eq!((status(&gated).gate, status(&gated).planned_fully_open_at), (Some(gate), Some(Epoch(14 * HOUR))));
+        let passed = gated.pass_gate(Epoch(40 * HOUR)).unwrap();
+        assert_eq!(at(&passed, 40), "running, 0.5, next 42 h: 1, all 42 h");
+        assert_eq!((status(&passed).gate, status(&passed).planned_fully_open_at), (None, Some(Epoch(14 * HOUR))));
+    }
+
+    #[test]
     fn a_paused_rollout_has_no_next_step_and_a_resumed_one_a_later_one() {
         let paused = stepped().pause(Epoch(11 * HOUR)).unwrap();
         assert_eq!(at(&paused, 30), "paused, 0.1, next -, all -");
@@ -227,7 +258,7 @@ mod tests {
     fn an_emergency_stop_closes_a_rollout_and_keeps_its_share() {
         let stop = EmergencyStop { since: Epoch(15 * HOUR), reason: Reason::new("fire").unwrap() };
         let stream = Stream { stop: Some(stop), ..Stream::empty(samples::id()) };
-        let status = RolloutStatus::new(&stream, 1, &linear(), Epoch(18 * HOUR));
+        let status = RolloutStatus::new(&stream, &linear(), Epoch(18 * HOUR));
         assert_eq!(describe(status), "running, 0, next -, all -");
         assert_eq!(status.share_if_lifted, Some(0.6));
         assert!(is_in_progress(&stream, &linear(), Epoch(30 * HOUR)), "plan time is frozen");
@@ -237,10 +268,10 @@ mod tests {
         #[test]
         fn the_next_step_is_what_happens_then(rollout in samples::rollout(), now in 0i64..400_000) {
             let stream = Stream::empty(samples::id());
-            let status = RolloutStatus::new(&stream, 1, &rollout, Epoch(now));
+            let status = RolloutStatus::new(&stream, &rollout, Epoch(now));
             if let Some(NextStep { at, share }) = status.next_step {
                 prop_assert!(at > Epoch(now));
-                prop_assert_eq!(RolloutStatus::new(&stream, 1, &rollout, at).share, Some(share));
+                prop_assert_eq!(RolloutStatus::new(&stream, &rollout, at).share, Some(share));
             }
             if let Some(at) = status.fully_open_at {
                 prop_assert!(!is_in_progress(&stream, &rollout, at));

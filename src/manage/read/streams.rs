@@ -6,7 +6,7 @@ use crate::{
     domain::{
         dialect::{Dialect, findings},
         finding::Finding,
-        ids::StreamId,
+        ids::{StreamId, StreamName},
         release::{Release, ReleaseState},
         stream::{Revision, Stream},
     },
@@ -65,6 +65,16 @@ impl Manage {
         let mut corrupt = None;
         let states = transaction.load_states(&heads, |_, error| corrupt = Some(error)).await?;
         corrupt.map_or(Ok(states), Err)
+    }
+}
+
+impl<'a> StreamReader<'a> {
+    /// Returns the reads of another stream of the product.
+    ///
+    /// # Errors
+    /// The caller may not read it.
+    pub fn beside(&self, stream: &StreamName) -> Result<StreamReader<'a>, ReadError> {
+        self.manage.stream_reader(self.caller, StreamId { stream: stream.clone(), ..self.id.clone() })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::NAME;
 use crate::domain::{
     dialect::Dialect,
-    finding::Finding,
+    finding::{Code, Finding},
     graph::{Graph, Node},
     payload::Scheme,
     policy::graph_rules::{GraphRules, Identity, NewestTargets},
@@ -41,10 +41,11 @@ impl Dialect for FcosDialect {
         let asked = [Scheme::checksum(), Scheme::oci()];
         let others = stream.schemes().into_iter().filter(|scheme| !asked.contains(scheme));
         let message = |scheme: &Scheme| format!("no agent of {NAME} asks for payloads of the scheme {scheme}");
-        let mut findings: Vec<Finding> = others.map(|scheme| Finding::warning("payloads", message(scheme))).collect();
+        let mut findings: Vec<Finding> =
+            others.map(|scheme| Finding::warning(Code::UnaskedScheme, "payloads", message(scheme))).collect();
         if stream.rules.identity == Identity::Version {
             let message = format!("agents of {NAME} report payloads: they cannot be identified by their version");
-            findings.push(Finding::warning("identity", message));
+            findings.push(Finding::warning(Code::UnsupportedIdentity, "identity", message));
         }
         findings
     }

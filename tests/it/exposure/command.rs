@@ -58,17 +58,25 @@ pub(super) enum Kind {
     Hold,
     Complete,
     Abort,
+    Restart,
+    Order,
+    PauseAll,
+    ResumeAll,
+    PauseProduct,
+    ResumeProduct,
     Promote,
     StopStream,
     LiftStop,
     StopProduct,
     LiftProductStop,
     Revert,
+    Undo,
+    Batch,
     PutDocument,
     Import,
 }
 
-pub(super) const KINDS: [Kind; 39] = [
+pub(super) const KINDS: [Kind; 47] = [
     Kind::PutStream,
     Kind::CreateRelease,
     Kind::RemoveRelease,
@@ -100,12 +108,20 @@ pub(super) const KINDS: [Kind; 39] = [
     Kind::Hold,
     Kind::Complete,
     Kind::Abort,
+    Kind::Restart,
+    Kind::Order,
+    Kind::PauseAll,
+    Kind::ResumeAll,
+    Kind::PauseProduct,
+    Kind::ResumeProduct,
     Kind::Promote,
     Kind::StopStream,
     Kind::LiftStop,
     Kind::StopProduct,
     Kind::LiftProductStop,
     Kind::Revert,
+    Kind::Undo,
+    Kind::Batch,
     Kind::PutDocument,
     Kind::Import,
 ];
@@ -154,12 +170,20 @@ impl Kind {
             Self::Hold => "hold_rollout",
             Self::Complete => "complete_rollout",
             Self::Abort => "abort_rollout",
+            Self::Restart => "restart_rollout",
+            Self::Order => "order_rollouts",
+            Self::PauseAll => "pause_rollouts",
+            Self::ResumeAll => "resume_rollouts",
+            Self::PauseProduct => "pause_product_rollouts",
+            Self::ResumeProduct => "resume_product_rollouts",
             Self::Promote => "create_promotion",
             Self::StopStream => "stop_stream",
             Self::LiftStop => "lift_emergency_stop",
             Self::StopProduct => "stop_product",
             Self::LiftProductStop => "lift_product_emergency_stop",
             Self::Revert => "revert_stream",
+            Self::Undo => "undo_revision",
+            Self::Batch => "run_batch",
             Self::PutDocument => "replace_document",
             Self::Import => return None,
         })
@@ -174,7 +198,21 @@ impl Kind {
             Self::Publish => Refused,
             // These increase the exposure by design, and a stop refuses them for any rollout. A window accepts them for drafts, and if they
             // change nothing.
-            Self::Start | Self::Resume | Self::Accelerate | Self::Advance | Self::Complete if is_stop => Refused,
+            Self::Start
+            | Self::Resume
+            | Self::Accelerate
+            | Self::Advance
+            | Self::Complete
+            | Self::Restart
+            | Self::ResumeAll
+                if is_stop =>
+            {
+                Refused
+            }
+            Self::Undo => NotDrawn("what it restores, a revert restores"),
+            Self::PauseProduct | Self::ResumeProduct => {
+                NotDrawn("it would change the streams that others are compared with")
+            }
             Self::LiftProductStop => NotDrawn("every round ends with it, for all streams of the product"),
             Self::LiftStop if !is_stop => NotDrawn("nothing is stopped"),
             Self::StopProduct if !is_stop => NotDrawn("it would stop the streams that others are compared with"),
@@ -183,6 +221,11 @@ impl Kind {
             | Self::Accelerate
             | Self::Advance
             | Self::Complete
+            | Self::Restart
+            | Self::ResumeAll
+            | Self::PauseAll
+            | Self::Order
+            | Self::Batch
             | Self::PutStream
             | Self::CreateRelease
             | Self::RemoveRelease
@@ -232,6 +275,12 @@ impl Target<'_> {
         self.document["releases"].as_array().unwrap()
     }
 
+    /// Returns a request to the stream.
+    fn command(&self, method: Method, below: &str, body: Option<Value>) -> Command {
+        let path = format!("/streams/{}/{below}", self.stream);
+        Command::Request(method, path.trim_end_matches('/').to_owned(), body)
+    }
+
     /// Draws one of the releases that match a condition.
     fn release(&self, rng: &mut Rng, fits: impl Fn(&Value) -> bool) -> Option<&Value> {
         let fitting: Vec<&Value> = self.releases().iter().filter(|release| fits(release)).collect();
@@ -241,23 +290,19 @@ impl Target<'_> {
     /// Draws one of the rollouts that match a condition, and returns its path.
     fn rollout(&self, rng: &mut Rng, fits: impl Fn(&Value, &Value) -> bool) -> Option<String> {
         let rollouts = self.releases().iter().flat_map(|release| {
-            release["rollouts"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .zip(1..)
-                .map(move |(rollout, number)| (release, rollout, number))
+            release["rollouts"].as_array().into_iter().flatten().map(move |rollout| (release, rollout))
         });
-        let fitting: Vec<(&Value, usize)> = rollouts
-            .filter(|(release, rollout, _)| fits(release, rollout))
-            .map(|(release, _, number)| (release, number))
-            .collect();
+        let fitting: Vec<(&Value, &Value)> = rollouts.filter(|(release, rollout)| fits(release, rollout)).collect();
         if fitting.is_empty() {
             return None;
         }
-        let (release, number) = pick(rng, &fitting);
-        Some(format!("{}/rollouts/{number}", path(release)))
+        let (release, rollout) = pick(rng, &fitting);
+        Some(format!("{}/rollouts/{}", path(release), rollout["id"]))
     }
+}
+
+fn has_gate(rollout: &Value) -> bool {
+    rollout["steps"].as_array().into_iter().flatten().any(|step| step["gate"] == true)
 }
 
 fn path(release: &Value) -> String {
@@ -401,6 +446,11 @@ impl Kind {
                 (Method::POST, on.rollout(rng, |_, rollout| is_ramp(rollout))? + "/accelerate", Some(body))
             }
             Self::Advance => {
+                if rng.bool()
+                    && let Some(path) = on.rollout(rng, |_, rollout| is_active(rollout) && has_gate(rollout))
+                {
+                    return Some(on.command(Method::POST, &format!("{path}/advance"), Some(json!({}))));
+                }
                 let is_open = |rollout: &Value| rollout["start"].is_string() && is_active(rollout);
                 let body = pick(rng, &[json!({"share": 0.9}), json!({"share": 1, "over": "PT3H"})]);
                 (Method::POST, on.rollout(rng, |_, rollout| is_open(rollout))? + "/advance", Some(body))
@@ -417,6 +467,29 @@ impl Kind {
             Self::Abort => {
                 (Method::POST, on.rollout(rng, |_, rollout| rollout["state"] != "aborted")? + "/abort", None)
             }
+            Self::Restart => {
+                (Method::POST, on.rollout(rng, |_, rollout| rollout["state"] == "aborted")? + "/restart", None)
+            }
+            Self::Order => {
+                let release =
+                    on.release(rng, |release| release["rollouts"].as_array().is_some_and(|list| !list.is_empty()))?;
+                let rollouts = release["rollouts"].as_array().unwrap();
+                let mut ids: Vec<Value> = rollouts.iter().map(|rollout| rollout["id"].clone()).collect();
+                rng.shuffle(&mut ids);
+                (Method::PUT, format!("{}/rollouts/order", path(release)), Some(json!({"ids": ids})))
+            }
+            Self::Batch => {
+                let path = on.rollout(rng, |_, rollout| is_active(rollout))?;
+                let (release, id) = path.strip_prefix("releases/").unwrap().split_once("/rollouts/").unwrap();
+                let pause =
+                    json!({"operation": "pause_rollout", "release": release, "rollout": id.parse::<u32>().unwrap()});
+                let resume =
+                    json!({"operation": "resume_rollout", "release": release, "rollout": id.parse::<u32>().unwrap()});
+                let commands = if rng.bool() { json!([pause]) } else { json!([pause, resume, pause]) };
+                (Method::POST, "batch".into(), Some(json!({"commands": commands})))
+            }
+            Self::PauseAll => (Method::POST, "rollouts/pause".into(), None),
+            Self::ResumeAll => (Method::POST, "rollouts/resume".into(), None),
             Self::Promote => {
                 let from = on.release(rng, |release| release["state"] != "withdrawn")?["version"].clone();
                 let promotion = json!({"from": {"stream": on.twin, "version": from}, "version": "8.0", "payloads": [sample::payload(SCOPES[1], "promoted")]});
@@ -432,7 +505,14 @@ impl Kind {
             Self::StopProduct if on.is_product_stopped => {
                 return Some(Command::Request(Method::POST, "/emergency-stop".into(), None));
             }
-            Self::StopProduct | Self::LiftProductStop | Self::Import => return None,
+            Self::StopProduct
+            | Self::LiftProductStop
+            | Self::PauseProduct
+            | Self::ResumeProduct
+            | Self::Undo
+            | Self::Import => {
+                return None;
+            }
             Self::Revert => (Method::POST, "revisions/1/revert".into(), None),
             Self::PutDocument => {
                 let mut written = document.clone();
@@ -446,8 +526,7 @@ impl Kind {
                 (Method::PUT, "document".into(), Some(written))
             }
         };
-        let path = format!("/streams/{}/{below}", on.stream);
-        Some(Command::Request(method, path.trim_end_matches('/').to_owned(), body))
+        Some(on.command(method, &below, body))
     }
 }
 

@@ -24,6 +24,7 @@ use lockkeeper::{
         document::{StreamDocument, Strictness},
         epoch::Epoch,
         ids::{ProductName, StreamId, StreamName},
+        rollout::numbering,
         stream::Stream,
     },
     exchange::fcos::{import::fetch, source::Location},
@@ -175,6 +176,7 @@ impl Property<'_> {
                     document["protection"] = json!({"freeze_windows": [window]});
                 }
             }
+            number_rollouts(&mut sample);
             let names =
                 [format!("s{number}")].into_iter().chain((0..COPIES).map(move |copy| format!("s{number}-{copy}")));
             names
@@ -358,6 +360,25 @@ impl Property<'_> {
                 done.command,
                 done.copy.document[1],
             );
+        }
+    }
+}
+
+/// Writes into both documents the ids that the rollouts get when they are written one after the other.
+fn number_rollouts(sample: &mut Sample) {
+    let read = |document: &Value| {
+        let parsed: StreamDocument = serde_json::from_value(named(document, "os", "stable")).unwrap();
+        Stream::from_document(&parsed, Strictness::Strict).unwrap()
+    };
+    let first = read(&sample.first).numbered();
+    let mut second = read(&sample.document);
+    numbering::number_rollouts(&first, &mut second);
+    for (stream, document) in [(&first, &mut sample.first), (&second, &mut sample.document)] {
+        for (release, written) in stream.releases.iter().zip(document["releases"].as_array_mut().unwrap()) {
+            let listed = written["rollouts"].as_array_mut().into_iter().flatten();
+            for (rollout, written) in release.rollouts.iter().zip(listed) {
+                written["id"] = rollout.id.number().into();
+            }
         }
     }
 }

@@ -59,8 +59,14 @@ pub(super) fn plan(rng: &mut Rng) -> Value {
         4..=7 => {
             json!({"start": time(BASE + hours * HOUR), "start_share": share(rng), "duration": pick(rng, &["PT3H", "PT48H", "PT200H"])})
         }
-        _ => json!({"start": time(BASE + hours * HOUR), "start_share": 0.01, "steps": [
-            {"after": "PT24H", "share": 0.05}, {"after": "PT48H", "share": 0.4}, {"after": "PT72H", "share": 1.0}]}),
+        _ => {
+            let steps = [
+                json!([{"after": "PT24H", "share": 0.05}, {"after": "PT48H", "share": 0.4}, {"after": "PT72H", "share": 1.0}]),
+                json!([{"after": "PT24H", "share": 0.05, "over": "PT12H"}, {"after": "PT36H", "share": 1.0, "over": "PT48H"}]),
+                json!([{"after": "PT2H", "share": 0.05, "gate": true}, {"after": "PT2H", "share": 1.0, "over": "PT48H"}]),
+            ];
+            json!({"start": time(BASE + hours * HOUR), "start_share": 0.01, "steps": pick(rng, &steps)})
+        }
     };
     if plan["duration"].is_string() && chance(rng, 25) {
         plan["end_share"] = json!(pick(rng, &[0.5, 0.9]));

@@ -2,13 +2,14 @@
 
 use crate::domain::{
     epoch::Epoch,
-    finding::Finding,
+    finding::{Code, Finding},
     policy::graph_rules::EdgeRule,
     release::{Release, ReleaseState},
     rollout::{
         Rollout, RolloutState,
         ramp::Course,
         share::{OpenShare, Share},
+        step::before_gate,
     },
     stream::Stream,
 };
@@ -59,6 +60,7 @@ pub(super) fn policies(
     let (stream, now) = (input.stream, input.now);
     let mut warn = |message: &str| {
         findings.push(Finding::warning(
+            Code::NotExpressible,
             format!("release {}", release.version),
             format!("updates.json cannot express that {message}"),
         ));
@@ -129,9 +131,7 @@ fn is_permanently_open(rollout: &Rollout, now: Epoch) -> bool {
     let open_now = matches!(rollout.open_share(now), OpenShare::Open(share) if share >= 1.0);
     let stays_open = match (&rollout.state, &rollout.ramp.course) {
         (RolloutState::Active, Course::Linear { end_share, .. }) => end_share.get() >= 1.0,
-        (RolloutState::Active, Course::Steps(steps)) => {
-            steps.iter().all(|step| step.share.get() >= 1.0) || steps.is_empty()
-        }
+        (RolloutState::Active, Course::Steps(steps)) => before_gate(steps).iter().all(|step| step.share.get() >= 1.0),
         _ => true,
     };
     open_now && stays_open

@@ -3,7 +3,12 @@
 #![expect(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key returns null")]
 
 use super::{Document, DocumentInput, parse, set_field, unchanged, with_list};
-use crate::domain::{finding::Finding, ids::Arch, payload::Scheme, release::Release};
+use crate::domain::{
+    finding::{Code, Finding},
+    ids::Arch,
+    payload::Scheme,
+    release::Release,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,7 +46,7 @@ fn find_unsupported_scheme(release: &Release) -> Option<Finding> {
     let known = lists().map(|(_, _, scheme)| scheme);
     let other = release.payloads.keys().find(|key| !known.contains(&key.scheme))?;
     let message = format!("releases.json cannot contain payloads of scheme {}", other.scheme);
-    Some(Finding::warning(format!("release {}", release.version), message))
+    Some(Finding::warning(Code::NotExpressible, format!("release {}", release.version), message))
 }
 
 fn build_entry(release: &Release, entry: Option<Value>) -> Value {

@@ -3,7 +3,7 @@
 
 use super::policies::{WirePolicies, WireRollout};
 use crate::domain::{
-    finding::Finding,
+    finding::{Code, Finding},
     graph::Graph,
     ids::{StreamName, Version},
     policy::graph_rules::{EdgeRule, TargetLimit},
@@ -55,6 +55,6 @@ impl Trimmable {
              newer ones may keep them out of what a node is shown",
             self.limit
         );
-        Some(Finding::warning(format!("stream {stream}"), message))
+        Some(Finding::warning(Code::NotExpressible, format!("stream {stream}"), message))
     }
 }

@@ -9,7 +9,11 @@ use super::{
     trimming::Trimmable,
     unchanged, with_list,
 };
-use crate::domain::{finding::Finding, ids::Version, policy::graph_rules::Identity};
+use crate::domain::{
+    finding::{Code, Finding},
+    ids::Version,
+    policy::graph_rules::Identity,
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -20,7 +24,7 @@ pub(super) fn document(input: &DocumentInput<'_>) -> Document {
     let mut findings = Vec::new();
     if input.stream.rules.identity == Identity::Version {
         let message = "updates.json cannot express that versions identify nodes: it is read with the payloads";
-        findings.push(Finding::warning(format!("stream {}", input.stream.id.stream), message));
+        findings.push(Finding::warning(Code::NotExpressible, format!("stream {}", input.stream.id.stream), message));
     }
     for (version, wanted) in wanted_policies(input, &mut findings) {
         if merge_entries(&list, &version) != wanted {
@@ -49,6 +53,7 @@ fn wanted_policies(input: &DocumentInput<'_>, findings: &mut Vec<Finding>) -> Ve
             }
             Some(first) if *first != policies => {
                 findings.push(Finding::warning(
+                    Code::DifferentPolicies,
                     format!("release {}", release.version),
                     "is listed twice with different policies; the stricter ones are written",
                 ));

@@ -1,5 +1,8 @@
-//! Findings: the results of checks such as lint, each with a severity, a place and a message.
+//! Findings: the results of checks such as lint, each with a code, a severity, a place and a message.
 
+mod code;
+
+pub use code::Code;
 use std::fmt;
 
 /// The severity of a finding.
@@ -28,6 +31,8 @@ impl Severity {
 /// One result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// What it is about.
+    pub code: Code,
     /// Its severity.
     pub severity: Severity,
     /// Where the problem is, as text for people: a document and a path in it, or a release. The `subject` of an audit entry is
@@ -39,23 +44,23 @@ pub struct Finding {
 
 impl Finding {
     /// Builds a finding about something unusual that was handled.
-    pub fn warning(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, place: place.into(), message: message.into() }
+    pub fn warning(code: Code, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Warning, place: place.into(), message: message.into() }
     }
 
     /// Builds a finding that needs attention after an import.
-    pub fn drift(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Drift, place: place.into(), message: message.into() }
+    pub fn drift(code: Code, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Drift, place: place.into(), message: message.into() }
     }
 
     /// Builds a finding about something that was rejected.
-    pub fn error(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place: place.into(), message: message.into() }
+    pub fn error(code: Code, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Error, place: place.into(), message: message.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.severity.as_str(), self.place, self.message)
+        write!(f, "{}: {}: {} [LK{}]", self.severity.as_str(), self.place, self.message, self.code.number())
     }
 }

@@ -1,0 +1,237 @@
+//! Undoes the last change of a stream.
+
+use super::revert::reverted;
+use crate::{
+    auth::Role,
+    domain::{
+        actor::Actor,
+        epoch::Epoch,
+        ids::{StreamId, Version},
+        release::{Release, ReleaseState},
+        rollout::{Rollout, RolloutState},
+        stream::{Revision, Stream},
+    },
+    manage::{
+        command::{Command, Need, Next, Present, Reads},
+        refusal::Refusal,
+        request::Action,
+    },
+    store::audit::AuditEntry,
+};
+use std::collections::HashMap;
+
+/// Undoes the newest revision of a stream, for its actor: everything is as it was before, as far as published releases allow. Stops are not
+/// undone.
+#[derive(Debug, Clone)]
+pub struct UndoRevision {
+    /// The stream.
+    pub stream: StreamId,
+    /// The revision. The request must be conditional on it.
+    pub revision: Revision,
+    /// Who wants to undo it.
+    pub by: Actor,
+}
+
+impl UndoRevision {
+    fn check(&self, change: &AuditEntry) -> Result<(), Refusal> {
+        let revision = self.revision;
+        if [Action::STOP, Action::LIFT_STOP].iter().any(|action| action.name == change.action) {
+            return Err(Refusal::State(format!(
+                "revision {revision} is an emergency stop or its end, which is not undone"
+            )));
+        }
+        if change.actor.id != self.by.id {
+            let detail =
+                format!("revision {revision} is by {}: only its actor undoes it; revert it instead", change.actor.id);
+            return Err(Refusal::State(detail));
+        }
+        Ok(())
+    }
+}
+
+impl Command for UndoRevision {
+    fn action(&self) -> Action {
+        Action::UNDO
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.stream
+    }
+
+    fn reads(&self) -> Reads {
+        let before = Revision(self.revision.0.saturating_sub(1));
+        Reads { revision: Some(before), change: Some(self.revision), ..Reads::default() }
+    }
+
+    /// The undo of a pause requires the role that resumes, and what restores settings the role that sets them.
+    fn needs(&self, present: &Present<'_>) -> Option<Need> {
+        let (change, before) = (present.read.change.as_ref()?, present.read.revision.as_ref()?);
+        let action = Action::ALL.iter().find(|action| action.name == change.action);
+        let role = action.map_or(Role::Manager, |action| action.inverse_role());
+        let has_settings = present.stream.is_some_and(|now| !have_same_settings(now, before));
+        let role = if has_settings { role.max(Action::SET_STREAM.role) } else { role };
+        Some(Need { role, why: Some(format!("it undoes `{}`", change.action)) })
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let now = present.existing()?;
+        let no_such = || Refusal::no_such("revision", format!("{} of {}", self.revision, self.stream));
+        let (change, before) = (present.read.change.as_ref(), present.read.revision.as_ref());
+        let (change, before) = change.zip(before).ok_or_else(no_such)?;
+        self.check(change)?;
+        let changed_at = Epoch::from(change.at);
+        Ok(resumed(restored(now, before), now, [changed_at, present.now]).into())
+    }
+}
+
+/// Returns the state `before`, with the ages and payloads of releases that were published since.
+fn restored(now: &Stream, before: &Stream) -> Stream {
+    let Stream { releases, blocked_updates, .. } = reverted(now, before);
+    Stream {
+        releases,
+        blocked_updates,
+        arches: before.arches.clone(),
+        mirrors: before.mirrors.clone(),
+        rules: before.rules,
+        protection: before.protection.clone(),
+        default_rollout: before.default_rollout,
+        ..now.clone()
+    }
+}
+
+fn have_same_settings(one: &Stream, other: &Stream) -> bool {
+    (&one.arches, &one.mirrors, one.rules) == (&other.arches, &other.mirrors, other.rules)
+        && (&one.protection, one.default_rollout) == (&other.protection, other.default_rollout)
+}
+
+/// Returns the restored state, in which rollouts that the change stopped go on where it stopped them: they stood still since then.
+fn resumed(mut restored: Stream, stopped: &Stream, [since, now]: [Epoch; 2]) -> Stream {
+    let opens = |release: &Release, rollout: &Rollout| {
+        release.state == ReleaseState::Published
+            && release.rollouts.iter().any(|known| known.id == rollout.id && known.state == RolloutState::Active)
+    };
+    let known: HashMap<&Version, &Release> =
+        stopped.releases.iter().rev().map(|release| (&release.version, &**release)).collect();
+    let goes_on = |release: &Release, rollout: &Rollout| {
+        let was_stopped = known.get(&release.version).is_some_and(|known| !opens(known, rollout));
+        was_stopped && rollout.state == RolloutState::Active
+    };
+    for release in &mut restored.releases {
+        if !release.rollouts.iter().any(|rollout| goes_on(release, rollout)) {
+            continue;
+        }
+        let rollouts = release.rollouts.iter().map(|rollout| {
+            let paused = rollout.pause(since).ok().filter(|_| goes_on(release, rollout));
+            paused.and_then(|paused| paused.resume(now).ok()).unwrap_or_else(|| rollout.clone())
+        });
+        release.rollouts = rollouts.collect();
+    }
+    restored
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manage::{
+        command::LoadedReads,
+        commands::{
+            releases::WithdrawRelease,
+            rollout_actions::{AbortRollout, PauseRollout},
+            streams::{DefaultRollout, SetStream, StreamSettings},
+        },
+        testing::{HOUR, NOW, apply_to, at, found_rollout, id, next, release, rollout, stream, timestamp},
+    };
+    use std::sync::Arc;
+
+    fn undo() -> UndoRevision {
+        UndoRevision { stream: id(), revision: Revision(8), by: Actor::from_id("token:one") }
+    }
+
+    fn reads(action: Action, actor: &str, before: &Stream) -> LoadedReads {
+        let change = AuditEntry {
+            at: timestamp(NOW),
+            actor: Actor::from_id(actor),
+            action: action.name.into(),
+            product: Some("os".into()),
+            stream: Some("stable".into()),
+            revision: Some(8),
+            subject: None,
+            reason: "a test".into(),
+            request_id: None,
+        };
+        LoadedReads { change: Some(change), revision: Some(Arc::new(before.clone())), stream: None }
+    }
+
+    fn role_of(action: Action) -> Role {
+        let (stream, read) = (stream(), reads(action, "token:one", &stream()));
+        let present = Present { id: &id(), stream: Some(&stream), read: &read, rules: stream.rules, now: NOW };
+        undo().needs(&present).unwrap().role
+    }
+
+    #[test]
+    fn the_state_before_returns_with_its_settings() {
+        let before = stream();
+        let paused = next(&PauseRollout { rollout: rollout("3", 1) }, &before);
+        let undone = apply_to(&undo(), Some(&paused), &reads(Action::PAUSE_ROLLOUT, "token:one", &before)).unwrap();
+        assert_eq!(undone.stream, before, "it was paused at this instant");
+        let settings = StreamSettings {
+            arches: [crate::domain::ids::Arch::parse("s390x").unwrap()].into(),
+            mirrors: before.mirrors.clone(),
+            edge_rule: None,
+            identity: None,
+            targets: None,
+            protection: before.protection.clone(),
+            default_rollout: DefaultRollout::Unchanged,
+        };
+        let set = next(&SetStream { stream: id(), settings }, &before);
+        assert_ne!(set, before);
+        let undone = apply_to(&undo(), Some(&set), &reads(Action::SET_STREAM, "token:one", &before)).unwrap();
+        assert_eq!(undone.stream, before);
+    }
+
+    #[test]
+    fn what_a_change_stopped_goes_on_where_it_stopped() {
+        let before = stream();
+        let commands: [Box<dyn Command>; 3] = [
+            Box::new(PauseRollout { rollout: rollout("3", 1) }),
+            Box::new(AbortRollout { rollout: rollout("3", 1) }),
+            Box::new(WithdrawRelease { release: release("3") }),
+        ];
+        for command in commands {
+            let stopped = next(&*command, &before);
+            // It was done six hours ago.
+            let mut read = reads(command.action(), "token:one", &before);
+            read.change.as_mut().unwrap().at = timestamp(at(-6));
+            let undone = apply_to(&undo(), Some(&stopped), &read).unwrap().stream;
+            let [was, is] = [&before, &undone].map(|stream| found_rollout(stream, 1));
+            let name = command.action().name;
+            assert_eq!(is.open_share(NOW), was.open_share(at(-6)), "{name}");
+            assert_eq!((is.clock.stood_still, is.id), (6 * HOUR, was.id), "{name}");
+            assert_eq!(found_rollout(&undone, 3), found_rollout(&before, 3), "{name}: another one stays paused");
+        }
+    }
+
+    #[test]
+    fn only_an_actor_undoes_its_change_and_never_a_stop() {
+        let refused = |action: Action, actor: &str| {
+            apply_to(&undo(), Some(&stream()), &reads(action, actor, &stream())).unwrap_err().to_string()
+        };
+        let other = "revision 8 is by token:two: only its actor undoes it; revert it instead";
+        assert_eq!(refused(Action::PUBLISH, "token:two"), other);
+        for action in [Action::STOP, Action::LIFT_STOP] {
+            let message = "revision 8 is an emergency stop or its end, which is not undone";
+            assert_eq!(refused(action, "token:one"), message);
+        }
+        let none = apply_to(&undo(), Some(&stream()), &LoadedReads::default()).unwrap_err();
+        assert_eq!(none.to_string(), "there is no revision 8 of os/stable");
+    }
+
+    #[test]
+    fn undoing_takes_the_role_of_the_inverse() {
+        assert_eq!(role_of(Action::PAUSE_ROLLOUT), Role::Manager);
+        assert_eq!(role_of(Action::ABORT_ROLLOUT), Role::Manager);
+        assert_eq!(role_of(Action::WITHDRAW), Role::Publisher);
+        assert_eq!(role_of(Action::CREATE_RELEASE), Role::Publisher);
+        assert_eq!(role_of(Action::SET_STREAM), Role::Admin);
+    }
+}
