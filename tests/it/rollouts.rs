@@ -392,6 +392,9 @@ async fn a_release_is_created_with_its_rollouts_and_published_at_once() {
     let states: Vec<&Value> = shown["rollouts"].as_array().unwrap().iter().map(|rollout| &rollout["state"]).collect();
     assert_eq!((&shown["state"], &shown["age"], states), (&json!("published"), &json!(4), vec![&json!("running"); 2]));
     assert_eq!(shown["rollouts"][1]["gate"], json!({"at": at(24), "share": 0.05}));
+    let history = admin.get(&below("releases/1.5/rollouts/2/history")).await.ok().body["items"].clone();
+    let actions: Vec<&Value> = history.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["release.create"]);
 
     // Each error names its field, and nothing is created.
     for (change, error_path) in [

@@ -197,7 +197,8 @@ impl Pace<'_> {
     }
 
     fn first_opened(&self) -> Epoch {
-        first_opened(self.known, self.rollout, self.now).unwrap_or_else(|| self.now.max(self.rollout.begins_at()))
+        let planned = || self.now.max(self.rollout.first_opens_at().unwrap_or(self.now));
+        first_opened(self.known, self.rollout, self.now).unwrap_or_else(planned)
     }
 }
 

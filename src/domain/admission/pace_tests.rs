@@ -107,6 +107,28 @@ fn pauses_count_as_time_and_resuming_is_never_too_fast() {
     assert!(!is_too_fast(48, &[plan], &[held], halfway));
 }
 
+/// Regression test: time at a share of 0 counted, so all nodes could be admitted at the same time after two days without any.
+#[test]
+fn time_at_a_share_of_0_does_not_count() {
+    for text in [
+        "steps = [{ after = \"PT48H\", share = 1.0 }]",
+        "steps = [{ after = \"PT24H\", share = 0.05 }, { after = \"PT48H\", share = 1.0 }]",
+        "steps = [{ after = \"PT48H\", share = 1.0, over = \"PT47H\" }]",
+    ] {
+        assert!(is_new_rollout_too_fast(48, text), "{text}");
+    }
+    assert!(!is_new_rollout_too_fast(48, "steps = [{ after = \"PT48H\", share = 1.0, over = \"PT48H\" }]"));
+    assert!(!is_new_rollout_too_fast(
+        48,
+        "steps = [{ after = \"PT48H\", share = 0.05 }, { after = \"PT96H\", share = 1.0 }]"
+    ));
+
+    // Nothing has opened when the plan is changed two days later.
+    let closed = rollout(&format!("start = \"{NOW}\"\nstart_share = 0.0"));
+    let opened = closed.advance(NOW.plus_seconds(2 * DAY), Share::ALL, None).unwrap();
+    assert!(is_too_fast(48, &[closed], &[opened], NOW.plus_seconds(2 * DAY)));
+}
+
 /// Regression test: a start in the past was taken for the time at which the rollout opened.
 #[test]
 fn a_backdated_start_does_not_count_as_time() {

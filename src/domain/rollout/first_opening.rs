@@ -15,8 +15,9 @@ use std::collections::BTreeSet;
 #[must_use]
 pub fn first_opened(known: Option<&Rollout>, rollout: &Rollout, now: Epoch) -> Option<Epoch> {
     let recorded = known.and_then(|known| known.clock.first_opened);
-    // It was not open at the previous change, therefore it opened when its plan began.
-    let since_last_change = known.filter(|known| known.has_opened(now)).map(|known| known.begins_at().min(now));
+    // It was not open at the previous change, therefore it opened as its plan says.
+    let opened_before = known.filter(|known| known.has_opened(now));
+    let since_last_change = opened_before.map(|known| known.first_opens_at().unwrap_or(now).min(now));
     recorded.or(since_last_change).or_else(|| rollout.has_opened(now).then_some(now))
 }
 

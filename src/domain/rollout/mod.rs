@@ -170,11 +170,22 @@ impl Rollout {
         self.state == RolloutState::Active && self.ramp.opens_further_after(self.plan_time(now))
     }
 
-    /// Returns true if it has opened to any node at `now`. One that waits at a gate before it has opened has not.
+    /// Returns the time from which its share exceeds 0, delayed by the past pauses, or `None` if it stays 0 without another change.
+    #[must_use]
+    pub fn first_opens_at(&self) -> Option<Epoch> {
+        Some(self.ramp.first_opens_at()?.plus_seconds(self.clock.stood_still))
+    }
+
+    /// Returns true if its share has exceeded 0 by `now`. A rollout that stays at 0 for some time, or waits there at a gate, has not opened.
     #[must_use]
     pub fn has_opened(&self, now: Epoch) -> bool {
-        let waits_closed = self.is_live() && self.ramp.gate().is_some() && self.open_share(now) == OpenShare::Open(0.0);
-        self.is_open(now) && !waits_closed
+        let opens_by = |time: Epoch| self.first_opens_at().is_some_and(|at| at <= time);
+        match self.state {
+            RolloutState::Active => opens_by(now),
+            RolloutState::Paused { at } => opens_by(at),
+            RolloutState::Completed => true,
+            RolloutState::Aborted => false,
+        }
     }
 
     /// Returns true if it is open at `now`, even if only to nodes of wariness 0.

@@ -113,6 +113,19 @@ impl Ramp {
         }
     }
 
+    /// Returns the time from which the share exceeds 0, or `None` if it stays 0 or waits there at a gate.
+    #[must_use]
+    pub fn first_opens_at(&self) -> Option<Epoch> {
+        if self.start_share() > 0.0 {
+            return Some(self.start());
+        }
+        match &self.course {
+            Course::Constant => None,
+            Course::Linear { end_share, .. } => (end_share.get() > 0.0).then(|| self.start()),
+            Course::Steps(_) => self.segments().find(|segment| segment.to > 0.0).map(|segment| segment.begin),
+        }
+    }
+
     /// Returns this ramp with its start moved by `seconds`. An absent start counts as 1970.
     #[must_use]
     pub fn later_by(&self, seconds: i64) -> Self {
@@ -173,6 +186,19 @@ mod tests {
                     prop_assert!(at >= Epoch(from));
                     prop_assert!(open(at));
                     prop_assert!(at == Epoch(from) || !open(at.plus_seconds(-1)));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_ramp_first_opens_where_its_share_leaves_0(ramp in samples::ramp(), at in -10i64..600_000) {
+            match ramp.first_opens_at() {
+                None => prop_assert!(ramp.share_at(Epoch(at)) <= 0.0),
+                Some(opens) => {
+                    prop_assert!(ramp.share_at(opens.plus_seconds(1)) > 0.0);
+                    prop_assert!(ramp.share_at(opens.plus_seconds(-1)) <= 0.0);
                 }
             }
         }

@@ -22,8 +22,10 @@ const MAX_SCANNED: usize = 2000;
 /// The maximum number of revisions that one page loads to compare them.
 const MAX_LOADED: usize = 10;
 
-/// Actions on a whole stream. Whether they changed a rollout is found by comparing revisions.
-const ON_STREAM: [Action; 8] = [
+/// Actions on a whole stream, and the creation of a release, whose audit entry does not name the release. Whether they changed a
+/// rollout is found by comparing revisions.
+const ON_STREAM: [Action; 9] = [
+    Action::CREATE_RELEASE,
     Action::PUT_DOCUMENT,
     Action::REVERT,
     Action::UNDO,
@@ -178,6 +180,7 @@ mod tests {
             ("rollout.create", "releases/1.4/rollouts", Relation::None),
             ("rollout.restart", "releases/1.3/rollouts/2/restart", Relation::MayChange(revision)),
             ("rollout.remove", "releases/1.3/rollouts/2", Relation::None),
+            ("release.create", "releases", Relation::MayChange(revision)),
             ("release.publish", "releases/1.3/publish", Relation::MayChange(revision)),
             ("release.publish", "releases/1.4/publish", Relation::None),
             ("release.withdraw", "releases/1.3/withdraw", Relation::None),
