@@ -24,6 +24,9 @@ use std::{
     sync::Arc,
 };
 
+/// The time at which servers start.
+const NOW: i64 = 1_790_000_000;
+
 /// Returns the newest entry of the audit log.
 async fn newest_entry(manage: &Manage) -> AuditEntry {
     let caller = Identity::local("test");
@@ -479,6 +482,30 @@ async fn over_the_api_lifetimes_and_names_are_limited() {
         let refused = ask(name, lifetime).await;
         refused.is_problem(422);
         assert_eq!(refused.body["errors"][0]["path"], field, "{name:?} {lifetime}: {refused:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_token_is_recorded_at_most_once_a_minute() {
+    let database = Database::new().await;
+    let server = Server::start(&database).await;
+    let root = Desk::new(&server, &database).manager("admin", "*").await;
+    let new = json!({"name": "desk", "role": "viewer", "streams": "os/*", "expires_in": "PT1H"});
+    let issued = root.post("/api/v1/tokens", &new).await.body;
+    let path = format!("/api/v1/tokens/{}", issued["metadata"]["id"].as_str().unwrap());
+    let last_use = async || {
+        let listed = root.get("/api/v1/tokens?limit=100").await.ok().body;
+        let items = listed["items"].as_array().unwrap();
+        let own = items.iter().find(|token| path.ends_with(token["id"].as_str().unwrap())).unwrap();
+        own["last_used_at"].as_str().map(|at| at.parse::<Timestamp>().unwrap().as_second())
+    };
+    assert_eq!(last_use().await, None);
+    let desk = Manager::with(&server, issued["token"].as_str());
+    for (seconds, recorded) in [(0, 0), (60, 0), (61, 61), (100, 61)] {
+        server.at(NOW + seconds);
+        desk.get("/api/v1/presets").await.ok();
+        assert_eq!(last_use().await, Some(NOW + recorded), "{seconds}");
     }
     server.stop().await;
 }
