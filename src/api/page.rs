@@ -1,7 +1,10 @@
 //! Paged lists.
 
 use super::query;
-use crate::http::problem::{Problem, ProblemKind};
+use crate::{
+    domain::ids::StreamId,
+    http::problem::{Problem, ProblemKind},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,6 +19,9 @@ pub(super) struct PageQuery {
     #[serde(default, deserialize_with = "query::between::<1, 500, _>")]
     limit: Option<i64>,
 }
+
+/// The highest position.
+const MAX_POSITION: usize = 99_999_999;
 
 /// The prefix of cursors of lists by name: other cursors are not from this service.
 const AFTER: &str = "after:";
@@ -91,6 +97,17 @@ impl PageQuery {
         let next = items.last().filter(|_| has_more).map(|last| number(last).to_string());
         Page { items, next }
     }
+}
+
+/// Returns the name of a place in a list of streams by name, the newest release of each first. The list stays in this order when other
+/// releases change. No name of a product or stream has a character before `!`.
+pub(super) fn newest_first(stream: &StreamId, position: usize) -> String {
+    format!("{}!{}!{:08}", stream.product, stream.stream, descending(position))
+}
+
+/// Returns a position that counts from the end of a list.
+pub(super) fn descending(position: usize) -> usize {
+    MAX_POSITION.saturating_sub(position)
 }
 
 fn invalid_cursor() -> Problem {

@@ -9,6 +9,7 @@ mod grant;
 mod issuers;
 mod keys;
 mod signing;
+mod token_uses;
 mod tokens;
 
 pub use authenticator::Authenticator;

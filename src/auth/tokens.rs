@@ -7,6 +7,7 @@ use super::{
     error::AuthError,
     grant::{Grant, Identity},
     signing::{SigningKey, is_kid},
+    token_uses::TokenUses,
 };
 use crate::{
     clock::SharedClock,
@@ -22,17 +23,13 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
 use rand_core::{OsRng, RngCore};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 use uuid::Uuid;
 
 /// The issuer claim of these tokens.
 pub(super) const ISSUER: &str = "lockkeeper";
 /// The accepted difference between clocks.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
-/// How precisely the last use of a token is recorded.
-const USE_PRECISION: SignedDuration = SignedDuration::from_mins(1);
-/// The longest time for which a request waits until the use of its token is recorded.
-const MAX_RECORDING_TIME: Duration = Duration::from_secs(1);
 /// The largest number of queries for unknown keys per second.
 const MAX_KEY_LOADS: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
@@ -121,6 +118,7 @@ pub struct Tokens {
     /// Public keys by id. Keys never change, so a token forged under a known id is rejected without a query.
     keys: ArcSwap<BTreeMap<String, [u8; 32]>>,
     key_loads: DefaultDirectRateLimiter,
+    uses: TokenUses,
 }
 
 impl Tokens {
@@ -128,7 +126,8 @@ impl Tokens {
     #[must_use]
     pub fn new(store: Store, clock: SharedClock) -> Self {
         let key_loads = RateLimiter::direct(Quota::per_second(MAX_KEY_LOADS));
-        Self { store, clock, keys: ArcSwap::default(), key_loads }
+        let uses = TokenUses::new(store.clone());
+        Self { store, clock, keys: ArcSwap::default(), key_loads, uses }
     }
 
     /// Returns the identity that a token proves.
@@ -150,31 +149,10 @@ impl Tokens {
         if has_expired(presented.row.expires_at, self.clock.now()) {
             return Err(AuthError::Expired);
         }
-        self.record_use(&presented.row).await;
+        self.uses.record(&presented.row, self.clock.now());
         let grant = Grant { role: presented.row.role.parse()?, on: presented.row.pattern.parse()? };
         let actor = Actor { id: format!("token:{}", presented.row.id), name: presented.row.name };
         Ok(Identity { actor, grants: vec![grant], expires_at: Some(presented.row.expires_at) })
-    }
-
-    /// Records that a token is used, at most once a minute. A use that cannot be recorded is not reported to the caller.
-    async fn record_use(&self, token: &TokenRow) {
-        let now = self.clock.now();
-        let Ok(unless_since) = now.checked_sub(USE_PRECISION) else { return };
-        if token.last_used_at.is_some_and(|last| last >= unless_since) {
-            return;
-        }
-        let record = async {
-            let mut transaction = self.store.begin("record_token_use").await?;
-            transaction.record_token_use(&token.id, now, unless_since).await?;
-            transaction.commit().await
-        };
-        match tokio::time::timeout(MAX_RECORDING_TIME, record).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the use of a token could not be recorded");
-            }
-            Err(_) => tracing::debug!("the use of a token could not be recorded in time"),
-        }
     }
 
     /// Returns the public key with an id. An unknown id costs one query of the keys, not of the tokens.

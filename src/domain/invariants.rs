@@ -15,6 +15,7 @@ use super::{
     rollout::{
         ramp::{Course, Ramp},
         share::Share,
+        step::Step,
         wariness::Wariness,
     },
     samples,
@@ -91,9 +92,9 @@ fn with_higher_shares(ramp: &Ramp, by: f64) -> Ramp {
     let course = match &ramp.course {
         Course::Constant => Course::Constant,
         Course::Linear { duration, end_share } => Course::Linear { duration: *duration, end_share: up(*end_share) },
-        Course::Steps(steps) => Course::Steps(
-            steps.iter().map(|step| crate::domain::rollout::step::Step { share: up(step.share), ..*step }).collect(),
-        ),
+        Course::Steps(steps) => {
+            Course::Steps(steps.iter().map(|step| Step { share: up(step.share), ..*step }).collect())
+        }
     };
     Ramp { start_share: Some(up(ramp.start_share.unwrap_or(Share::NONE))), course, ..*ramp }
 }

@@ -5,9 +5,6 @@ use crate::domain::{actor::Actor, ids::StreamId, stream::Revision};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
-/// How many entries are searched for that of a new revision.
-const NEWEST_ENTRIES: i64 = 20;
-
 /// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -38,6 +35,8 @@ pub struct AuditFilter<'a> {
     pub product: Option<&'a str>,
     /// Only entries about this stream of the product.
     pub stream: Option<&'a str>,
+    /// Only the entry of what created this revision.
+    pub revision: Option<i64>,
     /// Only entries older than the one with this id.
     pub before: Option<i64>,
     /// The largest number of entries returned.
@@ -80,15 +79,14 @@ impl Transaction {
         id: &StreamId,
         revision: Revision,
     ) -> Result<Option<AuditEntry>, StoreError> {
-        // The newest revision is among the newest entries.
         let filter = AuditFilter {
             product: Some(id.product.as_str()),
             stream: Some(id.stream.as_str()),
+            revision: Some(revision.0),
             before: None,
-            limit: NEWEST_ENTRIES,
+            limit: 1,
         };
-        let entries = self.audit_entries(filter).await?.into_iter().map(|(_, entry)| entry);
-        Ok(entries.into_iter().find(|entry| entry.revision == Some(revision.0)))
+        Ok(self.audit_entries(filter).await?.pop().map(|(_, entry)| entry))
     }
 
     /// Returns entries with their ids, the newest first.
@@ -102,12 +100,13 @@ impl Transaction {
                 reason, request_id
             from audit
             where ($1::text is null or product = $1) and ($2::text is null or stream = $2)
-                and ($3::bigint is null or id < $3)
+                and ($3::bigint is null or id < $3) and ($5::bigint is null or revision = $5)
             order by id desc limit $4"#,
             filter.product,
             filter.stream,
             filter.before,
             filter.limit,
+            filter.revision,
         )
         .fetch_all(self.connection())
         .await

@@ -2,45 +2,16 @@
 
 use crate::support::{
     ids,
-    manager::{ApiResponse, Desk, Manager, STABLE, document, with_reason},
+    manager::{ApiResponse, Desk, Manager, STABLE, below, document, with_reason},
     postgres::Database,
     server::Server,
+    setup::Setup,
+    time::{NOW, at},
 };
 use jiff::{SignedDuration, Timestamp};
 use lockkeeper::auth::Grant;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-const NOW: i64 = 1_790_000_000;
-const HOUR: i64 = 3600;
-
-fn at(hours: i64) -> String {
-    Timestamp::from_second(NOW + hours * HOUR).unwrap().to_string()
-}
-
-struct Setup {
-    server: Server,
-    database: Database,
-}
-
-impl Setup {
-    async fn new() -> Self {
-        let database = Database::new().await;
-        Self { server: Server::start(&database).await, database }
-    }
-
-    fn desk(&self) -> Desk<'_> {
-        Desk::new(&self.server, &self.database)
-    }
-
-    fn hours(&self, hours: i64) {
-        self.server.at(NOW + hours * HOUR);
-    }
-}
-
-fn below(path: &str) -> String {
-    format!("{STABLE}/{path}").trim_end_matches('/').to_owned()
-}
 
 async fn open_share(manager: &Manager<'_>, rollout: &str) -> Value {
     manager.get(&below(rollout)).await.ok().body["open_share"].clone()

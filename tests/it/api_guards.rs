@@ -2,24 +2,13 @@
 
 use crate::support::{
     ids,
-    manager::{Desk, Manager, STABLE},
+    manager::{Desk, Manager, below},
     postgres::Database,
     server::Server,
+    time::{HOUR, NOW, at},
 };
-use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-const NOW: i64 = 1_790_000_000;
-const HOUR: i64 = 3600;
-
-fn at(hours: i64) -> String {
-    Timestamp::from_second(NOW + hours * HOUR).unwrap().to_string()
-}
-
-fn below(path: &str) -> String {
-    format!("{STABLE}/{path}")
-}
 
 fn payload(n: usize) -> Value {
     json!([{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/guarded/os", n)}])

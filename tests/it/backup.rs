@@ -6,6 +6,7 @@ use crate::support::{
     postgres::Database,
     program::{lockkeeper, text},
     server::Server,
+    time::NOW,
 };
 use jiff::Timestamp;
 use lockkeeper::{
@@ -14,8 +15,6 @@ use lockkeeper::{
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, process::Output};
-
-const NOW: i64 = 1_790_000_000;
 
 /// A fixed time, so that two backups of one state are equal.
 fn made_at() -> Timestamp {

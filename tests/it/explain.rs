@@ -7,18 +7,17 @@ use crate::support::{
     manager::{Desk, Manager},
     postgres::Database,
     server::Server,
+    time::{NOW, at},
 };
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const NOW: i64 = 1_790_000_000;
 const DAY: i64 = 86_400;
 
 /// Returns a stream with releases 0 to 7: a barrier, a dead end, a blocked update, and rollouts of every kind, some with selectors.
 fn stream_document() -> Value {
-    let at = |hours: i64| Timestamp::from_second(NOW + hours * 3600).unwrap().to_string();
     let rollouts = [
         json!([]),
         json!([{"start_share": 1.0}]),

@@ -10,9 +10,12 @@ use crate::support::{
 use lockkeeper::{
     clock::SystemClock,
     domain::{
+        duration::Minutes,
         finding::Severity,
         ids::{ProductName, StreamId, StreamName},
         origin::Origin,
+        policy::graph_rules::NewestTargets,
+        rollout::preset::Preset,
         stream::{Revision, Stream},
     },
     exchange::fcos::{import::fetch, source::Location},
@@ -211,6 +214,29 @@ async fn local_edits_survive_the_next_import() {
     drift: release 44.1.0: local barrier kept, upstream has a different value [LK2016]
     drift: release 44.2.0: local rollouts kept, upstream has a different value [LK2016]
     ");
+}
+
+/// Regression test: an import reset the default rollout.
+#[tokio::test]
+async fn settings_survive_the_next_import() {
+    let database = Database::new().await;
+    let (store, folder) = (database.store().await, tempfile::tempdir().unwrap());
+    let manage = manage(store.clone());
+    upstream::plain(2).write(folder.path(), "stable");
+    run(&manage, folder.path()).await;
+    change(&manage, |stream| {
+        stream.default_rollout = Some(Preset::Linear48h);
+        stream.rules.targets = NewestTargets::new(2).into();
+        stream.protection.shortest_rollout = Some(Minutes(48 * 60));
+    })
+    .await;
+    let settings = |stream: Stream| (stream.default_rollout, stream.rules, stream.protection);
+    let before = settings(present(&store).await.1);
+    upstream::plain(3).write(folder.path(), "stable");
+    run(&manage, folder.path()).await;
+    let (revision, after) = present(&store).await;
+    assert_eq!(revision, Revision(3));
+    assert_eq!(settings(after), before);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::support::{
     issuer::{Issuer, Key, rsa_public_pem, settings},
     manager::TokenOffice,
     postgres::Database,
+    time::NOW,
 };
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -17,8 +18,6 @@ use std::{
     sync::Arc,
     task::{Context, Waker},
 };
-
-const NOW: i64 = 1_790_000_000;
 
 /// Checks tokens with a clock that the test controls.
 struct Checker {

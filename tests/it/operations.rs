@@ -403,8 +403,8 @@ async fn every_operation_checks_authentication_and_role() {
         let caller = desk.manager(case.role.as_str(), &on).await;
         let response = ask(&caller).await;
         match name.as_str() {
-            // There is nothing before the first revision. Others are undone by their actors only.
-            "undo_revision" => response.is_problem(404),
+            // The first revision is not undone. Others are undone by their actors only.
+            "undo_revision" => response.is_problem(409),
             _ => assert!((200..300).contains(&response.status), "{name}: {response:?}"),
         }
         if method == Method::GET {

@@ -2,24 +2,15 @@
 
 use crate::support::{
     ids,
-    manager::{Desk, Manager, STABLE, document},
+    manager::{Desk, Manager, below, document},
     postgres::Database,
     server::Server,
+    time::{NOW, at},
 };
-use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const NOW: i64 = 1_790_000_000;
 const OVERVIEW: &str = "/api/v1/overview";
-
-fn at(hours: i64) -> String {
-    Timestamp::from_second(NOW + hours * 3600).unwrap().to_string()
-}
-
-fn below(path: &str) -> String {
-    format!("{STABLE}/{path}")
-}
 
 async fn streams(caller: &Manager<'_>, query: &str) -> Vec<String> {
     let body = caller.get(&format!("{OVERVIEW}{query}")).await.ok().body;

@@ -1,18 +1,14 @@
 //! Undoing one's own last change.
 
 use crate::support::{
-    manager::{Desk, Manager, STABLE, document},
+    manager::{ApiResponse, Desk, Manager, below, document},
     postgres::Database,
     server::Server,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-fn below(path: &str) -> String {
-    format!("{STABLE}/{path}")
-}
-
-async fn undo(caller: &Manager<'_>, revision: &Value) -> crate::support::manager::ApiResponse {
+async fn undo(caller: &Manager<'_>, revision: &Value) -> ApiResponse {
     caller.change(Method::POST, &below(&format!("revisions/{revision}/undo?acknowledge=true")), None).await
 }
 

@@ -22,37 +22,37 @@ pub struct BatchModel {
 #[serde(tag = "operation", rename_all = "snake_case", deny_unknown_fields)]
 pub enum BatchedCommand {
     /// Publish a draft, or a withdrawn release again.
-    PublishRelease(OfRelease),
+    PublishRelease(BatchedRelease),
     /// Withdraw a release.
-    WithdrawRelease(OfRelease),
+    WithdrawRelease(BatchedRelease),
     /// Mark a release as a barrier.
-    SetBarrier(PolicyOfRelease),
+    SetBarrier(BatchedPolicy),
     /// Remove the barrier of a release.
-    DeleteBarrier(OfRelease),
+    DeleteBarrier(BatchedRelease),
     /// Mark a release as a dead end.
-    SetDeadEnd(PolicyOfRelease),
+    SetDeadEnd(BatchedPolicy),
     /// Remove the dead end of a release.
-    DeleteDeadEnd(OfRelease),
+    DeleteDeadEnd(BatchedRelease),
     /// Add a rollout to a release.
-    CreateRollout(Box<RolloutOfRelease>),
+    CreateRollout(Box<BatchedNewRollout>),
     /// Start a scheduled rollout now.
-    StartRollout(OfRollout),
+    StartRollout(BatchedRollout),
     /// Pause a rollout.
-    PauseRollout(OfRollout),
+    PauseRollout(BatchedRollout),
     /// Resume a paused rollout.
-    ResumeRollout(OfRollout),
+    ResumeRollout(BatchedRollout),
     /// Open a rollout further: past its gate, or to a higher share.
-    AdvanceRollout(AdvanceOfRollout),
+    AdvanceRollout(BatchedAdvance),
     /// Make the ramp of a rollout end at a share.
-    HoldRollout(HoldOfRollout),
+    HoldRollout(BatchedHold),
     /// Make a rollout end sooner.
-    AccelerateRollout(AccelerateOfRollout),
+    AccelerateRollout(BatchedAcceleration),
     /// Complete a rollout.
-    CompleteRollout(OfRollout),
+    CompleteRollout(BatchedRollout),
     /// Abort a rollout.
-    AbortRollout(OfRollout),
+    AbortRollout(BatchedRollout),
     /// Restart an aborted rollout.
-    RestartRollout(OfRollout),
+    RestartRollout(BatchedRollout),
     /// Pause all rollouts of the stream that would open further.
     PauseRollouts {},
     /// Resume all paused rollouts of the stream.
@@ -62,7 +62,7 @@ pub enum BatchedCommand {
 /// A release of the stream.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct OfRelease {
+pub struct BatchedRelease {
     /// The version.
     pub release: String,
 }
@@ -70,7 +70,7 @@ pub struct OfRelease {
 /// A barrier or dead end of a release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PolicyOfRelease {
+pub struct BatchedPolicy {
     /// The version.
     pub release: String,
     /// The reason; must not be blank.
@@ -83,7 +83,7 @@ pub struct PolicyOfRelease {
 /// A new rollout of a release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RolloutOfRelease {
+pub struct BatchedNewRollout {
     /// The version.
     pub release: String,
     /// The rollout.
@@ -93,7 +93,7 @@ pub struct RolloutOfRelease {
 /// A rollout of a release.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct OfRollout {
+pub struct BatchedRollout {
     /// The version of the release.
     pub release: String,
     /// The id of the rollout.
@@ -103,7 +103,7 @@ pub struct OfRollout {
 /// How far a rollout opens.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AdvanceOfRollout {
+pub struct BatchedAdvance {
     /// The version of the release.
     pub release: String,
     /// The id of the rollout.
@@ -119,7 +119,7 @@ pub struct AdvanceOfRollout {
 /// Where a rollout ends.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HoldOfRollout {
+pub struct BatchedHold {
     /// The version of the release.
     pub release: String,
     /// The id of the rollout.
@@ -131,7 +131,7 @@ pub struct HoldOfRollout {
 /// When a rollout ends.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AccelerateOfRollout {
+pub struct BatchedAcceleration {
     /// The version of the release.
     pub release: String,
     /// The id of the rollout.

@@ -13,7 +13,7 @@ mod stream;
 mod token;
 
 pub use answers::{ExplainModel, GraphModel};
-pub use batch::{BatchModel, BatchedCommand, OfRollout};
+pub use batch::{BatchModel, BatchedCommand, BatchedRollout};
 pub use caller::CallerModel;
 pub use history::{AuditEntryModel, RevisionModel};
 pub use overview::{OverviewModel, StreamRolloutModel};

@@ -147,7 +147,7 @@ impl StreamOverviewModel {
 }
 
 impl LiveRolloutModel {
-    fn new(LiveRollout { release, status }: &LiveRollout) -> Self {
+    fn new(LiveRollout { release, status, .. }: &LiveRollout) -> Self {
         Self {
             release: release.to_string(),
             id: status.id.number(),

@@ -50,7 +50,7 @@ impl FoundReleaseModel {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PromotionDrift, example = json!({
     "from": "testing", "revision": 12, "newest_promoted": { "version": "44.20260708.2.0", "promoted_as": "44.20260708.3.0" },
-    "missing": ["44.20260722.2.0"]
+    "missing": ["44.20260722.2.0"], "missing_count": 1
 }))]
 pub struct PromotionDriftModel {
     /// The source stream.
@@ -61,6 +61,8 @@ pub struct PromotionDriftModel {
     pub newest_promoted: Option<PromotedModel>,
     /// The versions of the published releases of the source stream that are newer than that, the newest first.
     pub missing: Vec<String>,
+    /// How many these are. `missing` lists at most 100.
+    pub missing_count: usize,
 }
 
 /// A promoted release.
@@ -85,6 +87,7 @@ impl PromotionDriftModel {
             revision: drift.revision.0,
             newest_promoted: drift.newest_promoted.as_ref().map(promoted),
             missing: drift.missing.iter().map(ToString::to_string).collect(),
+            missing_count: drift.missing_count,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::{
-        model::{BatchModel, BatchedCommand, OfRollout},
+        model::{BatchModel, BatchedCommand, BatchedRollout},
         paths::{PathParams, StreamPath},
         refuse::field,
         request::UncheckedWrite,
@@ -126,7 +126,7 @@ impl Position<'_> {
         Ok(ReleaseAddress { stream: self.stream.clone(), version })
     }
 
-    fn rollout(&self, of: &OfRollout) -> Result<RolloutAddress, Problem> {
+    fn rollout(&self, of: &BatchedRollout) -> Result<RolloutAddress, Problem> {
         self.rollout_of(&of.release, of.rollout)
     }
 

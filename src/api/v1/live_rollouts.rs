@@ -3,7 +3,7 @@
 use crate::{
     api::{
         model::StreamRolloutModel,
-        page::{Page, PageQuery},
+        page::{Page, PageQuery, newest_first},
         refuse::field,
         request::{LazyQuery, ReadRequest},
         respond::Answer,
@@ -66,8 +66,10 @@ async fn list_live_rollouts(
 ) -> Answer {
     let (filter, page) = (query.parse()?.filter()?, page.parse()?);
     let rollouts = api.manage()?.live_rollouts(&read.caller, &filter).await?;
-    let items = rollouts.iter().map(|(stream, rollout)| StreamRolloutModel::new(stream, rollout));
-    let page = page.by_position(items.enumerate(), |(position, _)| *position)?;
-    let page = Page { items: page.items.into_iter().map(|(_, item)| item).collect(), next: page.next };
+    let page = page.by_name(&rollouts, |(stream, rollout)| {
+        format!("{}!{:02}", newest_first(stream, rollout.age), rollout.position)
+    })?;
+    let items = page.items.into_iter().map(|(stream, rollout)| StreamRolloutModel::new(stream, rollout)).collect();
+    let page = Page { items, next: page.next };
     read.link_next(read.with_tag(&page), page.next.as_deref())
 }

@@ -3,7 +3,7 @@
 use crate::{
     api::{
         model::FoundReleaseModel,
-        page::{Page, PageQuery},
+        page::{Page, PageQuery, newest_first},
         refuse::field,
         request::{LazyQuery, ReadRequest},
         respond::Answer,
@@ -49,6 +49,11 @@ async fn find_releases(
     if query.version.is_none() && query.payload.is_none() {
         return Err(field("version", "is required, unless there is a payload"));
     }
+    for (name, value) in [("version", &query.version), ("payload", &query.payload)] {
+        if value.as_ref().is_some_and(String::is_empty) {
+            return Err(field(name, "must not be empty"));
+        }
+    }
     let product =
         query.product.as_deref().map(|name| ProductName::parse(name).map_err(|error| field("product", error)));
     let product = product.transpose()?;
@@ -58,8 +63,8 @@ async fn find_releases(
         ..ReleaseFilter::default()
     };
     let found = api.manage()?.find_releases(&read.caller, product.as_ref(), &filter).await?;
-    let page = page.by_position(found.iter().enumerate(), |(position, _)| *position)?;
-    let items = page.items.into_iter().map(|(_, found)| FoundReleaseModel::new(found)).collect();
+    let page = page.by_name(&found, |found| newest_first(&found.stream, found.position))?;
+    let items = page.items.into_iter().map(FoundReleaseModel::new).collect();
     let page = Page { items, next: page.next };
     read.link_next(read.with_tag(&page), page.next.as_deref())
 }

@@ -3,7 +3,7 @@
 use crate::{
     api::{
         model::{NewRelease, NotesModel, ReleaseModel},
-        page::{Page, PageQuery},
+        page::{Page, PageQuery, descending},
         paths::{PathParams, ReleasePath, StreamPath, path_of},
         refuse::{field, fields},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
@@ -31,9 +31,6 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(publish_release))
         .routes(routes!(withdraw_release))
 }
-
-/// The highest position of a release, from which positions of lists with the newest release first are counted.
-const MAX_POSITION: usize = 99_999_999;
 
 /// Reads a release, for a caller who may read its stream.
 pub(super) async fn read_release(
@@ -83,7 +80,7 @@ impl ReleasesQuery {
     }
 }
 
-/// List the releases of a stream, oldest first, drafts last
+/// List the releases of a stream
 #[utoipa::path(get, path = "/releases", tag = "releases", params(StreamPath, ReleasesQuery, PageQuery),
     responses((status = 200, description = "A page of releases", body = Page<ReleaseModel>)))]
 async fn list_releases(
@@ -99,7 +96,7 @@ async fn list_releases(
     let releases = snapshot.stream.releases.iter().enumerate().filter(|(_, release)| filter.selects(release));
     // Positions are stable cursors: only drafts change theirs.
     let page = if query.is_newest_first()? {
-        page.by_position(releases.rev(), |(position, _)| MAX_POSITION.saturating_sub(*position))?
+        page.by_position(releases.rev(), |(position, _)| descending(*position))?
     } else {
         page.by_position(releases, |(position, _)| *position)?
     };
@@ -114,7 +111,7 @@ async fn list_releases(
 
 /// Create a release, as a draft or published, with its rollouts
 ///
-/// All of the request is one revision. Rollouts, a barrier and a dead end require the role `manager`.
+/// All of the request is one revision. Rollouts, a barrier and a dead end require the role `manager`. With `publish`, `If-Match` is required.
 #[utoipa::path(post, path = "/releases", tag = "releases", params(StreamPath), request_body = NewRelease,
     responses((status = 201, description = "The release is created", body = Report)))]
 async fn create_release(
@@ -124,7 +121,7 @@ async fn create_release(
 ) -> Answer {
     let id = path.id()?;
     let write = write.authorize(Action::CREATE_RELEASE, &id)?.json::<NewRelease>().await?;
-    let request = write.request()?;
+    let request = if write.body.publish { write.conditional_request()? } else { write.request()? };
     let draft = parts::release(&write.body.to_document()).map_err(fields)?;
     let rollouts = write.body.rollouts.iter().enumerate();
     let rollouts = rollouts.map(|(index, rollout)| plan_within(&format!("rollouts[{index}]."), rollout));

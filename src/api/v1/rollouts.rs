@@ -82,9 +82,9 @@ async fn list_rollout_history(
 
 /// List when a rollout stood still: in pauses and at gates, with who and why, oldest first
 ///
-/// The list is as complete as the last changes of the rollout: at most a hundred, of a limited part of the log.
+/// Only the newest changes of the rollout are read: earlier pauses can be missing.
 #[utoipa::path(get, path = "/releases/{version}/rollouts/{id}/pauses", tag = "rollouts", params(NumberPath),
-    responses((status = 200, description = "All of them", body = Page<PauseModel>)))]
+    responses((status = 200, description = "The known pauses", body = Page<PauseModel>)))]
 async fn list_rollout_pauses(
     State(api): State<Api>,
     PathParams(path): PathParams<NumberPath>,

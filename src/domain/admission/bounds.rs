@@ -14,9 +14,9 @@ use std::{collections::BTreeSet, fmt};
 pub const MAX_LABELS: usize = 64;
 /// The maximum number of rollouts of a release.
 pub const MAX_ROLLOUTS: usize = 32;
-/// The ids that a document may give to rollouts of any release.
-const FREE_IDS: u32 = 1000;
-/// How much higher than the last id those of a document may be.
+/// The highest id that a document may give to rollouts of any release.
+const MAX_FREE_ID: u32 = 1000;
+/// How much higher than the last id of the release those of a document may be.
 const ID_STEP: u32 = 100;
 /// The maximum number of releases of a stream, drafts included.
 pub const MAX_RELEASES: usize = 20_000;
@@ -44,9 +44,9 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
         let rollouts = known.map_or(0, |known| known.rollouts.len());
         check(format_args!("releases[{index}].rollouts"), "rollouts", MAX_ROLLOUTS, rollouts, release.rollouts.len());
         let known_id = known.map_or(0, |known| known.last_rollout_id.number());
-        let (id, max_id) = (release.last_rollout_id.number(), known_id.max(FREE_IDS) + ID_STEP);
+        let (id, max_id) = (release.last_rollout_id.number(), known_id.saturating_add(ID_STEP).max(MAX_FREE_ID));
         if id > max_id {
-            let message = format!("has a rollout with the id {id}, at most {max_id} is allowed");
+            let message = format!("has the last rollout id {id}, at most {max_id} is allowed");
             high_ids.push(Problem { path: format!("releases[{index}].rollouts"), message });
         }
         let predecessors = [known.map_or(0, count_predecessors), count_predecessors(release)];

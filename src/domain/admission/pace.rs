@@ -183,16 +183,16 @@ impl Pace<'_> {
         FREE_SHARE.max(pace).max(self.accepted(at))
     }
 
-    /// Returns the share that the previously accepted plan would have reached without pauses. A pause does not reduce it.
+    /// Returns the share that the rollout would have reached by its previously accepted plan. The present pause does not reduce it; past ones and
+    /// waits at gates do, because what they delayed was never checked for an earlier time.
     fn accepted(&self, at: Epoch) -> f64 {
         let Some(known) = self.known else { return 0.0 };
         match known.state {
             RolloutState::Aborted => 0.0,
             RolloutState::Completed => 1.0,
-            // It was paused before it began and has opened nothing.
-            RolloutState::Paused { .. } if !known.is_open(self.now) => 0.0,
-            // The plan without its pauses.
-            RolloutState::Active | RolloutState::Paused { .. } => known.ramp.share_at(at),
+            // It was paused before it opened to any node.
+            RolloutState::Paused { .. } if !known.has_opened(self.now) => 0.0,
+            RolloutState::Active | RolloutState::Paused { .. } => known.planned_share(at),
         }
     }
 

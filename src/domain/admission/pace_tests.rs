@@ -129,6 +129,47 @@ fn time_at_a_share_of_0_does_not_count() {
     assert!(is_too_fast(48, &[closed], &[opened], NOW.plus_seconds(2 * DAY)));
 }
 
+/// Regression test: a wait at a gate counted as time of the accepted plan, so all nodes could be admitted at the same time after it.
+#[test]
+fn a_wait_at_a_gate_accepts_no_later_step_sooner() {
+    let days = |days: i64| NOW.plus_seconds(days * DAY);
+    let closed = rollout(&format!(
+        "start = \"{NOW}\"\nsteps = [{{ after = \"PT24H\", share = 0.05, gate = true }}, {{ after = \"PT27H\", share = 1.0, over = \"PT48H\" }}]"
+    ));
+    let passed = closed.pass_gate(days(11)).unwrap();
+    assert!(!is_too_fast(48, &[closed], std::slice::from_ref(&passed), days(11)));
+    let soon = days(11).plus_seconds(60);
+    assert!(is_too_fast(48, std::slice::from_ref(&passed), &[passed.advance(soon, Share::ALL, None).unwrap()], soon));
+
+    let open = rollout(&format!(
+        "start = \"{NOW}\"\nstart_share = 0.05\nsteps = [{{ after = \"PT1H\", share = 0.1, gate = true }}, {{ after = \"PT120H\", share = 1.0 }}]"
+    ));
+    let passed = open.pass_gate(days(5)).unwrap();
+    assert!(!is_too_fast(240, &[open], std::slice::from_ref(&passed), days(5)));
+    assert!(is_too_fast(240, std::slice::from_ref(&passed), &[passed.complete().unwrap()], days(5)));
+}
+
+/// Regression test: a pause after the start, before the first step, accepted what the plan would have reached without it.
+#[test]
+fn a_pause_at_a_share_of_0_accepts_nothing() {
+    let plan = rollout(&format!(
+        "start = \"{NOW}\"\nsteps = [{{ after = \"PT48H\", share = 0.05 }}, {{ after = \"PT96H\", share = 1.0 }}]"
+    ));
+    let (paused, later) = (plan.pause(NOW.plus_seconds(3600)).unwrap(), NOW.plus_seconds(10 * DAY));
+    assert!(is_too_fast(48, std::slice::from_ref(&paused), &[paused.complete().unwrap()], later));
+    assert!(!is_too_fast(48, std::slice::from_ref(&paused), &[paused.resume(later).unwrap()], later));
+}
+
+/// The version before recorded the begin of the plan as the time at which a rollout opened.
+#[test]
+fn a_recorded_opening_at_a_share_of_0_does_not_count() {
+    let mut closed = rollout(&format!("start = \"{NOW}\"\nsteps = [{{ after = \"PT48H\", share = 0.05 }}]"));
+    closed.clock.first_opened = Some(NOW);
+    let later = NOW.plus_seconds(DAY + 3600);
+    let opened = closed.advance(later, Share::new(0.5).unwrap(), None).unwrap();
+    assert!(is_too_fast(48, std::slice::from_ref(&closed), &[opened], later));
+}
+
 /// Regression test: a start in the past was taken for the time at which the rollout opened.
 #[test]
 fn a_backdated_start_does_not_count_as_time() {

@@ -338,7 +338,7 @@ pub struct StepDocument {
     /// True for a gate: the rollout waits before this step until it is advanced.
     #[serde(default, skip_serializing_if = "is_false")]
     pub gate: bool,
-    /// True for a gate that the rollout has passed. A new rollout has passed none.
+    /// True for a gate that the rollout has passed. A document cannot let a known rollout pass one: advance it instead.
     #[serde(default, skip_serializing_if = "is_false")]
     pub passed: bool,
 }

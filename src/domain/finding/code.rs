@@ -64,7 +64,7 @@ codes! {
     UnsupportedIdentity = 1014, "unsupported-identity";
     /// A rollout opens sooner than the protection of the stream allows.
     TooFast = 1101, "too-fast";
-    /// A rollout had ended before it was created.
+    /// A rollout had ended, or come to a gate, before it was created.
     ExpiredSchedule = 1102, "expired-schedule";
     /// A published release is no longer a barrier.
     BarrierRemoved = 1103, "barrier-removed";

@@ -1,7 +1,7 @@
-//! Expired schedules: rollouts whose ramp has already ended when they are created. A start date with the wrong year would open a release
+//! Expired schedules: rollouts whose ramp has already ended, or come to a gate, when they are created. A start date with the wrong year would open a release
 //! to all nodes at once.
 
-use super::{Rollout, RolloutState, id::RolloutId};
+use super::{RolloutState, id::RolloutId};
 use crate::domain::{
     changes::Changes,
     epoch::Epoch,
@@ -10,7 +10,7 @@ use crate::domain::{
     stream::Stream,
 };
 
-/// A new or changed rollout of a published release whose ramp has already ended.
+/// A new or changed rollout of a published release whose share has already risen as far as it does by itself.
 struct Expired<'a> {
     release: &'a Release,
     rollout: RolloutId,
@@ -21,7 +21,7 @@ impl Expired<'_> {
     fn finding(&self) -> Finding {
         let Self { release, rollout, end } = self;
         let message = format!(
-            "rollout {rollout} ended at {end}, before it was created: it opens to its final share at once; check its start"
+            "rollout {rollout} ended at {end}, or came to a gate then, before it was created: it opens that far at once; check its start"
         );
         Finding::warning(Code::ExpiredSchedule, format!("release {}", release.version), message)
     }
@@ -56,8 +56,8 @@ fn expired<'a>(before: &'a Stream, after: &'a Stream, now: Epoch) -> Vec<Expired
         };
         let known = pair.old_published_release();
         for rollout in &release.rollouts {
-            let Some(end) = rollout.ramp.end().filter(|end| *end < now) else { continue };
-            let is_known = known.is_some_and(|known| known.rollouts.iter().any(|known| is_same_plan(known, rollout)));
+            let Some(end) = rollout.ramp.rises_until().filter(|end| *end < now) else { continue };
+            let is_known = known.is_some_and(|known| known.rollouts.iter().any(|known| known.has_plan_of(rollout)));
             if rollout.state == RolloutState::Active && !is_known {
                 found.push(Expired { release, rollout: rollout.id, end });
             }
@@ -66,15 +66,20 @@ fn expired<'a>(before: &'a Stream, after: &'a Stream, now: Epoch) -> Vec<Expired
     found
 }
 
-/// Returns true if both have the same selector and ramp, in whatever state they are.
-fn is_same_plan(known: &Rollout, rollout: &Rollout) -> bool {
-    (&known.selector, &known.ramp) == (&rollout.selector, &rollout.ramp)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ids::Version, origin::Origin, rollout::preset::Preset, samples};
+    use crate::domain::{
+        ids::Version,
+        origin::Origin,
+        rollout::{
+            Rollout,
+            preset::Preset,
+            ramp::Course,
+            step::{Step, StepGate},
+        },
+        samples,
+    };
 
     const HOUR: i64 = 3600;
 
@@ -94,12 +99,19 @@ mod tests {
         let mut others = [ended.clone(), ended.clone(), ended.clone(), ended.clone()];
         others[0].releases[0].rollouts[0] = ended.releases[0].rollouts[0].complete().unwrap();
         others[1].releases[0].rollouts[0] = ended.releases[0].rollouts[0].abort().unwrap();
-        others[2].releases[0].rollouts[0].ramp.course = crate::domain::rollout::ramp::Course::Constant;
+        others[2].releases[0].rollouts[0].ramp.course = Course::Constant;
         others[3].releases[0].state = ReleaseState::Draft;
         for other in &others {
             assert_eq!(count(&none, other, 49), 0);
         }
         assert_eq!(count(&others[3], &ended, 49), 1, "published by a document");
+        // It came to a gate long ago.
+        let Course::Steps(steps) = Preset::Week.rollout(Epoch(0)).ramp.course else { panic!("not in steps") };
+        let mut gated = Preset::Week.rollout(Epoch(0));
+        let closed =
+            |(index, step): (usize, Step)| if index == 2 { Step { gate: StepGate::Closed, ..step } } else { step };
+        gated.ramp.course = Course::Steps(steps.into_iter().enumerate().map(closed).collect());
+        assert_eq!((count(&none, &stream(gated.clone()), 48), count(&none, &stream(gated), 49)), (0, 1));
         assert_eq!(summary(&none, Epoch(0)), None);
         assert!(summary(&ended, Epoch(49 * HOUR)).unwrap().message.starts_with("1 rollouts ended before"));
     }

@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 /// nodes before the change at `now`.
 #[must_use]
 pub fn first_opened(known: Option<&Rollout>, rollout: &Rollout, now: Epoch) -> Option<Epoch> {
+    // Versions before counted the time at a share of 0, and may have recorded the begin of a plan that has not opened yet.
+    let known = known.filter(|known| !known.is_live() || known.has_opened(now));
     let recorded = known.and_then(|known| known.clock.first_opened);
     // It was not open at the previous change, therefore it opened as its plan says.
     let opened_before = known.filter(|known| known.has_opened(now));

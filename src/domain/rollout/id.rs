@@ -1,5 +1,5 @@
-//! The ids of rollouts. A rollout keeps its id for as long as its release exists, wherever it stands in the order in which rollouts are tried
-//! on a node. An id is never given to another rollout of the release.
+//! The ids of rollouts. A rollout keeps its id for as long as its release exists, whatever its place in the order in which rollouts are tried on
+//! a node. An id is never given to another rollout of the release.
 
 use std::fmt;
 

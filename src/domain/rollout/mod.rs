@@ -31,7 +31,7 @@ use thiserror::Error;
 /// One rollout of a release. If there are several, the first one whose selector matches a node decides for that node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
-    /// Its id, which it keeps wherever it stands among the rollouts of its release.
+    /// Its id, which it keeps at any place among the rollouts of its release.
     pub id: RolloutId,
     /// The nodes that it is for.
     pub selector: BoxedSelector,
@@ -85,7 +85,9 @@ pub enum TransitionError {
     #[error("the rollout has already started")]
     Started,
     /// The rollout would not end sooner.
-    #[error("the rollout cannot be accelerated: it has not started, has ended, or already ends within that time")]
+    #[error(
+        "the rollout cannot be accelerated: it has not started, has ended, already ends within that time, or is less than a minute from the end of a step"
+    )]
     NotFaster,
     /// The rollout is past the share or never exceeds it.
     #[error("the rollout cannot be held at that share: it is already past it, or its plan does not exceed it")]
@@ -197,6 +199,12 @@ impl Rollout {
             RolloutState::Completed => true,
             RolloutState::Aborted => false,
         }
+    }
+
+    /// Returns true if both are for the same nodes and have the same ramp, in whatever state they are.
+    #[must_use]
+    pub fn has_plan_of(&self, other: &Self) -> bool {
+        (&self.selector, &self.ramp) == (&other.selector, &other.ramp)
     }
 
     /// Returns this rollout with another plan and no past pauses.

@@ -18,22 +18,7 @@ impl Release {
         ids.assign(&mut self);
         self
     }
-}
 
-impl Stream {
-    /// Numbers the rollouts of every release that have no ids, by their order: before rollouts had ids, that was how they were called.
-    #[must_use]
-    pub fn numbered(mut self) -> Self {
-        let is_new = |release: &&mut Shared<Release>| release.rollouts.iter().any(|rollout| rollout.id.is_new());
-        for release in self.releases.iter_mut().filter(is_new) {
-            let ids = Ids::new(None, release);
-            ids.assign(release);
-        }
-        self
-    }
-}
-
-impl Release {
     /// Gives rollouts without ids those that the rollouts at their places had in an earlier state: a process of the version before, which knows no
     /// ids, has written them.
     #[must_use]
@@ -46,6 +31,19 @@ impl Release {
             }
             self.last_rollout_id = earlier.last_rollout_id;
             return self.with_numbered_rollouts();
+        }
+        self
+    }
+}
+
+impl Stream {
+    /// Numbers the rollouts of every release that have no ids, by their order: before rollouts had ids, that was how they were called.
+    #[must_use]
+    pub fn numbered(mut self) -> Self {
+        let is_new = |release: &&mut Shared<Release>| release.rollouts.iter().any(|rollout| rollout.id.is_new());
+        for release in self.releases.iter_mut().filter(is_new) {
+            let ids = Ids::new(None, release);
+            ids.assign(release);
         }
         self
     }
@@ -83,15 +81,13 @@ impl Ids {
     fn new(known: Option<&Release>, release: &Release) -> Self {
         let mut ids: Vec<RolloutId> = release.rollouts.iter().map(|rollout| rollout.id).collect();
         let known_rollouts = known.map_or(&[][..], |known| &known.rollouts);
-        let same_plan =
-            |known: &Rollout, rollout: &Rollout| (&known.selector, &known.ramp) == (&rollout.selector, &rollout.ramp);
         let same_nodes = |known: &Rollout, rollout: &Rollout| known.selector == rollout.selector;
         let same_state = |known: &Rollout, rollout: &Rollout| {
             let clocks = [known, rollout].map(|rollout| (rollout.state, rollout.clock.stood_still));
-            clocks[0] == clocks[1] && same_plan(known, rollout)
+            clocks[0] == clocks[1] && known.has_plan_of(rollout)
         };
         claim(&mut ids, known_rollouts, &release.rollouts, same_state);
-        claim(&mut ids, known_rollouts, &release.rollouts, same_plan);
+        claim(&mut ids, known_rollouts, &release.rollouts, Rollout::has_plan_of);
         claim(&mut ids, known_rollouts, &release.rollouts, same_nodes);
         let highest = ids.iter().chain(known_rollouts.iter().map(|rollout| &rollout.id)).max().copied();
         let counted = known.map_or(RolloutId::NEW, |known| known.last_rollout_id).max(release.last_rollout_id);

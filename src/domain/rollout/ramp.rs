@@ -55,9 +55,18 @@ impl Ramp {
     #[must_use]
     pub fn end(&self) -> Option<Epoch> {
         match &self.course {
+            Course::Steps(_) if self.gate().is_some() => None,
+            _ => self.rises_until(),
+        }
+    }
+
+    /// Returns the time until which the share rises by itself: the end, or the end of the last step before a gate. Returns `None` if the ramp
+    /// stays at its start share, or waits there.
+    #[must_use]
+    pub fn rises_until(&self) -> Option<Epoch> {
+        match &self.course {
             Course::Constant => None,
             Course::Linear { duration, .. } => Some(linear_end(self.start(), *duration)),
-            Course::Steps(_) if self.gate().is_some() => None,
             Course::Steps(_) => self.segments().last().map(|segment| segment.end),
         }
     }

@@ -100,7 +100,16 @@ fn compressed(steps: &[Step], start: Epoch, new_start: Epoch, within: Minutes) -
         let (after, end) = (sooner(step.after)?, sooner(step.end())?);
         Some(Step { after, over: Minutes(end.0.saturating_sub(after.0)), ..*step })
     };
-    future.into_iter().map(compress).collect()
+    let mut compressed: Vec<Step> = future.into_iter().map(compress).collect::<Option<_>>()?;
+    // Of steps that open at once in the same minute, the last one has the share.
+    let mut kept: Vec<Step> = Vec::with_capacity(compressed.len());
+    for step in compressed.drain(..) {
+        if step.is_plain() && kept.last().is_some_and(|before| before.is_plain() && before.after == step.after) {
+            kept.pop();
+        }
+        kept.push(step);
+    }
+    Some(kept)
 }
 
 /// Returns a part of a duration, rounded up to minutes.
@@ -154,5 +163,7 @@ mod tests {
         // The present minute began half a minute ago.
         assert_eq!([opens(0), opens(30)], [Some(now.plus_seconds(30)); 2]);
         assert_eq!(faster.opens_at(Wariness::new(1.0), now), Some(now.plus_seconds(30)));
+        // A document has no steps at the same time.
+        assert_eq!(faster.course, Course::Steps(vec![step(1, 1.0)]));
     }
 }

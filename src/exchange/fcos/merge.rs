@@ -35,13 +35,7 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled, removals: Removals<'
     let Some(present) = present else { return Ok(incoming.clone()) };
     let present = &*without_samples(present, &incoming.stream);
     let mut findings = incoming.findings.clone();
-    let mut stream = incoming.stream.clone();
-    stream.arches.extend(present.arches.iter().cloned());
-    stream.mirrors.clone_from(&present.mirrors);
-    stream.rules = present.rules;
-    stream.protection.clone_from(&present.protection);
-    stream.stop.clone_from(&present.stop);
-    stream.blocked_updates.clone_from(&present.blocked_updates);
+    let mut stream = with_settings(present, &incoming.stream);
     let vanished = Vanished::between(present, &incoming.stream, removals.listed);
     if let Some(refusal) = vanished.refusal().filter(|_| !removals.are_allowed) {
         return Err(Conflict(refusal));
@@ -64,6 +58,34 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled, removals: Removals<'
     keep_old_payloads(present, &mut stream, &mut findings);
     remove_obsolete_aliases(&mut stream, &mut findings)?;
     Ok(Modelled { stream, findings })
+}
+
+/// Returns upstream's stream with the settings of the present one, which upstream does not know.
+fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
+    // Every field is named, so that a new one is not forgotten here.
+    let Stream {
+        id: _,
+        arches,
+        mirrors,
+        rules,
+        protection,
+        default_rollout,
+        stop,
+        product_stop: _,
+        releases: _,
+        blocked_updates,
+        sources: _,
+    } = present;
+    Stream {
+        arches: incoming.arches.union(arches).cloned().collect(),
+        mirrors: mirrors.clone(),
+        rules: *rules,
+        protection: protection.clone(),
+        default_rollout: *default_rollout,
+        stop: stop.clone(),
+        blocked_updates: blocked_updates.clone(),
+        ..incoming.clone()
+    }
 }
 
 /// Returns the present state without releases of a sample that upstream does not list. A sample has placeholder payloads and was never

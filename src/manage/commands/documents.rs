@@ -2,7 +2,14 @@
 
 use super::known_payloads::{named_payloads, upstream_aliases};
 use crate::{
-    domain::{ids::StreamId, origin::Origin, release::ReleaseState, stream::Stream},
+    domain::{
+        document::Problem,
+        ids::StreamId,
+        origin::Origin,
+        release::ReleaseState,
+        rollout::{Rollout, ramp::Course, step::StepGate},
+        stream::Stream,
+    },
     manage::{
         command::{Command, Need, Next, Present, Provenance},
         refusal::Refusal,
@@ -40,10 +47,9 @@ impl Command for PutDocument {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        Ok(match present.stream {
-            Some(before) => with_upstream_aliases(before, &self.written).into(),
-            None => self.written.clone().into(),
-        })
+        let Some(before) = present.stream else { return Ok(self.written.clone().into()) };
+        let problems = rollout_problems(before, &self.written);
+        if problems.is_empty() { Ok(with_upstream_aliases(before, &self.written).into()) } else { Err(problems.into()) }
     }
 }
 
@@ -70,6 +76,45 @@ impl Command for StartStream {
     fn apply(&self, _: &Present<'_>) -> Result<Next, Refusal> {
         Ok(self.written.clone().into())
     }
+}
+
+/// Finds ids of rollouts that were removed, and gates that the document lets rollouts pass: what waited at a gate would count as time of
+/// the plan, and all later steps would open at once.
+fn rollout_problems(present: &Stream, written: &Stream) -> Vec<Problem> {
+    let known: BTreeMap<_, _> = present.identified().into_iter().collect();
+    let mut problems = Vec::new();
+    for (index, (identity, release)) in written.identified().iter().enumerate() {
+        let Some(before) = known.get(identity) else { continue };
+        for (number, rollout) in release.rollouts.iter().enumerate() {
+            let mut add = |field: &str, message: String| {
+                problems.push(Problem { path: format!("releases[{index}].rollouts[{number}].{field}"), message });
+            };
+            let id = rollout.id;
+            let is_known = before.rollouts.iter().any(|known| known.id == id);
+            if !id.is_new() && id <= before.last_rollout_id && !is_known {
+                add("id", format!("{id} is the id of a rollout that was removed; leave it out, to get a new one"));
+            }
+            let mut continued = before
+                .rollouts
+                .iter()
+                .filter(|known| known.selector == rollout.selector && (id.is_new() || known.id == id));
+            if continued.any(|known| passes_gate(known, rollout)) {
+                add(
+                    "steps",
+                    "let the rollout pass a gate at which it has not been let pass; advance it instead".into(),
+                );
+            }
+        }
+    }
+    problems
+}
+
+/// Returns true if a rollout has passed a gate that is closed in its known state.
+fn passes_gate(known: &Rollout, rollout: &Rollout) -> bool {
+    let (Course::Steps(before), Course::Steps(after)) = (&known.ramp.course, &rollout.ramp.course) else {
+        return false;
+    };
+    before.iter().zip(after).any(|(before, after)| (before.gate, after.gate) == (StepGate::Closed, StepGate::Passed))
 }
 
 /// Returns what a document says, with upstream's aliases of published releases if it omits them: nodes may run those payloads, and no

@@ -8,10 +8,11 @@ use crate::{
         ids::Arch,
         payload::Repository,
         policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets},
+        rollout::{id::RolloutId, share::Share, step::Step},
     },
     manage::{
         command::LoadedReads,
-        testing::{NOW, apply_to, found, found_mut, id, key, next, payload, payload_id, stream},
+        testing::{NOW, apply_to, found, found_mut, id, key, next, payload, payload_id, refusal, stream},
     },
 };
 
@@ -86,4 +87,28 @@ fn an_upstream_alias_that_a_document_gives_to_another_release_moves() {
 fn a_first_stream_is_what_its_document_says() {
     let start = StartStream { written: stream() };
     assert_eq!(apply_to(&start, None, &LoadedReads::default()), Ok(stream().into()));
+}
+
+/// Regression test: a document could give the id of a removed rollout to another one, and let a rollout pass its gate.
+#[test]
+fn a_document_neither_gives_ids_again_nor_opens_gates() {
+    let mut before = stream();
+    found_mut(&mut before, "3").last_rollout_id = RolloutId::from_number(9).unwrap();
+    let mut written = before.clone();
+    found_mut(&mut written, "3").rollouts[0].id = RolloutId::from_number(8).unwrap();
+    let message =
+        "releases[2].rollouts[0].id: 8 is the id of a rollout that was removed; leave it out, to get a new one";
+    assert!(refusal(&PutDocument { written }, &before).contains(message));
+
+    let hours = |hours: u64| Minutes(hours * 60);
+    let gated = |gate| Course::Steps(vec![Step { gate, ..Step::at_once(hours(4), Share::ALL) }]);
+    found_mut(&mut before, "3").rollouts[0].ramp.course = gated(StepGate::Closed);
+    for id in [found(&before, "3").rollouts[0].id, RolloutId::NEW] {
+        let mut written = before.clone();
+        let rollout = &mut found_mut(&mut written, "3").rollouts[0];
+        (rollout.id, rollout.ramp.course) = (id, gated(StepGate::Passed));
+        let refused = refusal(&PutDocument { written }, &before);
+        assert!(refused.contains("releases[2].rollouts[0].steps: let the rollout pass a gate"), "{refused}");
+    }
+    assert_eq!(next(&PutDocument { written: before.clone() }, &before), before);
 }

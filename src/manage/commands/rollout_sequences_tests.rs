@@ -125,8 +125,8 @@ impl Sequence {
         rollouts[index].clone()
     }
 
-    /// Draws a command, with the revision that it reads.
-    fn command(&mut self) -> (Box<dyn Command>, Option<usize>) {
+    /// Draws a command, with the revision that it reads and the rollout that most commands are about.
+    fn command(&mut self) -> (Box<dyn Command>, Option<usize>, Rollout) {
         let stream = self.present().id.clone();
         let target = self.any_rollout();
         let rollout = RolloutAddress { release: release("3"), id: target.id };
@@ -158,7 +158,7 @@ impl Sequence {
             11 => Box::new(PutDocument { written: self.document() }),
             12 => {
                 let to = self.rng.usize(..self.states.len());
-                return (Box::new(RevertStream { stream, to: Revision(1) }), Some(to));
+                return (Box::new(RevertStream { stream, to: Revision(1) }), Some(to), target);
             }
             13 if self.rng.bool() => Box::new(AbortRollout { rollout }),
             13 => Box::new(RestartRollout { rollout }),
@@ -167,7 +167,7 @@ impl Sequence {
             _ if self.rng.bool() => Box::new(PauseRollouts { stream }),
             _ => Box::new(ResumeRollouts { stream }),
         };
-        (command, None)
+        (command, None, target)
     }
 
     /// Returns the present state as a document that a person wrote: in another order, and without ids.
@@ -185,7 +185,7 @@ impl Sequence {
 
     /// Carries out a command, and checks what it may change.
     fn execute(&mut self) {
-        let (command, to) = self.command();
+        let (command, to, target) = self.command();
         let before = self.present();
         let revision = to.map(|to| self.states[to].clone());
         let mut loaded = loaded(&before.id, None);
@@ -193,18 +193,18 @@ impl Sequence {
         let loaded =
             Loaded { stream: Some(before.clone()), read: LoadedReads { revision, ..LoadedReads::default() }, ..loaded };
         let name = command.action().name;
-        let is_paused = |stream: &Stream| {
-            rollouts(stream).iter().any(|rollout| matches!(rollout.state, RolloutState::Paused { .. }))
-        };
-        let is_waiting = rollouts(&before).iter().any(|rollout| rollout.is_waiting(self.now));
-        if name == "rollout.advance" && is_paused(&before) {
+        let is_paused = |rollout: &Rollout| matches!(rollout.state, RolloutState::Paused { .. });
+        let request = Request { acknowledge: true, ..Request::new(&self.caller, "a test") };
+        let planned = plan(&*command, &request, &loaded, timestamp(self.now));
+        if name == "rollout.advance" && is_paused(&target) {
+            assert!(planned.is_err(), "a paused rollout was advanced");
             self.contains.insert(Kind::AdvanceWhilePaused);
         }
-        let request = Request { acknowledge: true, ..Request::new(&self.caller, "a test") };
-        let Ok(planned) = plan(&*command, &request, &loaded, timestamp(self.now)) else { return };
+        let Ok(planned) = planned else { return };
         let Some(next) = planned.next else { return };
         let after = next.stream;
-        if is_waiting && matches!(name, "rollout.pause" | "rollouts.pause") {
+        let waited = |id| rollouts(&before).iter().any(|known| known.id == id && known.is_waiting(self.now));
+        if rollouts(&after).iter().any(|rollout| is_paused(rollout) && waited(rollout.id)) {
             self.contains.insert(Kind::PauseAtGate);
         }
         if to.is_some_and(|to| self.advances.iter().any(|advance| *advance > to)) {

@@ -8,7 +8,7 @@ use crate::{
         epoch::Epoch,
         ids::{StreamId, Version},
         release::{Release, ReleaseState},
-        rollout::{Rollout, RolloutState},
+        rollout::{Rollout, RolloutState, id::RolloutId, wariness::Wariness},
         stream::{Revision, Stream},
     },
     manage::{
@@ -19,6 +19,9 @@ use crate::{
     store::audit::AuditEntry,
 };
 use std::collections::HashMap;
+
+/// The revision that creates a stream.
+const FIRST: Revision = Revision(1);
 
 /// Undoes the newest revision of a stream, for its actor: everything is as it was before, as far as published releases allow. Stops are not
 /// undone.
@@ -59,8 +62,8 @@ impl Command for UndoRevision {
     }
 
     fn reads(&self) -> Reads {
-        let before = Revision(self.revision.0.saturating_sub(1));
-        Reads { revision: Some(before), change: Some(self.revision), ..Reads::default() }
+        let before = Some(Revision(self.revision.0.saturating_sub(1))).filter(|before| *before >= FIRST);
+        Reads { revision: before, change: Some(self.revision), ..Reads::default() }
     }
 
     /// The undo of a pause requires the role that resumes, and what restores settings the role that sets them.
@@ -75,12 +78,16 @@ impl Command for UndoRevision {
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         let now = present.existing()?;
+        if self.revision == FIRST {
+            return Err(Refusal::State(format!("revision {FIRST} created the stream, which is not undone")));
+        }
         let no_such = || Refusal::no_such("revision", format!("{} of {}", self.revision, self.stream));
         let (change, before) = (present.read.change.as_ref(), present.read.revision.as_ref());
         let (change, before) = change.zip(before).ok_or_else(no_such)?;
         self.check(change)?;
-        let changed_at = Epoch::from(change.at);
-        Ok(resumed(restored(now, before), now, [changed_at, present.now]).into())
+        // During a stop, the time of plans stands still.
+        let times = [Epoch::from(change.at), present.now].map(|time| now.plan_time(time));
+        Ok(resumed(restored(now, before), now, times).into())
     }
 }
 
@@ -104,34 +111,46 @@ fn have_same_settings(one: &Stream, other: &Stream) -> bool {
         && (&one.protection, one.default_rollout) == (&other.protection, other.default_rollout)
 }
 
-/// Returns the restored state, in which rollouts that the change stopped go on where it stopped them: they stood still since then.
-fn resumed(mut restored: Stream, stopped: &Stream, [since, now]: [Epoch; 2]) -> Stream {
-    let opens = |release: &Release, rollout: &Rollout| {
-        release.state == ReleaseState::Published
-            && release.rollouts.iter().any(|known| known.id == rollout.id && known.state == RolloutState::Active)
-    };
+/// Returns the restored state, in which no rollout opens further at once: one that the change stopped or held goes on from the share that it
+/// has. It stood still since the change, or since it came to that share.
+fn resumed(mut restored: Stream, present: &Stream, [since, now]: [Epoch; 2]) -> Stream {
     let known: HashMap<&Version, &Release> =
-        stopped.releases.iter().rev().map(|release| (&release.version, &**release)).collect();
-    let goes_on = |release: &Release, rollout: &Rollout| {
-        let was_stopped = known.get(&release.version).is_some_and(|known| !opens(known, rollout));
-        was_stopped && rollout.state == RolloutState::Active
-    };
+        present.releases.iter().rev().map(|release| (&release.version, &**release)).collect();
     for release in &mut restored.releases {
-        if !release.rollouts.iter().any(|rollout| goes_on(release, rollout)) {
+        let Some(known) = known.get(&release.version).filter(|_| release.state == ReleaseState::Published) else {
             continue;
+        };
+        let stood_still_since = |rollout: &Rollout| match active(known, rollout.id) {
+            None => Some(since),
+            Some(known) if known.planned_share(now) < rollout.planned_share(now) => {
+                rollout.opens_at(Wariness::new(known.planned_share(now)), since)
+            }
+            Some(_) => None,
+        };
+        let resumed = |rollout: &Rollout| {
+            let since = stood_still_since(rollout).filter(|_| rollout.state == RolloutState::Active)?;
+            rollout.pause(since).ok()?.resume(now).ok()
+        };
+        let rollouts: Vec<Rollout> =
+            release.rollouts.iter().map(|rollout| resumed(rollout).unwrap_or_else(|| rollout.clone())).collect();
+        // A release that is not written stays shared with the state before.
+        if rollouts != release.rollouts {
+            release.rollouts = rollouts;
         }
-        let rollouts = release.rollouts.iter().map(|rollout| {
-            let paused = rollout.pause(since).ok().filter(|_| goes_on(release, rollout));
-            paused.and_then(|paused| paused.resume(now).ok()).unwrap_or_else(|| rollout.clone())
-        });
-        release.rollouts = rollouts.collect();
     }
     restored
+}
+
+/// Returns a rollout of a published release if it follows its plan.
+fn active(release: &Release, id: RolloutId) -> Option<&Rollout> {
+    let is_active = |rollout: &&Rollout| rollout.id == id && rollout.state == RolloutState::Active;
+    release.rollouts.iter().find(is_active).filter(|_| release.state == ReleaseState::Published)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::rollout::share::Share;
     use crate::manage::{
         command::LoadedReads,
         commands::{
@@ -139,7 +158,9 @@ mod tests {
             rollout_actions::{AbortRollout, PauseRollout},
             streams::{DefaultRollout, SetStream, StreamSettings},
         },
-        testing::{HOUR, NOW, apply_to, at, found_rollout, id, next, release, rollout, stream, timestamp},
+        testing::{
+            HOUR, NOW, apply_to, at, found_mut, found_rollout, id, next, release, rollout, stop, stream, timestamp,
+        },
     };
     use std::sync::Arc;
 
@@ -209,6 +230,37 @@ mod tests {
             assert_eq!((is.clock.stood_still, is.id), (6 * HOUR, was.id), "{name}");
             assert_eq!(found_rollout(&undone, 3), found_rollout(&before, 3), "{name}: another one stays paused");
         }
+    }
+
+    fn undone_later(action: Action, changed: &Stream, before: &Stream, hours: i64) -> Stream {
+        let mut read = reads(action, "token:one", before);
+        read.change.as_mut().unwrap().at = timestamp(at(-hours));
+        apply_to(&undo(), Some(changed), &read).unwrap().stream
+    }
+
+    /// Regression test: the old plan had gone on while the rollout was held.
+    #[test]
+    fn a_held_rollout_opens_no_further_at_once() {
+        let before = stream();
+        let mut held = before.clone();
+        let known = found_rollout(&before, 1);
+        found_mut(&mut held, "3").rollouts[0] = known.hold(at(-6), Share::new(0.4).unwrap()).unwrap();
+        let undone = undone_later(Action::HOLD_ROLLOUT, &held, &before, 6);
+        let rollout = found_rollout(&undone, 1);
+        let share = rollout.planned_share(NOW);
+        assert!((0.4..0.401).contains(&share), "{share}");
+        assert!(rollout.planned_share(at(1)) > share && rollout.clock.stood_still > 4 * HOUR);
+        assert_eq!(found_rollout(&undone, 2), found_rollout(&before, 2));
+    }
+
+    /// Regression test: the time of plans had gone on during a stop, so its lift withdrew offers.
+    #[test]
+    fn a_pause_that_is_undone_during_a_stop_moves_no_plan() {
+        let mut before = stream();
+        before.stop = Some(stop(-8));
+        let mut paused = before.clone();
+        found_mut(&mut paused, "3").rollouts[0] = found_rollout(&before, 1).pause(before.plan_time(at(-6))).unwrap();
+        assert_eq!(undone_later(Action::PAUSE_ROLLOUT, &paused, &before, 6), before);
     }
 
     #[test]

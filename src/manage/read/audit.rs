@@ -76,6 +76,7 @@ impl AuditReader<'_> {
             AuditScope::Stream(id) => (Some(&id.product), Some(&id.stream)),
         };
         let filter = AuditFilter {
+            revision: None,
             product: product.map(ProductName::as_str),
             stream: stream.map(crate::domain::ids::StreamName::as_str),
             before,

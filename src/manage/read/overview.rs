@@ -59,6 +59,10 @@ pub struct StreamOverview {
 pub struct LiveRollout {
     /// The release.
     pub release: Version,
+    /// The age index of the release.
+    pub age: usize,
+    /// Its position among the rollouts of the release, from 1.
+    pub position: usize,
     /// Its status now.
     pub status: RolloutStatus,
 }
@@ -156,10 +160,13 @@ fn newest(stream: &Stream) -> BTreeMap<Arch, Version> {
 
 pub(super) fn live_rollouts(stream: &Stream, now: Epoch) -> impl Iterator<Item = LiveRollout> {
     let published = stream.aged().rev().filter(|(_, release)| release.state == ReleaseState::Published);
-    published.flat_map(move |(_, release)| {
-        let in_progress = release.rollouts.iter().filter(move |rollout| is_in_progress(stream, rollout, now));
-        in_progress.map(move |rollout| LiveRollout {
+    published.flat_map(move |(age, release)| {
+        let rollouts = (1..).zip(&release.rollouts);
+        let in_progress = rollouts.filter(move |(_, rollout)| is_in_progress(stream, rollout, now));
+        in_progress.map(move |(position, rollout)| LiveRollout {
             release: release.version.clone(),
+            age,
+            position,
             status: RolloutStatus::new(stream, rollout, now),
         })
     })

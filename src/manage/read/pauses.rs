@@ -15,8 +15,8 @@ use crate::{
 
 /// The maximum number of changes of a rollout that are looked at, from the newest back.
 const MAX_CHANGES: usize = 100;
-/// The maximum number of pages of the history that are read for them.
-const MAX_PAGES: usize = 5;
+/// The maximum number of revisions that are loaded to find these changes, and again to compare them.
+const MAX_LOADED: usize = 30;
 
 /// Why a rollout stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,28 +63,27 @@ pub struct Pause {
 }
 
 impl StreamReader<'_> {
-    /// Returns when a rollout stood still, oldest first, as far as its last changes tell: at most a hundred, of a limited part of the log.
+    /// Returns when a rollout stood still, oldest first. Only the newest changes of the rollout are read: earlier pauses can be missing.
     ///
     /// # Errors
     /// The rollout does not exist, or the database failed.
     pub async fn pauses(&self, version: &Version, id: RolloutId) -> Result<Vec<Pause>, ReadError> {
         let present = self.rollout(version, id).await?;
-        let (mut changes, mut before) = (Vec::new(), None);
-        for _ in 0..MAX_PAGES {
-            let page = self.rollout_history(version, id, before, MAX_CHANGES).await?;
-            changes.extend(page.entries.into_iter().map(|(_, entry)| entry));
-            before = page.next;
-            if before.is_none() || changes.len() >= MAX_CHANGES {
-                break;
-            }
-        }
         let mut transaction = self.manage.reading("pauses").await?;
         let mut states = RolloutStates::new(self, version, id);
-        let mut pauses = Pauses::default();
-        for entry in changes.iter().take(MAX_CHANGES).rev() {
+        let history = states.history(&mut transaction, None, MAX_CHANGES, MAX_LOADED).await?;
+        let mut changes = Vec::new();
+        for (_, entry) in history.entries {
+            if states.count() >= 2 * MAX_LOADED {
+                break;
+            }
             let Some(revision) = entry.revision else { continue };
             let old = states.load(&mut transaction, Revision(revision.saturating_sub(1))).await?;
             let new = states.load(&mut transaction, Revision(revision)).await?;
+            changes.push((old, new, entry));
+        }
+        let mut pauses = Pauses::default();
+        for (old, new, entry) in changes.iter().rev() {
             pauses.add(old.as_ref(), new.as_ref(), entry);
         }
         Ok(pauses.until_now(&present.rollout, present.status.phase == super::RolloutPhase::Waiting))
@@ -129,10 +128,17 @@ impl Pauses {
         }
     }
 
-    /// Adds the gate at which the rollout waits now.
+    /// Adds the gate at which the rollout waits now, and the present pause if its beginning was not found.
     fn until_now(mut self, rollout: &Rollout, is_waiting: bool) -> Vec<Pause> {
+        let open = |kind, from| Pause { kind, from, until: None, begun: None, ended: None };
         if let Some(gate) = rollout.next_gate().filter(|_| is_waiting) {
-            self.0.push(Pause { kind: PauseKind::Gate, from: gate.at, until: None, begun: None, ended: None });
+            self.0.push(open(PauseKind::Gate, gate.at));
+        }
+        let is_found = self.0.iter().any(|pause| pause.kind == PauseKind::Pause && pause.until.is_none());
+        if let RolloutState::Paused { at } = rollout.state
+            && !is_found
+        {
+            self.0.push(open(PauseKind::Pause, at));
         }
         self.0
     }
@@ -212,5 +218,6 @@ mod tests {
         let mut found = Pauses::default();
         found.add(Some(&paused), Some(&paused.abort().unwrap()), &entry(3, "one"));
         assert_eq!(describe(&found.0), ["pause 1 3 - one"]);
+        assert_eq!(describe(&Pauses::default().until_now(&paused, false)), ["pause 1 - - -"]);
     }
 }

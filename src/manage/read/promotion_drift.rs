@@ -9,6 +9,9 @@ use crate::domain::{
 };
 use std::collections::{HashMap, HashSet};
 
+/// The maximum number of releases that are listed.
+const MAX_LISTED: usize = 100;
+
 /// What was not promoted from one stream to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromotionDrift {
@@ -20,6 +23,8 @@ pub struct PromotionDrift {
     pub newest_promoted: Option<DriftedRelease>,
     /// The published releases of the source stream that are newer than that, the newest first.
     pub missing: Vec<Version>,
+    /// How many these are. At most a hundred are listed.
+    pub missing_count: usize,
 }
 
 /// A promoted release.
@@ -39,8 +44,10 @@ impl StreamReader<'_> {
     pub async fn promotion_drift(&self, from: &StreamName) -> Result<PromotionDrift, ReadError> {
         let into = self.present().await?;
         let source = self.beside(from)?.present().await?;
-        let (newest_promoted, missing) = drift(&source.stream, &into.stream);
-        Ok(PromotionDrift { from: from.clone(), revision: source.revision, newest_promoted, missing })
+        let (newest_promoted, mut missing) = drift(&source.stream, &into.stream);
+        let missing_count = missing.len();
+        missing.truncate(MAX_LISTED);
+        Ok(PromotionDrift { from: from.clone(), revision: source.revision, newest_promoted, missing, missing_count })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{access::ReadError, streams::StreamReader};
 use crate::{
     domain::{
-        ids::Version,
+        ids::{StreamId, Version},
         rollout::{Rollout, RolloutClock, id::RolloutId},
         stream::{Revision, Stream},
     },
@@ -60,23 +60,36 @@ impl StreamReader<'_> {
     ) -> Result<RolloutHistory, ReadError> {
         self.rollout(version, id).await?;
         let mut transaction = self.manage.reading("rollout_history").await?;
-        let mut states = RolloutStates::new(self, version, id);
+        RolloutStates::new(self, version, id).history(&mut transaction, before, limit, MAX_LOADED).await
+    }
+}
+
+impl RolloutStates<'_> {
+    /// Returns at most `limit` audit entries of actions on the rollout, newest first. It stops when it has loaded `max_loaded` revisions.
+    pub(super) async fn history(
+        &mut self,
+        transaction: &mut Transaction,
+        before: Option<i64>,
+        limit: usize,
+        max_loaded: usize,
+    ) -> Result<RolloutHistory, ReadError> {
         let (mut entries, mut scanned, mut next) = (Vec::new(), 0, before);
         loop {
-            let (product, stream) = (Some(self.id.product.as_str()), Some(self.id.stream.as_str()));
-            let filter = AuditFilter { product, stream, before: next, limit: BATCH };
+            let StreamId { product, stream } = &self.reader.id;
+            let (product, stream) = (Some(product.as_str()), Some(stream.as_str()));
+            let filter = AuditFilter { product, stream, revision: None, before: next, limit: BATCH };
             let batch = transaction.audit_entries(filter).await?;
             if batch.is_empty() {
                 return Ok(RolloutHistory { entries, next: None });
             }
             for (number, entry) in batch {
-                if entries.len() >= limit || scanned >= MAX_SCANNED || states.loaded.len() >= MAX_LOADED {
+                if entries.len() >= limit || scanned >= MAX_SCANNED || self.loaded.len() >= max_loaded {
                     return Ok(RolloutHistory { entries, next });
                 }
                 (scanned, next) = (scanned + 1, Some(number));
-                let is_about = match relation(&entry, version, id) {
+                let is_about = match relation(&entry, self.version, self.id) {
                     Relation::Names => true,
-                    Relation::MayChange(revision) => states.differ_at(&mut transaction, revision).await?,
+                    Relation::MayChange(revision) => self.differ_at(transaction, revision).await?,
                     Relation::None => false,
                 };
                 if is_about {
@@ -136,6 +149,11 @@ impl RolloutStates<'_> {
     async fn differ_at(&mut self, transaction: &mut Transaction, revision: Revision) -> Result<bool, ReadError> {
         let before = self.load(transaction, Revision(revision.0.saturating_sub(1))).await?;
         Ok(before != self.load(transaction, revision).await?)
+    }
+
+    /// Returns the number of revisions that were loaded.
+    pub(super) fn count(&self) -> usize {
+        self.loaded.len()
     }
 
     /// Returns the rollout at a revision; `None` if it did not exist.

@@ -209,7 +209,7 @@ impl Kind {
             {
                 Refused
             }
-            Self::Undo => NotDrawn("what it restores, a revert restores"),
+            Self::Undo => NotDrawn("only the newest revision of the same actor is undone"),
             Self::PauseProduct | Self::ResumeProduct => {
                 NotDrawn("it would change the streams that others are compared with")
             }

@@ -1,6 +1,11 @@
 //! Release managers: tokens, and requests with them.
 
-use super::{dialects, ids, postgres::Database, server::Server};
+use super::{
+    dialects, ids,
+    postgres::Database,
+    server::Server,
+    time::{NOW, at},
+};
 use jiff::{SignedDuration, Timestamp};
 use lockkeeper::{
     auth::{Grant, Identity, SigningKey, Tokens},
@@ -41,6 +46,11 @@ pub(crate) struct ApiResponse {
 
 /// The path of the stream that most tests change.
 pub(crate) const STABLE: &str = "/api/v1/products/os/streams/stable";
+
+/// Returns the path of something in that stream.
+pub(crate) fn below(path: &str) -> String {
+    format!("{STABLE}/{path}").trim_end_matches('/').to_owned()
+}
 
 /// Issues, checks and revokes tokens of a store, as commands on the server's machine do.
 pub(crate) struct TokenOffice {
@@ -104,7 +114,7 @@ impl<'a> Desk<'a> {
 
     /// Revokes a token.
     pub(crate) async fn revoke(&self, id: &str) {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_790_000_000).unwrap()));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_second(NOW).unwrap()));
         TokenOffice::new(self.database, clock).await.revoke(id).await.unwrap();
     }
 
@@ -112,7 +122,7 @@ impl<'a> Desk<'a> {
     pub(crate) async fn manager(&self, role: &str, on: &str) -> Manager<'a> {
         let grant = Grant { role: role.parse().unwrap(), on: on.parse().unwrap() };
         let year = SignedDuration::from_hours(24 * 365);
-        let (_, token) = self.issue(1_790_000_000, &format!("{role} on {on}"), &grant, year).await;
+        let (_, token) = self.issue(NOW, &format!("{role} on {on}"), &grant, year).await;
         Manager { server: self.server, token: Some(token) }
     }
 }
@@ -244,7 +254,6 @@ impl ApiResponse {
 /// Returns a stream with parts of every kind, and rollouts in several states.
 pub(crate) fn document(product: &str, stream: &str) -> Value {
     let payload = |n: usize| json!([{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/os/os", n)}]);
-    let at = |hours: i64| jiff::Timestamp::from_second(1_790_000_000 + hours * 3600).unwrap().to_string();
     json!({
         "format": 1, "product": product, "stream": stream, "origin": "local", "arches": ["x86_64"],
         "mirrors": ["mirror.example/os"],

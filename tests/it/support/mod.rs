@@ -11,8 +11,10 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod replace;
 pub(crate) mod server;
+pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod site;
+pub(crate) mod time;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 

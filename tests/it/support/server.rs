@@ -1,6 +1,6 @@
 //! The service in this process, with a clock that the test moves.
 
-use super::postgres::Database;
+use super::{postgres::Database, time::NOW};
 use jiff::Timestamp;
 use lockkeeper::{
     clock::ManualClock,
@@ -44,7 +44,7 @@ impl Server {
             settings.database = database.settings();
             change(settings);
         };
-        let (server, ready) = Self::begin(1_790_000_000, change, registry);
+        let (server, ready) = Self::begin(NOW, change, registry);
         ready.await.unwrap();
         server
     }
