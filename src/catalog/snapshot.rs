@@ -343,7 +343,12 @@ impl Contents {
         let products = self.products.iter().map(|(name, product)| {
             let name = ProductName::parse(name).map_err(|_| SnapshotError::Damaged)?;
             let protocol = ProtocolName::parse(&product.protocol).map_err(|_| SnapshotError::Damaged)?;
-            let record = ProductRecord { protocol, revision: product.revision, changed_at: product.changed_at };
+            let record = ProductRecord {
+                protocol,
+                revision: product.revision,
+                changed_at: product.changed_at,
+                is_deleted: false,
+            };
             let file = |(path, hash): (&String, &String)| Some((path.clone(), documents.get(hash.as_str())?.clone()));
             let files = product.files.iter().map(file).collect::<Option<_>>().ok_or(SnapshotError::Damaged)?;
             Ok((name, PublishedProduct { record, files }))

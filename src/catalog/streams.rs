@@ -108,6 +108,15 @@ impl Catalog {
         (product.record, product.files, product.is_changed) = (Some(record), Arc::new(files), true);
     }
 
+    /// Removes the settings and the published files of a product.
+    pub(super) fn remove_record(&mut self, name: &ProductName) {
+        let Some(product) = self.products.get_mut(name) else { return };
+        (product.record, product.files, product.is_changed) = (None, Arc::default(), true);
+        if product.is_absent() {
+            self.products.remove(name);
+        }
+    }
+
     pub(super) fn insert_entry(&mut self, id: StreamId, entry: StreamEntry) {
         let stop = self.stops.active.get(&id.product);
         let entry = if entry.stream().product_stop.as_ref() == stop { entry } else { entry.with_product_stop(stop) };

@@ -67,7 +67,8 @@ fn state(name: &str) -> State {
 }
 
 fn record(protocol: &str, revision: i64) -> ProductRecord {
-    ProductRecord { protocol: ProtocolName::parse(protocol).unwrap(), revision, changed_at: Timestamp::UNIX_EPOCH }
+    let (protocol, changed_at) = (ProtocolName::parse(protocol).unwrap(), Timestamp::UNIX_EPOCH);
+    ProductRecord { protocol, revision, changed_at, is_deleted: false }
 }
 
 fn prepared(protocol: &'static str, streams: &[&str], files: &[&str], times: usize) -> PreparedNames {

@@ -83,6 +83,8 @@ pub struct CatalogSync {
 struct Loaded {
     changed: Vec<State>,
     products: Vec<(ProductName, PublishedProduct)>,
+    /// The products that were deleted.
+    deleted: Vec<ProductName>,
     /// Revisions that cannot be read. Each is logged once.
     broken: BTreeMap<StreamId, Revision>,
 }
@@ -177,21 +179,28 @@ impl CatalogSync {
         let installation = transaction.installation().await?;
         let present = self.deps.catalog.get().clone().filter(|catalog| catalog.installation() == Some(&installation));
         let mut catalog = present.as_deref().cloned().unwrap_or_else(|| Catalog::new(installation));
-        let heads = transaction.heads().await?;
+        let heads = transaction.heads_with_deleted().await?;
         let stops = transaction.product_stops().await?;
-        let Loaded { changed, broken, products } = self.load_changed(&mut transaction, &catalog, &heads).await?;
+        let Loaded { changed, broken, products, deleted } =
+            self.load_changed(&mut transaction, &catalog, &heads).await?;
         transaction.commit().await?;
         let is_behind = is_behind(&catalog, &heads) || stops.changed_at < catalog.stops().changed_at;
         let removed = removed_streams(&catalog, &heads);
         let has_other_stops = stops != *catalog.stops() && !lags_behind(&catalog, &heads, &stops);
-        let has_changed = !removed.is_empty() || !changed.is_empty() || !products.is_empty() || has_other_stops;
+        let has_fewer = !removed.is_empty() || !deleted.is_empty();
+        let has_changed = has_fewer || !changed.is_empty() || !products.is_empty() || has_other_stops;
         let is_new = present.is_none() || has_changed;
         if has_other_stops {
             tracing::warn!(products = ?stops.active.keys().collect::<Vec<_>>(), "product stops changed");
             catalog.set_stops(stops);
         }
         for id in &removed {
+            tracing::info!(stream = %id, "stream removed");
             catalog.remove(id);
+        }
+        for name in &deleted {
+            tracing::info!(product = %name, "product removed");
+            catalog.remove_record(name);
         }
         for (name, product) in products {
             tracing::info!(product = %name, protocol = %product.record.protocol, files = product.files.len(), "product loaded");
@@ -250,8 +259,11 @@ impl CatalogSync {
     ) -> Result<Loaded, StoreError> {
         let known = self.deps.catalog.broken();
         let mut loaded = Loaded::default();
-        for (name, record) in transaction.product_records().await? {
-            if catalog.record(&name).is_none_or(|shown| record.is_newer_than(shown)) {
+        for (name, record) in transaction.product_records_with_deleted().await? {
+            let shown = catalog.record(&name);
+            if record.is_deleted {
+                loaded.deleted.extend(shown.filter(|shown| record.is_newer_than(shown)).map(|_| name));
+            } else if shown.is_none_or(|shown| record.is_newer_than(shown)) {
                 let files = transaction.published_files(&name).await?;
                 loaded.products.push((name, PublishedProduct { record, files }));
             }
@@ -265,7 +277,7 @@ impl CatalogSync {
             loaded.broken.insert(head.id.clone(), head.revision);
         };
         let mut new = Vec::new();
-        for head in heads {
+        for head in heads.iter().filter(|head| head.exists()) {
             let Some(shown) = catalog.stream(head.id.product.as_str(), head.id.stream.as_str()) else {
                 new.push(head.clone());
                 continue;
@@ -325,11 +337,11 @@ fn lags_behind(catalog: &Catalog, heads: &[Head], stops: &ProductStops) -> bool 
         && newest(heads.iter().map(|head| head.changed_at).max(), stops.changed_at) <= shown
 }
 
-/// Returns the streams that were deleted. Returns none if the database is behind the catalog.
+/// Returns the streams that the database has no more. Returns none if the database is behind the catalog.
 fn removed_streams(catalog: &Catalog, heads: &[Head]) -> Vec<StreamId> {
     if is_older(catalog, heads) {
         return Vec::new();
     }
-    let present: BTreeSet<&StreamId> = heads.iter().map(|head| &head.id).collect();
+    let present: BTreeSet<&StreamId> = heads.iter().filter(|head| head.exists()).map(|head| &head.id).collect();
     catalog.streams().map(|(id, _)| id).filter(|id| !present.contains(id)).collect()
 }

@@ -1,4 +1,4 @@
-//! `lockkeeper document`: prints a stream as a TOML document, and replaces a stream by an edited one.
+//! `lockkeeper document`: prints a stream as a TOML document, and replaces a stream by an edited one or by that of a backup.
 
 use super::{
     options::{Common, identity, runtime, with_database},
@@ -6,14 +6,18 @@ use super::{
     token::manage,
 };
 use crate::{
-    config::Flags,
+    config::{Flags, Settings},
     domain::{
         finding::Finding,
         ids::{ProductName, StreamId, StreamName},
         stream::Revision,
     },
     exchange::documents,
-    manage::{CommandError, Refusal, Report, Request, commands::documents::PutDocument},
+    manage::{
+        Command, CommandError, Refusal, Report, Request,
+        commands::{documents::PutDocument, restore::RestoreStream},
+    },
+    operate::backup_stream::read_stream,
     server::Registry,
 };
 use anyhow::{Context, bail};
@@ -25,6 +29,10 @@ use std::{path::PathBuf, process::ExitCode};
 pub(super) enum Document {
     /// Print a stream as a TOML document
     Show(Show),
+    /// Restore a stream from a backup, and print the changes
+    ///
+    /// Everything is as it was in the backup, as far as published releases allow: those that were published since are withdrawn.
+    Restore(Restore),
     /// Replace a stream by an edited document, and print the changes
     ///
     /// Start from the output of `document show`: it contains the revision, and the document is rejected if the stream has changed
@@ -37,6 +45,7 @@ impl Document {
         match self {
             Self::Show(show) => show.run(),
             Self::Put(put) => put.run(),
+            Self::Restore(restore) => restore.run(),
         }
     }
 }
@@ -55,11 +64,7 @@ pub(super) struct Show {
 impl Show {
     fn run(self) -> anyhow::Result<ExitCode> {
         let settings = self.common.settings(Flags::default())?;
-        let product = match &self.product {
-            Some(name) => ProductName::parse(name).context("--product")?,
-            None => Registry::default_product(&settings)?,
-        };
-        let wanted = StreamId { product, stream: StreamName::parse(&self.stream).context("--stream")? };
+        let wanted = stream_id(&settings, self.product.as_deref(), &self.stream)?;
         let mut states = runtime()?.block_on(with_database(&settings, async |access| {
             let manage = manage(access, &settings).await?;
             Ok(manage.states(|id| *id == wanted).await?)
@@ -70,45 +75,45 @@ impl Show {
     }
 }
 
+fn stream_id(settings: &Settings, product: Option<&str>, stream: &str) -> anyhow::Result<StreamId> {
+    let product = match product {
+        Some(name) => ProductName::parse(name).context("--product")?,
+        None => Registry::default_product(settings)?,
+    };
+    Ok(StreamId { product, stream: StreamName::parse(stream).context("--stream")? })
+}
+
+/// The options of every change.
 #[derive(Debug, Args)]
-pub(super) struct Put {
-    #[command(flatten)]
-    common: Common,
-    /// Document to read
-    file: PathBuf,
+struct Change {
     /// Reason for the change, for the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// Print what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Replace the stream even if it has changed since; those changes are lost
-    #[arg(long)]
-    force: bool,
-    /// Accept warnings; errors still reject the document
+    /// Accept warnings; errors still reject the change
     #[arg(long)]
     acknowledge: bool,
 }
 
-impl Put {
-    fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = self.common.settings(Flags::default())?;
+impl Change {
+    /// Executes a command, and prints its report.
+    fn run(&self, settings: &Settings, command: &dyn Command, expected: Option<Revision>) -> anyhow::Result<ExitCode> {
         if self.reason.trim().is_empty() {
             bail!("--reason must not be empty");
         }
-        let (written, revision) = documents::read_anywhere(&self.file)?;
         let user = identity();
         let request = Request {
-            // A document without a revision describes a new stream.
-            expected: (!self.force).then_some(revision.unwrap_or(Revision(0))),
+            expected,
             dry_run: self.dry_run,
             acknowledge: self.acknowledge,
             ..Request::new(&user, &self.reason)
         };
-        let report = runtime()?.block_on(with_database(&settings, async |access| {
-            let manage = manage(access, &settings).await?;
-            let id = written.id.clone();
-            manage.run(&PutDocument { written }, &request).await.map_err(|error| match error {
+        let report = runtime()?.block_on(with_database(settings, async |access| {
+            let manage = manage(access, settings).await?;
+            let id = command.target();
+            manage.run(command, &request).await.map_err(|error| match error {
                 moved @ CommandError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(
                     "{id} was not changed; edit the present output of `document show`, or use --force"
                 )),
@@ -124,9 +129,62 @@ impl Put {
     }
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Put {
+    #[command(flatten)]
+    common: Common,
+    /// Document to read
+    file: PathBuf,
+    #[command(flatten)]
+    change: Change,
+    /// Replace the stream even if it has changed since; those changes are lost
+    #[arg(long)]
+    force: bool,
+}
+
+impl Put {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = self.common.settings(Flags::default())?;
+        let (written, revision) = documents::read_anywhere(&self.file)?;
+        // A document without a revision describes a new stream.
+        let expected = (!self.force).then_some(revision.unwrap_or(Revision(0)));
+        self.change.run(&settings, &PutDocument { written }, expected)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    #[command(flatten)]
+    common: Common,
+    /// Read the backup from this file
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Stream to restore
+    #[arg(long)]
+    stream: String,
+    #[arg(long, help = format!("Product of the stream [default: `{}`]", Registry::DEFAULT_PRODUCT))]
+    product: Option<String>,
+    /// Revision to restore [default: the newest in the backup]
+    #[arg(long, value_name = "NUMBER")]
+    revision: Option<i64>,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Restore {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = self.common.settings(Flags::default())?;
+        let id = stream_id(&settings, self.product.as_deref(), &self.stream)?;
+        let path = || self.from.display().to_string();
+        let (revision, saved) = read_stream(&self.from, &id, self.revision.map(Revision)).with_context(path)?;
+        print_line(format!("{}: {id} at revision {revision}", path()));
+        self.change.run(&settings, &RestoreStream { saved }, None)
+    }
+}
+
 fn rejected(findings: &[Finding], why: &str) -> anyhow::Error {
     let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!("the document {why}: {}", findings.join("; "))
+    anyhow::anyhow!("the change {why}: {}", findings.join("; "))
 }
 
 fn print_report(report: &Report) {

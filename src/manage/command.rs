@@ -39,6 +39,11 @@ pub trait Command: Send + Sync {
         false
     }
 
+    /// Returns true if it deletes its stream. Its next state is then that of a stream that does not exist.
+    fn deletes(&self) -> bool {
+        false
+    }
+
     /// Returns the role that it requires because of its content, if it is more than that of its action.
     fn needs(&self, _present: &Present<'_>) -> Option<Need> {
         None
@@ -151,7 +156,7 @@ pub trait ProductCommand: Send + Sync {
     /// Returns the product that it changes.
     fn product(&self) -> &ProductName;
 
-    /// Computes the next state of the product.
+    /// Computes the next state of the product. Without a protocol, the product is deleted.
     ///
     /// # Errors
     /// The present state does not allow the command.
@@ -165,6 +170,11 @@ pub trait ProductCommand: Send + Sync {
     /// Returns true if it creates the product if that does not exist.
     fn can_create(&self) -> bool {
         false
+    }
+
+    /// Returns true if it creates or deletes the product. Until it is done, no stream of the product is created.
+    fn changes_existence(&self) -> bool {
+        self.can_create()
     }
 
     /// Returns what is done in a stream of the product, in the same transaction.

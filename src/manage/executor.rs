@@ -20,7 +20,7 @@ use crate::{
         epoch::Epoch,
         finding::Finding,
         ids::StreamId,
-        stream::{Revision, Stream},
+        stream::Stream,
     },
     store::{StoreError, Transaction, retrying, revisions::needs_copy, streams::Head},
 };
@@ -249,7 +249,7 @@ impl Manage {
     async fn read_loaded(&self, command: &dyn Command) -> Result<Loaded, CommandError> {
         let mut transaction = self.reading("present").await?;
         let id = command.target();
-        let head = transaction.head(id).await?.unwrap_or_else(|| Head::absent(id.clone()));
+        let head = transaction.head_with_deleted(id).await?.unwrap_or_else(|| Head::absent(id.clone()));
         let read = self.load_reads(&mut transaction, command).await?;
         self.load(&mut transaction, head, read).await
     }
@@ -294,9 +294,10 @@ impl Manage {
         head: Head,
         read: LoadedReads,
     ) -> Result<Loaded, CommandError> {
-        let (stream, product_stop) = match head.revision {
-            Revision(0) => (None, transaction.product_stop(&head.id.product).await?),
-            _ => (Some(self.load_stream(transaction, &head).await?), None),
+        let (stream, product_stop) = if head.exists() {
+            (Some(self.load_stream(transaction, &head).await?), None)
+        } else {
+            (None, transaction.product_stop(&head.id.product).await?)
         };
         let dialect = self.dialect(transaction, &head.id.product).await?;
         let (dialects, findings) = (self.dialects().clone(), self.findings_cache().clone());

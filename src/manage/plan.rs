@@ -144,7 +144,7 @@ pub(super) fn plan(
     }
     keep_stops(&before, &mut next, command.lifts_stop(), now);
     keep_first_openings(&before, &mut next);
-    if loaded.stream.as_deref() == Some(&next) {
+    if loaded.stream.as_deref() == Some(&next) && !command.deletes() {
         return Ok(Plan { before, next: None, created, findings, now: time });
     }
     // Plan time is frozen during a stop: no rollout opens for the first time.
@@ -160,8 +160,9 @@ pub(super) fn plan(
 
 /// Checks that a stream is at the revision that the request expects.
 fn check_revision(expected: Option<Revision>, head: &Head) -> Result<(), CommandError> {
-    match expected.filter(|expected| *expected != head.revision) {
-        Some(expected) => Err(CommandError::RevisionMismatch { expected, found: head.revision }),
+    let found = head.present_revision();
+    match expected.filter(|expected| *expected != found) {
+        Some(expected) => Err(CommandError::RevisionMismatch { expected, found }),
         None => Ok(()),
     }
 }

@@ -44,7 +44,7 @@ impl Manage {
                 let report = ProductReport::from_stored(&json);
                 return Ok(report.map_err(|error| StoreError::corrupt("idempotency_keys", error))?);
             }
-            if command.can_create() {
+            if command.changes_existence() {
                 transaction.lock_product_with_streams(product).await?;
             } else {
                 transaction.lock_product(product).await?;
@@ -80,7 +80,13 @@ impl Manage {
             return Err(Refusal::no_such("product", product).into());
         }
         let after = command.apply(&before, now.into())?;
-        let has_protocol = self.save_protocol(transaction, product, &before, &after, now).await?;
+        let has_protocol = match after.protocol {
+            None => {
+                transaction.delete_product(product, now).await?;
+                true
+            }
+            Some(_) => self.save_protocol(transaction, product, &before, &after, now).await?,
+        };
         let (streams, written) = self.run_in_streams(transaction, command, request).await?;
         let has_stop = match (&before.stop, &after.stop) {
             (None, Some(stop)) => transaction.stop_product(product, stop, now).await?,

@@ -125,11 +125,14 @@ actions! {
     STOP = "stream.stop", Publisher, restrictive;
     LIFT_STOP = "stream.lift-stop", Manager;
     SET_PRODUCT = "product.set", Admin;
+    DELETE_PRODUCT = "product.delete", Admin;
     CREATE_STREAM = "stream.create", Admin;
     SET_STREAM = "stream.set", Admin;
+    DELETE_STREAM = "stream.delete", Admin;
     PUT_DOCUMENT = "stream.put-document", Manager;
     CHANGE_STREAM = "stream.change", Admin;
     REVERT = "stream.revert", Manager;
+    RESTORE = "stream.restore", Admin;
     UNDO = "stream.undo", Publisher;
     BATCH = "stream.batch", Publisher;
     CREATE_RELEASE = "release.create", Publisher;

@@ -70,7 +70,7 @@ impl Manage {
         let start = async || {
             let mut transaction = self.store().begin("start_store").await?;
             transaction.lock_all_streams().await?;
-            if streams.is_empty() || !transaction.heads().await?.is_empty() {
+            if streams.is_empty() || !transaction.heads_with_deleted().await?.is_empty() {
                 return Ok(false);
             }
             self.create_all(&mut transaction, streams, request).await?;

@@ -36,7 +36,13 @@ pub(super) async fn write(
 ) -> Result<Head, CommandError> {
     let Step { before, next, at } = step;
     let revision = Revision(head.revision.0 + 1);
+    if !head.exists() {
+        transaction.revive_product(&head.id.product, at).await?;
+    }
     transaction.save_stream(head.key, before, &next.stream, revision).await?;
+    if command.deletes() {
+        transaction.mark_deleted(head.key, revision).await?;
+    }
     if let Provenance::Upstream(documents) = command.provenance() {
         for document in documents {
             transaction.keep_document(document.hash, &document.content).await?;
@@ -60,5 +66,5 @@ pub(super) async fn write(
     transaction.record_audit_entry(&entry).await?;
     // The database keeps whole microseconds.
     let changed_at = Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at);
-    Ok(Head { revision, changed_at, ..head.clone() })
+    Ok(Head { revision, changed_at, is_deleted: command.deletes(), ..head.clone() })
 }

@@ -1,6 +1,9 @@
 //! Errors of backups.
 
-use crate::store::{StoreError, dump::RestoreError};
+use crate::{
+    domain::{ids::StreamId, stream::Revision},
+    store::{StoreError, dump::RestoreError},
+};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -38,6 +41,18 @@ pub enum BackupError {
     /// A value cannot be serialised.
     #[error("cannot write the backup")]
     Json(#[source] serde_json::Error),
+    /// A row cannot be read.
+    #[error("a row of the backup cannot be read: {0}")]
+    Row(String),
+    /// The backup has no such stream.
+    #[error("the backup has no stream {0}")]
+    NoStream(StreamId),
+    /// The stream was deleted before the backup.
+    #[error("stream {0} is deleted in the backup: name one of its revisions")]
+    DeletedStream(StreamId),
+    /// The backup has no such revision.
+    #[error("the backup has no revision {0} of {1}")]
+    NoRevision(Revision, StreamId),
     /// The database has no schema.
     #[error("the database has no schema: there is nothing to back up")]
     NoSchema,

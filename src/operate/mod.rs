@@ -3,5 +3,6 @@
 pub mod backup;
 mod backup_error;
 mod backup_file;
+pub mod backup_stream;
 pub mod doctor;
 pub mod health;

@@ -16,6 +16,8 @@ pub struct ProductRecord {
     pub revision: i64,
     /// When it was last changed.
     pub changed_at: Timestamp,
+    /// True if the last change deleted it.
+    pub is_deleted: bool,
 }
 
 impl ProductRecord {
@@ -41,10 +43,23 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable, or a row is invalid.
     pub async fn product_records(&mut self) -> Result<BTreeMap<ProductName, ProductRecord>, StoreError> {
+        let mut records = self.product_records_with_deleted().await?;
+        records.retain(|_, record| !record.is_deleted);
+        Ok(records)
+    }
+
+    /// Returns the settings of all products, those of deleted ones included.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a row is invalid.
+    pub async fn product_records_with_deleted(&mut self) -> Result<BTreeMap<ProductName, ProductRecord>, StoreError> {
         let rows = sqlx::query!(
             "-- name: product_records
             select name, protocol, settings_revision as revision,
-                settings_changed_at as \"changed_at: jiff_sqlx::Timestamp\"
+                settings_changed_at as \"changed_at: jiff_sqlx::Timestamp\",
+                (deleted_revision is not distinct from settings_revision and not exists (
+                    select from streams where product_id = products.id and streams.deleted_revision is distinct from revision
+                )) as \"is_deleted!\"
             from products",
         )
         .fetch_all(self.connection())
@@ -52,7 +67,8 @@ impl Transaction {
         .map_err(StoreError::at("product_records"))?;
         let records = rows.into_iter().map(|row| {
             let (protocol, changed_at) = (parse("products", &row.protocol)?, row.changed_at.to_jiff());
-            Ok((parse("products", &row.name)?, ProductRecord { protocol, revision: row.revision, changed_at }))
+            let (revision, is_deleted) = (row.revision, row.is_deleted);
+            Ok((parse("products", &row.name)?, ProductRecord { protocol, revision, changed_at, is_deleted }))
         });
         records.collect()
     }
@@ -64,14 +80,17 @@ impl Transaction {
     pub async fn protocol(&mut self, product: &ProductName) -> Result<Option<ProtocolName>, StoreError> {
         let found = sqlx::query_scalar!(
             "-- name: protocol
-            select protocol from products where name = $1",
+            select protocol from products
+            where name = $1 and (deleted_revision is distinct from settings_revision or exists (
+                select from streams where product_id = products.id and streams.deleted_revision is distinct from revision
+            ))",
             product.as_str()
         );
         let found = found.fetch_optional(self.connection()).await.map_err(StoreError::at("protocol"))?;
         found.map(|name| parse("products", &name)).transpose()
     }
 
-    /// Creates a product. Returns false if it exists already.
+    /// Creates a product, or creates a deleted one again. Returns false if it exists already.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -83,7 +102,11 @@ impl Transaction {
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "-- name: create_product
-            insert into products (name, protocol, settings_changed_at) values ($1, $2, $3) on conflict do nothing",
+            insert into products (name, protocol, settings_changed_at) values ($1, $2, $3)
+            on conflict (name) do update
+            set protocol = excluded.protocol, settings_revision = products.settings_revision + 1,
+                settings_changed_at = greatest($3, products.settings_changed_at + interval '1 microsecond')
+            where products.deleted_revision = products.settings_revision",
             product.as_str(),
             protocol.as_str(),
             now.to_sqlx() as _
@@ -92,6 +115,43 @@ impl Transaction {
         .await
         .map_err(StoreError::at("create_product"))?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Creates a product again, with the default protocol, if it is deleted: a stream is created in it.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn revive_product(&mut self, product: &ProductName, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "-- name: revive_product
+            update products
+            set protocol = default, settings_revision = settings_revision + 1,
+                settings_changed_at = greatest($2, settings_changed_at + interval '1 microsecond')
+            where name = $1 and deleted_revision = settings_revision",
+            product.as_str(),
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("revive_product"))
+    }
+
+    /// Deletes a product: its published files, and its settings. Its row stays, so that every process hears of it.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn delete_product(&mut self, product: &ProductName, now: Timestamp) -> Result<(), StoreError> {
+        self.publish_files(product, &BTreeMap::new(), now).await?;
+        sqlx::query!(
+            "-- name: delete_product
+            update products set deleted_revision = settings_revision where name = $1",
+            product.as_str()
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("delete_product"))
     }
 
     /// Changes the protocol of a product.

@@ -121,7 +121,8 @@ impl Transaction {
         let found = sqlx::query_scalar!(
             "-- name: has_streams
             select exists (
-                select from streams join products on products.id = product_id where products.name = $1 and revision > 0
+                select from streams join products on products.id = product_id 
+                where products.name = $1 and revision > 0 and streams.deleted_revision is distinct from revision
             ) as \"found!\"",
             product.as_str()
         );

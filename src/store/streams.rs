@@ -26,13 +26,27 @@ pub struct Head {
     pub revision: Revision,
     /// When that revision was created; the Unix epoch for a new stream.
     pub changed_at: Timestamp,
+    /// True if that revision deleted the stream.
+    pub is_deleted: bool,
 }
 
 impl Head {
     /// Returns the head of a stream that does not exist.
     #[must_use]
     pub fn absent(id: StreamId) -> Self {
-        Self { key: StreamKey(0), id, revision: Revision(0), changed_at: Timestamp::UNIX_EPOCH }
+        Self { key: StreamKey(0), id, revision: Revision(0), changed_at: Timestamp::UNIX_EPOCH, is_deleted: false }
+    }
+
+    /// Returns true if the stream has a revision and is not deleted.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.revision > Revision(0) && !self.is_deleted
+    }
+
+    /// Returns the revision on which a request is conditional: 0 if the stream does not exist.
+    #[must_use]
+    pub fn present_revision(&self) -> Revision {
+        if self.exists() { self.revision } else { Revision(0) }
     }
 }
 
@@ -42,9 +56,20 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn heads(&mut self) -> Result<Vec<Head>, StoreError> {
+        let mut heads = self.heads_with_deleted().await?;
+        heads.retain(Head::exists);
+        Ok(heads)
+    }
+
+    /// Returns the heads of all streams, those of deleted ones included, ordered by name.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn heads_with_deleted(&mut self) -> Result<Vec<Head>, StoreError> {
         let rows = sqlx::query!(
             "-- name: heads
             select streams.id, products.name as product, streams.name as stream, streams.revision,
+                streams.deleted_revision is not distinct from streams.revision as \"is_deleted!\",
                 revisions.made_at as \"made_at: jiff_sqlx::Timestamp\"
             from streams
             join products on products.id = streams.product_id
@@ -57,8 +82,8 @@ impl Transaction {
         rows.into_iter()
             .map(|row| {
                 let id = StreamId { product: parse("products", &row.product)?, stream: parse("streams", &row.stream)? };
-                let changed_at = row.made_at.to_jiff();
-                Ok(Head { key: StreamKey(row.id), id, revision: Revision(row.revision), changed_at })
+                let (revision, changed_at) = (Revision(row.revision), row.made_at.to_jiff());
+                Ok(Head { key: StreamKey(row.id), id, revision, changed_at, is_deleted: row.is_deleted })
             })
             .collect()
     }
@@ -68,9 +93,18 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn head(&mut self, id: &StreamId) -> Result<Option<Head>, StoreError> {
+        Ok(self.head_with_deleted(id).await?.filter(Head::exists))
+    }
+
+    /// Returns the head of a stream, also of a deleted one.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn head_with_deleted(&mut self, id: &StreamId) -> Result<Option<Head>, StoreError> {
         let row = sqlx::query!(
             "-- name: head
-            select streams.id, streams.revision, revisions.made_at as \"made_at: jiff_sqlx::Timestamp\"
+            select streams.id, streams.revision, revisions.made_at as \"made_at: jiff_sqlx::Timestamp\",
+                streams.deleted_revision is not distinct from streams.revision as \"is_deleted!\"
             from streams
             join products on products.id = streams.product_id
             join revisions on revisions.stream_id = streams.id and revisions.number = streams.revision
@@ -86,6 +120,7 @@ impl Transaction {
             id: id.clone(),
             revision: Revision(row.revision),
             changed_at: row.made_at.to_jiff(),
+            is_deleted: row.is_deleted,
         }))
     }
 
@@ -106,7 +141,7 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn lock_stream(&mut self, id: &StreamId) -> Result<Head, StoreError> {
-        let (key, revision) = if let Some(found) = self.lock_existing(id).await? {
+        let (key, revision, is_deleted) = if let Some(found) = self.lock_existing(id).await? {
             found
         } else {
             self.ensure_stream(id).await?;
@@ -124,7 +159,7 @@ impl Transaction {
         .await
         .map_err(StoreError::at("made_at"))?;
         let changed_at = made_at.map_or(Timestamp::UNIX_EPOCH, jiff_sqlx::Timestamp::to_jiff);
-        Ok(Head { key, id: id.clone(), revision, changed_at })
+        Ok(Head { key, id: id.clone(), revision, changed_at, is_deleted })
     }
 
     /// Creates the rows of streams that have no revision yet, in the given order. The caller has locked all streams.
@@ -171,15 +206,16 @@ impl Transaction {
         let changed_at = Timestamp::UNIX_EPOCH;
         let heads = ids.iter().zip(rows).map(|(id, row)| {
             let (key, revision) = (StreamKey(row.id), Revision(row.revision));
-            Head { key, id: id.clone(), revision, changed_at }
+            Head { key, revision, changed_at, ..Head::absent(id.clone()) }
         });
         Ok(heads.collect())
     }
 
-    async fn lock_existing(&mut self, id: &StreamId) -> Result<Option<(StreamKey, Revision)>, StoreError> {
+    async fn lock_existing(&mut self, id: &StreamId) -> Result<Option<(StreamKey, Revision, bool)>, StoreError> {
         let row = sqlx::query!(
             "-- name: lock_stream
-            select streams.id, streams.revision
+            select streams.id, streams.revision,
+                streams.deleted_revision is not distinct from streams.revision as \"is_deleted!\"
             from streams join products on products.id = streams.product_id
             where products.name = $1 and streams.name = $2
             for update of streams",
@@ -189,7 +225,7 @@ impl Transaction {
         .fetch_optional(self.connection())
         .await
         .map_err(StoreError::at("lock_stream"))?;
-        Ok(row.map(|row| (StreamKey(row.id), Revision(row.revision))))
+        Ok(row.map(|row| (StreamKey(row.id), Revision(row.revision), row.is_deleted)))
     }
 
     /// Creates the rows of a stream and of its product, if they do not exist.
@@ -212,6 +248,18 @@ impl Transaction {
         .await
         .map(drop)
         .map_err(StoreError::at("ensure_stream"))
+    }
+
+    /// Marks a locked stream as deleted at its newest revision. Any later revision creates it again.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn mark_deleted(&mut self, key: StreamKey, number: Revision) -> Result<(), StoreError> {
+        sqlx::query!("-- name: mark_deleted\nupdate streams set deleted_revision = $2 where id = $1", key.0, number.0)
+            .execute(self.connection())
+            .await
+            .map(drop)
+            .map_err(StoreError::at("mark_deleted"))
     }
 
     /// Saves the next state of a locked stream under the given revision.

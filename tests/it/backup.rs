@@ -2,7 +2,7 @@
 
 use crate::support::{
     ids,
-    manager::{Desk, document},
+    manager::{Desk, below, document, os},
     postgres::Database,
     program::{lockkeeper, text},
     server::Server,
@@ -10,9 +10,14 @@ use crate::support::{
 };
 use jiff::Timestamp;
 use lockkeeper::{
-    operate::backup::{self, BackupError},
+    domain::stream::Revision,
+    operate::{
+        backup::{self, BackupError},
+        backup_stream,
+    },
     store::dump::{RestoreError, tables_of_migrations},
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, process::Output};
 
@@ -250,4 +255,83 @@ async fn an_older_backup_is_migrated_and_a_newer_one_is_rejected() {
     backup::write(&store, &newer, made_at()).await.unwrap();
     let refused = backup::restore(&Database::new().await.store_without_migration(), &newer, &|_, _| {}).await;
     assert!(matches!(refused, Err(BackupError::Restore(RestoreError::Newer(99_990_101_000_000)))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stream_is_restored_from_a_backup() {
+    let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
+    let file = folder.path().join("backup");
+    let server = Server::start(&database).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    for stream in ["stable", "next"] {
+        admin.creates_stream(&document("os", stream)).await;
+    }
+    admin.change(Method::PATCH, &below("releases/1.3"), Some(&json!({"notes": "a\tb\n\\c"}))).await.ok();
+    admin.post_empty(&below("releases/1.3/rollouts/1/abort")).await;
+    let documents = async || {
+        let mut documents = Vec::new();
+        for stream in ["stable", "next"] {
+            documents.push(admin.get(&format!("/api/v1/products/os/streams/{stream}/document")).await.ok().body);
+        }
+        documents
+    };
+    let saved = documents().await;
+    backup::write(&database.store().await, &file, made_at()).await.unwrap();
+    let (revision, stream) = backup_stream::read_stream(&file, &os("stable"), None).unwrap();
+    assert_eq!((revision, stream.releases.len()), (Revision(3), 5));
+
+    // Both streams change, and one of them is restored.
+    for stream in ["stable", "next"] {
+        let path = format!("/api/v1/products/os/streams/{stream}");
+        admin.change(Method::POST, &format!("{path}/releases/1.4/publish?acknowledge=true"), None).await.ok();
+        admin.change(Method::DELETE, &format!("{path}/releases/1.1/barrier?acknowledge=true"), None).await.ok();
+    }
+    let changed = documents().await;
+    let arguments =
+        ["document", "restore", "--product", "os", "--stream", "stable", "--reason", "lost", "--acknowledge", "--from"];
+    let restore = |more: &[&str]| {
+        let output =
+            lockkeeper().args(arguments).arg(&file).args(more).env("DATABASE_URL", &database.url).output().unwrap();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let (done, preview, message) = restore(&["--dry-run"]);
+    assert!(
+        done && preview.contains("os/stable at revision 3") && preview.contains("would change"),
+        "{preview}{message}"
+    );
+    assert_eq!(documents().await, changed);
+    let (done, lines, message) = restore(&[]);
+    assert!(done && lines.contains("os/stable: revision 6"), "{lines}{message}");
+    let restored = documents().await;
+    assert_eq!(restored[1], changed[1], "another stream does not change");
+    // Nodes may run the release that was published since, so it stays, withdrawn. All else is as it was.
+    let releases = |document: &Value, state: &str| {
+        let all = document["releases"].as_array().unwrap().clone();
+        all.into_iter().filter(|release| release["version"] != "1.4" || release["state"] == state).collect::<Vec<_>>()
+    };
+    assert_eq!(releases(&restored[0], "none"), releases(&saved[0], "none"));
+    assert_eq!(releases(&restored[0], "withdrawn").len(), 5);
+    let (done, lines, _) = restore(&["--revision", "1"]);
+    assert!(done && lines.contains("at revision 1"), "{lines}");
+    assert_eq!(admin.get(&below("releases/1.3/rollouts/1")).await.ok().body["state"], "running");
+    let audit = admin.get("/api/v1/audit?product=os&stream=stable").await.ok().body;
+    assert_eq!(
+        (&audit["items"][0]["action"], &audit["items"][0]["reason"]),
+        (&json!("stream.restore"), &json!("lost"))
+    );
+
+    for (more, expected) in
+        [(["--revision", "9"], "the backup has no revision 9 of os/stable"), (["--revision", "x"], "invalid value")]
+    {
+        let (done, _, message) = restore(&more);
+        assert!(!done && message.contains(expected), "{message}");
+    }
+    let none = backup_stream::read_stream(&file, &os("none"), None).unwrap_err().to_string();
+    assert_eq!(none, "the backup has no stream os/none");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let last = bytes.len() - 5;
+    bytes.truncate(last);
+    std::fs::write(&file, &bytes).unwrap();
+    assert!(!restore(&[]).0, "a damaged backup restores nothing");
+    server.stop().await;
 }

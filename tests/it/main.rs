@@ -22,6 +22,7 @@ mod connections;
 mod contract;
 mod crash;
 mod decompression_bombs;
+mod deletion;
 mod doctor;
 mod documents;
 mod embedded;

@@ -47,6 +47,12 @@ fn plain_draft(document: &mut Value) {
     document["releases"][4]["rollouts"] = json!([]);
 }
 
+/// Removes everything but the draft: nothing was published.
+fn only_drafts(document: &mut Value) {
+    document["releases"].as_array_mut().unwrap().drain(..4);
+    document.as_object_mut().unwrap().remove("blocked_updates");
+}
+
 /// Aborts the first rollout of the newest release.
 fn aborted(document: &mut Value) {
     document["releases"][3]["rollouts"][0]["state"] = "aborted".into();
@@ -61,7 +67,7 @@ fn image(name: &str) -> String {
 }
 
 /// Returns the operations that are not about one stream.
-fn cases_of_products() -> [(&'static str, Case); 10] {
+fn cases_of_products() -> [(&'static str, Case); 12] {
     use Role::{Admin, Manager, Publisher, Viewer};
     [
         ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
@@ -73,7 +79,9 @@ fn cases_of_products() -> [(&'static str, Case); 10] {
         ("list_products", case(Viewer, "/products")),
         ("get_product", case(Viewer, "/products/PRODUCT")),
         ("set_product", with(Admin, "/products/PRODUCT", json!({"protocol": "fedora-coreos"}))),
+        ("delete_product", Case { prepare: only_drafts, ..case(Admin, "/products/PRODUCT") }),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
+        ("delete_stream", Case { prepare: only_drafts, ..case(Admin, "") }),
     ]
 }
 
@@ -332,6 +340,9 @@ async fn every_operation_checks_authentication_and_role() {
         admin.creates_stream(&stream).await;
         if name == "lift_product_emergency_stop" {
             admin.post_empty(&format!("/api/v1/products/{product}/emergency-stop")).await;
+        }
+        if name == "delete_product" {
+            admin.change(Method::DELETE, &format!("/api/v1/products/{product}/streams/stable"), None).await.ok();
         }
         let grant = Grant { role: Role::Viewer, on: "*".parse().unwrap() };
         let (row, _) = desk.issue(1_790_000_000, &product, &grant, SignedDuration::from_hours(1)).await;

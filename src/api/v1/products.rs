@@ -13,14 +13,17 @@ use crate::{
     },
     auth::Pattern,
     domain::ids::ProtocolName,
-    manage::{Action, ProductCommand, ProductReport, Request, commands::products::SetProduct},
+    manage::{
+        Action, ProductCommand, ProductReport, Request,
+        commands::products::{DeleteProduct, SetProduct},
+    },
 };
 use axum::{extract::State, response::IntoResponse};
 use http::{HeaderValue, StatusCode, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(get_product, set_product))
+    OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(get_product, set_product, delete_product))
 }
 
 /// List products, by name
@@ -83,4 +86,21 @@ async fn set_product(
     let location = HeaderValue::try_from(format!("{PREFIX}/products/{}", report.product)).ok();
     let location = location.map(|location| [(header::LOCATION, location)]);
     Ok((StatusCode::CREATED, location, response).into_response())
+}
+
+/// Delete a product that has no streams
+///
+/// Its published files are deleted with it. Its name can be used again.
+#[utoipa::path(delete, path = "/products/{product}", tag = "products", params(ProductPath),
+    responses((status = 200, description = "The product is deleted, or this is a dry run", body = ProductReport)))]
+async fn delete_product(
+    State(api): State<Api>,
+    PathParams(path): PathParams<ProductPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let product = path.product()?;
+    let all = Pattern::for_product(product.clone());
+    let write = write.authorize_on_all(Action::DELETE_PRODUCT, &all)?.without_body()?;
+    let request = write.request()?;
+    run_on_product(&api, &DeleteProduct { product }, &write, &request).await
 }

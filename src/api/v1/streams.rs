@@ -13,7 +13,7 @@ use crate::{
     domain::{document::parts, stream::Revision},
     manage::{
         Action, Report,
-        commands::streams::{self, CreateStream, DefaultRollout, SetStream},
+        commands::streams::{self, CreateStream, DefaultRollout, DeleteStream, SetStream},
     },
 };
 use axum::extract::State;
@@ -24,7 +24,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
 }
 
 pub(super) fn of_one() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(get_stream, set_stream))
+    OpenApiRouter::new().routes(routes!(get_stream, set_stream, delete_stream))
 }
 
 /// List the streams of a product, by name
@@ -83,5 +83,22 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
     }
     let at = path_of(&id);
     let report = write.run(&api, &CreateStream { stream: id, settings }, &request).await?;
-    if report.revision == 1 && report.changed { created_at(&report, &at) } else { changed(&report) }
+    if report.created.is_some() { created_at(&report, &at) } else { changed(&report) }
+}
+
+/// Delete a stream that never published a release
+///
+/// Nodes may run what was published, so a stream with published or withdrawn releases stays: stop it or mark its releases as dead ends instead.
+/// The revisions of a deleted stream stay, and its name can be used again; the numbers of its revisions go on.
+#[utoipa::path(delete, path = "/", tag = "streams", params(StreamPath),
+    responses((status = 200, description = "The stream is deleted, or this is a dry run", body = Report)))]
+async fn delete_stream(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    write: UncheckedWrite,
+) -> Answer {
+    let id = path.id()?;
+    let write = write.authorize(Action::DELETE_STREAM, &id)?.without_body()?;
+    let request = write.conditional_request()?;
+    changed(&write.run(&api, &DeleteStream { stream: id }, &request).await?)
 }

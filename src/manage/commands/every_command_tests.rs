@@ -9,6 +9,7 @@ use super::{
     policies::{BlockUpdate, RemoveBarrier, RemoveDeadEnd, SetBarrier, SetDeadEnd, UnblockUpdate},
     predecessors::{RemovePredecessors, SetPredecessors},
     releases::{CreateRelease, PromoteRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
+    restore::RestoreStream,
     revert::RevertStream,
     rollout_actions::{
         AbortRollout, AccelerateRollout, AdvanceRollout, CompleteRollout, Further, HoldRollout, PauseRollout,
@@ -16,7 +17,7 @@ use super::{
     },
     rollouts::{CreateRollout, OrderRollouts, RemoveRollout, ReplaceRollout, RolloutPlan},
     stops::{LiftStop, PauseAtStop, StopStream},
-    streams::{CreateStream, DefaultRollout, SetStream, StreamSettings},
+    streams::{CreateStream, DefaultRollout, DeleteStream, SetStream, StreamSettings},
     undo::UndoRevision,
 };
 use crate::{
@@ -52,7 +53,7 @@ use std::sync::Arc;
 type Named = (&'static str, Box<dyn Command>);
 
 /// The number of commands that [`every_command`] returns.
-const COMMANDS: usize = 45;
+const COMMANDS: usize = 47;
 
 /// Returns the settings of a stream, some of which are left out.
 fn settings(written: &Stream, number: u32) -> StreamSettings {
@@ -67,6 +68,12 @@ fn settings(written: &Stream, number: u32) -> StreamSettings {
     }
 }
 
+fn artifact() -> (ArtifactKey, Artifact) {
+    let key = ArtifactKey { arch: key("x86_64").arch, name: ArtifactName::parse("live.iso").unwrap() };
+    let location = Location::parse("https://builds.example/x").unwrap();
+    (key, Artifact { location, sha256: None, size: None })
+}
+
 /// Returns a command of each kind for a stream. Those for a release or a rollout are for this one, whether it exists or not.
 fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stream) -> [Named; COMMANDS] {
     let id = || stream.id.clone();
@@ -78,9 +85,7 @@ fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stre
         preset: Some(Preset::Week),
         waits_for_windows: number.is_multiple_of(2),
     };
-    let artifact = ArtifactKey { arch: key().arch, name: ArtifactName::parse("live.iso").unwrap() };
-    let location =
-        Artifact { location: Location::parse("https://builds.example/x").unwrap(), sha256: None, size: None };
+    let (artifact, location) = artifact();
     let oldest = stream.releases.first().map_or_else(|| "9".into(), |release| release.version.to_string());
     let blocked = BlockedUpdateDocument {
         first: oldest.clone(),
@@ -118,9 +123,11 @@ fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stre
         ("stream.lift-stop", Box::new(PauseAtStop { stream: id() })),
         ("stream.create", Box::new(CreateStream { stream: id(), settings: settings.clone() })),
         ("stream.set", Box::new(SetStream { stream: id(), settings })),
+        ("stream.delete", Box::new(DeleteStream { stream: id() })),
         ("stream.put-document", Box::new(PutDocument { written: written.clone() })),
         ("stream.change", Box::new(StartStream { written: written.clone() })),
         ("stream.revert", Box::new(RevertStream { stream: id(), to: Revision(1) })),
+        ("stream.restore", Box::new(RestoreStream { saved: Stream { id: id(), ..written.clone() } })),
         (
             "stream.undo",
             Box::new(UndoRevision { stream: id(), revision: Revision(2), by: Actor::from_id("token:test") }),
@@ -208,7 +215,9 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
         assert!(is_recorded || matches!(command.provenance(), Provenance::Local), "{name}");
         // The stop of a product is lifted outside of its streams.
         assert_eq!(command.lifts_stop(), name == "stream.lift-stop" && !is_recorded);
-        assert_eq!(is_recorded, name == "stream.change" || name == "stream.lift-stop" && !command.lifts_stop());
+        let is_stop = name == "stream.lift-stop" && !command.lifts_stop();
+        assert_eq!(is_recorded, is_stop || ["stream.change", "stream.delete"].contains(&name), "{name}");
+        assert_eq!(command.deletes(), name == "stream.delete");
         let present =
             Present { id: &stream.id, stream: present, read: &read, rules: GraphRules::default(), now: Epoch(0) };
         // A batch always needs what its commands need.
@@ -230,7 +239,7 @@ fn only_some_commands_create_a_stream() {
             now: Epoch(0),
         });
         match name {
-            "stream.create" | "stream.put-document" | "stream.change" => {
+            "stream.create" | "stream.put-document" | "stream.change" | "stream.restore" => {
                 assert_eq!(result.unwrap().stream.id, stream.id, "{name}");
             }
             _ => assert_eq!(result.unwrap_err().to_string(), "there is no stream os/stable", "{name}"),

@@ -11,6 +11,7 @@ pub mod predecessors;
 pub mod product_stops;
 pub mod products;
 pub mod releases;
+pub mod restore;
 pub mod revert;
 pub mod rollout_actions;
 pub mod rollouts;

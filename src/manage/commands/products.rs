@@ -1,4 +1,4 @@
-//! Creates products.
+//! Creates and deletes products.
 
 use crate::{
     domain::{
@@ -49,10 +49,44 @@ impl ProductCommand for SetProduct {
     }
 }
 
+/// Deletes a product that has no streams.
+#[derive(Debug, Clone)]
+pub struct DeleteProduct {
+    /// The product.
+    pub product: ProductName,
+}
+
+impl ProductCommand for DeleteProduct {
+    fn action(&self) -> Action {
+        Action::DELETE_PRODUCT
+    }
+
+    fn product(&self) -> &ProductName {
+        &self.product
+    }
+
+    fn changes_existence(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, present: &ProductState, _: Epoch) -> Result<ProductState, Refusal> {
+        let product = &self.product;
+        let refused = |why: &str| Err(Refusal::State(format!("{product} {why}")));
+        match (present.has_streams, &present.stop) {
+            (true, _) => refused("has streams: delete them first"),
+            (_, Some(_)) => refused("is stopped: lift its emergency stop first"),
+            (false, None) => Ok(ProductState::default()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manage::testing::{NOW, id};
+    use crate::{
+        domain::{admission::emergency_stop::EmergencyStop, reason::Reason},
+        manage::testing::{NOW, id},
+    };
 
     fn protocol(name: &str) -> ProtocolName {
         ProtocolName::parse(name).unwrap()
@@ -72,5 +106,19 @@ mod tests {
         assert!(refused.contains("os has streams, and its nodes speak `a`"), "{refused}");
         assert!(command.can_create() && command.in_stream(&id()).is_none());
         assert_eq!((command.action(), command.product()), (Action::SET_PRODUCT, &id().product));
+    }
+
+    #[test]
+    fn a_product_is_deleted_without_streams_and_stops() {
+        let command = DeleteProduct { product: id().product };
+        assert_eq!(command.apply(&speaking("a", false), NOW), Ok(ProductState::default()));
+        assert!(!command.can_create() && command.changes_existence());
+        let stop = Some(EmergencyStop { since: NOW, reason: Reason::new("broken").unwrap() });
+        for (state, expected) in [
+            (speaking("a", true), "os has streams: delete them first"),
+            (ProductState { stop, ..speaking("a", false) }, "os is stopped: lift its emergency stop first"),
+        ] {
+            assert_eq!(command.apply(&state, NOW).unwrap_err().to_string(), expected);
+        }
     }
 }

@@ -88,6 +88,21 @@ pub(super) fn reverted(present: &Stream, then: &Stream) -> Stream {
     Stream { releases, blocked_updates, ..present.clone() }
 }
 
+/// Returns the state `before` with its settings, and with the ages and payloads of releases that were published since.
+pub(super) fn restored(now: &Stream, before: &Stream) -> Stream {
+    let Stream { releases, blocked_updates, .. } = reverted(now, before);
+    Stream {
+        releases,
+        blocked_updates,
+        arches: before.arches.clone(),
+        mirrors: before.mirrors.clone(),
+        rules: before.rules,
+        protection: before.protection.clone(),
+        default_rollout: before.default_rollout,
+        ..now.clone()
+    }
+}
+
 /// Returns the aliases of a past release, with those that imports have added since: payloads that upstream has replaced, which nodes may
 /// run.
 fn aliases_after_revert(

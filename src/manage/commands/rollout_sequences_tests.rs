@@ -3,6 +3,7 @@
 use super::{
     all_rollouts::{PauseRollouts, ResumeRollouts},
     documents::PutDocument,
+    restore::RestoreStream,
     revert::RevertStream,
     rollout_actions::{
         AbortRollout, AccelerateRollout, AdvanceRollout, Further, HoldRollout, PauseRollout, RestartRollout,
@@ -158,7 +159,12 @@ impl Sequence {
             11 => Box::new(PutDocument { written: self.document() }),
             12 => {
                 let to = self.rng.usize(..self.states.len());
-                return (Box::new(RevertStream { stream, to: Revision(1) }), Some(to), target);
+                let command: Box<dyn Command> = if self.rng.u8(..4) > 0 {
+                    Box::new(RevertStream { stream, to: Revision(1) })
+                } else {
+                    Box::new(RestoreStream { saved: Stream::clone(&self.states[to]) })
+                };
+                return (command, Some(to), target);
             }
             13 if self.rng.bool() => Box::new(AbortRollout { rollout }),
             13 => Box::new(RestartRollout { rollout }),
@@ -216,10 +222,11 @@ impl Sequence {
             let [old, new] = [known, rollout].map(|rollout| open(rollout, self.now));
             match name {
                 "rollout.advance" => assert!(new >= old, "an advance lowered a share"),
-                "rollout.abort" | "stream.revert" => {}
+                "rollout.abort" | "stream.revert" | "stream.restore" => {}
                 _ => assert!((new - old).abs() < 1e-9, "{name} changed the open share from {old} to {new}"),
             }
-            let may_pass = matches!(name, "rollout.advance" | "stream.revert" | "rollout.hold" | "rollout.accelerate");
+            let may_pass = ["rollout.advance", "stream.revert", "stream.restore", "rollout.hold", "rollout.accelerate"]
+                .contains(&name);
             assert!(may_pass || gates(rollout) == gates(known), "{name} passed a gate");
         }
         if name == "rollout.advance" {
@@ -239,7 +246,7 @@ impl Sequence {
             }
             self.nodes.insert(rollout.id, rollout.selector.clone());
         }
-        let keeps_all = name != "stream.revert";
+        let keeps_all = !["stream.revert", "stream.restore"].contains(&name);
         let is_kept = |rollout: &Rollout| new.rollouts.iter().any(|other| other.id == rollout.id);
         assert!(!keeps_all || old.rollouts.iter().all(is_kept), "{name} lost a rollout");
     }

@@ -1,4 +1,4 @@
-//! Creates streams and changes their settings.
+//! Creates and deletes streams, and changes their settings.
 
 use crate::{
     domain::{
@@ -6,11 +6,12 @@ use crate::{
         ids::{Arch, StreamId},
         payload::Repository,
         policy::graph_rules::{EdgeRule, GraphRules, Identity, TargetLimit},
+        release::ReleaseState,
         rollout::preset::Preset,
         stream::Stream,
     },
     manage::{
-        command::{Command, Next, Present},
+        command::{Command, Next, Present, Provenance},
         refusal::Refusal,
         request::Action,
     },
@@ -115,11 +116,57 @@ impl Command for SetStream {
     }
 }
 
+/// Deletes a stream that never published a release, so that no node can have one of its releases.
+#[derive(Debug, Clone)]
+pub struct DeleteStream {
+    /// The stream.
+    pub stream: StreamId,
+}
+
+impl Command for DeleteStream {
+    fn action(&self) -> Action {
+        Action::DELETE_STREAM
+    }
+
+    fn target(&self) -> &StreamId {
+        &self.stream
+    }
+
+    fn provenance(&self) -> Provenance<'_> {
+        Provenance::Recorded
+    }
+
+    fn deletes(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
+        let stream = present.existing()?;
+        let refused = |why: String| Err(Refusal::State(format!("{} {why}", self.stream)));
+        if let Some(release) = stream.releases.iter().find(|release| release.state != ReleaseState::Draft) {
+            return refused(format!(
+                "has published {}, which nodes may run: only a stream that never published a release can be deleted",
+                release.version
+            ));
+        }
+        if !stream.sources.is_empty() {
+            return refused("is imported from upstream: only a stream that was created here can be deleted".into());
+        }
+        if stream.stop.is_some() {
+            return refused("is stopped: lift its emergency stop first".into());
+        }
+        Ok(Stream { product_stop: stream.product_stop.clone(), ..Stream::empty(self.stream.clone()) }.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        domain::{duration::Minutes, policy::graph_rules::NewestTargets},
+        domain::{
+            admission::emergency_stop::EmergencyStop, duration::Minutes, policy::graph_rules::NewestTargets,
+            reason::Reason,
+        },
         manage::{
             command::LoadedReads,
             testing::{apply_to, id, next, refusal, stream},
@@ -151,6 +198,23 @@ mod tests {
         assert_eq!(created.stream, Stream { arches, mirrors, rules, protection, ..Stream::empty(id()) });
         assert_eq!(created.created.as_deref(), Some("stable"));
         assert_eq!(refusal(&create, &created.stream), "stream os/stable exists already");
+    }
+
+    #[test]
+    fn only_a_stream_that_never_published_is_deleted() {
+        let delete = DeleteStream { stream: id() };
+        assert!(refusal(&delete, &stream()).contains("which nodes may run"));
+        let mut drafts = stream();
+        for release in &mut drafts.releases {
+            release.state = ReleaseState::Draft;
+        }
+        assert_eq!(next(&delete, &drafts), Stream::empty(id()));
+        let since = crate::manage::testing::NOW;
+        let stop = Some(EmergencyStop { since, reason: Reason::new("broken").unwrap() });
+        let stopped = Stream { stop, ..drafts.clone() };
+        assert_eq!(refusal(&delete, &stopped), "os/stable is stopped: lift its emergency stop first");
+        let missing = apply_to(&delete, None, &LoadedReads::default()).unwrap_err();
+        assert_eq!(missing.to_string(), "there is no stream os/stable");
     }
 
     #[test]

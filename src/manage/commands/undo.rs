@@ -1,6 +1,6 @@
 //! Undoes the last change of a stream.
 
-use super::revert::reverted;
+use super::revert::restored;
 use crate::{
     auth::Role,
     domain::{
@@ -85,24 +85,15 @@ impl Command for UndoRevision {
         let (change, before) = (present.read.change.as_ref(), present.read.revision.as_ref());
         let (change, before) = change.zip(before).ok_or_else(no_such)?;
         self.check(change)?;
+        if **before == Stream::empty(self.stream.clone()) {
+            return Err(Refusal::State(format!(
+                "revision {} created the stream again, which is not undone",
+                self.revision
+            )));
+        }
         // During a stop, the time of plans stands still.
         let times = [Epoch::from(change.at), present.now].map(|time| now.plan_time(time));
         Ok(resumed(restored(now, before), now, times).into())
-    }
-}
-
-/// Returns the state `before`, with the ages and payloads of releases that were published since.
-fn restored(now: &Stream, before: &Stream) -> Stream {
-    let Stream { releases, blocked_updates, .. } = reverted(now, before);
-    Stream {
-        releases,
-        blocked_updates,
-        arches: before.arches.clone(),
-        mirrors: before.mirrors.clone(),
-        rules: before.rules,
-        protection: before.protection.clone(),
-        default_rollout: before.default_rollout,
-        ..now.clone()
     }
 }
 

@@ -40,7 +40,8 @@ impl StreamReader<'_> {
         limit: i64,
     ) -> Result<(Revision, Vec<RevisionRecord>), ReadError> {
         let mut transaction = self.manage.reading("revisions").await?;
-        let Head { key, revision: newest, .. } = transaction.head(&self.id).await?.ok_or_else(|| self.no_stream())?;
+        let Head { key, revision: newest, .. } =
+            transaction.head_with_deleted(&self.id).await?.ok_or_else(|| self.no_stream())?;
         let records = transaction.newest_records(key, before, limit).await?;
         Ok((newest, records.into_iter().map(|(revision, meta)| RevisionRecord { revision, meta }).collect()))
     }

@@ -97,7 +97,7 @@ impl StreamReader<'_> {
     pub async fn at(&self, revision: Option<Revision>) -> Result<StreamAtRevision, ReadError> {
         let Some(revision) = revision else { return self.present().await };
         let mut transaction = self.manage.reading("revision").await?;
-        let stream = match transaction.head(&self.id).await? {
+        let stream = match transaction.head_with_deleted(&self.id).await? {
             Some(head) => transaction.revision(head.key, revision).await?,
             None => None,
         };

@@ -73,10 +73,11 @@ pub(super) enum Kind {
     Undo,
     Batch,
     PutDocument,
+    DeleteStream,
     Import,
 }
 
-pub(super) const KINDS: [Kind; 47] = [
+pub(super) const KINDS: [Kind; 48] = [
     Kind::PutStream,
     Kind::CreateRelease,
     Kind::RemoveRelease,
@@ -123,6 +124,7 @@ pub(super) const KINDS: [Kind; 47] = [
     Kind::Undo,
     Kind::Batch,
     Kind::PutDocument,
+    Kind::DeleteStream,
     Kind::Import,
 ];
 
@@ -185,6 +187,7 @@ impl Kind {
             Self::Undo => "undo_revision",
             Self::Batch => "run_batch",
             Self::PutDocument => "replace_document",
+            Self::DeleteStream => "delete_stream",
             Self::Import => return None,
         })
     }
@@ -210,6 +213,7 @@ impl Kind {
                 Refused
             }
             Self::Undo => NotDrawn("only the newest revision of the same actor is undone"),
+            Self::DeleteStream => NotDrawn("only a stream that never published is deleted"),
             Self::PauseProduct | Self::ResumeProduct => {
                 NotDrawn("it would change the streams that others are compared with")
             }
@@ -328,6 +332,7 @@ impl Kind {
         let document = on.document;
         let (method, below, body): (Method, String, Option<Value>) = match self {
             Self::PutStream => (Method::PUT, String::new(), Some(settings(rng, document))),
+            Self::DeleteStream => (Method::DELETE, String::new(), None),
             Self::CreateRelease => {
                 let scope = pick(rng, &SCOPES);
                 let mut draft = json!({"version": "9.0", "payloads": [sample::payload(scope, "a draft")]});

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use lockkeeper::{
     auth::{Grant, Identity, SigningKey, Tokens},
     clock::ManualClock,
+    domain::ids::{ProductName, StreamId, StreamName},
     manage::{CommandError, Manage, Request, TokenRequest, records::TokenRow},
 };
 use reqwest::{Method, header::HeaderMap};
@@ -50,6 +51,11 @@ pub(crate) const STABLE: &str = "/api/v1/products/os/streams/stable";
 /// Returns the path of something in that stream.
 pub(crate) fn below(path: &str) -> String {
     format!("{STABLE}/{path}").trim_end_matches('/').to_owned()
+}
+
+/// Returns a stream of the product `os`.
+pub(crate) fn os(stream: &str) -> StreamId {
+    StreamId { product: ProductName::parse("os").unwrap(), stream: StreamName::parse(stream).unwrap() }
 }
 
 /// Issues, checks and revokes tokens of a store, as commands on the server's machine do.
