@@ -3,6 +3,7 @@
 //! [`v1`] has one file per resource, [`model`] the bodies, [`openapi`] the description of all operations.
 
 mod body;
+mod event_stream;
 mod failures;
 mod load;
 pub mod model;

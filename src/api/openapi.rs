@@ -1,6 +1,7 @@
 //! The OpenAPI description of all operations, and the routes that serve it. Parts that many operations share are added here.
 
 use super::{
+    model::MissedEventsModel,
     parameters::{ReadParameters, query_parameters, refuse_unknown},
     state::Api,
     v1,
@@ -44,7 +45,7 @@ report without changing anything.\n\
 - Errors are problem documents (RFC 9457).",
         license(name = "MIT OR Apache-2.0")
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, MissedEventsModel)),
     tags(
         (name = "service", description = "Name, version and links of this service"),
         (name = "products", description = "Operating systems with their own streams and versions"),
@@ -54,7 +55,7 @@ report without changing anything.\n\
         (name = "rollouts", description = "Ramps that offer a release to a growing share of the nodes"),
         (name = "promotions", description = "Releases copied from one stream into another"),
         (name = "emergency stop", description = "Stops of a stream or product: no updates are offered until the stop is lifted"),
-        (name = "history", description = "Revisions of a stream, reverting to them, and the audit log"),
+        (name = "history", description = "Revisions of a stream, reverting to them, the audit log, and events as they happen"),
         (name = "documents", description = "Streams as one document each"),
         (name = "answers", description = "What a stream means for nodes: update graph, future updates of a node, lint findings"),
         (name = "tokens", description = "Tokens of this service, for installations without an identity provider"),
@@ -170,7 +171,7 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
             "The `ETag` of the state that the request was made from, or `*` for any state. The request is refused with 412 if the stream has \
              changed since.",
         ));
-    } else if !is_open {
+    } else if !is_open && !is_event_stream(operation) {
         operation.parameters.get_or_insert_default().push(header(
             "If-None-Match",
             "The `ETag` of a state that the client has: if it is the present one, the response is 304.",
@@ -195,8 +196,9 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
     if let Some(dry_run) = dry_run {
         operation.responses.responses.entry("200".into()).or_insert(RefOr::T(dry_run));
     }
+    let has_tags = !is_open && !is_event_stream(operation);
     let successes = operation.responses.responses.values_mut();
-    for response in successes.filter(|_| !is_open) {
+    for response in successes.filter(|_| has_tags) {
         if let RefOr::T(response) = response {
             let tag = Header::new(ObjectBuilder::new().schema_type(Type::String).build());
             response.headers.entry("etag".into()).or_insert(RefOr::T(tag));
@@ -207,6 +209,14 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let response = ResponseBuilder::new().description(title).content("application/problem+json", content).build();
         operation.responses.responses.insert(status.as_str().into(), RefOr::T(response));
+    }
+}
+
+/// Returns true if the response is a stream of events, which has no state and so no tag.
+fn is_event_stream(operation: &Operation) -> bool {
+    match operation.responses.responses.get("200") {
+        Some(RefOr::T(response)) => response.content.contains_key("text/event-stream"),
+        _ => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     body::BodyBudget,
+    event_stream::EventStreams,
     failures::{AuthFailures, SUMMARY_PERIOD},
     load::CallerLoad,
     refuse::refused,
@@ -16,7 +17,7 @@ use crate::{
     manage::Manage,
 };
 use http::{HeaderMap, HeaderValue, header};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -32,6 +33,7 @@ struct Parts {
     bodies: BodyBudget,
     failures: AuthFailures,
     load: CallerLoad,
+    event_streams: EventStreams,
 }
 
 /// The settings of the API.
@@ -43,6 +45,8 @@ pub struct ApiParts {
     pub max_token_lifetime: SignedDuration,
     /// The number of bytes of request bodies that may be in memory at a time.
     pub bodies_bytes: usize,
+    /// The largest number of event streams that are open at a time.
+    pub event_streams: usize,
 }
 
 impl Api {
@@ -50,12 +54,14 @@ impl Api {
     #[must_use]
     pub fn waiting(settings: ApiParts) -> Self {
         let bodies = BodyBudget::new(settings.bodies_bytes);
+        let event_streams = EventStreams::new(settings.event_streams);
         Self(Arc::new(Parts {
             opened: OnceLock::new(),
             settings,
             bodies,
             failures: AuthFailures::new(),
             load: CallerLoad::default(),
+            event_streams,
         }))
     }
 
@@ -86,6 +92,25 @@ impl Api {
 
     pub(super) fn bodies(&self) -> &BodyBudget {
         &self.0.bodies
+    }
+
+    pub(super) fn event_streams(&self) -> &EventStreams {
+        &self.0.event_streams
+    }
+
+    /// Returns the number of open event streams.
+    #[must_use]
+    pub fn open_event_streams(&self) -> usize {
+        self.event_streams().open()
+    }
+
+    /// Ends all event streams, which would otherwise delay a stop.
+    pub fn close_event_streams(&self) {
+        self.event_streams().close();
+    }
+
+    pub(super) fn timestamp(&self) -> Result<Timestamp, Problem> {
+        Ok(self.manage()?.timestamp())
     }
 
     pub(super) fn now(&self) -> Result<Epoch, Problem> {

@@ -11,7 +11,7 @@ use crate::{
         ids::{ProductName, StreamId},
         stream::Revision,
     },
-    store::{Access, ProductStops, PublishedProduct, State, StoreError, Transaction, signal::Changes, streams::Head},
+    store::{Access, ProductStops, PublishedProduct, State, StoreError, Transaction, signal::{Changes, Signal}, streams::Head},
     telemetry::{Metrics, TraceContext, set_parent},
 };
 use jiff::Timestamp;
@@ -21,6 +21,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 use tracing::{Instrument, Span};
 
 /// What the sync needs in addition to the database.
@@ -39,6 +40,8 @@ pub struct SyncDeps {
     pub settings: CatalogSettings,
     /// The snapshot on disk, if one is kept.
     pub snapshots: Option<Arc<SnapshotStore>>,
+    /// Wakes the tasks that follow the database after the catalog: after every refresh, and when events were written.
+    pub wake: watch::Sender<()>,
 }
 
 impl SyncDeps {
@@ -137,9 +140,21 @@ impl CatalogSync {
         let mut trace = TraceContext::default();
         loop {
             self.refresh().instrument(swap_span(&trace)).await?;
+            self.deps.wake.send_replace(());
             trace = tokio::select! {
-                change = next(changes.as_mut()) => change?,
+                change = self.next_change(changes.as_mut()) => change?,
                 () = tokio::time::sleep(self.deps.settings.interval()) => TraceContext::default(),
+            }
+        }
+    }
+
+    /// Waits for the next change and returns its trace context, which may be empty. Written events do not concern the catalog.
+    async fn next_change(&self, changes: Option<&mut Changes>) -> Result<TraceContext, StoreError> {
+        let Some(changes) = changes else { return std::future::pending().await };
+        loop {
+            match changes.next().await? {
+                Signal::Change(trace) => return Ok(trace),
+                Signal::Events => drop(self.deps.wake.send_replace(())),
             }
         }
     }
@@ -303,13 +318,6 @@ fn swap_span(trace: &TraceContext) -> Span {
     let span = tracing::error_span!("swap the catalog", otel.kind = "consumer");
     set_parent(&span, trace);
     span
-}
-
-async fn next(changes: Option<&mut Changes>) -> Result<TraceContext, StoreError> {
-    match changes {
-        Some(changes) => changes.next().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Returns true if the database has an older revision of some stream than the catalog.

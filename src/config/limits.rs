@@ -36,6 +36,10 @@ pub struct LimitSettings {
     pub encodings_bytes: usize,
     /// The largest full graph that a change may lead to, in bytes.
     pub graph_bytes: usize,
+    /// The largest number of concurrent event streams; further ones get 503.
+    pub event_streams: usize,
+    /// The number of events that are kept.
+    pub events: u32,
     /// How long a client may take to send a request head, and how long a connection may be idle.
     pub head_timeout: SignedDuration,
     /// How long a response may take.
@@ -62,6 +66,8 @@ impl Default for LimitSettings {
             cached_graphs_bytes: 32 * 1024 * 1024,
             encodings_bytes: 64 * 1024 * 1024,
             graph_bytes: 32 * 1024 * 1024,
+            event_streams: 64,
+            events: 10_000,
             head_timeout: SignedDuration::from_secs(30),
             answer_timeout: SignedDuration::from_secs(30),
             fast_path: true,
@@ -119,6 +125,9 @@ impl LimitSettings {
         }
         if self.graph_bytes < MIN_GRAPH_BYTES {
             return Err(ConfigError::value("limits.graph_bytes", "must be at least 65536"));
+        }
+        if self.events == 0 {
+            return Err(ConfigError::value("limits.events", "must be at least 1"));
         }
         positive("limits.head_timeout", self.head_timeout)?;
         positive("limits.answer_timeout", self.answer_timeout)

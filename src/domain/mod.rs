@@ -14,6 +14,7 @@ pub mod document;
 pub mod duration;
 pub mod edit;
 pub mod epoch;
+pub mod event;
 pub mod finding;
 pub mod graph;
 pub mod hash;

@@ -1,6 +1,7 @@
 //! The write side of a store, and the states of streams that it keeps in memory.
 
 use super::{
+    events::EventFeed,
     findings_cache::FindingsCache,
     stream_cache::StreamCache,
     write_queues::{ReadTransaction, WriteQueues},
@@ -16,6 +17,7 @@ use crate::{
     store::{Known, Store, StoreError, Transaction, streams::Head},
     telemetry::Metrics,
 };
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The largest full graph that a change may lead to, unless it is configured: that of the setting `limits.graph_bytes`.
@@ -30,6 +32,7 @@ pub struct Manage {
     write_queues: Arc<WriteQueues>,
     streams: Arc<StreamCache>,
     findings: Arc<FindingsCache>,
+    events: Arc<EventFeed>,
     served: Option<ServedStates>,
     max_graph_bytes: usize,
 }
@@ -50,6 +53,7 @@ impl Manage {
             write_queues,
             streams: Arc::default(),
             findings: Arc::default(),
+            events: Arc::default(),
             served: None,
             max_graph_bytes,
         }
@@ -75,6 +79,12 @@ impl Manage {
     #[must_use]
     pub fn now(&self) -> Epoch {
         self.clock.now().into()
+    }
+
+    /// Returns the time with fractions of a second.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn clock(&self) -> &SharedClock {
@@ -116,6 +126,10 @@ impl Manage {
 
     pub(super) fn findings_cache(&self) -> &Arc<FindingsCache> {
         &self.findings
+    }
+
+    pub(super) fn events(&self) -> &EventFeed {
+        &self.events
     }
 
     pub(super) async fn reading(&self, name: &'static str) -> Result<ReadTransaction, StoreError> {

@@ -8,7 +8,7 @@ use crate::{
     config::{ApiSettings, AuthSettings, DatabaseSettings},
     domain::{dialect::Dialects, ids::StreamId},
     exchange::documents::DocumentFile,
-    manage::Manage,
+    manage::{EventWriter, Manage},
     store::{Access, AccessError},
 };
 use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
@@ -29,6 +29,8 @@ pub(super) struct Database {
     pub(super) api: ApiSettings,
     /// The largest full graph that a change may lead to.
     pub(super) max_graph_bytes: usize,
+    /// The number of events that are kept.
+    pub(super) max_events: u32,
 }
 
 impl Database {
@@ -67,6 +69,8 @@ impl Database {
         let authenticator = Authenticator::new(access.store().clone(), &self.auth, &self.api, clock.clone())?;
         let issuers = self.is_for_managers.then(|| authenticator.issuers());
         let backoff = RetryDelay::from(self.sync_deps.settings.interval());
+        let (written, distributed) = (self.sync_deps.wake.subscribe(), self.sync_deps.wake.subscribe());
+        let event_writer = EventWriter::new(manage.clone(), self.max_events);
         let follower = CatalogSync::new(access.clone(), self.sync_deps);
         let documents = self.documents;
         let work = async {
@@ -86,6 +90,8 @@ impl Database {
             readiness.report();
             tokio::select! {
                 () = follower.run() => {}
+                () = event_writer.run(written) => {}
+                () = manage.distribute_events(distributed) => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
                 () = watch::issuers(&metrics, issuers, &clock) => {}
             }

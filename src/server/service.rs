@@ -83,6 +83,7 @@ impl Service {
             signing_key: settings.auth.signing_key(&settings.data_dir),
             max_token_lifetime: settings.auth.max_token_lifetime,
             bodies_bytes: settings.limits.bodies_bytes,
+            event_streams: settings.limits.event_streams,
         });
         Ok(Self {
             settings,
@@ -135,6 +136,7 @@ impl Service {
             metrics: metrics.clone(),
             snapshots: self.open_snapshots(),
             settings: self.settings.catalog.clone(),
+            wake: tokio::sync::watch::Sender::default(),
         }
     }
 
@@ -178,6 +180,7 @@ impl Service {
         let local_stop = LocalStopWatch::new(&self.settings.data_dir, catalog.clone());
         local_stop.check();
         watch::catalog(&metrics, &catalog, &self.clock);
+        watch::event_streams(&metrics, &self.manager_api);
         if let Some(tls) = &self.tls {
             tls.watch(&metrics);
         }
@@ -236,6 +239,7 @@ impl Service {
             auth: self.settings.auth,
             api: self.settings.api,
             max_graph_bytes: self.settings.limits.graph_bytes,
+            max_events: self.settings.limits.events,
         };
         let mut database_task = tokio::spawn(database.follow(stopping.clone().cancelled_owned(), ready));
         let failed = tokio::select! {
@@ -250,6 +254,7 @@ impl Service {
         }
         tracing::info!("stopping, finishing requests in flight");
         stopping.cancel();
+        manager_api.close_event_streams();
         let finished = async { while listening.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(self.settings.shutdown_grace.unsigned_abs(), finished);
         if !matches!(unless(force_shutdown.clone(), in_time).await, Some(Ok(()))) {

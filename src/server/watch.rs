@@ -1,6 +1,7 @@
 //! Gauges of the state that answers come from: read when metrics are collected, or checked periodically.
 
 use crate::{
+    api::Api,
     auth::Issuers,
     catalog::CatalogHandle,
     clock::SharedClock,
@@ -93,6 +94,15 @@ pub(super) fn catalog(metrics: &Metrics, handle: &Arc<CatalogHandle>, clock: &Sh
         "The share of nodes, 0 to 1, that each live rollout admits now; 0 while an emergency stop is active",
         gauge(open_shares),
     );
+}
+
+/// Registers the gauge of open event streams.
+pub(super) fn event_streams(metrics: &Metrics, api: &Api) {
+    let api = api.clone();
+    metrics.gauge("lockkeeper.event_streams.open", "", "Event streams that clients have open", move || {
+        let open = u32::try_from(api.open_event_streams()).unwrap_or(u32::MAX);
+        vec![(f64::from(open), Vec::new())]
+    });
 }
 
 /// Returns the shares of the live rollouts that do not admit all nodes yet.

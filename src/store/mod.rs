@@ -10,6 +10,7 @@ pub mod database;
 pub mod dump;
 pub mod embedded;
 mod error;
+pub mod events;
 pub mod health;
 pub mod idempotency;
 mod installation;

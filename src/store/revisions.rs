@@ -52,6 +52,23 @@ pub fn needs_copy(number: Revision) -> bool {
     number.0.rem_euclid(COPY_INTERVAL) == 0
 }
 
+/// A revision, and how it came about.
+#[derive(Debug)]
+pub struct RevisionChange {
+    /// Its number.
+    pub number: Revision,
+    /// When it was created.
+    pub made_at: Timestamp,
+    /// The action that created it, as in the audit log.
+    pub action: Option<String>,
+    /// The actor.
+    pub actor: Actor,
+    /// The reason.
+    pub reason: String,
+    /// The difference to the revision before it; `None` if it stores the whole stream.
+    pub delta: Option<DeltaDocument>,
+}
+
 /// What a revision changed.
 struct Delta {
     number: Revision,
@@ -226,6 +243,44 @@ impl Transaction {
             reached = number;
         }
         Ok(stream.filter(|_| reached == head.revision))
+    }
+
+    /// Returns the revisions from `first` to `last` with what they changed and the actions that created them, in their order.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a stored document is invalid.
+    pub async fn revision_changes(
+        &mut self,
+        key: StreamKey,
+        first: Revision,
+        last: Revision,
+    ) -> Result<Vec<RevisionChange>, StoreError> {
+        let rows = sqlx::query!(
+            r#"-- name: revision_changes
+            select revisions.number, made_at as "made_at: jiff_sqlx::Timestamp", revisions.actor, revisions.actor_name,
+                revisions.reason, delta as "delta: Json<DeltaDocument>",
+                (select action from audit where audit.product = products.name and audit.stream = streams.name
+                    and audit.revision = revisions.number order by audit.id desc limit 1) as action
+            from revisions
+            join streams on streams.id = stream_id
+            join products on products.id = product_id
+            where stream_id = $1 and number between $2 and $3 order by number"#,
+            key.0,
+            first.0,
+            last.0
+        )
+        .fetch_all(self.connection())
+        .await
+        .map_err(StoreError::at("revision_changes"))?;
+        let changes = rows.into_iter().map(|row| RevisionChange {
+            number: Revision(row.number),
+            made_at: row.made_at.to_jiff(),
+            action: row.action,
+            actor: actor(row.actor, row.actor_name),
+            reason: row.reason,
+            delta: row.delta.map(|Json(delta)| delta),
+        });
+        Ok(changes.collect())
     }
 
     /// Returns true if a revision was created in a later second than each of the hundred before it, so that its time identifies it.

@@ -40,6 +40,14 @@ impl Store {
         self.begin_with(name, self.pool.begin_with("begin transaction isolation level repeatable read read only")).await
     }
 
+    /// Begins a read-write transaction on one consistent state. It fails if it writes what another transaction has changed since.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn begin_on_snapshot(&self, name: &'static str) -> Result<Transaction, StoreError> {
+        self.begin_with(name, self.pool.begin_with("begin transaction isolation level repeatable read")).await
+    }
+
     async fn begin_with(
         &self,
         name: &'static str,

@@ -3,6 +3,7 @@
 mod answers;
 mod batch;
 mod caller;
+mod event;
 mod history;
 mod overview;
 mod pause;
@@ -15,6 +16,7 @@ mod token;
 pub use answers::{ExplainModel, GraphModel};
 pub use batch::{BatchModel, BatchedCommand, BatchedRollout};
 pub use caller::CallerModel;
+pub use event::{EventKindModel, EventModel, MissedEventsModel};
 pub use history::{AuditEntryModel, RevisionModel};
 pub use overview::{OverviewModel, StreamRolloutModel};
 pub use pause::PauseModel;

@@ -7,6 +7,7 @@ mod batch;
 mod blocked_updates;
 mod caller;
 mod documents;
+mod events;
 mod live_rollouts;
 mod overview;
 mod payloads;
@@ -67,6 +68,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(rollout_actions::of_product())
         .merge(rollouts::presets())
         .merge(tokens::operations())
-        .merge(audit::operations());
+        .merge(audit::operations())
+        .merge(events::operations());
     OpenApiRouter::new().nest(STREAM, of_stream).nest(PREFIX, others)
 }

@@ -31,7 +31,7 @@ pub enum ReadError {
 
 impl ReadError {
     /// Fails for a role that the caller lacks.
-    pub(super) fn denied(caller: &Identity, role: Role, on: impl Display) -> Self {
+    pub(in crate::manage) fn denied(caller: &Identity, role: Role, on: impl Display) -> Self {
         if caller.is_known() { Self::Denied { role, on: on.to_string() } } else { Self::Unauthenticated }
     }
 }

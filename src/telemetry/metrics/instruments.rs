@@ -27,6 +27,7 @@ pub(super) struct Instruments {
     pub(super) failures: Counter<u64>,
     pub(super) authentication_failures: Counter<u64>,
     pub(super) encoding_failures: Counter<u64>,
+    pub(super) events: Counter<u64>,
     pub(super) transactions: Histogram<f64>,
 }
 
@@ -55,6 +56,8 @@ impl Instruments {
         for coding in ["gzip", "zstd"] {
             encoding_failures.add(0, &[KeyValue::new("coding", coding)]);
         }
+        let events = counter("lockkeeper.events.written", "Events that this process wrote");
+        events.add(0, &[]);
         // Series exist from the start, with the value 0.
         for reason in ["full", "address"] {
             refused.add(0, &[KeyValue::new("reason", reason)]);
@@ -72,6 +75,7 @@ impl Instruments {
             failures,
             authentication_failures,
             encoding_failures,
+            events,
             transactions: seconds("db.client.operation.duration", "Duration of database transactions, by name"),
             meter,
         };

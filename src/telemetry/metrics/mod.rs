@@ -123,6 +123,11 @@ impl Metrics {
         self.0.instruments.authentication_failures.add(1, &[]);
     }
 
+    /// Counts events that were written.
+    pub fn events_written(&self, events: usize) {
+        self.0.instruments.events.add(u64::try_from(events).unwrap_or(u64::MAX), &[]);
+    }
+
     /// Records the time from querying the database to serving a changed catalog.
     pub fn catalog_rebuilt(&self, took: Duration) {
         self.0.instruments.rebuilds.record(took.as_secs_f64(), &[]);

@@ -1,0 +1,240 @@
+//! Writes events. Every process that may write runs this, and the one that holds the lock writes.
+
+use super::follow::{Followed, StopChanges, TimedEvent};
+use crate::{
+    domain::{
+        epoch::Epoch,
+        event::{Event, EventKind, Progress},
+        stream::{Revision, Stream},
+    },
+    manage::{manager::Manage, records::StoreError},
+    store::{
+        StreamKey, Transaction,
+        events::{CursorMoves, EventCursor, EventLock, EventStop},
+        streams::Head,
+    },
+};
+use jiff::Timestamp;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Writes the events of the database while it holds the lock.
+pub struct EventWriter {
+    manage: Manage,
+    /// The number of events that are kept.
+    max_events: u32,
+    lock: Option<EventLock>,
+    covered: Option<Covered>,
+}
+
+/// What the events cover, at a cursor.
+struct Covered {
+    cursor: EventCursor,
+    streams: HashMap<StreamKey, Followed>,
+}
+
+/// What the database has to be covered.
+struct Present {
+    heads: Vec<Head>,
+    stops: Vec<EventStop>,
+    now: Epoch,
+}
+
+/// The longest time in which the database must answer.
+const MAX_TIME: Duration = Duration::from_secs(30);
+
+impl EventWriter {
+    /// Creates a writer that keeps the newest `max_events` events.
+    #[must_use]
+    pub fn new(manage: Manage, max_events: u32) -> Self {
+        Self { manage, max_events, lock: None, covered: None }
+    }
+
+    /// Writes events whenever it is woken, and when a rollout reaches a share or a gate. Never returns.
+    pub async fn run(mut self, mut wake: watch::Receiver<()>) {
+        loop {
+            let written = tokio::time::timeout(MAX_TIME, self.write()).await;
+            let next = match written.unwrap_or(Err(StoreError::Timeout { seconds: MAX_TIME.as_secs() })) {
+                Ok(next) => next,
+                Err(error) => {
+                    // The lock is lost with its connection, and another process may have got it.
+                    (self.lock, self.covered) = (None, None);
+                    tracing::warn!(error = &error as &dyn std::error::Error, "events cannot be written now");
+                    None
+                }
+            };
+            tokio::select! {
+                woken = wake.changed() => {
+                    if woken.is_err() {
+                        return std::future::pending().await;
+                    }
+                }
+                () = self.wait_until(next) => {}
+            }
+        }
+    }
+
+    async fn wait_until(&self, next: Option<Epoch>) {
+        let Some(next) = next.and_then(|next| Timestamp::from_second(next.0).ok()) else {
+            return std::future::pending().await;
+        };
+        tokio::time::sleep(next.duration_since(self.manage.clock().now()).unsigned_abs()).await;
+    }
+
+    /// Writes all new events, if this process holds the lock. Returns when a rollout reaches the next share or gate.
+    ///
+    /// # Errors
+    /// The database is unavailable, or another process has begun to write.
+    pub async fn write(&mut self) -> Result<Option<Epoch>, StoreError> {
+        if !self.holds_lock().await? {
+            self.covered = None;
+            return Ok(None);
+        }
+        let mut transaction = self.manage.store().begin_on_snapshot("write_events").await?;
+        let cursor = transaction.event_cursor().await?;
+        let (heads, stops) = (transaction.heads().await?, transaction.event_stops().await?);
+        let mut present = Present { heads, stops, now: self.manage.now() };
+        let Some(cursor) = cursor else {
+            self.begin(&mut transaction, &present).await?;
+            transaction.commit().await?;
+            return Ok(None);
+        };
+        // The clock of the process that wrote before may be ahead.
+        present.now = present.now.max(cursor.covered_until);
+        // Taken: if this fails, what was followed is loaded again.
+        let mut covered = match self.covered.take().filter(|covered| covered.cursor == cursor) {
+            Some(covered) => covered,
+            None => self.load(&mut transaction, cursor, &present).await?,
+        };
+        let (events, moves) = covered.follow(&mut transaction, &present).await?;
+        if !events.is_empty() {
+            covered.cursor = self.cursor_after(&cursor, events.len(), present.now);
+            if !transaction.add_events(&events, &cursor, &covered.cursor, &moves).await? {
+                return Err(StoreError::Lost);
+            }
+            transaction.commit().await?;
+            self.manage.metrics().events_written(events.len());
+        }
+        let next = covered.streams.values().filter_map(|followed| followed.progress.next_event()).min();
+        self.covered = Some(covered);
+        Ok(next)
+    }
+
+    async fn holds_lock(&mut self) -> Result<bool, StoreError> {
+        let mut lock = match self.lock.take() {
+            Some(lock) => lock,
+            None => self.manage.store().event_lock().await?,
+        };
+        let is_held = lock.try_hold().await?;
+        self.lock = Some(lock);
+        Ok(is_held)
+    }
+
+    /// Begins at the present, without events about what was before. Ids begin at the time in milliseconds, so that they are higher than those
+    /// before a restore.
+    async fn begin(&self, transaction: &mut Transaction, present: &Present) -> Result<(), StoreError> {
+        let last_id = self.manage.clock().now().as_millisecond();
+        let cursor = EventCursor { last_id, deleted_to: last_id, covered_until: present.now };
+        let moves = CursorMoves {
+            streams: present.heads.iter().map(|head| (head.key, head.revision)).collect(),
+            stops: present.stops.iter().map(|stop| (stop.id, stop.lifted_at.is_some())).collect(),
+        };
+        transaction.begin_events(&cursor, &moves).await
+    }
+
+    fn cursor_after(&self, cursor: &EventCursor, events: usize, covered_until: Epoch) -> EventCursor {
+        let last_id = cursor.last_id.saturating_add(i64::try_from(events).unwrap_or(i64::MAX));
+        let deleted_to = cursor.deleted_to.max(last_id.saturating_sub(self.max_events.into()));
+        EventCursor { last_id, deleted_to, covered_until }
+    }
+
+    /// Loads the states of all streams at the cursor.
+    async fn load(
+        &self,
+        transaction: &mut Transaction,
+        cursor: EventCursor,
+        present: &Present,
+    ) -> Result<Covered, StoreError> {
+        let mut revisions = transaction.event_revisions().await?;
+        let mut streams = HashMap::new();
+        for head in &present.heads {
+            let Some(revision) = revisions.remove(&head.key) else { continue };
+            let stop = present.stops.iter().find(|stop| stop.is_begin_written && stop.product == head.id.product);
+            let product_stop = stop.map(|stop| stop.stop.clone());
+            let mut stream = self.state_at(transaction, head, revision).await?;
+            if stream.product_stop != product_stop {
+                stream = Arc::new(Stream { product_stop, ..Stream::clone(&stream) });
+            }
+            let progress = Progress::new(stream, cursor.covered_until);
+            streams.insert(head.key, Followed { revision, progress });
+        }
+        Ok(Covered { cursor, streams })
+    }
+
+    /// Returns the state of a stream at a revision. The newest one is usually in memory, where it is shared.
+    async fn state_at(
+        &self,
+        transaction: &mut Transaction,
+        head: &Head,
+        revision: Revision,
+    ) -> Result<Arc<Stream>, StoreError> {
+        if revision == head.revision {
+            return self.manage.load_stream(transaction, head).await;
+        }
+        let missing = || StoreError::corrupt("event_cursor_streams", format!("{} has no revision {revision}", head.id));
+        Ok(Arc::new(transaction.revision(head.key, revision).await?.ok_or_else(missing)?))
+    }
+}
+
+impl Covered {
+    /// Follows all streams and products to the present. Returns the events in the order of their times.
+    async fn follow(
+        &mut self,
+        transaction: &mut Transaction,
+        present: &Present,
+    ) -> Result<(Vec<Event>, CursorMoves), StoreError> {
+        let (mut events, mut moves) = (Vec::new(), CursorMoves::default());
+        for stop in &present.stops {
+            let written = stop_events(stop, present.now);
+            if !written.is_empty() {
+                moves.stops.push((stop.id, stop.lifted_at.is_some()));
+            }
+            events.extend(written);
+        }
+        for head in &present.heads {
+            let stops = || present.stops.iter().filter(|stop| stop.product == head.id.product);
+            let followed = self.streams.entry(head.key).or_insert_with(|| {
+                let in_force = stops().find(|stop| stop.is_begin_written).map(|stop| stop.stop.clone());
+                let empty = Stream { product_stop: in_force, ..Stream::empty(head.id.clone()) };
+                let progress = Progress::new(Arc::new(empty), self.cursor.covered_until);
+                Followed { revision: Revision(0), progress }
+            });
+            let before = followed.revision;
+            let found = followed.follow(transaction, head, StopChanges::new(stops()), present.now).await?;
+            if followed.revision != before {
+                moves.streams.push((head.key, followed.revision));
+            }
+            events.extend(found);
+        }
+        let heads: HashSet<StreamKey> = present.heads.iter().map(|head| head.key).collect();
+        self.streams.retain(|key, _| heads.contains(key));
+        events.sort_by_key(|(at, _)| *at);
+        Ok((events.into_iter().map(|(_, event)| event).collect(), moves))
+    }
+}
+
+/// Returns the events of a product stop that were not written yet.
+fn stop_events(stop: &EventStop, now: Epoch) -> Vec<TimedEvent> {
+    let begun = EventKind::StopBegun { reason: stop.stop.reason.as_str().to_owned() };
+    let begun = Some((stop.stop.since, begun)).filter(|_| !stop.is_begin_written);
+    let ended = stop.lifted_at.map(|at| (at, EventKind::StopEnded));
+    let event = |(at, kind): (Epoch, EventKind)| {
+        let time = Timestamp::from_second(at.0).unwrap_or_default();
+        (at.min(now), Event { at: time, product: stop.product.clone(), stream: None, kind })
+    };
+    begun.into_iter().chain(ended).map(event).collect()
+}
