@@ -125,6 +125,8 @@ actions! {
     STOP = "stream.stop", Publisher, restrictive;
     LIFT_STOP = "stream.lift-stop", Manager;
     SET_PRODUCT = "product.set", Admin;
+    SET_PRESET = "preset.set", Admin;
+    REMOVE_PRESET = "preset.remove", Admin;
     CREATE_STREAM = "stream.create", Admin;
     SET_STREAM = "stream.set", Admin;
     PUT_DOCUMENT = "stream.put-document", Manager;

@@ -60,8 +60,11 @@ fn image(name: &str) -> String {
     ids::image("quay.io/os/os", name)
 }
 
+/// The path of a preset of the product.
+const CANARIES: &str = "/products/PRODUCT/presets/canaries";
+
 /// Returns the operations that are not about one stream.
-fn cases_of_products() -> [(&'static str, Case); 10] {
+fn cases_of_products() -> [(&'static str, Case); 14] {
     use Role::{Admin, Manager, Publisher, Viewer};
     [
         ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
@@ -74,6 +77,10 @@ fn cases_of_products() -> [(&'static str, Case); 10] {
         ("get_product", case(Viewer, "/products/PRODUCT")),
         ("set_product", with(Admin, "/products/PRODUCT", json!({"protocol": "fedora-coreos"}))),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
+        ("list_product_presets", case(Viewer, "/products/PRODUCT/presets")),
+        ("get_product_preset", case(Viewer, "/products/PRODUCT/presets/week")),
+        ("set_product_preset", with(Admin, CANARIES, json!({"rollouts": [{"start_share": 0.5}]}))),
+        ("delete_product_preset", case(Admin, CANARIES)),
     ]
 }
 
@@ -332,6 +339,10 @@ async fn every_operation_checks_authentication_and_role() {
         admin.creates_stream(&stream).await;
         if name == "lift_product_emergency_stop" {
             admin.post_empty(&format!("/api/v1/products/{product}/emergency-stop")).await;
+        }
+        if name == "delete_product_preset" {
+            let path = format!("/api/v1/products/{product}/presets/canaries");
+            admin.change(Method::PUT, &path, Some(&json!({"rollouts": [{}]}))).await.ok();
         }
         let grant = Grant { role: Role::Viewer, on: "*".parse().unwrap() };
         let (row, _) = desk.issue(1_790_000_000, &product, &grant, SignedDuration::from_hours(1)).await;

@@ -6,6 +6,7 @@ mod caller;
 mod history;
 mod overview;
 mod pause;
+mod preset;
 mod release;
 mod rollout;
 mod search;
@@ -18,13 +19,12 @@ pub use caller::CallerModel;
 pub use history::{AuditEntryModel, RevisionModel};
 pub use overview::{OverviewModel, StreamRolloutModel};
 pub use pause::PauseModel;
+pub use preset::{PresetModel, ProductPresetModel};
 pub use release::{
     ArtifactModel, BlockedModel, NewBlocked, NewPromotion, NewRelease, NotesModel, PayloadModel, PromotionModel,
     ReleaseModel,
 };
-pub use rollout::{
-    AccelerateModel, AdvanceModel, GateModel, HoldModel, NewRollout, PresetModel, RolloutModel, RolloutOrderModel,
-};
+pub use rollout::{AccelerateModel, AdvanceModel, GateModel, HoldModel, NewRollout, RolloutModel, RolloutOrderModel};
 pub use search::{FoundReleaseModel, PromotionDriftModel};
 pub use stream::{
     ProductModel, ProductSettings, ProductStopModel, StopModel, StreamModel, StreamSettings, StreamSummary,

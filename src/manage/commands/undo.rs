@@ -97,6 +97,7 @@ fn restored(now: &Stream, before: &Stream) -> Stream {
     Stream {
         releases,
         blocked_updates,
+        description: before.description.clone(),
         arches: before.arches.clone(),
         mirrors: before.mirrors.clone(),
         rules: before.rules,
@@ -108,7 +109,8 @@ fn restored(now: &Stream, before: &Stream) -> Stream {
 
 fn have_same_settings(one: &Stream, other: &Stream) -> bool {
     (&one.arches, &one.mirrors, one.rules) == (&other.arches, &other.mirrors, other.rules)
-        && (&one.protection, one.default_rollout) == (&other.protection, other.default_rollout)
+        && (&one.protection, one.default_rollout, &one.description)
+            == (&other.protection, other.default_rollout, &other.description)
 }
 
 /// Returns the restored state, in which no rollout opens further at once: one that the change stopped or held goes on from the share that it
@@ -154,6 +156,7 @@ mod tests {
     use crate::manage::{
         command::LoadedReads,
         commands::{
+            descriptions::NewDescription,
             releases::WithdrawRelease,
             rollout_actions::{AbortRollout, PauseRollout},
             streams::{DefaultRollout, SetStream, StreamSettings},
@@ -180,7 +183,7 @@ mod tests {
             reason: "a test".into(),
             request_id: None,
         };
-        LoadedReads { change: Some(change), revision: Some(Arc::new(before.clone())), stream: None }
+        LoadedReads { change: Some(change), revision: Some(Arc::new(before.clone())), ..LoadedReads::default() }
     }
 
     fn role_of(action: Action) -> Role {
@@ -196,6 +199,7 @@ mod tests {
         let undone = apply_to(&undo(), Some(&paused), &reads(Action::PAUSE_ROLLOUT, "token:one", &before)).unwrap();
         assert_eq!(undone.stream, before, "it was paused at this instant");
         let settings = StreamSettings {
+            description: NewDescription::Unchanged,
             arches: [crate::domain::ids::Arch::parse("s390x").unwrap()].into(),
             mirrors: before.mirrors.clone(),
             edge_rule: None,
