@@ -41,7 +41,7 @@ pub struct PresetRollout {
 }
 
 impl PresetName {
-    /// Returns true if requests could not name the preset: a preset of the service has this name, or `none` means that there is none.
+    /// Returns true if requests could not name the preset: the service has a preset of this name, or the name is `none`, the value for no preset.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
         Preset::from_name(self.as_str()).is_some() || self.as_str() == "none"

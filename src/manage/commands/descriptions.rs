@@ -7,7 +7,7 @@ use crate::domain::{description::Description, text::TextError};
 pub enum NewDescription {
     /// It stays as it is.
     Unchanged,
-    /// There is none.
+    /// It is removed.
     None,
     /// It is this text.
     Text(Description),
