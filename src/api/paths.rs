@@ -4,6 +4,7 @@ use super::state::Api;
 use crate::{
     domain::{
         ids::{ProductName, StreamId, StreamName, Version},
+        product_preset::PresetName,
         rollout::id::RolloutId,
         stream::Revision,
     },
@@ -43,6 +44,28 @@ pub(super) struct ProductPath {
 impl ProductPath {
     pub(super) fn product(&self) -> Result<ProductName, Problem> {
         parse_name("product", &self.product)
+    }
+}
+
+/// A preset of a product.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct PresetPath {
+    /// The name of the product.
+    #[param(example = "fedora-coreos")]
+    product: String,
+    /// The name of the preset.
+    #[param(example = "canaries-first")]
+    name: String,
+}
+
+impl PresetPath {
+    pub(super) fn product(&self) -> Result<ProductName, Problem> {
+        parse_name("product", &self.product)
+    }
+
+    pub(super) fn name(&self) -> Result<PresetName, Problem> {
+        parse_name("preset", &self.name)
     }
 }
 

@@ -11,7 +11,11 @@ use crate::{
         ids::{ProductName, StreamId},
         stream::Revision,
     },
-    store::{Access, ProductStops, PublishedProduct, State, StoreError, Transaction, signal::{Changes, Signal}, streams::Head},
+    store::{
+        Access, ProductStops, PublishedProduct, State, StoreError, Transaction,
+        signal::{Changes, Signal},
+        streams::Head,
+    },
     telemetry::{Metrics, TraceContext, set_parent},
 };
 use jiff::Timestamp;

@@ -39,7 +39,7 @@ pub fn is_display_name(name: &str) -> bool {
 
 /// Returns true for control characters (Unicode category Cc), for separators (Z) other than the plain space, and for the formatting
 /// characters (Cf) that reorder or hide text.
-fn changes_text_around_it(c: char) -> bool {
+pub(super) fn changes_text_around_it(c: char) -> bool {
     let is_separator = c != ' ' && c.is_whitespace();
     let is_format = matches!(
         c,

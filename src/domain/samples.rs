@@ -7,6 +7,7 @@ use super::{
         protection::Protection,
     },
     artifact::{Artifact, ArtifactKey, ArtifactName, Location, Notes, Promotion},
+    description::Description,
     duration::Minutes,
     epoch::Epoch,
     hash::ContentHash,
@@ -330,6 +331,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             };
             let stream = Stream {
                 id: id(),
+                description: Description::parse(&"a stream ".repeat(aged)).ok(),
                 arches,
                 mirrors,
                 rules,

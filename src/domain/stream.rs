@@ -2,6 +2,7 @@
 
 use super::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
+    description::Description,
     epoch::Epoch,
     hash::ContentHash,
     ids::{Arch, StreamId, Version},
@@ -37,6 +38,8 @@ impl std::fmt::Display for Revision {
 pub struct Stream {
     /// Its product and name.
     pub id: StreamId,
+    /// What it is for, if that is described.
+    pub description: Option<Description>,
     /// The arches that it serves, including those without a release.
     pub arches: BTreeSet<Arch>,
     /// Repositories that hold the same images under the same digests.
@@ -65,6 +68,7 @@ impl Stream {
     pub fn empty(id: StreamId) -> Self {
         Self {
             id,
+            description: None,
             arches: BTreeSet::new(),
             mirrors: BTreeSet::new(),
             rules: GraphRules::default(),

@@ -6,10 +6,12 @@ use crate::{
     auth::Role,
     domain::{
         admission::emergency_stop::EmergencyStop,
+        description::Description,
         epoch::Epoch,
         finding::Finding,
         ids::{ProductName, ProtocolName, StreamId},
         policy::graph_rules::GraphRules,
+        product_preset::ProductPresets,
         stream::{Revision, Stream},
     },
     store::audit::AuditEntry,
@@ -47,6 +49,11 @@ pub trait Command: Send + Sync {
     /// Returns the role that it requires because of its content, if it is more than that of its action.
     fn needs(&self, _present: &Present<'_>) -> Option<Need> {
         None
+    }
+
+    /// Returns true if it uses the presets of its stream's product: they are read in the transaction that writes.
+    fn uses_presets(&self) -> bool {
+        false
     }
 
     /// Computes the next state. This is a pure function, and it is called again if the transaction has to be repeated after a race.
@@ -87,6 +94,8 @@ pub struct LoadedReads {
     pub revision: Option<Arc<Stream>>,
     /// What made the revision.
     pub change: Option<AuditEntry>,
+    /// The presets of the stream's product, for a command that uses them.
+    pub presets: ProductPresets,
 }
 
 /// What a command is applied to.
@@ -167,6 +176,11 @@ pub trait ProductCommand: Send + Sync {
         None
     }
 
+    /// Returns true if it uses the description and the presets of the product. Others do not read them: a stop must not fail because of them.
+    fn uses_settings(&self) -> bool {
+        false
+    }
+
     /// Returns true if it creates the product if that does not exist.
     fn can_create(&self) -> bool {
         false
@@ -184,7 +198,7 @@ pub trait ProductCommand: Send + Sync {
 }
 
 /// The state of a product.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProductState {
     /// The protocol that its nodes speak; `None` if the product does not exist.
     pub protocol: Option<ProtocolName>,
@@ -192,4 +206,8 @@ pub struct ProductState {
     pub has_streams: bool,
     /// Its emergency stop, if one is in force.
     pub stop: Option<EmergencyStop>,
+    /// Its description, for a command that uses its settings.
+    pub description: Option<Description>,
+    /// Its presets, for a command that uses its settings.
+    pub presets: ProductPresets,
 }

@@ -20,6 +20,7 @@ use crate::{
         epoch::Epoch,
         finding::Finding,
         ids::StreamId,
+        product_preset::ProductPresets,
         stream::Stream,
     },
     store::{StoreError, Transaction, retrying, revisions::needs_copy, streams::Head},
@@ -37,6 +38,8 @@ const IMPACT_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) struct Inspected {
     /// The head that it was planned on.
     head: Head,
+    /// The presets that it was planned with.
+    presets: ProductPresets,
     plan: Plan,
     impact: Option<Impact>,
 }
@@ -178,10 +181,11 @@ impl Manage {
     ) -> Result<Executed, CommandError> {
         let Before { read, inspected } = known;
         let head = transaction.lock_stream(command.target()).await?;
+        let read = with_presets(transaction, command, read).await?;
         let loaded = self.load(transaction, head, read).await?;
         // A plan is valid for the state that it was made for.
         let is_same_state = |inspected: &&Inspected| {
-            inspected.head == loaded.head
+            (&inspected.head, &inspected.presets) == (&loaded.head, &loaded.read.presets)
                 && loaded.stream.as_ref().is_none_or(|present| Arc::ptr_eq(present, &inspected.plan.before))
         };
         let inspected = inspected.filter(is_same_state);
@@ -235,7 +239,7 @@ impl Manage {
             None => Some(Impact::default()),
             Some(next) => self.impact(&plan.before, &next.stream, self.now()).await,
         };
-        Some(Inspected { head: loaded.head, plan, impact })
+        Some(Inspected { head: loaded.head, presets: loaded.read.presets, plan, impact })
     }
 
     /// Computes what a change does to nodes: off the runtime, one change at a time, and within a time limit.
@@ -251,6 +255,7 @@ impl Manage {
         let id = command.target();
         let head = transaction.head_with_deleted(id).await?.unwrap_or_else(|| Head::absent(id.clone()));
         let read = self.load_reads(&mut transaction, command).await?;
+        let read = with_presets(&mut transaction, command, read).await?;
         self.load(&mut transaction, head, read).await
     }
 
@@ -304,6 +309,18 @@ impl Manage {
         let max_graph_bytes = self.max_graph_bytes();
         Ok(Loaded { head, stream, product_stop, read, dialects, dialect, findings, max_graph_bytes })
     }
+}
+
+/// Adds the presets that a command uses to what was read for it.
+async fn with_presets(
+    transaction: &mut Transaction,
+    command: &dyn Command,
+    read: LoadedReads,
+) -> Result<LoadedReads, StoreError> {
+    if !command.uses_presets() {
+        return Ok(read);
+    }
+    Ok(LoadedReads { presets: transaction.presets(&command.target().product).await?, ..read })
 }
 
 /// Sorts commands by the names of their streams: two transactions that lock streams in different orders would deadlock.

@@ -13,7 +13,10 @@ use crate::{
     },
     manage::{
         command::{Next, Present},
-        commands::streams::{DefaultRollout, SetStream, StreamSettings},
+        commands::{
+            descriptions::NewDescription,
+            streams::{DefaultRollout, SetStream, StreamSettings},
+        },
         error::CommandError,
         plan::{Loaded, Plan},
         request::Action,
@@ -147,6 +150,7 @@ fn a_graph_over_the_limit_may_stay_and_shrink() {
     withdrawn.releases[9].state = ReleaseState::Withdrawn;
     assert!(planned(&before, &local(withdrawn), 1).is_ok());
     let settings = StreamSettings {
+        description: NewDescription::Unchanged,
         arches: before.arches.clone(),
         mirrors: before.mirrors.clone(),
         default_rollout: DefaultRollout::Unchanged,

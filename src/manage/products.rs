@@ -75,7 +75,7 @@ impl Manage {
         now: Timestamp,
     ) -> Result<(ProductReport, Vec<Written>), CommandError> {
         let product = command.product();
-        let before = product_state(transaction, product).await?;
+        let before = product_state(transaction, command).await?;
         if before.protocol.is_none() && !command.can_create() {
             return Err(Refusal::no_such("product", product).into());
         }
@@ -87,16 +87,17 @@ impl Manage {
             }
             Some(_) => self.save_protocol(transaction, product, &before, &after, now).await?,
         };
+        let has_settings = save_settings(transaction, product, &before, &after).await?;
         let (streams, written) = self.run_in_streams(transaction, command, request).await?;
         let has_stop = match (&before.stop, &after.stop) {
             (None, Some(stop)) => transaction.stop_product(product, stop, now).await?,
             (Some(_), None) => transaction.lift_product_stop(product, now).await?,
             _ => false,
         };
-        let state = product_state(transaction, product).await?;
-        let created = before.protocol.is_none().then(|| product.to_string());
+        let state = product_state(transaction, command).await?;
+        let created = created(product, &before, &after);
         let report = ProductReport::new(product, state, streams);
-        let changed = has_protocol || has_stop || !report.streams.is_empty();
+        let changed = has_protocol || has_settings || has_stop || !report.streams.is_empty();
         Ok((ProductReport { changed, created, ..report }, written))
     }
 
@@ -153,10 +154,48 @@ impl Manage {
     }
 }
 
-async fn product_state(transaction: &mut Transaction, product: &ProductName) -> Result<ProductState, StoreError> {
-    Ok(ProductState {
+async fn product_state(
+    transaction: &mut Transaction,
+    command: &dyn ProductCommand,
+) -> Result<ProductState, StoreError> {
+    let product = command.product();
+    let state = ProductState {
         protocol: transaction.protocol(product).await?,
         has_streams: transaction.has_streams(product).await?,
         stop: transaction.product_stop(product).await?,
-    })
+        ..ProductState::default()
+    };
+    if !command.uses_settings() {
+        return Ok(state);
+    }
+    let description = transaction.product_description(product).await?;
+    Ok(ProductState { description, presets: transaction.presets(product).await?, ..state })
+}
+
+/// Saves the description and the presets of a product. Returns false if none of them changes.
+async fn save_settings(
+    transaction: &mut Transaction,
+    product: &ProductName,
+    before: &ProductState,
+    after: &ProductState,
+) -> Result<bool, StoreError> {
+    let has_description = before.description != after.description;
+    if has_description {
+        transaction.set_product_description(product, after.description.as_ref()).await?;
+    }
+    for (name, preset) in after.presets.iter().filter(|(name, preset)| before.presets.get(*name) != Some(*preset)) {
+        transaction.set_preset(product, name, preset).await?;
+    }
+    for name in before.presets.keys().filter(|name| !after.presets.contains_key(*name)) {
+        transaction.remove_preset(product, name).await?;
+    }
+    Ok(has_description || before.presets != after.presets)
+}
+
+/// Returns the name of what a command creates: the product, or one of its presets.
+fn created(product: &ProductName, before: &ProductState, after: &ProductState) -> Option<String> {
+    if before.protocol.is_none() {
+        return Some(product.to_string());
+    }
+    after.presets.keys().find(|name| !before.presets.contains_key(*name)).map(ToString::to_string)
 }

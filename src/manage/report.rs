@@ -104,12 +104,12 @@ pub struct ProductReport {
     pub product: String,
     /// The protocol that the product's nodes speak, after the change.
     pub protocol: Option<String>,
-    /// True if the product was created or its protocol changed, or if its stop was set or lifted, or in a dry run would be. False if the
-    /// product was in the requested state already: the first stop stays in force.
+    /// True if the product was created, if its protocol, its description or a preset changed, or if its stop was set or lifted, or in a dry
+    /// run would be. False if the product was in the requested state already: the first stop stays in force.
     pub changed: bool,
     /// True if this was a dry run and nothing was changed.
     pub dry_run: bool,
-    /// The name of the product, if it was created.
+    /// The name of what was created: the product, or a preset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// The stop that is in force afterwards; null without one.

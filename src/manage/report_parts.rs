@@ -30,7 +30,7 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "payload", "release": "44.20260722.3.0", "arch": "x86_64", "scheme": "oci" }))]
 pub struct ChangeTarget {
-    /// Of the stream: `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `shortest_rollout`, `canaries`, `freeze_window`,
+    /// Of the stream: `description`, `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `shortest_rollout`, `canaries`, `freeze_window`,
     /// `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
     /// `rollout`, `rollout_order`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
     pub kind: &'static str,
@@ -119,6 +119,7 @@ impl From<&Target> for ChangeTarget {
             }
         };
         match target {
+            Target::Description => with_kind("description"),
             Target::Arch(arch) => Self { arch: Some(arch.to_string()), ..with_kind("arch") },
             Target::Mirror(mirror) => Self { name: Some(mirror.to_string()), ..with_kind("mirror") },
             Target::EdgeRule => with_kind("edge_rule"),

@@ -126,6 +126,8 @@ actions! {
     LIFT_STOP = "stream.lift-stop", Manager;
     SET_PRODUCT = "product.set", Admin;
     DELETE_PRODUCT = "product.delete", Admin;
+    SET_PRESET = "preset.set", Admin;
+    REMOVE_PRESET = "preset.remove", Admin;
     CREATE_STREAM = "stream.create", Admin;
     SET_STREAM = "stream.set", Admin;
     DELETE_STREAM = "stream.delete", Admin;

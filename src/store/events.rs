@@ -142,7 +142,9 @@ impl Details {
             "revision" => self.revision.zip(self.actor).zip(self.reason).map(|((revision, actor), reason)| {
                 EventKind::Revision { revision: Revision(revision), command: self.command, actor, reason }
             }),
-            "rollout_share" => rollout.zip(self.share).map(|(rollout, share)| EventKind::RolloutShare { rollout, share }),
+            "rollout_share" => {
+                rollout.zip(self.share).map(|(rollout, share)| EventKind::RolloutShare { rollout, share })
+            }
             "gate_waiting" => {
                 rollout.zip(self.share).map(|(rollout, next_share)| EventKind::GateWaiting { rollout, next_share })
             }

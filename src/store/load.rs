@@ -2,7 +2,7 @@
 
 use super::{
     error::StoreError,
-    rows::parse_all,
+    rows::{parse, parse_all},
     state::{Known, State},
     streams::Head,
     transaction::Transaction,
@@ -86,7 +86,7 @@ impl Transaction {
         let keys: Vec<i64> = heads.iter().map(|head| head.key.0).collect();
         let rows = sqlx::query!(
             "-- name: stream_settings
-            select id, arches, mirrors, edge_rule, identity, newest_targets, default_rollout,
+            select id, arches, mirrors, edge_rule, identity, newest_targets, default_rollout, description,
                 protection as \"protection: Json<ProtectionDocument>\", stopped_since, stopped_because
             from streams where id = any($1)",
             &keys
@@ -109,6 +109,7 @@ impl Transaction {
             let missing = || StoreError::corrupt("streams", "a stream that has a revision is missing");
             let row = settings.remove(&key.0).ok_or_else(missing)?;
             let stream = Stream {
+                description: row.description.as_deref().map(|text| parse("streams", text)).transpose()?,
                 rules: graph_rules(&row.edge_rule, &row.identity, row.newest_targets)?,
                 protection: protection(row.protection)?,
                 default_rollout: row.default_rollout.as_deref().map(preset).transpose()?,

@@ -18,6 +18,7 @@ mod load;
 mod payloads;
 mod policies;
 mod predecessors;
+mod presets;
 mod products;
 mod releases;
 pub mod revisions;

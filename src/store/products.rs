@@ -1,7 +1,10 @@
 //! Products: their protocols, and the files that are published for them.
 
 use super::{error::StoreError, rows::parse, transaction::Transaction};
-use crate::domain::ids::{ProductName, ProtocolName};
+use crate::domain::{
+    description::Description,
+    ids::{ProductName, ProtocolName},
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -88,6 +91,56 @@ impl Transaction {
         );
         let found = found.fetch_optional(self.connection()).await.map_err(StoreError::at("protocol"))?;
         found.map(|name| parse("products", &name)).transpose()
+    }
+
+    /// Returns the descriptions of the products that have one.
+    ///
+    /// # Errors
+    /// The database is unavailable, or a row is invalid.
+    pub async fn product_descriptions(&mut self) -> Result<BTreeMap<ProductName, Description>, StoreError> {
+        let rows = sqlx::query!(
+            "-- name: product_descriptions
+            select name, description as \"description!\" from products where description is not null"
+        );
+        let rows = rows.fetch_all(self.connection()).await.map_err(StoreError::at("product_descriptions"))?;
+        let parsed =
+            rows.into_iter().map(|row| Ok((parse("products", &row.name)?, parse("products", &row.description)?)));
+        parsed.collect()
+    }
+
+    /// Returns the description of a product, if it has one.
+    ///
+    /// # Errors
+    /// The database is unavailable, or the row is invalid.
+    pub async fn product_description(&mut self, product: &ProductName) -> Result<Option<Description>, StoreError> {
+        let found = sqlx::query_scalar!(
+            "-- name: product_description
+            select description from products where name = $1",
+            product.as_str()
+        );
+        let found = found.fetch_optional(self.connection()).await.map_err(StoreError::at("product_description"))?;
+        found.flatten().map(|text| parse("products", &text)).transpose()
+    }
+
+    /// Changes the description of a product. It is no new state for other processes, which do not keep it.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn set_product_description(
+        &mut self,
+        product: &ProductName,
+        description: Option<&Description>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "-- name: set_product_description
+            update products set description = $2 where name = $1",
+            product.as_str(),
+            description.map(Description::as_str)
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("set_product_description"))
     }
 
     /// Creates a product, or creates a deleted one again. Returns false if it exists already.

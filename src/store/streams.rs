@@ -6,6 +6,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::domain::{
+    description::Description,
     document,
     ids::StreamId,
     policy::graph_rules::TargetLimit,
@@ -279,7 +280,7 @@ impl Transaction {
             "-- name: save_stream
             update streams
             set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7,
-                edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11
+                edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11, description = $12
             where id = $1",
             key.0,
             number.0,
@@ -292,6 +293,7 @@ impl Transaction {
             after.rules.identity.as_str(),
             newest_targets(after.rules.targets),
             after.default_rollout.map(Preset::as_str),
+            after.description.as_ref().map(Description::as_str),
         )
         .execute(self.connection())
         .await

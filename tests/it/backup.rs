@@ -66,6 +66,10 @@ async fn filled_database() -> (Database, BTreeMap<String, (u16, String)>) {
     let admin = Desk::new(&server, &database).manager("admin", "*").await;
     admin.creates_stream(&document("os", "stable")).await;
     admin.post_empty("/api/v1/products/os/streams/stable/emergency-stop").await;
+    let described = json!({"protocol": "fedora-coreos", "description": "one line\nand another one"});
+    admin.change(Method::PUT, "/api/v1/products/os", Some(&described)).await.ok();
+    let preset = json!({"description": "half", "rollouts": [{"selector": {"groups": ["a\\b"]}, "start_share": 0.5}]});
+    admin.change(Method::PUT, "/api/v1/products/os/presets/half", Some(&preset)).await.ok();
     let draft = json!({"version": "9.9", "notes": "one\ntwo\t\\. \u{1F512}",
         "payloads": [{"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/os/os", 999)}]});
     admin.post("/api/v1/products/os/streams/stable/releases", &draft).await;

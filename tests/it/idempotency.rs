@@ -31,6 +31,7 @@ async fn a_repeated_request_gets_the_same_bytes_and_headers() {
         ("alias", Method::POST, format!("{STABLE}/releases/1.3/aliases"), Some(alias)),
         ("block", Method::POST, format!("{STABLE}/releases/1.3/blocked-updates"), Some(range)),
         ("stream", Method::PUT, created.into(), Some(json!({"arches": ["x86_64"]}))),
+        ("preset", Method::PUT, "/api/v1/products/os/presets/slow".into(), Some(json!({"rollouts": [{}]}))),
         ("stop", Method::POST, PRODUCT_STOP.into(), None),
     ] {
         let first = ask(&admin, key, method.clone(), &path, body.clone()).await.ok();

@@ -10,6 +10,7 @@ use crate::support::{
 use lockkeeper::{
     clock::SystemClock,
     domain::{
+        description::Description,
         duration::Minutes,
         finding::Severity,
         ids::{ProductName, StreamId, StreamName},
@@ -225,12 +226,13 @@ async fn settings_survive_the_next_import() {
     upstream::plain(2).write(folder.path(), "stable");
     run(&manage, folder.path()).await;
     change(&manage, |stream| {
+        stream.description = Description::parse("machines in shops").ok();
         stream.default_rollout = Some(Preset::Linear48h);
         stream.rules.targets = NewestTargets::new(2).into();
         stream.protection.shortest_rollout = Some(Minutes(48 * 60));
     })
     .await;
-    let settings = |stream: Stream| (stream.default_rollout, stream.rules, stream.protection);
+    let settings = |stream: Stream| (stream.description, stream.default_rollout, stream.rules, stream.protection);
     let before = settings(present(&store).await.1);
     upstream::plain(3).write(folder.path(), "stable");
     run(&manage, folder.path()).await;

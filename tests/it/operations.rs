@@ -66,8 +66,11 @@ fn image(name: &str) -> String {
     ids::image("quay.io/os/os", name)
 }
 
+/// The path of a preset of the product.
+const CANARIES: &str = "/products/PRODUCT/presets/canaries";
+
 /// Returns the operations that are not about one stream.
-fn cases_of_products() -> [(&'static str, Case); 12] {
+fn cases_of_products() -> [(&'static str, Case); 16] {
     use Role::{Admin, Manager, Publisher, Viewer};
     [
         ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
@@ -82,6 +85,10 @@ fn cases_of_products() -> [(&'static str, Case); 12] {
         ("delete_product", Case { prepare: only_drafts, ..case(Admin, "/products/PRODUCT") }),
         ("list_streams", case(Viewer, "/products/PRODUCT/streams")),
         ("delete_stream", Case { prepare: only_drafts, ..case(Admin, "") }),
+        ("list_product_presets", case(Viewer, "/products/PRODUCT/presets")),
+        ("get_product_preset", case(Viewer, "/products/PRODUCT/presets/week")),
+        ("set_product_preset", with(Admin, CANARIES, json!({"rollouts": [{"start_share": 0.5}]}))),
+        ("delete_product_preset", case(Admin, CANARIES)),
     ]
 }
 
@@ -343,6 +350,10 @@ async fn every_operation_checks_authentication_and_role() {
         }
         if name == "delete_product" {
             admin.change(Method::DELETE, &format!("/api/v1/products/{product}/streams/stable"), None).await.ok();
+        }
+        if name == "delete_product_preset" {
+            let path = format!("/api/v1/products/{product}/presets/canaries");
+            admin.change(Method::PUT, &path, Some(&json!({"rollouts": [{}]}))).await.ok();
         }
         let grant = Grant { role: Role::Viewer, on: "*".parse().unwrap() };
         let (row, _) = desk.issue(1_790_000_000, &product, &grant, SignedDuration::from_hours(1)).await;

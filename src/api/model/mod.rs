@@ -7,6 +7,7 @@ mod event;
 mod history;
 mod overview;
 mod pause;
+mod preset;
 mod release;
 mod rollout;
 mod search;
@@ -20,13 +21,12 @@ pub use event::{EventKindModel, EventModel, MissedEventsModel};
 pub use history::{AuditEntryModel, RevisionModel};
 pub use overview::{OverviewModel, StreamRolloutModel};
 pub use pause::PauseModel;
+pub use preset::{PresetModel, ProductPresetModel};
 pub use release::{
     ArtifactModel, BlockedModel, NewBlocked, NewPromotion, NewRelease, NotesModel, PayloadModel, PromotionModel,
     ReleaseModel,
 };
-pub use rollout::{
-    AccelerateModel, AdvanceModel, GateModel, HoldModel, NewRollout, PresetModel, RolloutModel, RolloutOrderModel,
-};
+pub use rollout::{AccelerateModel, AdvanceModel, GateModel, HoldModel, NewRollout, RolloutModel, RolloutOrderModel};
 pub use search::{FoundReleaseModel, PromotionDriftModel};
 pub use stream::{
     ProductModel, ProductSettings, ProductStopModel, StopModel, StreamModel, StreamSettings, StreamSummary,

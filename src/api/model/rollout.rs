@@ -9,7 +9,7 @@ use crate::{
         duration::Minutes,
         epoch::Epoch,
         release::Release,
-        rollout::{Rollout, gate::Gate, preset::Preset, share::rounded},
+        rollout::{Rollout, gate::Gate, share::rounded},
         stream::Stream,
     },
     manage::read::RolloutStatus,
@@ -148,8 +148,9 @@ impl From<Gate> for GateModel {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "preset": "linear-48h", "start": "2026-07-22T14:00:00Z" }))]
 pub struct NewRollout {
-    /// The name of a preset ramp: `linear-48h`, `week` or `emergency-3h`. Excludes `start_share`, `duration`, `end_share` and
-    /// `steps`.
+    /// The name of a preset: a ramp of the service (`linear-48h`, `week` or `emergency-3h`), or a preset of the product, which stands for
+    /// all its rollouts at this place. Excludes `start_share`, `duration`, `end_share` and `steps`; a preset of the product excludes
+    /// `selector`, too.
     #[serde(default)]
     pub preset: Option<String>,
     /// The nodes that the rollout applies to. Default: all nodes.
@@ -172,7 +173,7 @@ pub struct NewRollout {
     pub steps: Option<Vec<StepDocument>>,
     /// What happens if the start or a step would fall into a freeze window: `refuse` rejects the rollout, `wait` moves the start
     /// or step, and everything after it, to the end of the window. A linear ramp that has started continues through windows.
-    /// Default: `refuse`.
+    /// Default: `refuse`, or what the preset of the product says.
     #[serde(default)]
     pub freeze: Option<String>,
     /// The id of the existing rollout before which the new one is inserted. Default: after all others.
@@ -258,42 +259,4 @@ pub struct HoldModel {
     /// The share, 0 to 1: between the present share and the share at the end of the ramp.
     #[schema(minimum = 0, maximum = 1)]
     pub share: f64,
-}
-
-/// A preset: a named ramp.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({ "name": "linear-48h", "description": "from no nodes to all nodes in 48 hours, linear",
-    "start_share": 0.0, "duration": "PT48H" }))]
-pub struct PresetModel {
-    /// The name.
-    pub name: &'static str,
-    /// What the ramp does.
-    pub description: &'static str,
-    /// The share at the start, 0 to 1.
-    pub start_share: f64,
-    /// The duration of a linear ramp, ISO 8601.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration: Option<String>,
-    /// The steps of a stepped ramp.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<Vec<StepDocument>>,
-}
-
-impl PresetModel {
-    /// Lists every preset.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
-        Preset::ALL.iter().copied().map(Self::new).collect()
-    }
-
-    fn new(preset: Preset) -> Self {
-        let document = document_of(&preset.rollout(Epoch(0)));
-        Self {
-            name: preset.as_str(),
-            description: preset.description(),
-            start_share: document.start_share.unwrap_or(0.0),
-            duration: document.duration,
-            steps: document.steps,
-        }
-    }
 }

@@ -20,6 +20,9 @@ pub struct ProductModel {
     pub product: String,
     /// The protocol that its nodes speak.
     pub protocol: String,
+    /// What the product is for; absent if that is not described.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The names of its streams that the caller may read.
     pub streams: Vec<String>,
 }
@@ -29,17 +32,22 @@ impl ProductModel {
     #[must_use]
     pub fn new(product: &Product) -> Self {
         let streams = product.streams.iter().map(ToString::to_string).collect();
-        Self { product: product.name.to_string(), protocol: product.protocol.to_string(), streams }
+        let description = product.description.as_ref().map(ToString::to_string);
+        Self { product: product.name.to_string(), protocol: product.protocol.to_string(), description, streams }
     }
 }
 
 /// The settings of a product.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "protocol": "fedora-coreos" }))]
+#[schema(example = json!({ "protocol": "fedora-coreos", "description": "Machines in shops" }))]
 pub struct ProductSettings {
     /// The protocol that its nodes speak.
     pub protocol: String,
+    /// What the product is for: 1 to 1000 bytes of text without control characters other than line feeds; the empty text removes it.
+    /// Default: unchanged, of a new product none.
+    #[serde(default)]
+    pub description: Option<String>,
 }
 
 /// A stream and its newest revision.
@@ -74,6 +82,7 @@ impl StreamSummary {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
+    "description": "Machines in production. Ask the release desk.",
     "arches": ["aarch64", "x86_64"], "mirrors": ["registry.example/os"], "edge_rule": "derived", "identity": "payload", "targets": { "newest": 2 },
     "default_rollout": "linear-48h",
     "protection": { "shortest_rollout": "PT24H", "freeze_windows": [
@@ -81,6 +90,10 @@ impl StreamSummary {
     ] }
 }))]
 pub struct StreamSettings {
+    /// What the stream is for: 1 to 1000 bytes of text without control characters other than line feeds; the empty text removes it.
+    /// Default: unchanged, of a new stream none.
+    #[serde(default)]
+    pub description: Option<String>,
     /// The arches that the stream serves, including those without a release yet. Default: none.
     #[serde(default)]
     pub arches: Vec<String>,
@@ -142,6 +155,7 @@ impl StreamModel {
             releases: stream.aged().count(),
             newest: snapshot.newest().map(|release| release.version.to_string()),
             settings: StreamSettings {
+                description: Some(stream.description.as_ref().map(ToString::to_string).unwrap_or_default()),
                 arches: stream.arches.iter().map(ToString::to_string).collect(),
                 mirrors: stream.mirrors.iter().map(ToString::to_string).collect(),
                 edge_rule: Some(stream.rules.edge_rule.as_str().into()),

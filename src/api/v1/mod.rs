@@ -13,6 +13,7 @@ mod overview;
 mod payloads;
 mod policies;
 mod predecessors;
+mod presets;
 mod products;
 mod promotions;
 mod release_search;
@@ -66,7 +67,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(live_rollouts::operations())
         .merge(release_search::operations())
         .merge(rollout_actions::of_product())
-        .merge(rollouts::presets())
+        .merge(presets::operations())
         .merge(tokens::operations())
         .merge(audit::operations())
         .merge(events::operations());

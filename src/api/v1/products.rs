@@ -1,4 +1,4 @@
-//! Products and their protocols.
+//! Products, their protocols and their descriptions.
 
 use crate::{
     api::{
@@ -15,7 +15,10 @@ use crate::{
     domain::ids::ProtocolName,
     manage::{
         Action, ProductCommand, ProductReport, Request,
-        commands::products::{DeleteProduct, SetProduct},
+        commands::{
+            descriptions::NewDescription,
+            products::{DeleteProduct, SetProduct},
+        },
     },
 };
 use axum::{extract::State, response::IntoResponse};
@@ -46,24 +49,29 @@ async fn get_product(State(api): State<Api>, PathParams(path): PathParams<Produc
     read.with_tag(&ProductModel::new(&product))
 }
 
-/// Executes a command for a product, and answers with its report.
-pub(super) async fn run_on_product(
+/// Executes a command for a product, and answers with its report. `at` is the path of what the command creates.
+pub(super) async fn run_on_product<T>(
     api: &Api,
     command: &dyn ProductCommand,
-    write: &WriteRequest,
+    write: &WriteRequest<T>,
     request: &Request<'_>,
+    at: Option<&str>,
 ) -> Answer {
     let done = api.manage()?.run_on_product(command, request).await;
-    json(done.map_err(|error| write.refused(error))?.to_json())
+    let report = done.map_err(|error| write.refused(error))?;
+    let response = json(report.to_json())?;
+    let Some(at) = at.filter(|_| report.created.is_some() && !report.dry_run) else { return Ok(response) };
+    let location = HeaderValue::try_from(at).ok().map(|location| [(header::LOCATION, location)]);
+    Ok((StatusCode::CREATED, location, response).into_response())
 }
 
-/// Create a product, or change its protocol
+/// Create a product, or change its protocol and its description
 ///
 /// The protocol decides which agents are answered about the product. It can be changed until the product has a stream. A product that
 /// is created by its first stream speaks `fedora-coreos`.
 #[utoipa::path(put, path = "/products/{product}", tag = "products", params(ProductPath), request_body = ProductSettings,
     responses(
-        (status = 200, description = "The product has the protocol, or this is a dry run", body = ProductReport),
+        (status = 200, description = "The product has the protocol and the description, or this is a dry run", body = ProductReport),
         (status = 201, description = "The product is created", body = ProductReport),
     ))]
 async fn set_product(
@@ -77,15 +85,11 @@ async fn set_product(
         write.authorize_on_all(action, &Pattern::for_product(product.clone()))?.json::<ProductSettings>().await?;
     let request = write.request()?;
     let protocol = ProtocolName::parse(&write.body.protocol).map_err(|error| field("protocol", error))?;
-    let done = api.manage()?.run_on_product(&SetProduct { product, protocol }, &request).await;
-    let report = done.map_err(|error| write.refused(error))?;
-    let response = json(report.to_json())?;
-    if report.created.is_none() || report.dry_run {
-        return Ok(response);
-    }
-    let location = HeaderValue::try_from(format!("{PREFIX}/products/{}", report.product)).ok();
-    let location = location.map(|location| [(header::LOCATION, location)]);
-    Ok((StatusCode::CREATED, location, response).into_response())
+    let description = NewDescription::parse(write.body.description.as_deref());
+    let description = description.map_err(|error| field("description", error))?;
+    let at = format!("{PREFIX}/products/{product}");
+    let command = SetProduct { product, protocol, description };
+    run_on_product(&api, &command, &write, &request, Some(&at)).await
 }
 
 /// Delete a product that has no streams
@@ -102,5 +106,5 @@ async fn delete_product(
     let all = Pattern::for_product(product.clone());
     let write = write.authorize_on_all(Action::DELETE_PRODUCT, &all)?.without_body()?;
     let request = write.request()?;
-    run_on_product(&api, &DeleteProduct { product }, &write, &request).await
+    run_on_product(&api, &DeleteProduct { product }, &write, &request, None).await
 }

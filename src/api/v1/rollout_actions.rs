@@ -246,7 +246,7 @@ async fn pause_product_rollouts(
     let all = Pattern::for_product(product.clone());
     let write = write.authorize_on_all(Action::PAUSE_ROLLOUTS, &all)?.without_body()?;
     let request = write.request()?;
-    run_on_product(&api, &PauseProductRollouts { product }, &write, &request).await
+    run_on_product(&api, &PauseProductRollouts { product }, &write, &request, None).await
 }
 
 /// Resume all paused rollouts of a product, in all its streams or in none
@@ -261,5 +261,5 @@ async fn resume_product_rollouts(
     let all = Pattern::for_product(product.clone());
     let write = write.authorize_on_all(Action::RESUME_ROLLOUTS, &all)?.without_body()?;
     let request = write.request()?;
-    run_on_product(&api, &ResumeProductRollouts { product }, &write, &request).await
+    run_on_product(&api, &ResumeProductRollouts { product }, &write, &request, None).await
 }

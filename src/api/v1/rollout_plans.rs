@@ -4,7 +4,7 @@ use crate::{
     api::{model::NewRollout, refuse::field},
     domain::rollout::{id::RolloutId, preset::Preset},
     http::problem::Problem,
-    manage::commands::rollouts::RolloutPlan,
+    manage::commands::rollouts::{NamedPreset, RolloutPlan},
 };
 
 /// Parses what of a requested rollout does not depend on the time.
@@ -22,10 +22,10 @@ pub(super) fn plan_within(part: &str, new: &NewRollout) -> Result<RolloutPlan, P
 }
 
 fn parse_plan(new: &NewRollout, invalid: impl Fn(&str, String) -> Problem) -> Result<RolloutPlan, Problem> {
-    let names = || Preset::ALL.iter().map(|preset| preset.as_str()).collect::<Vec<_>>().join(", ");
     let preset = |name: &str| {
-        let unknown = || invalid("preset", format!("must be one of {}, is {name:?}", names()));
-        Preset::from_name(name).ok_or_else(unknown)
+        let names = || Preset::ALL.iter().map(|preset| preset.as_str()).collect::<Vec<_>>().join(", ");
+        let unknown = || format!("must be one of {} or a preset of the product, is {name:?}", names());
+        NamedPreset::from_name(name).ok_or_else(|| invalid("preset", unknown()))
     };
     let preset = new.preset.as_deref().map(preset).transpose()?;
     if preset.is_some() && new.has_ramp() {

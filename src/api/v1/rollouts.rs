@@ -1,4 +1,4 @@
-//! Rollouts and presets.
+//! Rollouts.
 
 use super::{
     releases::read_release,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::{
-        model::{AuditEntryModel, NewRollout, PauseModel, PresetModel, RolloutModel, RolloutOrderModel},
+        model::{AuditEntryModel, NewRollout, PauseModel, RolloutModel, RolloutOrderModel},
         page::{Page, PageQuery},
         paths::{NumberPath, PathParams, ReleasePath, path_of_release},
         refuse::field,
@@ -29,17 +29,6 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .routes(routes!(order_rollouts))
         .routes(routes!(list_rollout_history))
         .routes(routes!(list_rollout_pauses))
-}
-
-pub(super) fn presets() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list_presets))
-}
-
-/// List the preset ramps
-#[utoipa::path(get, path = "/presets", tag = "rollouts",
-    responses((status = 200, description = "All presets", body = Page<PresetModel>)))]
-async fn list_presets(read: ReadRequest) -> Answer {
-    read.with_tag(&Page { items: PresetModel::all(), next: None })
 }
 
 /// List the rollouts of a release, in the order in which they are tried on a node
@@ -95,7 +84,7 @@ async fn list_rollout_pauses(
     read.with_tag(&Page { items: pauses.iter().map(PauseModel::new).collect(), next: None })
 }
 
-/// Add a rollout to a release
+/// Add a rollout to a release, or the rollouts of a preset of the product
 #[utoipa::path(post, path = "/releases/{version}/rollouts", tag = "rollouts", params(ReleasePath),
     request_body = NewRollout, responses((status = 201, description = "The rollout is created", body = Report)))]
 async fn create_rollout(

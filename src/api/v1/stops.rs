@@ -104,7 +104,7 @@ async fn stop_product(
     let write = write.authorize_on_all(Action::STOP, &Pattern::for_product(product.clone()))?.without_body()?;
     let request = write.request()?;
     let stop = StopProduct { product, reason: reason(&request)? };
-    run_on_product(&api, &stop, &write, &request).await
+    run_on_product(&api, &stop, &write, &request, None).await
 }
 
 /// Lift the emergency stop of a product
@@ -121,7 +121,7 @@ async fn lift_product_emergency_stop(
     let product = path.product()?;
     let write = write.authorize_on_all(Action::LIFT_STOP, &Pattern::for_product(product.clone()))?.without_body()?;
     let request = write.request()?;
-    run_on_product(&api, &LiftProductStop { product }, &write, &request).await
+    run_on_product(&api, &LiftProductStop { product }, &write, &request, None).await
 }
 
 /// Returns the reason of a request as the reason of a stop, which is also shown to operators of nodes.

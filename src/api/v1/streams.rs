@@ -5,7 +5,7 @@ use crate::{
         model::{StreamModel, StreamSettings, StreamSummary},
         page::{Page, PageQuery},
         paths::{PathParams, ProductPath, StreamPath, path_of},
-        refuse::fields,
+        refuse::{field, fields},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created_at},
         state::Api,
@@ -13,7 +13,10 @@ use crate::{
     domain::{document::parts, stream::Revision},
     manage::{
         Action, Report,
-        commands::streams::{self, CreateStream, DefaultRollout, DeleteStream, SetStream},
+        commands::{
+            descriptions::NewDescription,
+            streams::{self, CreateStream, DefaultRollout, DeleteStream, SetStream},
+        },
     },
 };
 use axum::extract::State;
@@ -71,13 +74,23 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
     let identity = settings.identity.as_deref().map(parts::identity).transpose().map_err(fields)?;
     let targets = settings.targets.as_ref().map(parts::targets).transpose().map_err(fields)?;
     let protection = parts::protection(&settings.protection).map_err(fields)?;
+    let description =
+        NewDescription::parse(settings.description.as_deref()).map_err(|error| field("description", error))?;
     let default_rollout = match settings.default_rollout.as_deref() {
         None => DefaultRollout::Unchanged,
         Some("none") => DefaultRollout::None,
         Some(name) => DefaultRollout::Preset(parts::default_rollout(name).map_err(fields)?),
     };
-    let settings =
-        streams::StreamSettings { arches, mirrors, edge_rule, identity, targets, protection, default_rollout };
+    let settings = streams::StreamSettings {
+        description,
+        arches,
+        mirrors,
+        edge_rule,
+        identity,
+        targets,
+        protection,
+        default_rollout,
+    };
     if request.expected != Some(Revision(0)) {
         return changed(&write.run(&api, &SetStream { stream: id, settings }, &request).await?);
     }

@@ -4,6 +4,7 @@ use crate::domain::{
     changes::{Changes, Placed},
     document::Problem,
     finding::{Code, Finding},
+    product_preset::ProductPreset,
     release::{Release, ReleaseState},
     rollout::Rollout,
     stream::Stream,
@@ -63,6 +64,24 @@ pub fn exceeded(before: &Stream, after: &Stream) -> Vec<Problem> {
         }
     }
     problems.extend(high_ids);
+    problems
+}
+
+/// Returns a problem for each limit that the rollouts of a preset exceed: no release could have them.
+#[must_use]
+pub fn preset_problems(preset: &ProductPreset) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let count = preset.rollouts.len();
+    if !(1..=MAX_ROLLOUTS).contains(&count) {
+        let message = format!("must be 1 to {MAX_ROLLOUTS} rollouts, are {count}");
+        problems.push(Problem { path: "rollouts".into(), message });
+    }
+    for (index, rollout) in preset.rollouts.iter().enumerate() {
+        for (list, count) in lists(&rollout.rollout).into_iter().filter(|(_, count)| *count > MAX_LABELS) {
+            let message = format!("has {count} names, at most {MAX_LABELS} are allowed");
+            problems.push(Problem { path: format!("rollouts[{index}].selector.{list}"), message });
+        }
+    }
     problems
 }
 

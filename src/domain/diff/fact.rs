@@ -3,6 +3,7 @@
 use crate::domain::{
     admission::emergency_stop::EmergencyStop,
     artifact::{Artifact, Notes, Promotion},
+    description::Description,
     document::{self, shape::RolloutDocument},
     duration::Minutes,
     hash::ContentHash,
@@ -19,6 +20,8 @@ use std::{collections::BTreeSet, fmt};
 /// The value of a target in one state of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
+    /// A description.
+    Description(Description),
     /// The arch is served.
     Served,
     /// Nodes that run images of the mirror are recognised.
@@ -100,6 +103,7 @@ pub enum Fact {
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Description(description) => description.fmt(f),
             Self::Served => f.write_str("served"),
             Self::Recognised => f.write_str("recognised"),
             Self::Suppressed => f.write_str("suppressed here"),

@@ -46,6 +46,9 @@ pub(super) fn facts(stream: &Stream, releases: &[Placed<'_>], blocked_updates: &
 fn settings(stream: &Stream) -> Vec<Listed> {
     let mut facts = Vec::new();
     let mut add = |target, fact| facts.push(Listed { target, fact });
+    if let Some(description) = stream.description.clone() {
+        add(Target::Description, Fact::Description(description));
+    }
     for arch in &stream.arches {
         add(Target::Arch(arch.clone()), Fact::Served);
     }

@@ -22,6 +22,8 @@ pub struct ReleaseId {
 /// The part of a stream that a change is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
+    /// The description of the stream, if it has one.
+    Description,
     /// An arch that the stream serves.
     Arch(Arch),
     /// A mirror of the stream.
@@ -153,6 +155,7 @@ impl Target {
         let whole = |subject: String| Name { subject, detail: None };
         let detail = |release: &ReleaseId, detail: String| Name { subject: release.to_string(), detail: Some(detail) };
         match self {
+            Self::Description => whole("description".into()),
             Self::Arch(arch) => whole(format!("arch {arch}")),
             Self::Mirror(mirror) => whole(format!("mirror {mirror}")),
             Self::EdgeRule => whole("edge rule".into()),

@@ -112,6 +112,7 @@ impl Stream {
     fn without_releases(&self) -> Self {
         Self {
             id: self.id.clone(),
+            description: self.description.clone(),
             arches: self.arches.clone(),
             mirrors: self.mirrors.clone(),
             rules: self.rules,
@@ -131,6 +132,7 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
     // Every field is named, so that a new one is not forgotten here.
     let Stream {
         id,
+        description,
         arches,
         mirrors,
         rules,
@@ -144,7 +146,7 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
     } = before;
     (id, arches, mirrors, rules, protection)
         == (&after.id, &after.arches, &after.mirrors, &after.rules, &after.protection)
-        && (default_rollout, stop) == (&after.default_rollout, &after.stop)
+        && (description, default_rollout, stop) == (&after.description, &after.default_rollout, &after.stop)
         && (blocked_updates, sources) == (&after.blocked_updates, &after.sources)
 }
 

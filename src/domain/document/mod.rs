@@ -6,6 +6,7 @@
 mod delta;
 mod field_path;
 pub mod parts;
+pub mod preset;
 mod read;
 mod read_blocked;
 mod read_graph_rules;

@@ -1,6 +1,7 @@
 //! Parts of a document as the API accepts them. They are checked as strictly as a complete document; paths are relative to the part.
 
 use super::{
+    preset::PresetDocument,
     read::{Problem, Reader, Strictness},
     shape::{
         AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PredecessorsDocument,
@@ -18,6 +19,7 @@ use crate::domain::{
         graph_rules::{EdgeRule, Identity, TargetLimit},
         predecessors::Predecessors,
     },
+    product_preset::ProductPreset,
     reason::Reason,
     release::{PayloadKey, Release},
     rollout::{Rollout, preset::Preset},
@@ -103,6 +105,14 @@ pub fn targets(document: &TargetsDocument) -> Part<TargetLimit> {
 /// Returns a problem if there is no such preset.
 pub fn default_rollout(name: &str) -> Part<Preset> {
     part(|reader| reader.preset("default_rollout", name))
+}
+
+/// Parses a preset of a product.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
+pub fn product_preset(document: &PresetDocument) -> Part<ProductPreset> {
+    part(|reader| reader.product_preset(document))
 }
 
 /// Parses a payload with its arch and scheme.

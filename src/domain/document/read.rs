@@ -197,6 +197,7 @@ impl Reader {
         self.default_origin = self.origin("origin", document.origin.as_ref());
         let product = self.parse("product", &document.product);
         let name = self.parse("stream", &document.stream);
+        let description = document.description.as_ref().and_then(|text| self.parse("description", text));
         let arches = self.set("arches", &document.arches);
         let mirrors = self.mirrors(&document.mirrors);
         let rules = self.graph_rules(document);
@@ -214,7 +215,7 @@ impl Reader {
         let protection = protection.unwrap_or_default();
         let default_rollout = document.default_rollout.as_ref().and_then(|name| self.preset("default_rollout", name));
         let empty = Stream::empty(StreamId { product: product?, stream: name? });
-        Some(Stream { arches, mirrors, rules, protection, default_rollout, stop, sources, ..empty })
+        Some(Stream { description, arches, mirrors, rules, protection, default_rollout, stop, sources, ..empty })
     }
 
     /// Checks all conditions between releases.

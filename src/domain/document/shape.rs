@@ -29,6 +29,9 @@ pub struct StreamDocument {
     /// The origin of every value without an `origin` of its own: `upstream`, `git` (the default) or `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// What the stream is for: 1 to 1000 bytes of text without control characters other than line feeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The arches that the stream serves, including those without a release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arches: Vec<String>,

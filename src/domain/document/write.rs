@@ -40,6 +40,7 @@ impl Stream {
             stream: self.id.stream.to_string(),
             revision: None,
             origin: Some(default_origin.as_str().into()),
+            description: self.description.as_ref().map(ToString::to_string),
             arches: texts(&self.arches),
             mirrors: texts(&self.mirrors),
             edge_rule: (edge_rule != EdgeRule::default()).then(|| edge_rule.as_str().into()),

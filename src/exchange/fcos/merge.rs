@@ -65,6 +65,7 @@ fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
     // Every field is named, so that a new one is not forgotten here.
     let Stream {
         id: _,
+        description,
         arches,
         mirrors,
         rules,
@@ -77,6 +78,7 @@ fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
         sources: _,
     } = present;
     Stream {
+        description: description.clone(),
         arches: incoming.arches.union(arches).cloned().collect(),
         mirrors: mirrors.clone(),
         rules: *rules,

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Commands on a stream, each applied to the state that the one before leads to. They read nothing else, and none lifts a stop.
+/// Commands on a stream, each applied to the state that the one before leads to. They read nothing else but presets, and none lifts a stop.
 pub struct Batch {
     /// The stream.
     pub stream: StreamId,
@@ -35,6 +35,10 @@ impl Command for Batch {
         needs.flatten().max_by_key(|need| need.role)
     }
 
+    fn uses_presets(&self) -> bool {
+        self.commands.iter().any(|command| command.uses_presets())
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         let mut next = Next::from(present.existing()?.clone());
         for (index, command) in self.commands.iter().enumerate() {
@@ -43,6 +47,8 @@ impl Command for Batch {
                 return Err(Refusal::field(&part, format!("cannot be part of a batch: {}", command.action().name)));
             }
             let before = Present { stream: Some(&next.stream), ..*present };
+            // The fields of a rollout are in a part of their own.
+            let part = if command.action() == Action::CREATE_ROLLOUT { format!("{part}.rollout") } else { part };
             let Next { stream, created, findings } = command.apply(&before).map_err(|refusal| refusal.within(&part))?;
             let findings = next.findings.into_iter().chain(findings).collect();
             next = Next { stream, created: created.or(next.created), findings };

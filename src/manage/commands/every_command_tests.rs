@@ -4,6 +4,7 @@ use super::{
     all_rollouts::{PauseRollouts, ResumeRollouts},
     artifacts::{RemoveArtifact, SetArtifact},
     batch::Batch,
+    descriptions::NewDescription,
     documents::{PutDocument, StartStream},
     payloads::{AddAlias, RemoveAlias, RemovePayload, SetPayload},
     policies::{BlockUpdate, RemoveBarrier, RemoveDeadEnd, SetBarrier, SetDeadEnd, UnblockUpdate},
@@ -15,7 +16,7 @@ use super::{
         AbortRollout, AccelerateRollout, AdvanceRollout, CompleteRollout, Further, HoldRollout, PauseRollout,
         RestartRollout, ResumeRollout, StartRollout,
     },
-    rollouts::{CreateRollout, OrderRollouts, RemoveRollout, ReplaceRollout, RolloutPlan},
+    rollouts::{CreateRollout, NamedPreset, OrderRollouts, RemoveRollout, ReplaceRollout, RolloutPlan},
     stops::{LiftStop, PauseAtStop, StopStream},
     streams::{CreateStream, DefaultRollout, DeleteStream, SetStream, StreamSettings},
     undo::UndoRevision,
@@ -58,6 +59,7 @@ const COMMANDS: usize = 47;
 /// Returns the settings of a stream, some of which are left out.
 fn settings(written: &Stream, number: u32) -> StreamSettings {
     StreamSettings {
+        description: written.description.clone().map_or(NewDescription::None, NewDescription::Text),
         arches: written.arches.clone(),
         mirrors: written.mirrors.clone(),
         edge_rule: Some(written.rules.edge_rule),
@@ -82,7 +84,7 @@ fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stre
     let (reason, key) = (reason("a test"), || key("x86_64"));
     let plan = || RolloutPlan {
         document: toml::from_str("start_share = 0.0").unwrap(),
-        preset: Some(Preset::Week),
+        preset: Some(NamedPreset::Ramp(Preset::Week)),
         waits_for_windows: number.is_multiple_of(2),
     };
     let (artifact, location) = artifact();
@@ -182,7 +184,8 @@ fn every_action_on_a_stream_has_a_command() {
     let stream = stream();
     let commands = every_command(&stream, &version("3"), 1, &stream);
     let named: std::collections::BTreeSet<&str> = commands.iter().map(|(name, _)| *name).collect();
-    let is_of_no_stream = |name: &str| ["token.", "signing-key.", "product."].iter().any(|of| name.starts_with(of));
+    let is_of_no_stream =
+        |name: &str| ["token.", "signing-key.", "product.", "preset."].iter().any(|of| name.starts_with(of));
     let actions = Action::ALL.iter().map(|action| action.name).filter(|name| !is_of_no_stream(name));
     assert_eq!(named, actions.collect());
 }
@@ -211,6 +214,7 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
             _ => Reads::default(),
         };
         assert_eq!(command.reads(), reads, "{name}");
+        assert!(!command.uses_presets(), "{name} uses no preset of the product");
         let is_recorded = matches!(command.provenance(), Provenance::Recorded);
         assert!(is_recorded || matches!(command.provenance(), Provenance::Local), "{name}");
         // The stop of a product is lifted outside of its streams.
@@ -230,7 +234,7 @@ fn only_some_commands_create_a_stream() {
     let stream = stream();
     for (name, command) in every_command(&stream, &version("3"), 1, &stream) {
         let state = Some(Arc::new(stream.clone()));
-        let read = LoadedReads { stream: state.clone(), revision: state, change: None };
+        let read = LoadedReads { stream: state.clone(), revision: state, ..LoadedReads::default() };
         let result = command.apply(&Present {
             id: &stream.id,
             stream: None,
@@ -271,7 +275,7 @@ impl Case {
 
     fn loaded(&self) -> Loaded {
         let (stream, revision) = (Some(self.other.clone()), Some(self.other.clone()));
-        let read = LoadedReads { stream, revision, change: None };
+        let read = LoadedReads { stream, revision, ..LoadedReads::default() };
         let mut loaded = loaded(&self.before.id, Some(&self.before));
         loaded.head.changed_at = timestamp(Epoch(0));
         Loaded { read, ..loaded }

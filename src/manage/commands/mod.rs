@@ -3,11 +3,13 @@
 pub mod all_rollouts;
 pub mod artifacts;
 pub mod batch;
+pub mod descriptions;
 pub mod documents;
 mod known_payloads;
 pub mod payloads;
 pub mod policies;
 pub mod predecessors;
+pub mod presets;
 pub mod product_stops;
 pub mod products;
 pub mod releases;

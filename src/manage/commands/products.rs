@@ -1,5 +1,6 @@
-//! Creates and deletes products.
+//! Creates and deletes products, and changes their protocols and descriptions.
 
+use super::descriptions::NewDescription;
 use crate::{
     domain::{
         epoch::Epoch,
@@ -12,13 +13,15 @@ use crate::{
     },
 };
 
-/// Creates a product, or changes the protocol of a product that has no streams yet.
+/// Creates a product, or changes its description, and its protocol if it has no streams yet.
 #[derive(Debug, Clone)]
 pub struct SetProduct {
     /// The product.
     pub product: ProductName,
     /// The protocol that its nodes speak.
     pub protocol: ProtocolName,
+    /// What it is for.
+    pub description: NewDescription,
 }
 
 impl ProductCommand for SetProduct {
@@ -31,7 +34,14 @@ impl ProductCommand for SetProduct {
     }
 
     fn subject(&self) -> Option<String> {
-        Some(format!("protocol/{}", self.protocol))
+        Some(match self.description {
+            NewDescription::Unchanged => format!("protocol/{}", self.protocol),
+            _ => "description".into(),
+        })
+    }
+
+    fn uses_settings(&self) -> bool {
+        true
     }
 
     fn can_create(&self) -> bool {
@@ -44,7 +54,10 @@ impl ProductCommand for SetProduct {
                 "{} has streams, and its nodes speak `{protocol}`: the protocol of a product with streams cannot be changed",
                 self.product
             ))),
-            _ => Ok(ProductState { protocol: Some(self.protocol.clone()), ..present.clone() }),
+            _ => {
+                let description = self.description.after(present.description.as_ref());
+                Ok(ProductState { protocol: Some(self.protocol.clone()), description, ..present.clone() })
+            }
         }
     }
 }
@@ -63,6 +76,11 @@ impl ProductCommand for DeleteProduct {
 
     fn product(&self) -> &ProductName {
         &self.product
+    }
+
+    /// They are deleted with it.
+    fn uses_settings(&self) -> bool {
+        true
     }
 
     fn changes_existence(&self) -> bool {
@@ -84,7 +102,7 @@ impl ProductCommand for DeleteProduct {
 mod tests {
     use super::*;
     use crate::{
-        domain::{admission::emergency_stop::EmergencyStop, reason::Reason},
+        domain::{admission::emergency_stop::EmergencyStop, description::Description, reason::Reason},
         manage::testing::{NOW, id},
     };
 
@@ -98,13 +116,14 @@ mod tests {
 
     #[test]
     fn a_product_gets_its_protocol_until_it_has_streams() {
-        let command = SetProduct { product: id().product, protocol: protocol("b") };
+        let command =
+            SetProduct { product: id().product, protocol: protocol("b"), description: NewDescription::Unchanged };
         assert_eq!(command.apply(&ProductState::default(), NOW), Ok(speaking("b", false)));
         assert_eq!(command.apply(&speaking("a", false), NOW), Ok(speaking("b", false)));
         assert_eq!(command.apply(&speaking("b", true), NOW), Ok(speaking("b", true)));
         let refused = command.apply(&speaking("a", true), NOW).unwrap_err().to_string();
         assert!(refused.contains("os has streams, and its nodes speak `a`"), "{refused}");
-        assert!(command.can_create() && command.in_stream(&id()).is_none());
+        assert!(command.can_create() && command.uses_settings() && command.in_stream(&id()).is_none());
         assert_eq!((command.action(), command.product()), (Action::SET_PRODUCT, &id().product));
     }
 
@@ -120,5 +139,20 @@ mod tests {
         ] {
             assert_eq!(command.apply(&state, NOW).unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_description_changes_whether_the_product_has_streams_or_not() {
+        let text = Description::parse("for shops").unwrap();
+        let with = |description| SetProduct { product: id().product, protocol: protocol("a"), description };
+        for has_streams in [false, true] {
+            let plain = speaking("a", has_streams);
+            let described = ProductState { description: Some(text.clone()), ..plain.clone() };
+            assert_eq!(with(NewDescription::Text(text.clone())).apply(&plain, NOW), Ok(described.clone()));
+            assert_eq!(with(NewDescription::Unchanged).apply(&described, NOW), Ok(described.clone()));
+            assert_eq!(with(NewDescription::None).apply(&described, NOW), Ok(plain));
+        }
+        assert_eq!(with(NewDescription::Unchanged).subject().as_deref(), Some("protocol/a"));
+        assert_eq!(with(NewDescription::None).subject().as_deref(), Some("description"));
     }
 }

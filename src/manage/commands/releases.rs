@@ -1,6 +1,6 @@
 //! Drafts, publishes, withdraws and promotes releases, and changes their notes.
 
-use super::rollouts::RolloutPlan;
+use super::rollouts::{RolloutPlan, insert_rollouts};
 use crate::{
     domain::{
         artifact::{Notes, Promotion},
@@ -58,13 +58,16 @@ impl Command for CreateRelease {
         }
     }
 
+    fn uses_presets(&self) -> bool {
+        self.rollouts.iter().any(RolloutPlan::uses_presets)
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         let (stream, mut draft) = (present.existing()?, self.draft.clone());
         for (index, plan) in self.rollouts.iter().enumerate() {
-            let rollout =
-                plan.rollout(stream, present.now).map_err(|refusal| refusal.within(&format!("rollouts[{index}]")))?;
-            let id = draft.next_rollout_id();
-            draft.rollouts.push(Rollout { id, ..rollout });
+            let rollouts = plan.rollouts(present).map_err(|refusal| refusal.within(&format!("rollouts[{index}]")))?;
+            let end = draft.rollouts.len();
+            insert_rollouts(&mut draft, end, rollouts);
         }
         let mut next = add_draft(stream, draft)?;
         if self.is_published {

@@ -94,6 +94,7 @@ pub(super) fn restored(now: &Stream, before: &Stream) -> Stream {
     Stream {
         releases,
         blocked_updates,
+        description: before.description.clone(),
         arches: before.arches.clone(),
         mirrors: before.mirrors.clone(),
         rules: before.rules,

@@ -3,12 +3,11 @@
 use crate::{
     domain::{
         document::{parts, shape::RolloutDocument},
-        epoch::Epoch,
         ids::StreamId,
         origin::Origin,
-        release::{PolicyKind, ReleaseState},
+        product_preset::{PresetName, PresetRollout, names as preset_names},
+        release::{PolicyKind, Release, ReleaseState},
         rollout::{Rollout, id::RolloutId, preset::Preset},
-        stream::Stream,
     },
     manage::{
         address::{ReleaseAddress, RolloutAddress},
@@ -24,26 +23,82 @@ use std::collections::BTreeSet;
 pub struct RolloutPlan {
     /// The selector and the ramp. Without a start, the rollout starts at the time of the command.
     pub document: RolloutDocument,
-    /// The preset to use instead of the document's ramp.
-    pub preset: Option<Preset>,
-    /// If true, a start or step that would fall into a freeze window waits for its end; otherwise the command is refused.
+    /// The preset to use instead of the document's ramp, or of its ramp and selector.
+    pub preset: Option<NamedPreset>,
+    /// If true, a start or step that would fall into a freeze window waits for its end; otherwise the command is refused, unless the rollouts
+    /// of the preset wait.
     pub waits_for_windows: bool,
 }
 
-impl RolloutPlan {
-    pub(super) fn rollout(&self, stream: &Stream, now: Epoch) -> Result<Rollout, Refusal> {
-        let start = self.document.start.clone().unwrap_or_else(|| now.to_string());
-        let mut rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
-        if let Some(preset) = self.preset {
-            rollout = rollout.with_plan(preset.ramp(rollout.ramp.start()));
-        }
-        if self.waits_for_windows {
-            // A start at `now` is still ahead: the rollout has not opened yet.
-            rollout = rollout.delayed_past(&stream.protection.freeze_windows, now.plus_seconds(-1));
-        }
-        let ramp = rollout.ramp.with_closed_gates();
-        Ok(Rollout { origin: Origin::Local, ramp, ..rollout })
+/// A preset as it is named in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedPreset {
+    /// A ramp of the service, for the nodes that the request selects.
+    Ramp(Preset),
+    /// A preset of the product, which has one or more rollouts.
+    OfProduct(PresetName),
+}
+
+impl NamedPreset {
+    /// Parses the name of a preset. Whether the product has it is known when the command is carried out.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let of_product = || PresetName::parse(name).ok().map(Self::OfProduct);
+        Preset::from_name(name).map(Self::Ramp).or_else(of_product)
     }
+}
+
+impl RolloutPlan {
+    /// Returns true if a preset of the product replaces the plan.
+    pub(super) fn uses_presets(&self) -> bool {
+        matches!(self.preset, Some(NamedPreset::OfProduct(_)))
+    }
+
+    /// Builds the rollouts: one, or those of a preset of the product, in their order.
+    pub(super) fn rollouts(&self, present: &Present<'_>) -> Result<Vec<Rollout>, Refusal> {
+        let (stream, now) = (present.existing()?, present.now);
+        let start = self.document.start.clone().unwrap_or_else(|| now.to_string());
+        let rollout = parts::rollout(&RolloutDocument { start: Some(start), ..self.document.clone() })?;
+        let placed = |rollout: Rollout, waits_for_windows: bool| {
+            let rollout = if waits_for_windows {
+                // A start at `now` is still ahead: the rollout has not opened yet.
+                rollout.delayed_past(&stream.protection.freeze_windows, now.plus_seconds(-1))
+            } else {
+                rollout
+            };
+            let ramp = rollout.ramp.with_closed_gates();
+            Rollout { origin: Origin::Local, ramp, ..rollout }
+        };
+        let start = rollout.ramp.start();
+        let rollouts = match &self.preset {
+            None => vec![placed(rollout, self.waits_for_windows)],
+            Some(NamedPreset::Ramp(named)) => {
+                vec![placed(rollout.with_plan(named.ramp(start)), self.waits_for_windows)]
+            }
+            Some(NamedPreset::OfProduct(name)) => {
+                let known = &present.read.presets;
+                let unknown = || format!("must be one of {}, is {:?}", preset_names(known), name.as_str());
+                let found = known.get(name).ok_or_else(|| Refusal::field("preset", unknown()))?;
+                if self.document.selector.is_some() {
+                    let message =
+                        "cannot be combined with a preset of the product, whose rollouts have their own selectors";
+                    return Err(Refusal::field("selector", message));
+                }
+                let waits = |planned: &PresetRollout| self.waits_for_windows || planned.waits_for_windows;
+                found.rollouts.iter().map(|planned| placed(planned.starting_at(start), waits(planned))).collect()
+            }
+        };
+        Ok(rollouts)
+    }
+}
+
+/// Inserts new rollouts into a release, in their order, and gives them the next ids. Returns the id of the first one.
+pub(super) fn insert_rollouts(release: &mut Release, index: usize, rollouts: Vec<Rollout>) -> Option<RolloutId> {
+    let numbered: Vec<Rollout> =
+        rollouts.into_iter().map(|rollout| Rollout { id: release.next_rollout_id(), ..rollout }).collect();
+    let first = numbered.first().map(|rollout| rollout.id);
+    release.rollouts.splice(index..index, numbered);
+    first
 }
 
 /// Adds a rollout to a release, as the last one or before another one.
@@ -66,9 +121,12 @@ impl Command for CreateRollout {
         &self.release.stream
     }
 
+    fn uses_presets(&self) -> bool {
+        self.plan.uses_presets()
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        let (present, now) = (present.existing()?, present.now);
-        let mut stream = present.clone();
+        let mut stream = present.existing()?.clone();
         let release = self.release.find(&mut stream)?;
         let index = match self.before {
             None => release.rollouts.len(),
@@ -78,10 +136,9 @@ impl Command for CreateRollout {
                     .ok_or_else(|| Refusal::field("before", format!("is {before}, which the release does not have")))?
             }
         };
-        let id = release.next_rollout_id();
-        release.rollouts.insert(index, Rollout { id, ..self.plan.rollout(present, now)? });
+        let first = insert_rollouts(release, index, self.plan.rollouts(present)?);
         release.suppressed_upstream.remove(&PolicyKind::Rollouts);
-        Ok(Next::from(stream).creates(&id))
+        Ok(Next { created: first.map(|id| id.to_string()), ..Next::from(stream) })
     }
 }
 
@@ -103,19 +160,27 @@ impl Command for ReplaceRollout {
         &self.rollout.release.stream
     }
 
+    fn uses_presets(&self) -> bool {
+        self.plan.uses_presets()
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        let (present, now) = (present.existing()?, present.now);
-        let mut stream = present.clone();
+        let before = present.existing()?;
+        let mut stream = before.clone();
         let release = self.rollout.release.find(&mut stream)?;
         let is_draft = release.state == ReleaseState::Draft;
         let rollout = self.rollout.find(&mut release.rollouts)?;
         // A completed or aborted rollout stays so, even before its start.
-        let is_waiting = rollout.is_live() && !rollout.is_open(present.plan_time(now));
+        let is_waiting = rollout.is_live() && !rollout.is_open(before.plan_time(present.now));
         if !is_draft && !is_waiting {
             let detail = "has started or ended: pause, hold, advance, accelerate, complete or abort it instead";
             return Err(Refusal::State(format!("{} {detail}", self.rollout)));
         }
-        *rollout = Rollout { id: rollout.id, ..self.plan.rollout(present, now)? };
+        let rollouts = self.plan.rollouts(present)?;
+        let [new] = <[Rollout; 1]>::try_from(rollouts).map_err(|rollouts| {
+            Refusal::field("preset", format!("has {} rollouts, but replaces a single one", rollouts.len()))
+        })?;
+        *rollout = Rollout { id: rollout.id, ..new };
         Ok(stream.into())
     }
 }

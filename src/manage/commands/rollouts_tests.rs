@@ -2,9 +2,17 @@
 
 use super::*;
 use crate::{
-    domain::rollout::{ramp::Ramp, share::Share},
-    manage::testing::{
-        NOW, apply, at, found, found_mut, found_rollout, next, refusal, release, rollout, stopped, stream, with_window,
+    domain::{
+        rollout::{ramp::Ramp, share::Share},
+        stream::Stream,
+    },
+    manage::{
+        command::LoadedReads,
+        commands::batch::Batch,
+        testing::{
+            NOW, apply, apply_to, at, found, found_mut, found_rollout, next, refusal, release, rollout, stopped,
+            stream, with_window,
+        },
     },
 };
 
@@ -42,11 +50,91 @@ fn a_rollout_starts_at_the_time_of_the_command_unless_it_has_a_start() {
 fn a_preset_replaces_the_ramp_and_keeps_the_start_and_the_selector() {
     for preset in Preset::ALL.iter().copied() {
         let document = plan(&format!("start = \"{}\"\nselector = {{ groups = [\"canary\"] }}", at(2)));
-        let rollout = created(RolloutPlan { preset: Some(preset), ..document.clone() }, &stream());
+        let rollout = created(RolloutPlan { preset: Some(NamedPreset::Ramp(preset)), ..document.clone() }, &stream());
         let selector = created(document, &stream()).selector;
         assert!(selector.groups.is_some());
         assert_eq!(rollout, Rollout { selector, ..preset.rollout(at(2)) });
     }
+}
+
+/// Returns the presets of a product: `one` has a rollout, `two` have rollouts of canaries and of all others, which waits for the end of a
+/// freeze window.
+fn presets() -> LoadedReads {
+    let canaries = r#"{"selector": {"groups": ["canary"]}, "start_share": 1}"#;
+    let all = r#"{"steps": [{"after": "PT24H", "share": 0.05, "gate": true}], "freeze": "wait"}"#;
+    let preset = |rollouts: &[&str]| {
+        let text = format!(r#"{{"rollouts": [{}]}}"#, rollouts.join(","));
+        parts::product_preset(&serde_json::from_str(&text).unwrap()).unwrap()
+    };
+    let name = |text| PresetName::parse(text).unwrap();
+    let presets = [(name("one"), preset(&[canaries])), (name("two"), preset(&[canaries, all]))].into();
+    LoadedReads { presets, ..LoadedReads::default() }
+}
+
+fn named(name: &str, document: &str) -> RolloutPlan {
+    RolloutPlan { preset: NamedPreset::from_name(name), ..plan(document) }
+}
+
+/// Returns the message of a command that is refused, for the product with [`presets`].
+fn refused_with_presets(command: &dyn Command) -> String {
+    apply_to(command, Some(&stream()), &presets()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_preset_of_the_product_stands_for_its_rollouts() {
+    let two = presets().presets[&PresetName::parse("two").unwrap()].clone();
+    for (document, start) in [("", NOW), (&*format!("start = \"{}\"", at(5)), at(5))] {
+        let rollouts: Vec<Rollout> = two.rollouts.iter().map(|planned| planned.starting_at(start)).collect();
+        let command = CreateRollout { before: Some(id(3)), ..create("3", named("two", document)) };
+        assert!(command.uses_presets());
+        let Next { stream: after, created, .. } = apply_to(&command, Some(&stream()), &presets()).unwrap();
+        assert_eq!(created.as_deref(), Some("6"), "the first one");
+        let mut all = found(&after, "3").rollouts.clone();
+        let inserted: Vec<Rollout> = all.splice(2..4, []).collect();
+        let numbered = [6, 7].map(id).into_iter().zip(rollouts).map(|(id, rollout)| Rollout { id, ..rollout });
+        assert_eq!(inserted, numbered.collect::<Vec<_>>());
+        assert_eq!(all, found(&stream(), "3").rollouts);
+        assert!(after.id == stream().id && inserted[1].next_gate().is_some());
+    }
+}
+
+#[test]
+fn each_rollout_of_a_preset_waits_for_windows_as_it_says_or_as_the_request_says() {
+    let before = with_window(stream(), -10, 10);
+    for (waits_for_windows, begins) in [(false, [NOW, at(10)]), (true, [at(10), at(10)])] {
+        let command = create("5", RolloutPlan { waits_for_windows, ..named("two", "") });
+        let after = apply_to(&command, Some(&before), &presets()).unwrap().stream;
+        let begin: Vec<_> = found(&after, "5").rollouts.iter().map(Rollout::begins_at).collect();
+        assert_eq!(begin, begins);
+    }
+}
+
+#[test]
+fn a_preset_of_one_rollout_replaces_a_rollout() {
+    let replace = |name| ReplaceRollout { rollout: rollout("3", 2), plan: named(name, "") };
+    let after = apply_to(&replace("one"), Some(&stream()), &presets()).unwrap().stream;
+    assert_eq!(found_rollout(&after, 2).ramp, Ramp::constant(NOW, Share::ALL));
+    assert_eq!(refused_with_presets(&replace("two")), "preset: has 2 rollouts, but replaces a single one");
+}
+
+#[test]
+fn a_preset_that_the_product_has_not_is_refused_and_the_others_are_named() {
+    let known = "linear-48h, week, emergency-3h";
+    let fast = || create("5", named("fast", ""));
+    assert_eq!(refusal(&fast(), &stream()), format!("preset: must be one of {known}, is \"fast\""));
+    let message = format!("preset: must be one of {known}, one, two, is \"fast\"");
+    assert_eq!(refused_with_presets(&fast()), message);
+    let batch =
+        Batch { stream: stream().id, commands: vec![Box::new(create("5", named("one", ""))), Box::new(fast())] };
+    assert!(batch.uses_presets());
+    assert_eq!(refused_with_presets(&batch), format!("commands[1].rollout.{message}"));
+    let selected = create("5", named("two", "selector = { groups = [\"beta\"] }"));
+    let message = "selector: cannot be combined with a preset of the product, whose rollouts have their own selectors";
+    assert_eq!(refused_with_presets(&selected), message);
+    for name in ["week", "Fast", "a/b"] {
+        assert!(!matches!(NamedPreset::from_name(name), Some(NamedPreset::OfProduct(_))), "{name}");
+    }
+    assert!(!create("5", named("week", "")).uses_presets());
 }
 
 #[test]
@@ -91,7 +179,7 @@ fn invalid_fields_are_named() {
 fn a_rollout_that_waits_starts_after_the_freeze_window() {
     let waits = |start: Option<i64>| {
         let start = start.map(|hours| format!("start = \"{}\"", at(hours))).unwrap_or_default();
-        RolloutPlan { preset: Some(Preset::Linear48h), waits_for_windows: true, ..plan(&start) }
+        RolloutPlan { preset: Some(NamedPreset::Ramp(Preset::Linear48h)), waits_for_windows: true, ..plan(&start) }
     };
     for ((from, until), start, begins) in [
         ((10, 20), Some(15), 20),

@@ -1,5 +1,6 @@
 //! Creates and deletes streams, and changes their settings.
 
+use super::descriptions::NewDescription;
 use crate::{
     domain::{
         admission::protection::Protection,
@@ -21,6 +22,8 @@ use std::collections::BTreeSet;
 /// The settings of a stream.
 #[derive(Debug, Clone)]
 pub struct StreamSettings {
+    /// What it is for.
+    pub description: NewDescription,
     /// The arches that it serves.
     pub arches: BTreeSet<Arch>,
     /// Repositories that hold the same images under the same digests.
@@ -50,7 +53,9 @@ pub enum DefaultRollout {
 
 impl StreamSettings {
     fn apply_to(&self, stream: &Stream) -> Stream {
-        let Self { arches, mirrors, edge_rule, identity, targets, protection, default_rollout } = self.clone();
+        let Self { description, arches, mirrors, edge_rule, identity, targets, protection, default_rollout } =
+            self.clone();
+        let description = description.after(stream.description.as_ref());
         let rules = GraphRules {
             edge_rule: edge_rule.unwrap_or(stream.rules.edge_rule),
             identity: identity.unwrap_or(stream.rules.identity),
@@ -61,7 +66,7 @@ impl StreamSettings {
             DefaultRollout::None => None,
             DefaultRollout::Preset(preset) => Some(preset),
         };
-        Stream { arches, mirrors, rules, protection, default_rollout, ..stream.clone() }
+        Stream { description, arches, mirrors, rules, protection, default_rollout, ..stream.clone() }
     }
 }
 
@@ -179,6 +184,7 @@ mod tests {
 
     fn settings() -> StreamSettings {
         StreamSettings {
+            description: NewDescription::Unchanged,
             arches: BTreeSet::from([Arch::parse("s390x").unwrap()]),
             mirrors: BTreeSet::from([Repository::parse("mirror.example/os").unwrap()]),
             edge_rule: Some(EdgeRule::Open),

@@ -99,7 +99,8 @@ impl Command for UndoRevision {
 
 fn have_same_settings(one: &Stream, other: &Stream) -> bool {
     (&one.arches, &one.mirrors, one.rules) == (&other.arches, &other.mirrors, other.rules)
-        && (&one.protection, one.default_rollout) == (&other.protection, other.default_rollout)
+        && (&one.protection, one.default_rollout, &one.description)
+            == (&other.protection, other.default_rollout, &other.description)
 }
 
 /// Returns the restored state, in which no rollout opens further at once: one that the change stopped or held goes on from the share that it
@@ -145,6 +146,7 @@ mod tests {
     use crate::manage::{
         command::LoadedReads,
         commands::{
+            descriptions::NewDescription,
             releases::WithdrawRelease,
             rollout_actions::{AbortRollout, PauseRollout},
             streams::{DefaultRollout, SetStream, StreamSettings},
@@ -171,7 +173,7 @@ mod tests {
             reason: "a test".into(),
             request_id: None,
         };
-        LoadedReads { change: Some(change), revision: Some(Arc::new(before.clone())), stream: None }
+        LoadedReads { change: Some(change), revision: Some(Arc::new(before.clone())), ..LoadedReads::default() }
     }
 
     fn role_of(action: Action) -> Role {
@@ -187,6 +189,7 @@ mod tests {
         let undone = apply_to(&undo(), Some(&paused), &reads(Action::PAUSE_ROLLOUT, "token:one", &before)).unwrap();
         assert_eq!(undone.stream, before, "it was paused at this instant");
         let settings = StreamSettings {
+            description: NewDescription::Unchanged,
             arches: [crate::domain::ids::Arch::parse("s390x").unwrap()].into(),
             mirrors: before.mirrors.clone(),
             edge_rule: None,

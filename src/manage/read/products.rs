@@ -5,7 +5,9 @@ use crate::{
     auth::{Identity, Pattern, Role},
     domain::{
         admission::emergency_stop::EmergencyStop,
+        description::Description,
         ids::{ProductName, ProtocolName, StreamName},
+        product_preset::ProductPresets,
     },
     manage::manager::Manage,
     store::{ProductRecord, streams::Head},
@@ -19,6 +21,8 @@ pub struct Product {
     pub name: ProductName,
     /// The protocol that its nodes speak.
     pub protocol: ProtocolName,
+    /// What it is for, if that is described.
+    pub description: Option<Description>,
     /// Its streams that the caller may read, by name.
     pub streams: Vec<StreamName>,
 }
@@ -40,6 +44,7 @@ impl Manage {
     pub async fn products(&self, caller: &Identity) -> Result<Vec<Product>, ReadError> {
         let mut transaction = self.reading("products").await?;
         let (records, heads) = (transaction.product_records().await?, transaction.heads().await?);
+        let mut descriptions = transaction.product_descriptions().await?;
         drop(transaction);
         let with_streams: BTreeSet<ProductName> = heads.iter().map(|head| head.id.product.clone()).collect();
         let mut streams: BTreeMap<ProductName, Vec<StreamName>> = BTreeMap::new();
@@ -52,7 +57,8 @@ impl Manage {
             if streams.is_empty() && (with_streams.contains(&name) || !may_read_all()) {
                 return None;
             }
-            Some(Product { name, protocol: record.protocol, streams })
+            let description = descriptions.remove(&name);
+            Some(Product { name, protocol: record.protocol, description, streams })
         };
         Ok(records.into_iter().filter_map(product).collect())
     }
@@ -91,6 +97,18 @@ impl ProductReader<'_> {
         let mut heads = self.manage.reading("streams").await?.heads().await?;
         heads.retain(|head| head.id.product == self.product && self.caller.may(Role::Viewer, &head.id));
         Ok(heads)
+    }
+
+    /// Returns the presets of the product.
+    ///
+    /// # Errors
+    /// The product does not exist, or the database failed.
+    pub async fn presets(&self) -> Result<ProductPresets, ReadError> {
+        let mut transaction = self.manage.reading("presets").await?;
+        if transaction.protocol(&self.product).await?.is_none() {
+            return Err(ReadError::NotFound(format!("there is no product {}", self.product)));
+        }
+        Ok(transaction.presets(&self.product).await?)
     }
 
     /// Returns the emergency stop of the product, if one is in force.
