@@ -5,6 +5,7 @@ use crate::{
     domain::{
         epoch::Epoch,
         event::{Event, EventKind, Progress},
+        ids::ProductName,
         stream::{Revision, Stream},
     },
     manage::{manager::Manage, records::StoreError},
@@ -34,7 +35,15 @@ pub struct EventWriter {
 /// What the events cover, at a cursor.
 struct Covered {
     cursor: EventCursor,
-    streams: HashMap<StreamKey, Followed>,
+    streams: HashMap<StreamKey, Covering>,
+}
+
+/// How far the events of a stream were written.
+enum Covering {
+    /// Shares or gates are to come.
+    Followed(Followed),
+    /// Nothing happens until the next revision, or until a stop of the product begins or ends. Its state is not kept in memory.
+    Idle(Revision),
 }
 
 /// What the database has to be covered.
@@ -96,7 +105,7 @@ impl EventWriter {
         }
         let mut transaction = self.manage.store().begin_on_snapshot("write_events").await?;
         let cursor = transaction.event_cursor().await?;
-        let (heads, stops) = (transaction.heads().await?, transaction.event_stops().await?);
+        let (heads, stops) = (transaction.heads_with_deleted().await?, transaction.event_stops().await?);
         let mut present = Present { heads, stops, now: self.manage.now() };
         let Some(cursor) = cursor else {
             self.begin(&mut transaction, &present).await?;
@@ -110,7 +119,7 @@ impl EventWriter {
             Some(covered) => covered,
             None => self.load(&mut transaction, cursor, &present).await?,
         };
-        let (events, moves) = covered.follow(&mut transaction, &present).await?;
+        let (events, moves) = covered.follow(&self.manage, &mut transaction, &present).await?;
         if !events.is_empty() {
             covered.cursor = self.cursor_after(&cursor, events.len(), present.now);
             if !transaction.add_events(&events, &cursor, &covered.cursor, &moves).await? {
@@ -119,7 +128,7 @@ impl EventWriter {
             transaction.commit().await?;
             self.manage.metrics().events_written(events.len());
         }
-        let next = covered.streams.values().filter_map(|followed| followed.progress.next_event()).min();
+        let next = covered.streams.values().filter_map(Covering::next_event).min();
         self.covered = Some(covered);
         Ok(next)
     }
@@ -163,37 +172,74 @@ impl EventWriter {
         let mut streams = HashMap::new();
         for head in &present.heads {
             let Some(revision) = revisions.remove(&head.key) else { continue };
-            let stop = present.stops.iter().find(|stop| stop.is_begin_written && stop.product == head.id.product);
-            let product_stop = stop.map(|stop| stop.stop.clone());
-            let mut stream = self.state_at(transaction, head, revision).await?;
-            if stream.product_stop != product_stop {
-                stream = Arc::new(Stream { product_stop, ..Stream::clone(&stream) });
-            }
-            let progress = Progress::new(stream, cursor.covered_until);
-            streams.insert(head.key, Followed { revision, progress });
+            let followed = present.load(&self.manage, transaction, head, (revision, cursor.covered_until)).await?;
+            streams.insert(head.key, Covering::from(followed));
         }
         Ok(Covered { cursor, streams })
     }
+}
 
-    /// Returns the state of a stream at a revision. The newest one is usually in memory, where it is shared.
-    async fn state_at(
+impl Covering {
+    fn next_event(&self) -> Option<Epoch> {
+        match self {
+            Self::Followed(followed) => followed.progress.next_event(),
+            Self::Idle(_) => None,
+        }
+    }
+}
+
+impl From<Followed> for Covering {
+    fn from(followed: Followed) -> Self {
+        if followed.progress.next_event().is_none() { Self::Idle(followed.revision) } else { Self::Followed(followed) }
+    }
+}
+
+impl Present {
+    /// Loads a stream at a revision and a time, up to which its events were written.
+    async fn load(
         &self,
+        manage: &Manage,
         transaction: &mut Transaction,
         head: &Head,
-        revision: Revision,
-    ) -> Result<Arc<Stream>, StoreError> {
-        if revision == head.revision {
-            return self.manage.load_stream(transaction, head).await;
+        (revision, covered_until): (Revision, Epoch),
+    ) -> Result<Followed, StoreError> {
+        let stop = self.stops.iter().find(|stop| stop.is_begin_written && stop.product == head.id.product);
+        let product_stop = stop.map(|stop| stop.stop.clone());
+        let mut stream = state_at(manage, transaction, head, revision).await?;
+        if stream.product_stop != product_stop {
+            stream = Arc::new(Stream { product_stop, ..Stream::clone(&stream) });
         }
-        let missing = || StoreError::corrupt("event_cursor_streams", format!("{} has no revision {revision}", head.id));
-        Ok(Arc::new(transaction.revision(head.key, revision).await?.ok_or_else(missing)?))
+        Ok(Followed { revision, progress: Progress::new(stream, covered_until) })
     }
+
+    /// Returns true if a stop of the product has begun or ended since the last events.
+    fn has_stop_changes(&self, product: &ProductName) -> bool {
+        self.stops.iter().any(|stop| stop.product == *product && (!stop.is_begin_written || stop.lifted_at.is_some()))
+    }
+}
+
+/// Returns the state of a stream at a revision. The newest one is usually in memory, where it is shared.
+async fn state_at(
+    manage: &Manage,
+    transaction: &mut Transaction,
+    head: &Head,
+    revision: Revision,
+) -> Result<Arc<Stream>, StoreError> {
+    if revision == head.revision {
+        return manage.load_stream(transaction, head).await;
+    }
+    if revision == Revision(0) {
+        return Ok(Arc::new(Stream::empty(head.id.clone())));
+    }
+    let missing = || StoreError::corrupt("event_cursor_streams", format!("{} has no revision {revision}", head.id));
+    Ok(Arc::new(transaction.revision(head.key, revision).await?.ok_or_else(missing)?))
 }
 
 impl Covered {
     /// Follows all streams and products to the present. Returns the events in the order of their times.
     async fn follow(
         &mut self,
+        manage: &Manage,
         transaction: &mut Transaction,
         present: &Present,
     ) -> Result<(Vec<Event>, CursorMoves), StoreError> {
@@ -206,19 +252,26 @@ impl Covered {
             events.extend(written);
         }
         for head in &present.heads {
-            let stops = || present.stops.iter().filter(|stop| stop.product == head.id.product);
-            let followed = self.streams.entry(head.key).or_insert_with(|| {
-                let in_force = stops().find(|stop| stop.is_begin_written).map(|stop| stop.stop.clone());
-                let empty = Stream { product_stop: in_force, ..Stream::empty(head.id.clone()) };
-                let progress = Progress::new(Arc::new(empty), self.cursor.covered_until);
-                Followed { revision: Revision(0), progress }
-            });
+            let mut followed = match self.streams.remove(&head.key).unwrap_or(Covering::Idle(Revision(0))) {
+                Covering::Followed(followed) => followed,
+                Covering::Idle(revision)
+                    if revision == head.revision && !present.has_stop_changes(&head.id.product) =>
+                {
+                    self.streams.insert(head.key, Covering::Idle(revision));
+                    continue;
+                }
+                Covering::Idle(revision) => {
+                    present.load(manage, transaction, head, (revision, self.cursor.covered_until)).await?
+                }
+            };
             let before = followed.revision;
-            let found = followed.follow(transaction, head, StopChanges::new(stops()), present.now).await?;
+            let stops = present.stops.iter().filter(|stop| stop.product == head.id.product);
+            let found = followed.follow(transaction, head, StopChanges::new(stops), present.now).await?;
             if followed.revision != before {
                 moves.streams.push((head.key, followed.revision));
             }
             events.extend(found);
+            self.streams.insert(head.key, Covering::from(followed));
         }
         let heads: HashSet<StreamKey> = present.heads.iter().map(|head| head.key).collect();
         self.streams.retain(|key, _| heads.contains(key));
