@@ -11,7 +11,11 @@ use crate::{
         ids::{ProductName, StreamId},
         stream::Revision,
     },
-    store::{Access, ProductStops, PublishedProduct, State, StoreError, Transaction, signal::{Changes, Signal}, streams::Head},
+    store::{
+        Access, ProductStops, PublishedProduct, State, StoreError, Transaction,
+        signal::{Changes, Signal},
+        streams::Head,
+    },
     telemetry::{Metrics, TraceContext, set_parent},
 };
 use jiff::Timestamp;
@@ -152,7 +156,7 @@ impl CatalogSync {
         loop {
             match changes.next().await? {
                 Signal::Change(trace) => return Ok(trace),
-                Signal::Events => drop(self.deps.wake.send_replace(())),
+                Signal::Events => self.deps.wake.send_replace(()),
             }
         }
     }

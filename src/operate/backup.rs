@@ -105,7 +105,8 @@ pub async fn restore(store: &Store, from: &Path, restored: OnTable<'_>) -> Resul
         return Err(RestoreError::SchemaChanged.into());
     }
     let known = tables_of_migrations(&header.migrations).unwrap_or_default();
-    let mut missing: Vec<Table> = present.into_iter().filter(is_backed_up).filter(|table| known.contains(&table.table)).collect();
+    let mut missing: Vec<Table> =
+        present.into_iter().filter(is_backed_up).filter(|table| known.contains(&table.table)).collect();
     loop {
         let table = match reader.part()? {
             Part::Table(table) => table,

@@ -142,7 +142,9 @@ impl Details {
             "revision" => self.revision.zip(self.actor).zip(self.reason).map(|((revision, actor), reason)| {
                 EventKind::Revision { revision: Revision(revision), command: self.command, actor, reason }
             }),
-            "rollout_share" => rollout.zip(self.share).map(|(rollout, share)| EventKind::RolloutShare { rollout, share }),
+            "rollout_share" => {
+                rollout.zip(self.share).map(|(rollout, share)| EventKind::RolloutShare { rollout, share })
+            }
             "gate_waiting" => {
                 rollout.zip(self.share).map(|(rollout, next_share)| EventKind::GateWaiting { rollout, next_share })
             }
@@ -262,7 +264,7 @@ impl Transaction {
         to: &EventCursor,
         moves: &CursorMoves,
     ) -> Result<bool, StoreError> {
-        let moved = sqlx::query!(
+        let update = sqlx::query!(
             "-- name: move_event_cursor
             update event_cursor set last_id = $2, deleted_to = $3, covered_until = $4 where last_id = $1",
             from.last_id,
@@ -270,8 +272,8 @@ impl Transaction {
             to.deleted_to,
             to.covered_until.0
         );
-        let moved = moved.execute(self.connection()).await.map_err(StoreError::at("move_event_cursor"))?;
-        if moved.rows_affected() == 0 {
+        let updated = update.execute(self.connection()).await.map_err(StoreError::at("move_event_cursor"))?;
+        if updated.rows_affected() == 0 {
             return Ok(false);
         }
         // Of more events than are kept, only the newest are stored.

@@ -25,6 +25,7 @@ mod decompression_bombs;
 mod doctor;
 mod documents;
 mod embedded;
+mod events;
 mod exchange;
 mod executor;
 mod explain;

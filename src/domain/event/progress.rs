@@ -110,20 +110,24 @@ impl Progress {
 
     fn replace(&mut self, next: Stream) -> Vec<StreamEvent> {
         let at = self.until;
-        let mut events: Vec<StreamEvent> =
-            stop_event(self.stream.stop.as_ref(), next.stop.as_ref()).map(|kind| StreamEvent { at, kind }).into_iter().collect();
+        let mut events: Vec<StreamEvent> = stop_event(self.stream.stop.as_ref(), next.stop.as_ref())
+            .map(|kind| StreamEvent { at, kind })
+            .into_iter()
+            .collect();
         let (time_before, time) = (self.stream.plan_time(at), next.plan_time(at));
         let before: HashMap<RolloutKey<'_>, &Rollout> = published_rollouts(&self.stream).collect();
         for (key, rollout) in published_rollouts(&next) {
             let before = before.get(&key).copied();
             let rollout_of_event = || EventRollout { release: key.0.0.clone(), id: key.1 };
             let is_new = |share: &f64| {
-                has_reached(rollout, *share, time) && !before.is_some_and(|before| has_reached(before, *share, time_before))
+                has_reached(rollout, *share, time)
+                    && !before.is_some_and(|before| has_reached(before, *share, time_before))
             };
             let shares = THRESHOLDS.into_iter().filter(is_new);
             events.extend(shares.map(|share| StreamEvent::share(at, rollout_of_event(), share)));
             let waited_at = before.and_then(|before| gate_reached(before, time_before));
-            let gate = gate_reached(rollout, time).filter(|(number, _)| waited_at.is_none_or(|(before, _)| before != *number));
+            let gate =
+                gate_reached(rollout, time).filter(|(number, _)| waited_at.is_none_or(|(before, _)| before != *number));
             events.extend(gate.map(|(_, gate)| StreamEvent::gate(at, rollout_of_event(), gate.share)));
         }
         self.next = next_event(&next, at);

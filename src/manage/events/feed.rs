@@ -24,7 +24,11 @@ pub(in crate::manage) struct EventFeed {
 
 impl Default for EventFeed {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BUFFERED_READS), read_to: Mutex::default(), joined: watch::Sender::default() }
+        Self {
+            sender: broadcast::Sender::new(BUFFERED_READS),
+            read_to: Mutex::default(),
+            joined: watch::Sender::default(),
+        }
     }
 }
 
