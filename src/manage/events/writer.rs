@@ -15,11 +15,7 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Writes the events of the database while it holds the lock.
@@ -34,7 +30,12 @@ pub struct EventWriter {
 /// What the events cover, at a cursor.
 struct Covered {
     cursor: EventCursor,
+    /// The revision of each stream up to which events were written.
+    revisions: HashMap<StreamKey, Revision>,
+    /// The streams that were followed in this process.
     streams: HashMap<StreamKey, Followed>,
+    /// Revisions that cannot be read. Each is logged once.
+    broken: HashMap<StreamKey, Revision>,
 }
 
 /// What the database has to be covered.
@@ -108,9 +109,9 @@ impl EventWriter {
         // Taken: if this fails, what was followed is loaded again.
         let mut covered = match self.covered.take().filter(|covered| covered.cursor == cursor) {
             Some(covered) => covered,
-            None => self.load(&mut transaction, cursor, &present).await?,
+            None => Covered::new(cursor, transaction.event_revisions().await?),
         };
-        let (events, moves) = covered.follow(&mut transaction, &present).await?;
+        let (events, moves) = covered.follow(&self.manage, &mut transaction, &present).await?;
         if !events.is_empty() {
             covered.cursor = self.cursor_after(&cursor, events.len(), present.now);
             if !transaction.add_events(&events, &cursor, &covered.cursor, &moves).await? {
@@ -151,49 +152,17 @@ impl EventWriter {
         let deleted_to = cursor.deleted_to.max(last_id.saturating_sub(self.max_events.into()));
         EventCursor { last_id, deleted_to, covered_until }
     }
-
-    /// Loads the states of all streams at the cursor.
-    async fn load(
-        &self,
-        transaction: &mut Transaction,
-        cursor: EventCursor,
-        present: &Present,
-    ) -> Result<Covered, StoreError> {
-        let mut revisions = transaction.event_revisions().await?;
-        let mut streams = HashMap::new();
-        for head in &present.heads {
-            let Some(revision) = revisions.remove(&head.key) else { continue };
-            let stop = present.stops.iter().find(|stop| stop.is_begin_written && stop.product == head.id.product);
-            let product_stop = stop.map(|stop| stop.stop.clone());
-            let mut stream = self.state_at(transaction, head, revision).await?;
-            if stream.product_stop != product_stop {
-                stream = Arc::new(Stream { product_stop, ..Stream::clone(&stream) });
-            }
-            let progress = Progress::new(stream, cursor.covered_until);
-            streams.insert(head.key, Followed { revision, progress });
-        }
-        Ok(Covered { cursor, streams })
-    }
-
-    /// Returns the state of a stream at a revision. The newest one is usually in memory, where it is shared.
-    async fn state_at(
-        &self,
-        transaction: &mut Transaction,
-        head: &Head,
-        revision: Revision,
-    ) -> Result<Arc<Stream>, StoreError> {
-        if revision == head.revision {
-            return self.manage.load_stream(transaction, head).await;
-        }
-        let missing = || StoreError::corrupt("event_cursor_streams", format!("{} has no revision {revision}", head.id));
-        Ok(Arc::new(transaction.revision(head.key, revision).await?.ok_or_else(missing)?))
-    }
 }
 
 impl Covered {
+    fn new(cursor: EventCursor, revisions: HashMap<StreamKey, Revision>) -> Self {
+        Self { cursor, revisions, streams: HashMap::new(), broken: HashMap::new() }
+    }
+
     /// Follows all streams and products to the present. Returns the events in the order of their times.
     async fn follow(
         &mut self,
+        manage: &Manage,
         transaction: &mut Transaction,
         present: &Present,
     ) -> Result<(Vec<Event>, CursorMoves), StoreError> {
@@ -206,24 +175,77 @@ impl Covered {
             events.extend(written);
         }
         for head in &present.heads {
-            let stops = || present.stops.iter().filter(|stop| stop.product == head.id.product);
-            let followed = self.streams.entry(head.key).or_insert_with(|| {
-                let in_force = stops().find(|stop| stop.is_begin_written).map(|stop| stop.stop.clone());
-                let empty = Stream { product_stop: in_force, ..Stream::empty(head.id.clone()) };
-                let progress = Progress::new(Arc::new(empty), self.cursor.covered_until);
-                Followed { revision: Revision(0), progress }
-            });
-            let before = followed.revision;
-            let found = followed.follow(transaction, head, StopChanges::new(stops()), present.now).await?;
-            if followed.revision != before {
-                moves.streams.push((head.key, followed.revision));
+            if self.broken.get(&head.key) == Some(&head.revision) {
+                continue;
             }
-            events.extend(found);
+            match self.follow_stream(manage, transaction, head, present).await {
+                Ok(found) => events.extend(found),
+                // The other streams are followed. This one continues once an operator has repaired it.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, stream = %head.id, revision = %head.revision, "stream cannot be followed");
+                    self.broken.insert(head.key, head.revision);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if self.revisions.insert(head.key, head.revision) != Some(head.revision) {
+                moves.streams.push((head.key, head.revision));
+            }
         }
-        let heads: HashSet<StreamKey> = present.heads.iter().map(|head| head.key).collect();
-        self.streams.retain(|key, _| heads.contains(key));
         events.sort_by_key(|(at, _)| *at);
         Ok((events.into_iter().map(|(_, event)| event).collect(), moves))
+    }
+
+    async fn follow_stream(
+        &mut self,
+        manage: &Manage,
+        transaction: &mut Transaction,
+        head: &Head,
+        present: &Present,
+    ) -> Result<Vec<TimedEvent>, StoreError> {
+        let mut followed = match self.streams.remove(&head.key) {
+            Some(followed) => followed,
+            None => self.load(manage, transaction, head, present).await?,
+        };
+        let stops = StopChanges::new(present.stops_of(head));
+        let events = followed.follow(transaction, head, stops, present.now).await?;
+        self.streams.insert(head.key, followed);
+        Ok(events)
+    }
+
+    /// Loads the state of a stream at the cursor. The newest one is usually in memory, where it is shared.
+    async fn load(
+        &self,
+        manage: &Manage,
+        transaction: &mut Transaction,
+        head: &Head,
+        present: &Present,
+    ) -> Result<Followed, StoreError> {
+        let revision = self.revisions.get(&head.key).copied().unwrap_or_default();
+        let stream = match revision {
+            Revision(0) => Arc::new(Stream::empty(head.id.clone())),
+            revision if revision == head.revision => manage.load_stream(transaction, head).await?,
+            revision => {
+                let missing = || StoreError::corrupt("revisions", format!("{} has no revision {revision}", head.id));
+                Arc::new(transaction.revision(head.key, revision).await?.ok_or_else(missing)?)
+            }
+        };
+        let stop = present.stops_of(head).find(|stop| stop.is_begin_written);
+        let product_stop = stop.map(|stop| stop.stop.clone());
+        let stream = if stream.product_stop == product_stop {
+            stream
+        } else {
+            Arc::new(Stream { product_stop, ..Stream::clone(&stream) })
+        };
+        Ok(Followed { revision, progress: Progress::new(stream, self.cursor.covered_until) })
+    }
+}
+
+impl Present {
+    /// Returns the stops of the product of a stream.
+    fn stops_of(&self, head: &Head) -> impl Iterator<Item = &EventStop> {
+        self.stops.iter().filter(|stop| stop.product == head.id.product)
     }
 }
 
