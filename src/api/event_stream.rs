@@ -26,6 +26,7 @@ pub(super) struct EventStreams {
 }
 
 /// What a stream is opened with.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct StreamOptions {
     /// Whether the stream stays open after the events that there are.
     pub(super) follows: bool,

@@ -158,7 +158,7 @@ impl CatalogSync {
         loop {
             match changes.next().await? {
                 Signal::Change(trace) => return Ok(trace),
-                Signal::Events => drop(self.deps.wake.send_replace(())),
+                Signal::Events => self.deps.wake.send_replace(()),
             }
         }
     }

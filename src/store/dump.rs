@@ -3,6 +3,7 @@
 use super::{
     database::{Store, migrations},
     error::StoreError,
+    events,
     transaction::Transaction,
 };
 use bytes::Bytes;
@@ -21,8 +22,10 @@ pub struct Table {
     pub columns: Vec<String>,
 }
 
-/// The only table that has a row in an otherwise empty database.
-const NEVER_EMPTY: &str = "installation";
+/// Returns true for tables that have rows in an otherwise empty database: those that a process fills by itself.
+fn is_never_empty(table: &str) -> bool {
+    table == "installation" || events::TABLES.contains(&table)
+}
 
 /// Errors of restoring rows into a database.
 #[derive(Debug, Error)]
@@ -170,7 +173,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Locks tables, checks that they are empty, and deletes the row that an empty database has.
+    /// Locks tables, checks that they are empty, and deletes the rows that an empty database has.
     ///
     /// # Errors
     /// A table has other rows, or the database is unavailable.
@@ -179,7 +182,7 @@ impl Transaction {
             let name = quoted(&table.table);
             let statement = format!("-- name: lock_table\nlock table {name} in access exclusive mode");
             self.run("lock_table", statement).await?;
-            if table.table == NEVER_EMPTY {
+            if is_never_empty(&table.table) {
                 self.run("empty_table", format!("-- name: empty_table\ndelete from {name}")).await?;
                 continue;
             }

@@ -26,7 +26,8 @@ pub const TABLES: [&str; 4] = ["events", "event_cursor", "event_cursor_streams",
 /// Identifies the advisory lock in the database.
 const LOCK: i64 = 0x6c6b_5f65_7665_6e74;
 
-/// The right to write events, on a connection of its own: if that is lost, so is the lock.
+/// The right to write events, on a connection of its own: if that is lost, so is the lock. It belongs to a transaction that stays open, since a
+/// transaction pooler may keep a session, and its locks, after the process that used it.
 #[derive(Debug)]
 pub struct EventLock {
     connection: PgConnection,
@@ -46,23 +47,32 @@ impl Store {
 }
 
 impl EventLock {
-    /// Tries to get the lock, or checks that the connection which holds it is not lost. Returns false if another process holds it, or if the
-    /// database is read-only.
+    /// Tries to get the lock, or checks that the connection which holds it is not lost. Returns false if another process holds it, or if this one
+    /// may not write: on a read replica, and with an account that only reads.
     ///
     /// # Errors
     /// The connection is lost, and the lock with it.
     pub async fn try_hold(&mut self) -> Result<bool, StoreError> {
         if self.is_held {
-            return self.connection.ping().await.map(|()| true).map_err(StoreError::at("check_event_lock"));
+            self.run("check_event_lock", "-- name: check_event_lock\nselect 1").await?;
+            return Ok(true);
         }
+        self.run("begin_event_lock", "-- name: begin_event_lock\nbegin").await?;
         let held = sqlx::query_scalar!(
             r#"-- name: try_event_lock
-            select case when current_setting('transaction_read_only')::boolean then false else pg_try_advisory_lock($1) end
-                as "held!""#,
+            select case when current_setting('transaction_read_only')::boolean or not has_table_privilege('events', 'insert')
+                then false else pg_try_advisory_xact_lock($1) end as "held!""#,
             LOCK
         );
         self.is_held = held.fetch_one(&mut self.connection).await.map_err(StoreError::at("try_event_lock"))?;
+        if !self.is_held {
+            self.run("leave_event_lock", "-- name: leave_event_lock\nrollback").await?;
+        }
         Ok(self.is_held)
+    }
+
+    async fn run(&mut self, name: &'static str, statement: &'static str) -> Result<(), StoreError> {
+        sqlx::raw_sql(statement).execute(&mut self.connection).await.map(drop).map_err(StoreError::at(name))
     }
 }
 
@@ -264,7 +274,7 @@ impl Transaction {
         to: &EventCursor,
         moves: &CursorMoves,
     ) -> Result<bool, StoreError> {
-        let moved = sqlx::query!(
+        let update = sqlx::query!(
             "-- name: move_event_cursor
             update event_cursor set last_id = $2, deleted_to = $3, covered_until = $4 where last_id = $1",
             from.last_id,
@@ -272,8 +282,8 @@ impl Transaction {
             to.deleted_to,
             to.covered_until.0
         );
-        let moved = moved.execute(self.connection()).await.map_err(StoreError::at("move_event_cursor"))?;
-        if moved.rows_affected() == 0 {
+        let updated = update.execute(self.connection()).await.map_err(StoreError::at("move_event_cursor"))?;
+        if updated.rows_affected() == 0 {
             return Ok(false);
         }
         // Of more events than are kept, only the newest are stored.

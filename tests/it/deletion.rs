@@ -64,6 +64,10 @@ async fn a_deleted_stream_is_gone_on_every_replica_and_its_history_stays() {
     assert!(diff.contains("1.0"), "{diff}");
     let audit = admin.get("/api/v1/audit?product=os&stream=stable").await.ok().body;
     assert_eq!(audit["items"][0]["action"], "stream.delete");
+    eventually("the deletion is an event", || async {
+        admin.get("/api/v1/events?after=0&follow=false").await.ok().text.contains("stream.delete")
+    })
+    .await;
 
     // Its name can be used again, for a stream without anything of the old one.
     let create = async |condition| {

@@ -27,6 +27,7 @@ mod descriptions;
 mod doctor;
 mod documents;
 mod embedded;
+mod events;
 mod exchange;
 mod executor;
 mod explain;

@@ -70,11 +70,12 @@ fn image(name: &str) -> String {
 const CANARIES: &str = "/products/PRODUCT/presets/canaries";
 
 /// Returns the operations that are not about one stream.
-fn cases_of_products() -> [(&'static str, Case); 16] {
+fn cases_of_products() -> [(&'static str, Case); 17] {
     use Role::{Admin, Manager, Publisher, Viewer};
     [
         ("get_overview", case(Viewer, "/overview?product=PRODUCT")),
         ("get_caller", case(Viewer, "/whoami")),
+        ("follow_events", case(Viewer, "/events?product=PRODUCT&follow=false")),
         ("find_releases", case(Viewer, "/releases?product=PRODUCT&version=1.")),
         ("list_live_rollouts", case(Viewer, "/rollouts?product=PRODUCT")),
         ("pause_product_rollouts", case(Publisher, "/products/PRODUCT/rollouts/pause")),
@@ -406,6 +407,7 @@ async fn every_operation_checks_authentication_and_role() {
             "get_caller",
             "get_overview",
             "list_live_rollouts",
+            "follow_events",
             "find_releases",
             "list_products",
             "list_tokens",

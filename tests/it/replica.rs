@@ -1,6 +1,13 @@
 //! A service on a PostgreSQL standby, which allows no writes and no notifications, still serves changes.
 
-use crate::support::{postgres::Database, program::import, server::Server, upstream};
+use crate::support::{
+    eventually,
+    manager::{Desk, Manager},
+    postgres::Database,
+    program::import,
+    server::Server,
+    upstream,
+};
 use sqlx::{Connection, PgConnection};
 use std::{
     os::unix::process::CommandExt,
@@ -102,8 +109,23 @@ async fn a_read_replica_is_followed_by_polling() {
     assert!(is_replica);
     let server = Server::start_with(&database, |settings| settings.database.url = Some(url)).await;
     server.shows("fedora-coreos/stable", 1).await;
+    // Events come from a process that may write.
+    let writing = Server::start(&database).await;
+    let viewer = Desk::new(&writing, &database).manager("viewer", "*").await;
+    let reader = Manager::with(&server, viewer.token.as_deref());
+    let events = "/api/v1/events?follow=false&after=1";
+    eventually("the replica has events", async || reader.get(events).await.status == 200).await;
     upstream::plain(2).write(upstreams.path(), "stable");
     assert!(import(&database.url, upstreams.path()).status.success());
     server.shows("fedora-coreos/stable", 2).await;
+    eventually("the replica has the event", async || {
+        reader
+            .get(events)
+            .await
+            .text
+            .contains("\"kind\":\"revision\",\"product\":\"fedora-coreos\",\"stream\":\"stable\",\"revision\":2")
+    })
+    .await;
+    writing.stop().await;
     server.stop().await;
 }

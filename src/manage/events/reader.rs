@@ -127,20 +127,18 @@ impl EventReader {
 
     /// Waits for events. Returns none if the reader has fallen behind. Nothing is lost if this future is dropped.
     pub async fn receive(&mut self) -> Vec<EventItem> {
-        match self.receiver.recv().await {
-            Ok(events) => {
-                let newer = events.iter().map(|(id, _)| *id).find(|id| *id > self.position);
-                if newer.is_some_and(|id| id > self.position.saturating_add(1)) {
-                    self.is_behind = true;
-                    return Vec::new();
-                }
-                self.take(&events)
-            }
-            Err(_) => {
-                self.is_behind = true;
-                Vec::new()
-            }
+        // Fails if the buffer did not hold everything.
+        let Ok(events) = self.receiver.recv().await else {
+            self.is_behind = true;
+            return Vec::new();
+        };
+        let newer = events.iter().map(|(id, _)| *id).find(|id| *id > self.position);
+        // Ids have no gaps.
+        if newer.is_some_and(|id| id > self.position.saturating_add(1)) {
+            self.is_behind = true;
+            return Vec::new();
         }
+        self.take(&events)
     }
 
     fn take(&mut self, events: &[(i64, Event)]) -> Vec<EventItem> {

@@ -5,7 +5,6 @@ use crate::{
     domain::{
         epoch::Epoch,
         event::{Event, EventKind, Progress},
-        ids::ProductName,
         stream::{Revision, Stream},
     },
     manage::{manager::Manage, records::StoreError},
@@ -35,15 +34,14 @@ pub struct EventWriter {
 /// What the events cover, at a cursor.
 struct Covered {
     cursor: EventCursor,
-    streams: HashMap<StreamKey, Covering>,
-}
-
-/// How far the events of a stream were written.
-enum Covering {
-    /// Shares or gates are to come.
-    Followed(Followed),
-    /// Nothing happens until the next revision, or until a stop of the product begins or ends. Its state is not kept in memory.
-    Idle(Revision),
+    /// The revision of each stream up to which events were written.
+    revisions: HashMap<StreamKey, Revision>,
+    /// The streams of which a share or a gate is to come.
+    streams: HashMap<StreamKey, Followed>,
+    /// The streams of which none is to come without another change. Their states are not kept in memory.
+    idle: HashSet<StreamKey>,
+    /// Revisions that cannot be read. Each is logged once.
+    broken: HashMap<StreamKey, Revision>,
 }
 
 /// What the database has to be covered.
@@ -117,7 +115,7 @@ impl EventWriter {
         // Taken: if this fails, what was followed is loaded again.
         let mut covered = match self.covered.take().filter(|covered| covered.cursor == cursor) {
             Some(covered) => covered,
-            None => self.load(&mut transaction, cursor, &present).await?,
+            None => Covered::new(cursor, transaction.event_revisions().await?),
         };
         let (events, moves) = covered.follow(&self.manage, &mut transaction, &present).await?;
         if !events.is_empty() {
@@ -128,7 +126,7 @@ impl EventWriter {
             transaction.commit().await?;
             self.manage.metrics().events_written(events.len());
         }
-        let next = covered.streams.values().filter_map(Covering::next_event).min();
+        let next = covered.streams.values().filter_map(|followed| followed.progress.next_event()).min();
         self.covered = Some(covered);
         Ok(next)
     }
@@ -160,82 +158,13 @@ impl EventWriter {
         let deleted_to = cursor.deleted_to.max(last_id.saturating_sub(self.max_events.into()));
         EventCursor { last_id, deleted_to, covered_until }
     }
-
-    /// Loads the states of all streams at the cursor.
-    async fn load(
-        &self,
-        transaction: &mut Transaction,
-        cursor: EventCursor,
-        present: &Present,
-    ) -> Result<Covered, StoreError> {
-        let mut revisions = transaction.event_revisions().await?;
-        let mut streams = HashMap::new();
-        for head in &present.heads {
-            let Some(revision) = revisions.remove(&head.key) else { continue };
-            let followed = present.load(&self.manage, transaction, head, (revision, cursor.covered_until)).await?;
-            streams.insert(head.key, Covering::from(followed));
-        }
-        Ok(Covered { cursor, streams })
-    }
-}
-
-impl Covering {
-    fn next_event(&self) -> Option<Epoch> {
-        match self {
-            Self::Followed(followed) => followed.progress.next_event(),
-            Self::Idle(_) => None,
-        }
-    }
-}
-
-impl From<Followed> for Covering {
-    fn from(followed: Followed) -> Self {
-        if followed.progress.next_event().is_none() { Self::Idle(followed.revision) } else { Self::Followed(followed) }
-    }
-}
-
-impl Present {
-    /// Loads a stream at a revision and a time, up to which its events were written.
-    async fn load(
-        &self,
-        manage: &Manage,
-        transaction: &mut Transaction,
-        head: &Head,
-        (revision, covered_until): (Revision, Epoch),
-    ) -> Result<Followed, StoreError> {
-        let stop = self.stops.iter().find(|stop| stop.is_begin_written && stop.product == head.id.product);
-        let product_stop = stop.map(|stop| stop.stop.clone());
-        let mut stream = state_at(manage, transaction, head, revision).await?;
-        if stream.product_stop != product_stop {
-            stream = Arc::new(Stream { product_stop, ..Stream::clone(&stream) });
-        }
-        Ok(Followed { revision, progress: Progress::new(stream, covered_until) })
-    }
-
-    /// Returns true if a stop of the product has begun or ended since the last events.
-    fn has_stop_changes(&self, product: &ProductName) -> bool {
-        self.stops.iter().any(|stop| stop.product == *product && (!stop.is_begin_written || stop.lifted_at.is_some()))
-    }
-}
-
-/// Returns the state of a stream at a revision. The newest one is usually in memory, where it is shared.
-async fn state_at(
-    manage: &Manage,
-    transaction: &mut Transaction,
-    head: &Head,
-    revision: Revision,
-) -> Result<Arc<Stream>, StoreError> {
-    if revision == head.revision {
-        return manage.load_stream(transaction, head).await;
-    }
-    if revision == Revision(0) {
-        return Ok(Arc::new(Stream::empty(head.id.clone())));
-    }
-    let missing = || StoreError::corrupt("event_cursor_streams", format!("{} has no revision {revision}", head.id));
-    Ok(Arc::new(transaction.revision(head.key, revision).await?.ok_or_else(missing)?))
 }
 
 impl Covered {
+    fn new(cursor: EventCursor, revisions: HashMap<StreamKey, Revision>) -> Self {
+        Self { cursor, revisions, streams: HashMap::new(), idle: HashSet::new(), broken: HashMap::new() }
+    }
+
     /// Follows all streams and products to the present. Returns the events in the order of their times.
     async fn follow(
         &mut self,
@@ -252,31 +181,89 @@ impl Covered {
             events.extend(written);
         }
         for head in &present.heads {
-            let mut followed = match self.streams.remove(&head.key).unwrap_or(Covering::Idle(Revision(0))) {
-                Covering::Followed(followed) => followed,
-                Covering::Idle(revision)
-                    if revision == head.revision && !present.has_stop_changes(&head.id.product) =>
-                {
-                    self.streams.insert(head.key, Covering::Idle(revision));
+            if self.broken.get(&head.key) == Some(&head.revision) || self.is_idle(head, present) {
+                continue;
+            }
+            match self.follow_stream(manage, transaction, head, present).await {
+                Ok(found) => events.extend(found),
+                // The other streams are followed. This one continues once an operator has repaired it.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, stream = %head.id, revision = %head.revision, "stream cannot be followed");
+                    self.broken.insert(head.key, head.revision);
                     continue;
                 }
-                Covering::Idle(revision) => {
-                    present.load(manage, transaction, head, (revision, self.cursor.covered_until)).await?
-                }
-            };
-            let before = followed.revision;
-            let stops = present.stops.iter().filter(|stop| stop.product == head.id.product);
-            let found = followed.follow(transaction, head, StopChanges::new(stops), present.now).await?;
-            if followed.revision != before {
-                moves.streams.push((head.key, followed.revision));
+                Err(error) => return Err(error),
             }
-            events.extend(found);
-            self.streams.insert(head.key, Covering::from(followed));
+            if self.revisions.insert(head.key, head.revision) != Some(head.revision) {
+                moves.streams.push((head.key, head.revision));
+            }
         }
-        let heads: HashSet<StreamKey> = present.heads.iter().map(|head| head.key).collect();
-        self.streams.retain(|key, _| heads.contains(key));
         events.sort_by_key(|(at, _)| *at);
         Ok((events.into_iter().map(|(_, event)| event).collect(), moves))
+    }
+
+    async fn follow_stream(
+        &mut self,
+        manage: &Manage,
+        transaction: &mut Transaction,
+        head: &Head,
+        present: &Present,
+    ) -> Result<Vec<TimedEvent>, StoreError> {
+        let mut followed = match self.streams.remove(&head.key) {
+            Some(followed) => followed,
+            None => self.load(manage, transaction, head, present).await?,
+        };
+        let stops = StopChanges::new(present.stops_of(head));
+        let events = followed.follow(transaction, head, stops, present.now).await?;
+        if followed.progress.next_event().is_some() {
+            self.idle.remove(&head.key);
+            self.streams.insert(head.key, followed);
+        } else {
+            self.idle.insert(head.key);
+        }
+        Ok(events)
+    }
+
+    fn is_idle(&self, head: &Head, present: &Present) -> bool {
+        let is_new = |stop: &EventStop| !stop.is_begin_written || stop.lifted_at.is_some();
+        self.idle.contains(&head.key)
+            && self.revisions.get(&head.key) == Some(&head.revision)
+            && !present.stops_of(head).any(is_new)
+    }
+
+    /// Loads the state of a stream at the cursor. The newest one is usually in memory, where it is shared.
+    async fn load(
+        &self,
+        manage: &Manage,
+        transaction: &mut Transaction,
+        head: &Head,
+        present: &Present,
+    ) -> Result<Followed, StoreError> {
+        let revision = self.revisions.get(&head.key).copied().unwrap_or_default();
+        let stream = match revision {
+            Revision(0) => Arc::new(Stream::empty(head.id.clone())),
+            revision if revision == head.revision => manage.load_stream(transaction, head).await?,
+            revision => {
+                let missing = || StoreError::corrupt("revisions", format!("{} has no revision {revision}", head.id));
+                Arc::new(transaction.revision(head.key, revision).await?.ok_or_else(missing)?)
+            }
+        };
+        let stop = present.stops_of(head).find(|stop| stop.is_begin_written);
+        let product_stop = stop.map(|stop| stop.stop.clone());
+        let stream = if stream.product_stop == product_stop {
+            stream
+        } else {
+            Arc::new(Stream { product_stop, ..Stream::clone(&stream) })
+        };
+        Ok(Followed { revision, progress: Progress::new(stream, self.cursor.covered_until) })
+    }
+}
+
+impl Present {
+    /// Returns the stops of the product of a stream.
+    fn stops_of(&self, head: &Head) -> impl Iterator<Item = &EventStop> {
+        self.stops.iter().filter(|stop| stop.product == head.id.product)
     }
 }
 
