@@ -331,7 +331,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             };
             let stream = Stream {
                 id: id(),
-                description: Description::parse(&"a stream ".repeat(aged)).ok(),
+                description: Description::parse(&"a stream\n".repeat(aged)).ok(),
                 arches,
                 mirrors,
                 rules,

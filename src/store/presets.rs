@@ -2,7 +2,7 @@
 
 use super::{error::StoreError, rows::parse, transaction::Transaction};
 use crate::domain::{
-    document::{parts, preset::PresetDocument},
+    document::{parts, preset_shape::PresetDocument},
     ids::ProductName,
     product_preset::{PresetName, ProductPreset, ProductPresets},
 };

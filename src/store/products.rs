@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct ProductRecord {
     /// The protocol that its nodes speak.
     pub protocol: ProtocolName,
-    /// The number of its changes, its published files included.
+    /// The number of its changes, its published files included, but not its description and its presets, which processes do not keep.
     pub revision: i64,
     /// When it was last changed.
     pub changed_at: Timestamp,

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     document::{
-        preset::{PresetDocument, PresetRolloutDocument},
+        preset_shape::{PresetDocument, PresetRolloutDocument},
         rollout as document_of,
         shape::StepDocument,
     },

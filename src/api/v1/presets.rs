@@ -13,7 +13,7 @@ use crate::{
         state::Api,
     },
     auth::Pattern,
-    domain::document::{parts, preset::PresetDocument},
+    domain::document::{parts, preset_shape::PresetDocument},
     http::problem::ProblemKind,
     manage::{
         Action, ProductReport,

@@ -6,7 +6,8 @@
 mod delta;
 mod field_path;
 pub mod parts;
-pub mod preset;
+mod preset;
+pub mod preset_shape;
 mod read;
 mod read_blocked;
 mod read_graph_rules;

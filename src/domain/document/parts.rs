@@ -1,7 +1,7 @@
 //! Parts of a document as the API accepts them. They are checked as strictly as a complete document; paths are relative to the part.
 
 use super::{
-    preset::PresetDocument,
+    preset_shape::PresetDocument,
     read::{Problem, Reader, Strictness},
     shape::{
         AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PredecessorsDocument,
