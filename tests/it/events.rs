@@ -443,7 +443,7 @@ async fn a_restored_database_begins_with_events_of_its_own() {
     let setup = Setup::new().await;
     let admin = setup.admin().await;
     let first = begun(&admin).await;
-    changes_title(&admin).await;
+    sets_notes(&admin, "first").await;
     eventually("events are written", async || !after(&admin, first).await.is_empty()).await;
     let last = newest(&setup.database).await;
     let folder = tempfile::tempdir().unwrap();
@@ -470,13 +470,13 @@ async fn a_restored_database_begins_with_events_of_its_own() {
     assert_eq!(after(&admin, begin).await, [], "what was restored is no event");
     let missed = Sent { id: begin, event: "missed".into(), data: json!({"oldest": begin + 1}) };
     assert_eq!(after(&admin, last).await, [missed]);
-    changes_title(&admin).await;
+    sets_notes(&admin, "second").await;
     eventually("events are written", async || !after(&admin, begin).await.is_empty()).await;
     server.stop().await;
 }
 
 /// Changes the notes of a release of the stream that has something of every kind.
-async fn changes_title(admin: &Manager<'_>) {
+async fn sets_notes(admin: &Manager<'_>, notes: &str) {
     let path = format!("{STABLE}/releases/1.3?acknowledge=true");
-    admin.change(Method::PATCH, &path, Some(&json!({"notes": "other"}))).await.ok();
+    admin.change(Method::PATCH, &path, Some(&json!({"notes": notes}))).await.ok();
 }
