@@ -142,7 +142,7 @@ fn a_wait_at_a_gate_accepts_no_later_step_sooner() {
     assert!(is_too_fast(48, std::slice::from_ref(&passed), &[passed.advance(soon, Share::ALL, None).unwrap()], soon));
 
     let open = rollout(&format!(
-        "start = \"{NOW}\"\nstart_share = 0.05\nsteps = [{{ after = \"PT1H\", share = 0.1, gate = true }}, {{ after = \"PT120H\", share = 1.0 }}]"
+        "start = \"{NOW}\"\nstart_share = 0.05\nsteps = [{{ after = \"PT1H\", share = 0.1, gate = true }}, {{ after = \"PT121H\", share = 1.0 }}]"
     ));
     let passed = open.pass_gate(days(5)).unwrap();
     assert!(!is_too_fast(240, &[open], std::slice::from_ref(&passed), days(5)));
