@@ -253,6 +253,9 @@ async fn no_command_prints_control_characters() {
         session.run("restore", |command| {
             command.arg("--from").arg(path(name)).env("DATABASE_URL", &other.url);
         });
+        session.run("document restore", |command| {
+            on(command.arg("--from").arg(path(name)), &["--stream", "stable", "--reason", HOSTILE]);
+        });
     }
 
     // A local stop with a hostile reason.

@@ -366,7 +366,7 @@ fn the_signing_key_file_must_be_private_to_its_owner() {
     assert!(SigningKey::open(&path).err().unwrap().to_string().contains("is not an Ed25519 private key"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_issues_lists_and_revokes() {
     let (database, folder) = (Database::new().await, tempfile::tempdir().unwrap());
     let run = |arguments: &[&str]| {
