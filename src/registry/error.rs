@@ -58,7 +58,10 @@ pub enum RegistryError {
         problem: String,
     },
     /// The registry sends this service to a server with a private address.
-    #[error("{} refers to {}: list that host in the setting registries.private to allow that", by, describe(host))]
+    #[error(
+        "{by} refers to a private address: {}; list the host in the setting registries.private to allow that",
+        describe(host)
+    )]
     ToPrivate {
         /// The registry.
         by: String,
