@@ -52,7 +52,7 @@ fn a_release_gets_the_builds_for_the_arches_of_the_stream() {
 #[test]
 fn an_image_for_other_arches_is_refused() {
     let refused = refusal(&add(image(&[("s390x", 1)]), "6"), &stream());
-    assert_eq!(refused, "image is built for s390x, and the stream serves aarch64, x86_64");
+    assert_eq!(refused, "image: is built for s390x, and the stream serves aarch64, x86_64");
     let served = Stream { releases: Vec::new(), arches: BTreeSet::new(), ..stream() };
     assert!(apply(&add(image(&[("s390x", 1)]), "6"), &served).unwrap().findings.is_empty());
 }
@@ -90,7 +90,7 @@ fn the_version_is_given_or_labelled() {
     assert_eq!(version_of(&["6"], None).unwrap(), "6");
     assert_eq!(version_of(&["6"], Some("7")).unwrap(), "7");
     assert_eq!(version_of(&[], Some("7")).unwrap(), "7");
-    assert!(version_of(&[], None).unwrap_err().starts_with("version is required"));
+    assert!(version_of(&[], None).unwrap_err().starts_with("version: is required"));
     assert!(version_of(&["6", "7"], None).unwrap_err().ends_with("labelled differently: 6, 7"));
     assert!(version_of(&["a\nb"], None).unwrap_err().contains("contains '\\n'"));
 }
