@@ -29,8 +29,8 @@ pub(crate) struct Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = (self.process.kill(), self.process.wait());
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 
