@@ -18,7 +18,7 @@ build: ## build the release program: target/release/lockkeeper, unless cargo is 
 	cargo build --release --locked
 
 .PHONY: test
-test: postgres ## run all tests against a real PostgreSQL, which is started for them
+test: postgres registry ## run all tests against a real PostgreSQL, which is started for them
 	@scripts/with-postgres.sh scripts/run-tests.sh
 
 .PHONY: crash
@@ -127,3 +127,7 @@ sqlx-check: postgres ## fail if the data of checked queries does not match the c
 .PHONY: postgres
 postgres:
 	@scripts/install-postgres.sh
+
+.PHONY: registry
+registry:
+	@scripts/install-docker-registry.sh

@@ -20,6 +20,7 @@ pub mod manage;
 pub mod operate;
 pub mod outbound;
 pub mod protocol;
+pub mod registry;
 pub mod server;
 pub mod store;
 pub mod telemetry;

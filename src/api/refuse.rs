@@ -5,6 +5,7 @@ use crate::{
     domain::document::{MAX_PROBLEMS, Problem as FieldProblem},
     http::problem::{FieldError, Problem, ProblemKind},
     manage::{CommandError, FindingReport, ReadError, Refusal, records::StoreError},
+    registry::{Fault, RegistryError},
 };
 
 /// Maps an error of the database. The log has the details.
@@ -49,6 +50,21 @@ pub(super) fn not_changed(error: CommandError) -> Problem {
         CommandError::Admission(error) => ProblemKind::Conflict.because(error.to_string()),
         CommandError::Invalid(problems) => fields(problems),
         CommandError::Refused(refusal) => problem_from(refusal),
+    }
+}
+
+/// Maps the error of an image that was not read.
+pub(super) fn not_read(error: &RegistryError) -> Problem {
+    match error.fault() {
+        Fault::Request => field("image", error),
+        Fault::Registry => {
+            tracing::warn!(error = error as &dyn std::error::Error, "registry request failed");
+            ProblemKind::BadGateway.because(error.to_string())
+        }
+        Fault::Settings => {
+            tracing::error!(error = error as &dyn std::error::Error, "registry credentials unusable");
+            ProblemKind::Internal.into()
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
         problem::{Problem, ProblemKind},
     },
     manage::Manage,
+    registry::Registries,
 };
 use http::{HeaderMap, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
@@ -47,6 +48,8 @@ pub struct ApiParts {
     pub bodies_bytes: usize,
     /// The largest number of event streams that are open at a time.
     pub event_streams: usize,
+    /// The registries that releases are made from.
+    pub registries: Registries,
 }
 
 impl Api {
@@ -84,6 +87,10 @@ impl Api {
 
     pub(super) fn max_token_lifetime(&self) -> SignedDuration {
         self.0.settings.max_token_lifetime
+    }
+
+    pub(super) fn registries(&self) -> &Registries {
+        &self.0.settings.registries
     }
 
     pub(super) fn load(&self) -> &CallerLoad {

@@ -1,8 +1,8 @@
 //! The list of commands, and the entry point that runs one of them.
 
 use super::{
-    backup, database, doctor, document, export, fleet, graph, import, key, output::print_error, serve, shadow, stop,
-    token,
+    backup, database, doctor, document, export, fleet, graph, image, import, key, output::print_error, serve, shadow,
+    stop, token,
 };
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -36,6 +36,9 @@ enum Command {
     /// Print a stream as a TOML document, or replace a stream by an edited document
     #[command(subcommand)]
     Document(document::Document),
+    /// Make releases of images in container registries
+    #[command(subcommand)]
+    Image(image::Image),
     /// Show what a running service knows about its nodes
     #[command(subcommand)]
     Fleet(fleet::Fleet),
@@ -97,6 +100,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<ExitCode> {
         Some(Command::Export(export)) => export.run(),
         Some(Command::Graph(graph)) => graph.run(),
         Some(Command::Document(document)) => document.run(),
+        Some(Command::Image(image)) => image.run(),
         Some(Command::Fleet(fleet)) => fleet.run(),
         Some(Command::Token(token)) => token.run(),
         Some(Command::Key(key)) => key.run(),

@@ -1,22 +1,16 @@
 //! `lockkeeper document`: prints a stream as a TOML document, and replaces a stream by an edited one or by that of a backup.
 
 use super::{
-    options::{Common, identity, runtime, with_database},
+    change::{Change, stream_id},
+    options::{Common, runtime, with_database},
     output::{print_document, print_line},
     token::manage,
 };
 use crate::{
-    config::{Flags, Settings},
-    domain::{
-        finding::Finding,
-        ids::{ProductName, StreamId, StreamName},
-        stream::Revision,
-    },
+    config::Flags,
+    domain::stream::Revision,
     exchange::documents,
-    manage::{
-        Command, CommandError, Refusal, Report, Request,
-        commands::{documents::PutDocument, restore::RestoreStream},
-    },
+    manage::commands::{documents::PutDocument, restore::RestoreStream},
     operate::backup_stream::read_stream,
     server::Registry,
 };
@@ -75,60 +69,6 @@ impl Show {
     }
 }
 
-fn stream_id(settings: &Settings, product: Option<&str>, stream: &str) -> anyhow::Result<StreamId> {
-    let product = match product {
-        Some(name) => ProductName::parse(name).context("--product")?,
-        None => Registry::default_product(settings)?,
-    };
-    Ok(StreamId { product, stream: StreamName::parse(stream).context("--stream")? })
-}
-
-/// The options of every change.
-#[derive(Debug, Args)]
-struct Change {
-    /// Reason for the change, for the audit log
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Print what would change, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Accept warnings; errors still reject the change
-    #[arg(long)]
-    acknowledge: bool,
-}
-
-impl Change {
-    /// Executes a command, and prints its report.
-    fn run(&self, settings: &Settings, command: &dyn Command, expected: Option<Revision>) -> anyhow::Result<ExitCode> {
-        if self.reason.trim().is_empty() {
-            bail!("--reason must not be empty");
-        }
-        let user = identity();
-        let request = Request {
-            expected,
-            dry_run: self.dry_run,
-            acknowledge: self.acknowledge,
-            ..Request::new(&user, &self.reason)
-        };
-        let report = runtime()?.block_on(with_database(settings, async |access| {
-            let manage = manage(access, settings).await?;
-            let id = command.target();
-            manage.run(command, &request).await.map_err(|error| match error {
-                moved @ CommandError::RevisionMismatch { .. } => anyhow::Error::new(moved).context(format!(
-                    "{id} was not changed; edit the present output of `document show`, or use --force"
-                )),
-                CommandError::Refused(Refusal::Dangerous(findings)) => rejected(&findings, "has errors"),
-                CommandError::Refused(Refusal::Unacknowledged(findings)) => {
-                    rejected(&findings, "has warnings; check them and use --acknowledge")
-                }
-                other => other.into(),
-            })
-        }))?;
-        print_report(&report);
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
 #[derive(Debug, Args)]
 pub(super) struct Put {
     #[command(flatten)]
@@ -179,24 +119,5 @@ impl Restore {
         let (revision, saved) = read_stream(&self.from, &id, self.revision.map(Revision)).with_context(path)?;
         print_line(format!("{}: {id} at revision {revision}", path()));
         self.change.run(&settings, &RestoreStream { saved }, None)
-    }
-}
-
-fn rejected(findings: &[Finding], why: &str) -> anyhow::Error {
-    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!("the change {why}: {}", findings.join("; "))
-}
-
-fn print_report(report: &Report) {
-    let Report { product, stream, revision, .. } = report;
-    let outcome = match (report.changed, report.dry_run) {
-        (false, _) => format!("no changes, still revision {revision}"),
-        (true, true) => "would change".into(),
-        (true, false) => format!("revision {revision}"),
-    };
-    print_line(format!("{product}/{stream}: {outcome}"));
-    report.changes.iter().for_each(print_line);
-    for finding in report.findings.iter().flatten() {
-        print_line(format!("{product}/{stream}: {finding}"));
     }
 }

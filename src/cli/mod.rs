@@ -2,6 +2,7 @@
 
 mod backup;
 mod by_protocol;
+mod change;
 mod commands;
 mod database;
 mod doctor;
@@ -9,6 +10,7 @@ mod document;
 mod export;
 mod fleet;
 mod graph;
+mod image;
 mod import;
 mod key;
 mod options;

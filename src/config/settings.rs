@@ -9,6 +9,7 @@ use super::{
     limits::LimitSettings,
     listen::{ListenSettings, Listeners},
     log::LogSettings,
+    registries::RegistrySettings,
     section::ProtocolSection,
     telemetry::TelemetrySettings,
     tls::TlsSettings,
@@ -46,6 +47,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// The API for release managers.
     pub api: ApiSettings,
+    /// Registries that images are read from.
+    pub registries: RegistrySettings,
     /// Logs.
     pub log: LogSettings,
     /// Metrics and traces.
@@ -71,6 +74,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             api: ApiSettings::default(),
+            registries: RegistrySettings::default(),
             log: LogSettings::default(),
             telemetry: TelemetrySettings::default(),
             protocols: BTreeMap::new(),

@@ -21,6 +21,7 @@ pub mod graph;
 pub mod hash;
 pub mod identifier;
 pub mod ids;
+pub mod image;
 mod interned;
 pub mod located;
 pub mod origin;

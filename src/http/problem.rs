@@ -43,13 +43,15 @@ pub enum ProblemKind {
     NotReady,
     /// The database or another required service is unavailable.
     Unavailable,
+    /// A server that this service asks for the request fails.
+    BadGateway,
     /// A bug in this service. The log has the details.
     Internal,
 }
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -66,6 +68,7 @@ impl ProblemKind {
         Self::Overloaded,
         Self::NotReady,
         Self::Unavailable,
+        Self::BadGateway,
         Self::Internal,
     ];
 
@@ -89,6 +92,7 @@ impl ProblemKind {
             Self::Overloaded => ("/problems/overloaded", StatusCode::SERVICE_UNAVAILABLE),
             Self::NotReady => ("/problems/not-ready", StatusCode::SERVICE_UNAVAILABLE),
             Self::Unavailable => ("/problems/unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Self::BadGateway => ("/problems/bad-gateway", StatusCode::BAD_GATEWAY),
             Self::Internal => ("/problems/internal", StatusCode::INTERNAL_SERVER_ERROR),
         };
         (uri, title(status), status)

@@ -139,6 +139,8 @@ pub struct Next {
     pub stream: Stream,
     /// The name of what the command creates.
     pub created: Option<String>,
+    /// The name of what the command would create, but exists already: then nothing changes.
+    pub existing: Option<String>,
     /// What the command found.
     pub findings: Vec<Finding>,
 }
@@ -153,7 +155,7 @@ impl Next {
 
 impl From<Stream> for Next {
     fn from(stream: Stream) -> Self {
-        Self { stream, created: None, findings: Vec::new() }
+        Self { stream, created: None, existing: None, findings: Vec::new() }
     }
 }
 

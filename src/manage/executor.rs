@@ -198,17 +198,18 @@ impl Manage {
             &planned
         };
         let impact = inspected.and_then(|inspected| inspected.impact.as_ref());
-        let (id, created, findings) = (command.target(), plan.created.clone(), plan.findings.clone());
+        let (id, created, existing, findings) =
+            (command.target(), plan.created.clone(), plan.existing.clone(), plan.findings.clone());
         let Some(next) = &plan.next else {
             let report = Report::new(id, loaded.head.revision, Diff(Vec::new()), impact, findings);
-            return Ok(Executed { report: Report { created, ..report }, written: None });
+            return Ok(Executed { report: Report { created, existing, ..report }, written: None });
         };
         let step = Step { before: &plan.before, next, at: plan.now };
         let head = write(transaction, command, request, &loaded.head, step).await?;
         let report = Report::new(id, head.revision, Diff::between(&plan.before, &next.stream), impact, findings);
         let report_path = request.report_path.filter(|_| !report.is_complete());
         let full_report = report_path.map(|path| path(command.target(), head.revision));
-        let report = Report { changed: true, created, full_report, ..report };
+        let report = Report { changed: true, created, existing, full_report, ..report };
         Ok(Executed { report, written: Some(Written { head, stream: next.stream.clone(), lint: next.lint.clone() }) })
     }
 
@@ -216,7 +217,7 @@ impl Manage {
     async fn preview(&self, command: &dyn Command, request: &Request<'_>) -> Result<Report, CommandError> {
         let loaded = self.read_loaded(command).await?;
         let plan = self.compute(|| plan(command, request, &loaded, self.clock().now())).await?;
-        let Plan { before, next, created, findings, .. } = plan;
+        let Plan { before, next, created, existing, findings, .. } = plan;
         let changed = next.is_some();
         let (impact, diff) = match next {
             None => (Some(Impact::default()), Diff(Vec::new())),
@@ -224,7 +225,7 @@ impl Manage {
         };
         // A dry run makes no revision: its report names the one that it was compared with.
         let report = Report::new(command.target(), loaded.head.revision, diff, impact.as_ref(), findings);
-        Ok(Report { changed, dry_run: true, created, ..report })
+        Ok(Report { changed, dry_run: true, created, existing, ..report })
     }
 
     /// Computes the impact of a command. Returns `None` if none is reported, or if the command would be refused now: the attempt under

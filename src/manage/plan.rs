@@ -81,6 +81,7 @@ pub(super) struct Plan {
     /// The next state; `None` if the stream is in that state already.
     pub(super) next: Option<NextState>,
     pub(super) created: Option<String>,
+    pub(super) existing: Option<String>,
     /// `None` if the command does not wait for them.
     pub(super) findings: Option<Vec<Finding>>,
     pub(super) now: Timestamp,
@@ -120,7 +121,7 @@ pub(super) fn plan(
         refuse_reserved(&loaded.dialects, &head.id.product)?;
     }
     let before = loaded.before();
-    let Next { mut stream, created, findings } = command.apply(&present)?;
+    let Next { mut stream, created, existing, findings } = command.apply(&present)?;
     number_rollouts(&before, &mut stream);
     // What a document repeats is not compared again and again.
     stream.share_equal(&before);
@@ -145,7 +146,7 @@ pub(super) fn plan(
     keep_stops(&before, &mut next, command.lifts_stop(), now);
     keep_first_openings(&before, &mut next);
     if loaded.stream.as_deref() == Some(&next) && !command.deletes() {
-        return Ok(Plan { before, next: None, created, findings, now: time });
+        return Ok(Plan { before, next: None, created, existing, findings, now: time });
     }
     // Plan time is frozen during a stop: no rollout opens for the first time.
     record_first_openings(&before, &mut next, before.plan_time(now));
@@ -155,7 +156,7 @@ pub(super) fn plan(
     debug_assert_eq!(recorded, next);
     check_admission(&before, &next, now).map_err(CommandError::Admission)?;
     let next = NextState { stream: Arc::new(next), delta, lint };
-    Ok(Plan { before, next: Some(next), created, findings, now: time })
+    Ok(Plan { before, next: Some(next), created, existing, findings, now: time })
 }
 
 /// Checks that a stream is at the revision that the request expects.

@@ -41,6 +41,9 @@ pub struct Report {
     /// an alias, or the number of a rollout or blocked update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The version of the release that has the requested image already: then nothing changed. Absent in all other reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing: Option<String>,
     /// The changes, in the order of the releases.
     #[serde(serialize_with = "report_parts::changes")]
     #[schema(value_type = Vec<ChangeReport>)]
@@ -131,6 +134,7 @@ struct StoredReport {
     changed: bool,
     dry_run: bool,
     created: Option<String>,
+    existing: Option<String>,
 }
 
 impl ProductReport {
@@ -178,6 +182,7 @@ impl Report {
             changed: false,
             dry_run: false,
             created: None,
+            existing: None,
             changes: diff.0,
             impact: impact.map(|impact| impact.scopes.iter().map(ImpactReport::new).collect()),
             findings,
@@ -193,7 +198,8 @@ impl Report {
 
     /// Restores a report from the JSON that was sent.
     pub(super) fn from_stored(json: &str) -> serde_json::Result<Self> {
-        let StoredReport { product, stream, revision, changed, dry_run, created } = serde_json::from_str(json)?;
+        let StoredReport { product, stream, revision, changed, dry_run, created, existing } =
+            serde_json::from_str(json)?;
         let (changes, impact, findings, full_report, repeats) = (Vec::new(), None, None, None, Some(json.into()));
         Ok(Self {
             product,
@@ -202,6 +208,7 @@ impl Report {
             changed,
             dry_run,
             created,
+            existing,
             changes,
             impact,
             findings,

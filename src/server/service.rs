@@ -21,6 +21,7 @@ use crate::{
     config::{CatalogSettings, LimitSettings, Listeners, Settings},
     exchange::documents::{self, DocumentFile},
     protocol::preparers,
+    registry::Registries,
     telemetry::Metrics,
 };
 use futures_util::FutureExt;
@@ -31,6 +32,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +86,7 @@ impl Service {
             max_token_lifetime: settings.auth.max_token_lifetime,
             bodies_bytes: settings.limits.bodies_bytes,
             event_streams: settings.limits.event_streams,
+            registries: Registries::allowed(&settings.registries, registry_time(&settings.limits)),
         });
         Ok(Self {
             settings,
@@ -340,6 +343,11 @@ fn run_on_own_thread(
         let _ = finished.await;
         drop(guard);
     })
+}
+
+/// Returns the longest time for reading an image: two thirds of that of a response, so that the caller learns which registry did not answer.
+fn registry_time(limits: &LimitSettings) -> Duration {
+    limits.answer_timeout.unsigned_abs() * 2 / 3
 }
 
 /// Raises the limit of open files as far as the system allows.

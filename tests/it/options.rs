@@ -56,6 +56,7 @@ fn the_example_documents_every_option_with_its_default() {
         api: settings.api.clone(),
         ..Settings::default()
     };
+    full.registries.auth_file.clone_from(&settings.registries.auth_file);
     full.database.url.clone_from(&settings.database.url);
     full.database.postgres_bin.clone_from(&settings.database.postgres_bin);
     full.telemetry.otlp_endpoint.clone_from(&settings.telemetry.otlp_endpoint);
@@ -111,7 +112,7 @@ fn invalid_settings_are_rejected_by_name_and_layer() {
     errors = errors.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(errors, @r#"
     "listn = \"127.0.0.1:1\""
-        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `drain_delay`, `database`, `catalog`, `limits`, `tls`, `auth`, `api`, `log`, `telemetry`, `fcos`` (DIR/lockkeeper.toml)
+        setting listn: unknown field: found `listn`, expected `one of `data_dir`, `streams_dir`, `listen`, `listeners`, `offer_synthetic`, `shutdown_grace`, `drain_delay`, `database`, `catalog`, `limits`, `tls`, `auth`, `api`, `registries`, `log`, `telemetry`, `fcos`` (DIR/lockkeeper.toml)
     "[fcos]\nunknown = 1"
         setting fcos.unknown: unknown field: found `unknown`, expected `one of `default_product`, `unknown_payload`, `view`` (DIR/lockkeeper.toml)
     "listen = \"nowhere\""

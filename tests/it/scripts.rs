@@ -119,6 +119,11 @@ fn ci_fails_if_tests_were_skipped_although_real_metadata_is_there() {
         assert!(!success && said.contains("7 tests were skipped"), "{skipped}: {said}");
         assert_eq!(check_skipped(&skipped, false), (true, String::new()), "{skipped}");
     }
+    let without_registry = "skipped: 9 tests that need a container registry, since docker-registry is not installed\n";
+    for has_real_metadata in [true, false] {
+        let (success, said) = check_skipped(&format!("{without_registry}{}", libtest(0)), has_real_metadata);
+        assert!(!success && said.contains("install docker-registry"), "{said}");
+    }
     let (success, said) = check_skipped("error: could not compile\n", true);
     assert!(!success && said.contains("no summary"), "{said}");
 }
@@ -126,6 +131,7 @@ fn ci_fails_if_tests_were_skipped_although_real_metadata_is_there() {
 /// A `cargo` that prints its arguments, with or without nextest.
 fn cargo_that_prints(has_nextest: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
+    script(&folder.path().join("docker-registry"), "exit 1");
     let version = if has_nextest { "exit 0" } else { "exit 1" };
     script(
         &folder.path().join("cargo"),
@@ -154,6 +160,17 @@ fn tests_that_need_real_metadata_run_where_it_is_and_are_reported_where_it_is_no
             said.starts_with("skipped: ") && said.contains("tests that need real metadata, since there is no");
         assert!(!ran.contains("ignored") && reported && said.lines().count() == 1, "{ran}{said}");
     }
+}
+
+#[test]
+fn tests_that_need_a_registry_are_reported_where_it_is_missing() {
+    let cargo = cargo_that_prints(false);
+    let mut command = with(cargo.path(), project().join("scripts/run-tests.sh"));
+    command.env("DATABASE_URL", "postgres://none").env("DOCKER_REGISTRY", "/nonexistent/docker-registry");
+    let said = text(&command.output().unwrap().stderr);
+    let line = said.lines().find(|line| line.contains("container registry")).unwrap_or_default();
+    let count: usize = line.split(' ').nth(1).unwrap_or_default().parse().unwrap_or(0);
+    assert!(line.starts_with("skipped: ") && count > 5, "{said}");
 }
 
 #[test]

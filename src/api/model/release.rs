@@ -91,11 +91,18 @@ impl ReleaseModel {
     "publish": true
 }))]
 pub struct NewRelease {
-    /// The version, unique in the stream.
-    pub version: String,
+    /// The version, unique in the stream. Required without an image. Default: the label `org.opencontainers.image.version` of the image, with
+    /// the first free one of `.1`, `.2`, ... if the stream has that version already.
+    #[serde(default)]
+    pub version: Option<String>,
     /// The payloads, at most one per arch and scheme. Default: none; a release needs one to be published.
     #[serde(default)]
     pub payloads: Vec<PayloadDocument>,
+    /// An image to use instead of payloads, by tag or digest. The release gets its digest on each arch of the stream. The registry must be in
+    /// the setting `registries.allow`. Default: none.
+    #[serde(default)]
+    #[schema(example = "ghcr.io/acme/os:stable")]
+    pub image: Option<String>,
     /// Other payloads under which nodes may report this release. Default: none. Aliases require the role `manager`.
     #[serde(default)]
     pub aliases: Vec<AliasDocument>,
@@ -126,9 +133,9 @@ pub struct NewRelease {
 impl NewRelease {
     /// Converts to the shape of stream documents.
     #[must_use]
-    pub fn to_document(&self) -> ReleaseDocument {
+    pub fn to_document(&self, version: &str) -> ReleaseDocument {
         ReleaseDocument {
-            version: self.version.clone(),
+            version: version.into(),
             state: Some(ReleaseState::Draft.as_str().into()),
             origin: None,
             barrier: self.barrier.clone(),

@@ -5,19 +5,29 @@ use crate::{
         model::{NewRelease, NotesModel, ReleaseModel},
         page::{Page, PageQuery, descending},
         paths::{PathParams, ReleasePath, StreamPath, path_of},
-        refuse::{field, fields},
+        refuse::{field, fields, not_changed, not_read},
         request::{LazyQuery, ReadRequest, UncheckedWrite},
         respond::{Answer, changed, created},
         state::Api,
         v1::rollout_plans::plan_within,
     },
-    domain::{artifact::Notes, document::parts, ids::Arch, release::ReleaseState},
-    http::problem::Problem,
+    domain::{
+        artifact::Notes,
+        document::parts,
+        ids::{Arch, StreamId, Version},
+        release::{Release, ReleaseState},
+    },
+    http::problem::{Problem, ProblemBody},
     manage::{
         Action, Report,
-        commands::releases::{CreateRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
+        commands::{
+            images::{AddImage, version_of},
+            releases::{CreateRelease, PublishRelease, RemoveRelease, SetNotes, WithdrawRelease},
+            rollouts::RolloutPlan,
+        },
         read::{ReleaseAtRevision, ReleaseFilter},
     },
+    registry::ImageReference,
 };
 use axum::extract::State;
 use serde::Deserialize;
@@ -112,8 +122,13 @@ async fn list_releases(
 /// Create a release, as a draft or published, with its rollouts
 ///
 /// All of the request is one revision. Rollouts, a barrier and a dead end require the role `manager`. With `publish`, `If-Match` is required.
+/// With `image`, the service asks the registry for its payloads and its version. If a release of the stream has these payloads already, nothing
+/// changes, and the report names that release in `existing`.
 #[utoipa::path(post, path = "/releases", tag = "releases", params(StreamPath), request_body = NewRelease,
-    responses((status = 201, description = "The release is created", body = Report)))]
+    responses((status = 201, description = "The release is created", body = Report),
+        (status = 200, description = "A dry run, or a release has the image already", body = Report),
+        (status = 502, description = "The registry fails, or does not answer in time", body = ProblemBody,
+            content_type = "application/problem+json")))]
 async fn create_release(
     State(api): State<Api>,
     PathParams(path): PathParams<StreamPath>,
@@ -122,17 +137,48 @@ async fn create_release(
     let id = path.id()?;
     let write = write.authorize(Action::CREATE_RELEASE, &id)?.json::<NewRelease>().await?;
     let request = if write.body.publish { write.conditional_request()? } else { write.request()? };
-    let draft = parts::release(&write.body.to_document()).map_err(fields)?;
+    let within = format!("{}/releases", path_of(&id));
     let rollouts = write.body.rollouts.iter().enumerate();
     let rollouts = rollouts.map(|(index, rollout)| plan_within(&format!("rollouts[{index}]."), rollout));
-    let within = format!("{}/releases", path_of(&id));
-    let release = CreateRelease {
-        stream: id,
-        draft,
-        rollouts: rollouts.collect::<Result<_, _>>()?,
-        is_published: write.body.publish,
-    };
+    let rollouts = rollouts.collect::<Result<Vec<_>, _>>()?;
+    if let Some(reference) = &write.body.image {
+        let release = release_of_image(&api, id, &write.body, reference, rollouts).await?;
+        let report = write.run(&api, &release, &request).await?;
+        return if report.existing.is_some() { changed(&report) } else { created(&report, &within) };
+    }
+    let version = write.body.version.as_deref().ok_or_else(|| field("version", "is required without an image"))?;
+    let draft = parts::release(&write.body.to_document(version)).map_err(fields)?;
+    let release = CreateRelease { stream: id, draft, rollouts, is_published: write.body.publish };
     created(&write.run(&api, &release, &request).await?, &within)
+}
+
+/// Asks the registry for an image, and builds the command that makes a release of it. Nothing is locked meanwhile.
+async fn release_of_image(
+    api: &Api,
+    id: StreamId,
+    body: &NewRelease,
+    reference: &str,
+    rollouts: Vec<RolloutPlan>,
+) -> Result<AddImage, Problem> {
+    if !body.payloads.is_empty() {
+        return Err(field("payloads", "cannot be combined with image"));
+    }
+    let given = body.version.as_deref().map(|version| Version::parse(version).map_err(|error| field("version", error)));
+    let given = given.transpose()?;
+    let reference: ImageReference = reference.parse().map_err(|error| field("image", error))?;
+    let image = api.registries().read(&reference).await.map_err(|error| not_read(&error))?;
+    let version = version_of(&image, given.as_ref()).map_err(|refusal| not_changed(refusal.into()))?;
+    let draft = parts::release(&body.to_document(version.as_str())).map_err(fields)?;
+    let notes = image.notes(body.notes.as_deref()).map_err(|error| field("notes", error))?;
+    Ok(AddImage {
+        stream: id,
+        image,
+        draft: Release { notes, ..draft },
+        is_labelled: given.is_none(),
+        rollouts,
+        is_published: body.publish,
+        fallback: None,
+    })
 }
 
 /// Get a release

@@ -267,7 +267,7 @@ pub struct PredecessorsDocument {
 }
 
 /// A rollout. Its share is constant, or with `duration` linear up to `end_share`, or follows `steps`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutDocument {
     /// The id, unique in the release. Without one, the rollout keeps the id of the rollout that it continues: of one with the same plan (and

@@ -78,6 +78,8 @@ codes! {
     TooMany = 1107, "too-many";
     /// The largest full graph exceeds `limits.graph_bytes`.
     GraphTooLarge = 1108, "graph-too-large";
+    /// An image has a build for an arch that the stream does not serve.
+    ArchNotServed = 1109, "arch-not-served";
     /// A document of upstream's format cannot express a value.
     NotExpressible = 1201, "not-expressible";
     /// A version is listed twice, with different policies.

@@ -49,9 +49,10 @@ impl Command for Batch {
             let before = Present { stream: Some(&next.stream), ..*present };
             // The fields of a rollout are in a part of their own.
             let part = if command.action() == Action::CREATE_ROLLOUT { format!("{part}.rollout") } else { part };
-            let Next { stream, created, findings } = command.apply(&before).map_err(|refusal| refusal.within(&part))?;
+            let Next { stream, created, findings, .. } =
+                command.apply(&before).map_err(|refusal| refusal.within(&part))?;
             let findings = next.findings.into_iter().chain(findings).collect();
-            next = Next { stream, created: created.or(next.created), findings };
+            next = Next { created: created.or(next.created), findings, ..stream.into() };
         }
         Ok(next)
     }

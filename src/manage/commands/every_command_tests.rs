@@ -6,6 +6,7 @@ use super::{
     batch::Batch,
     descriptions::NewDescription,
     documents::{PutDocument, StartStream},
+    images::AddImage,
     payloads::{AddAlias, RemoveAlias, RemovePayload, SetPayload},
     policies::{BlockUpdate, RemoveBarrier, RemoveDeadEnd, SetBarrier, SetDeadEnd, UnblockUpdate},
     predecessors::{RemovePredecessors, SetPredecessors},
@@ -31,8 +32,11 @@ use crate::{
         document::{Strictness, shape::BlockedUpdateDocument},
         duration::Minutes,
         epoch::Epoch,
-        ids::{StreamName, Version},
+        hash::ContentHash,
+        ids::{StreamId, StreamName, Version},
+        image::{Image, ImageDetails},
         origin::Origin,
+        payload::Repository,
         policy::{barrier::Barrier, dead_end::DeadEnd, graph_rules::GraphRules, predecessors::Predecessors},
         release::Release,
         rollout::{id::RolloutId, preset::Preset, share::Share},
@@ -54,7 +58,7 @@ use std::sync::Arc;
 type Named = (&'static str, Box<dyn Command>);
 
 /// The number of commands that [`every_command`] returns.
-const COMMANDS: usize = 47;
+const COMMANDS: usize = 48;
 
 /// Returns the settings of a stream, some of which are left out.
 fn settings(written: &Stream, number: u32) -> StreamSettings {
@@ -74,6 +78,25 @@ fn artifact() -> (ArtifactKey, Artifact) {
     let key = ArtifactKey { arch: key("x86_64").arch, name: ArtifactName::parse("live.iso").unwrap() };
     let location = Location::parse("https://builds.example/x").unwrap();
     (key, Artifact { location, sha256: None, size: None })
+}
+
+/// Returns a release of an image, which is published or not.
+fn added_image(stream: StreamId, number: u32) -> AddImage {
+    let image = Image {
+        repository: Repository::parse("ghcr.io/acme/os").unwrap(),
+        builds: [(key("x86_64").arch, ContentHash([95; 32]))].into(),
+        versions: ["95".to_owned()].into(),
+        details: ImageDetails::default(),
+    };
+    AddImage {
+        stream,
+        image,
+        draft: Release::published(version("95"), Origin::Local),
+        is_labelled: true,
+        rollouts: Vec::new(),
+        is_published: number.is_multiple_of(2),
+        fallback: Some(Preset::Linear48h),
+    }
 }
 
 /// Returns a command of each kind for a stream. Those for a release or a rollout are for this one, whether it exists or not.
@@ -136,6 +159,7 @@ fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stre
         ),
         ("stream.batch", Box::new(Batch { stream: id(), commands: batched })),
         ("release.create", Box::new(CreateRelease { stream: id(), draft, rollouts: Vec::new(), is_published: false })),
+        ("release.create", Box::new(added_image(id(), number))),
         ("release.remove", Box::new(RemoveRelease { release: release() })),
         ("release.publish", Box::new(PublishRelease { release: release() })),
         ("release.withdraw", Box::new(WithdrawRelease { release: release() })),
@@ -206,7 +230,7 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
         let reads = match name {
             "release.promote" => {
                 let testing = StreamName::parse("testing").unwrap();
-                let source = crate::domain::ids::StreamId { stream: testing, ..stream.id.clone() };
+                let source = StreamId { stream: testing, ..stream.id.clone() };
                 Reads { stream: Some(source), ..Reads::default() }
             }
             "stream.revert" => Reads { revision: Some(Revision(1)), ..Reads::default() },

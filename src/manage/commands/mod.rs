@@ -5,6 +5,7 @@ pub mod artifacts;
 pub mod batch;
 pub mod descriptions;
 pub mod documents;
+pub mod images;
 mod known_payloads;
 pub mod payloads;
 pub mod policies;

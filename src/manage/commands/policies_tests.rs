@@ -68,7 +68,7 @@ fn blocked_updates_are_numbered_per_target() {
         (block("1", "2", "another reason", None), "1", 1),
         (block("1", "2", "a broken bootloader", None), "1", 1),
     ] {
-        let Next { stream: after, created, findings } = apply(&command, &before).unwrap();
+        let Next { stream: after, created, findings, .. } = apply(&command, &before).unwrap();
         assert_eq!((created.as_deref(), after.blocked_updates.len(), findings.len()), (Some(number), count, 0));
         let index = count - 1;
         assert_eq!(after.blocked_updates[index].reason.as_str(), command.blocked.reason);

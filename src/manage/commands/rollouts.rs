@@ -49,6 +49,12 @@ impl NamedPreset {
 }
 
 impl RolloutPlan {
+    /// Plans rollouts by a preset, which start at the time of the command.
+    #[must_use]
+    pub fn from_preset(preset: NamedPreset) -> Self {
+        Self { document: RolloutDocument::default(), preset: Some(preset), waits_for_windows: false }
+    }
+
     /// Returns true if a preset of the product replaces the plan.
     pub(super) fn uses_presets(&self) -> bool {
         matches!(self.preset, Some(NamedPreset::OfProduct(_)))

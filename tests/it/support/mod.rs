@@ -9,6 +9,7 @@ pub(crate) mod manager;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod registry;
 pub(crate) mod replace;
 pub(crate) mod server;
 pub(crate) mod setup;

@@ -57,6 +57,23 @@ impl Site {
         })
     }
 
+    /// Starts a server that answers each request as the function writes it. The function gets the head of the request, which is recorded, too.
+    pub(crate) fn start_raw(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        Self::listen(move |mut connection, requested| {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") {
+                if unless_closed(connection.read(&mut byte)).unwrap_or(0) == 0 {
+                    return;
+                }
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            requested.lock().unwrap().push(head.clone());
+            answer(&head, &mut connection);
+        })
+    }
+
     fn listen(serve: impl Fn(TcpStream, &Mutex<Vec<String>>) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,0 +1,107 @@
+//! Why an image was not read.
+
+use super::address::PrivateAddress;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why an image was not read. No message contains credentials.
+#[derive(Debug, Error)]
+pub enum RegistryError {
+    /// No registry is allowed.
+    #[error("images are not read from registries: the setting registries.allow is empty")]
+    NoneAllowed,
+    /// The registry is not allowed.
+    #[error("{0} is not in the setting registries.allow")]
+    NotAllowed(String),
+    /// The registry that the reference names has a private address.
+    #[error("{}: list the registry in the setting registries.private to allow that", describe(_0))]
+    Private(PrivateHost),
+    /// There is no such image.
+    #[error("the registry has no image {0}")]
+    NotFound(String),
+    /// The registry refuses to show the image.
+    #[error("the registry refuses access to {image}{}", if *.has_credentials { " with the credentials of its auth file" } else { ": there are no credentials for it" })]
+    Denied {
+        /// The image.
+        image: String,
+        /// True if credentials were sent.
+        has_credentials: bool,
+    },
+    /// The image cannot become a release.
+    #[error("the image {0}")]
+    Unusable(String),
+    /// The file with credentials cannot be used.
+    #[error("auth file {}: {problem}", path.display())]
+    AuthFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A server cannot be reached, or its response broke off.
+    #[error("the request to {host} failed")]
+    Http {
+        /// The server.
+        host: String,
+        /// The cause, without the URL.
+        source: reqwest::Error,
+    },
+    /// The registry did not answer in time.
+    #[error("the registry {0} did not answer in time")]
+    Timeout(String),
+    /// A server sent what it must not send.
+    #[error("{host} {problem}")]
+    Answer {
+        /// The server.
+        host: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The registry sends this service to a server with a private address.
+    #[error(
+        "{by} refers to a private address: {}; list the host in the setting registries.private to allow that",
+        describe(host)
+    )]
+    ToPrivate {
+        /// The registry.
+        by: String,
+        /// The server.
+        host: PrivateHost,
+    },
+}
+
+/// A host with a private address.
+#[derive(Debug)]
+pub struct PrivateHost(pub(super) PrivateAddress);
+
+fn describe(host: &PrivateHost) -> &PrivateAddress {
+    &host.0
+}
+
+/// What has to change before the image can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request, or what is allowed.
+    Request,
+    /// The registry.
+    Registry,
+    /// The settings of this service.
+    Settings,
+}
+
+impl RegistryError {
+    /// Returns what has to change before the image can be read.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NoneAllowed
+            | Self::NotAllowed(_)
+            | Self::Private(_)
+            | Self::NotFound(_)
+            | Self::Denied { .. }
+            | Self::Unusable(_) => Fault::Request,
+            Self::AuthFile { .. } => Fault::Settings,
+            Self::Http { .. } | Self::Timeout(_) | Self::Answer { .. } | Self::ToPrivate { .. } => Fault::Registry,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Reads images from container registries: what a tag or a digest stands for, by the pull part of the OCI distribution specification.
+//!
+//! Registries are not trusted. Addresses, sizes, times and redirects are bounded here, and credentials leave this module for the registry that they
+//! are for only. What becomes of an image does not belong here.
+
+mod access;
+mod address;
+mod challenge;
+mod credentials;
+mod error;
+mod read;
+mod reference;
+mod registries;
+mod session;
+mod wire;
+
+pub use access::AuthFile;
+pub use error::{Fault, RegistryError};
+pub use reference::{ImageReference, ReferenceError};
+pub use registries::Registries;

@@ -1,0 +1,70 @@
+//! The registries that images may be read from, and the bounds of reading.
+
+use super::{
+    access::{Access, AuthFile},
+    error::RegistryError,
+    read,
+    reference::ImageReference,
+    session::Session,
+};
+use crate::{config::RegistrySettings, domain::image::Image};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// The longest time for reading an image, with all requests.
+const MAX_TIME: Duration = Duration::from_secs(30);
+/// The largest number of images that are read at a time: each may take several megabytes of memory.
+const MAX_READS: usize = 8;
+
+/// The registries that images may be read from. Clones share its bounds.
+#[derive(Debug, Clone)]
+pub struct Registries(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    access: Access,
+    time: Duration,
+    slots: Semaphore,
+}
+
+impl Registries {
+    /// Returns the registries that callers of the API may name. Reading an image takes at most `max_time`, and never more than 30 seconds.
+    #[must_use]
+    pub fn allowed(settings: &RegistrySettings, max_time: Duration) -> Self {
+        let auth_files = configured(settings).into_iter().collect();
+        let access = Access { allow: Some(settings.allow.clone()), private: settings.private.clone(), auth_files };
+        Self::new(access, max_time.min(MAX_TIME))
+    }
+
+    /// Returns all registries, for commands of this machine's users: the registry that they name may have a private address. Credentials are
+    /// those of the configured auth file, or without one, of the first of these files that has an entry.
+    #[must_use]
+    pub fn all(settings: &RegistrySettings, auth_files: Vec<AuthFile>) -> Self {
+        let auth_files = configured(settings).map_or(auth_files, |file| vec![file]);
+        Self::new(Access { allow: None, private: settings.private.clone(), auth_files }, MAX_TIME)
+    }
+
+    fn new(access: Access, time: Duration) -> Self {
+        Self(Arc::new(Parts { access, time, slots: Semaphore::new(MAX_READS) }))
+    }
+
+    /// Reads what a reference stands for now.
+    ///
+    /// # Errors
+    /// The registry may not be asked, does not have the image, or fails, or the image cannot become a release.
+    pub async fn read(&self, image: &ImageReference) -> Result<Image, RegistryError> {
+        let Parts { access, time, slots } = &*self.0;
+        access.check(image)?;
+        let reading = async {
+            // The semaphore is never closed.
+            let _slot = slots.acquire().await;
+            read::image(&mut Session::new(access, image)?).await
+        };
+        let timeout = |_| RegistryError::Timeout(image.registry().to_owned());
+        tokio::time::timeout(*time, reading).await.map_err(timeout)?
+    }
+}
+
+fn configured(settings: &RegistrySettings) -> Option<AuthFile> {
+    settings.auth_file.clone().map(|path| AuthFile { path, is_required: true })
+}
