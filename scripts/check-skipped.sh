@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails if tests were skipped although the real metadata that they need is present, or for want of a container registry. Takes the output of a run of all tests; prints nothing on
-# success.
+# Fails if tests were skipped although the real metadata that they need is present, or for want of a container registry. Takes the output of a
+# run of all tests; prints nothing on success.
 set -euo pipefail
 output=$1
 fixtures=${2:-$(dirname "$0")/../../shared/fixtures}

@@ -43,6 +43,11 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// Returns true if nothing is changed.
+    pub(super) fn is_preview(&self) -> bool {
+        self.dry_run
+    }
+
     /// Executes a command, and prints its report.
     pub(super) fn run(
         &self,

@@ -3,6 +3,7 @@
 use super::{
     change::{Change, stream_id},
     options::{Common, runtime},
+    output::print_line,
 };
 use crate::{
     config::Flags,
@@ -70,6 +71,11 @@ impl Add {
         let registries = Registries::all(&settings.registries, auth_files());
         let image = runtime()?.block_on(registries.read(&self.image))?;
         let version = version_of(&image, given.as_ref())?;
+        if self.change.is_preview() {
+            for (arch, digest) in &image.builds {
+                print_line(format!("{arch}: {}", image.payload_id(*digest)?));
+            }
+        }
         let draft = Release { notes: image.notes(None)?, ..Release::published(version, Origin::Local) };
         let command = AddImage {
             stream: id,

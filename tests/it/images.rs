@@ -280,9 +280,12 @@ async fn the_command_adds_an_image_of_any_registry_once() {
 
     let preview = done(&run(&["--publish", "--dry-run"]).await);
     assert!(
-        preview.starts_with("os/stable: would change\n") && preview.contains("release 44.1: published"),
+        preview.contains("\nos/stable: would change\n") && preview.contains("release 44.1: published"),
         "{preview}"
     );
+    // What was found, by arch.
+    let is_build = |line: &&str| line.starts_with("x86_64: ") && line.contains("/acme/os@sha256:");
+    assert_eq!(preview.lines().filter(is_build).count(), 1, "{preview}");
     admin.get(&below("releases/44.1")).await.is_problem(404);
     assert!(done(&run(&["--publish"]).await).starts_with("os/stable: revision 2\n"));
     let release = admin.get(&below("releases/44.1")).await.ok().body;
