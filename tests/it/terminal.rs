@@ -99,7 +99,7 @@ fn documents(reason: &str) -> Documents {
     }
 }
 
-/// Starts a server that answers with hostile unknown payloads, graphs, and health checks.
+/// Starts a server that answers with hostile unknown payloads, graphs, images, and health checks.
 fn hostile_site() -> Site {
     Site::start(|path| {
         if path.contains("unknown-payloads") {
@@ -115,6 +115,11 @@ fn hostile_site() -> Site {
         if path.contains("/graph") {
             let node = json!({"version": HOSTILE, "payload": HOSTILE, "metadata": {HOSTILE: HOSTILE}});
             return Reply::new(200, json!({"nodes": [node], "edges": []}).to_string());
+        }
+        if path.starts_with("/v2/") {
+            let platform = json!({"os": "linux", "architecture": HOSTILE});
+            let entry = json!({"digest": format!("sha256:{:064x}", 1), "platform": platform});
+            return Reply::new(200, json!({"schemaVersion": 2, "manifests": [entry]}).to_string());
         }
         Reply::new(503, HOSTILE)
     })
@@ -231,6 +236,10 @@ async fn no_command_prints_control_characters() {
     });
     session.assert_shows("shadow", "release \\u001b[2J");
     let address = site.address.to_string();
+    let refused = session.run("image add", |command| {
+        on(command.arg(format!("{address}/acme/os:stable")), &["--stream", "stable", "--reason", HOSTILE]);
+    });
+    assert!(text(&refused.stderr).contains(" is for \\u"), "{}", text(&refused.stderr));
     session.run("health", |command| {
         command.env("LOCKKEEPER_LISTEN", &address);
     });
