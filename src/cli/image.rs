@@ -72,8 +72,8 @@ impl Add {
         let image = runtime()?.block_on(registries.read(&self.image))?;
         let version = version_of(&image, given.as_ref())?;
         if self.change.is_preview() {
-            for (arch, digest) in &image.builds {
-                print_line(format!("{arch}: {}", image.payload_id(*digest)?));
+            for (arch, id) in image.payload_ids()? {
+                print_line(format!("{arch}: {id}"));
             }
         }
         let draft = Release { notes: image.notes(None)?, ..Release::published(version, Origin::Local) };

@@ -66,6 +66,14 @@ impl Image {
         PayloadId::parse(&format!("{}@sha256:{digest}", self.repository))
     }
 
+    /// Returns the payload of every arch.
+    ///
+    /// # Errors
+    /// The name of the repository is too long for a payload.
+    pub fn payload_ids(&self) -> Result<BTreeMap<&Arch, PayloadId>, TextError> {
+        self.builds.iter().map(|(arch, digest)| Ok((arch, self.payload_id(*digest)?))).collect()
+    }
+
     /// Returns the notes of the release: those that are given, and then the details of the image.
     ///
     /// # Errors

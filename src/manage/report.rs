@@ -14,6 +14,7 @@ use crate::domain::{
     stream::Revision,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// What a change did, or with `dry_run=true` would do.
@@ -44,6 +45,10 @@ pub struct Report {
     /// The version of the release that has the requested image already: then nothing changed. Absent in all other reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<String>,
+    /// In a dry run for an image, what the registry has: the payload for each arch, of arches that the stream does not serve, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({"x86_64": "ghcr.io/acme/os@sha256:b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c"}))]
+    pub builds: Option<BTreeMap<String, String>>,
     /// The changes, in the order of the releases.
     #[serde(serialize_with = "report_parts::changes")]
     #[schema(value_type = Vec<ChangeReport>)]
@@ -183,6 +188,7 @@ impl Report {
             dry_run: false,
             created: None,
             existing: None,
+            builds: None,
             changes: diff.0,
             impact: impact.map(|impact| impact.scopes.iter().map(ImpactReport::new).collect()),
             findings,
@@ -209,6 +215,7 @@ impl Report {
             dry_run,
             created,
             existing,
+            builds: None,
             changes,
             impact,
             findings,

@@ -70,11 +70,14 @@ async fn an_index_becomes_a_release_once() {
         (200, &json!("44.1"), &json!(true))
     );
     assert_eq!(preview.body["changes"][0]["subject"], "release 44.1", "{}", preview.text);
+    let build = |digest: &str| format!("{}/acme/os@{digest}", registry.host);
+    assert_eq!(preview.body["builds"], json!({"aarch64": build(&arm), "x86_64": build(&amd)}));
     admin.get(&below("releases/44.1")).await.is_problem(404);
 
     let added = create(&admin, &body).await.ok();
     assert_eq!((added.status, added.header("location")), (201, &*below("releases/44%2E1")));
     assert_eq!((&added.body["created"], &added.body["existing"]), (&json!("44.1"), &Value::Null));
+    assert_eq!(added.body["builds"], Value::Null);
     let release = admin.get(&below("releases/44.1")).await.ok().body;
     let payload = |arch: &str, digest: &str| json!({"arch": arch, "scheme": "oci", "id": format!("{}/acme/os@{digest}", registry.host)});
     assert_eq!(release["payloads"], json!([payload("aarch64", &arm), payload("x86_64", &amd)]));

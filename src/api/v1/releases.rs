@@ -123,7 +123,7 @@ async fn list_releases(
 ///
 /// All of the request is one revision. Rollouts, a barrier and a dead end require the role `manager`. With `publish`, `If-Match` is required.
 /// With `image`, the service asks the registry for its payloads and its version. If a release of the stream has these payloads already, nothing
-/// changes, and the report names that release in `existing`.
+/// changes, and the report names that release in `existing`. A dry run shows in `builds` what the registry has.
 #[utoipa::path(post, path = "/releases", tag = "releases", params(StreamPath), request_body = NewRelease,
     responses((status = 201, description = "The release is created", body = Report),
         (status = 200, description = "A dry run, or a release has the image already", body = Report),
@@ -143,7 +143,8 @@ async fn create_release(
     let rollouts = rollouts.collect::<Result<Vec<_>, _>>()?;
     if let Some(reference) = &write.body.image {
         let release = release_of_image(&api, id, &write.body, reference, rollouts).await?;
-        let report = write.run(&api, &release, &request).await?;
+        let report = release.with_builds(write.run(&api, &release, &request).await?);
+        let report = report.map_err(|refusal| not_changed(refusal.into()))?;
         return if report.existing.is_some() { changed(&report) } else { created(&report, &within) };
     }
     let version = write.body.version.as_deref().ok_or_else(|| field("version", "is required without an image"))?;

@@ -18,6 +18,7 @@ use crate::{
     manage::{
         command::{Command, Need, Next, Present},
         refusal::Refusal,
+        report::Report,
         request::Action,
     },
 };
@@ -68,6 +69,19 @@ pub fn version_of(image: &Image, given: Option<&Version>) -> Result<Version, Ref
 }
 
 impl AddImage {
+    /// Adds what the registry has to the report of a dry run.
+    ///
+    /// # Errors
+    /// The name of the repository is too long for a payload.
+    pub fn with_builds(&self, report: Report) -> Result<Report, Refusal> {
+        if !report.dry_run {
+            return Ok(report);
+        }
+        let found = self.image.payload_ids().map_err(|error| Refusal::field("image", error))?;
+        let builds = found.into_iter().map(|(arch, id)| (arch.to_string(), id.to_string())).collect();
+        Ok(Report { builds: Some(builds), ..report })
+    }
+
     /// Returns the builds for arches of the stream, and the arches of the others. A stream without any arch takes all builds.
     fn served_builds(&self, stream: &Stream) -> Result<(BTreeMap<Arch, ContentHash>, Vec<Arch>), Refusal> {
         let served = stream.known_arches();
