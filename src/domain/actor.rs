@@ -1,5 +1,6 @@
 //! The actor of a change, as audit entries record it: a unique id and a display name.
 
+use super::text::changes_text_around_it;
 use std::fmt;
 
 /// The author of a change. Two actors are the same if their ids are equal; names may repeat.
@@ -35,26 +36,6 @@ pub const MAX_DISPLAY_NAME_BYTES: usize = 255;
 #[must_use]
 pub fn is_display_name(name: &str) -> bool {
     !name.trim().is_empty() && !name.chars().any(changes_text_around_it)
-}
-
-/// Returns true for control characters (Unicode category Cc), for separators (Z) other than the plain space, and for the formatting
-/// characters (Cf) that reorder or hide text.
-pub(super) fn changes_text_around_it(c: char) -> bool {
-    let is_separator = c != ' ' && c.is_whitespace();
-    let is_format = matches!(
-        c,
-        '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    );
-    c.is_control() || is_separator || is_format
 }
 
 #[cfg(test)]

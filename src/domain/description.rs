@@ -1,6 +1,6 @@
 //! Descriptions of products, streams and presets.
 
-use super::{actor::changes_text_around_it, text::text_type};
+use super::text::{changes_text_around_it, text_type};
 
 text_type!(
     /// What a product, a stream or a preset is for: text of one line or a few, for people. It has no effect on nodes.

@@ -26,6 +26,26 @@ pub enum TextError {
     },
 }
 
+/// Returns true for control characters (Unicode category Cc), for separators (Z) other than the plain space, and for the formatting
+/// characters (Cf) that reorder or hide text.
+pub(super) fn changes_text_around_it(c: char) -> bool {
+    let is_separator = c != ' ' && c.is_whitespace();
+    let is_format = matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    c.is_control() || is_separator || is_format
+}
+
 /// Checks the length and the characters of a text. `allowed` is called with the byte offset of each character.
 pub(crate) fn check(
     text: &str,

@@ -186,18 +186,13 @@ impl NewRollout {
     #[must_use]
     pub fn to_document(&self) -> RolloutDocument {
         RolloutDocument {
-            id: None,
             selector: self.selector.clone(),
             start: self.start.clone(),
             start_share: self.start_share,
             duration: self.duration.clone(),
             end_share: self.end_share,
             steps: self.steps.clone(),
-            state: None,
-            paused_at: None,
-            stood_still_seconds: None,
-            first_opened: None,
-            origin: None,
+            ..RolloutDocument::default()
         }
     }
 

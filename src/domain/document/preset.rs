@@ -45,18 +45,12 @@ impl PresetRolloutDocument {
     /// Converts to the shape of stream documents, without a start.
     fn to_rollout(&self) -> RolloutDocument {
         RolloutDocument {
-            id: None,
             selector: self.selector.clone(),
-            start: None,
             start_share: self.start_share,
             duration: self.duration.clone(),
             end_share: self.end_share,
             steps: self.steps.clone(),
-            state: None,
-            paused_at: None,
-            stood_still_seconds: None,
-            first_opened: None,
-            origin: None,
+            ..RolloutDocument::default()
         }
     }
 }
