@@ -44,8 +44,10 @@ pub struct SyncDeps {
     pub settings: CatalogSettings,
     /// The snapshot on disk, if one is kept.
     pub snapshots: Option<Arc<SnapshotStore>>,
-    /// Wakes the tasks that follow the database after the catalog: after every refresh, and when events were written.
-    pub wake: watch::Sender<()>,
+    /// Wakes the writer of events, after every refresh.
+    pub refreshed: watch::Sender<()>,
+    /// Wakes the readers of events: when some were written, and at every interval.
+    pub events_written: watch::Sender<()>,
 }
 
 impl SyncDeps {
@@ -144,10 +146,13 @@ impl CatalogSync {
         let mut trace = TraceContext::default();
         loop {
             self.refresh().instrument(swap_span(&trace)).await?;
-            self.deps.wake.send_replace(());
+            self.deps.refreshed.send_replace(());
             trace = tokio::select! {
                 change = self.next_change(changes.as_mut()) => change?,
-                () = tokio::time::sleep(self.deps.settings.interval()) => TraceContext::default(),
+                () = tokio::time::sleep(self.deps.settings.interval()) => {
+                    self.deps.events_written.send_replace(());
+                    TraceContext::default()
+                }
             }
         }
     }
@@ -158,7 +163,7 @@ impl CatalogSync {
         loop {
             match changes.next().await? {
                 Signal::Change(trace) => return Ok(trace),
-                Signal::Events => self.deps.wake.send_replace(()),
+                Signal::Events => self.deps.events_written.send_replace(()),
             }
         }
     }

@@ -69,7 +69,8 @@ impl Database {
         let authenticator = Authenticator::new(access.store().clone(), &self.auth, &self.api, clock.clone())?;
         let issuers = self.is_for_managers.then(|| authenticator.issuers());
         let backoff = RetryDelay::from(self.sync_deps.settings.interval());
-        let (written, distributed) = (self.sync_deps.wake.subscribe(), self.sync_deps.wake.subscribe());
+        let refreshed = self.sync_deps.refreshed.subscribe();
+        let events_written = self.sync_deps.events_written.subscribe();
         let event_writer = EventWriter::new(manage.clone(), self.max_events);
         let follower = CatalogSync::new(access.clone(), self.sync_deps);
         let documents = self.documents;
@@ -90,8 +91,8 @@ impl Database {
             readiness.report();
             tokio::select! {
                 () = follower.run() => {}
-                () = event_writer.run(written) => {}
-                () = manage.distribute_events(distributed) => {}
+                () = event_writer.run(refreshed) => {}
+                () = manage.distribute_events(events_written) => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
                 () = watch::issuers(&metrics, issuers, &clock) => {}
             }

@@ -139,7 +139,8 @@ impl Service {
             metrics: metrics.clone(),
             snapshots: self.open_snapshots(),
             settings: self.settings.catalog.clone(),
-            wake: tokio::sync::watch::Sender::default(),
+            refreshed: tokio::sync::watch::Sender::default(),
+            events_written: tokio::sync::watch::Sender::default(),
         }
     }
 

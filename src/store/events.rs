@@ -1,7 +1,6 @@
-//! Events and what they cover. The one process that holds an [`EventLock`] writes them.
+//! Events and what they cover. The one process that holds [`Task::Events`](super::task_lock::Task) writes them.
 
 use super::{
-    database::Store,
     error::StoreError,
     rows::{StreamKey, parse},
     transaction::Transaction,
@@ -17,64 +16,11 @@ use crate::domain::{
 };
 use jiff_sqlx::ToSqlx;
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection, PgConnection, types::Json};
+use sqlx::types::Json;
 use std::collections::HashMap;
 
 /// The tables that backups leave out.
 pub const TABLES: [&str; 4] = ["events", "event_cursor", "event_cursor_streams", "event_cursor_stops"];
-
-/// Identifies the advisory lock in the database.
-const LOCK: i64 = 0x6c6b_5f65_7665_6e74;
-
-/// The right to write events, on a connection of its own: if that is lost, so is the lock. It belongs to a transaction that stays open, since a
-/// transaction pooler may keep a session, and its locks, after the process that used it.
-#[derive(Debug)]
-pub struct EventLock {
-    connection: PgConnection,
-    is_held: bool,
-}
-
-impl Store {
-    /// Opens the connection of the lock, which is not held yet.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn event_lock(&self) -> Result<EventLock, StoreError> {
-        let connected = PgConnection::connect_with(&self.pool.connect_options()).await;
-        let connection = connected.map_err(StoreError::at("connect_event_lock"))?;
-        Ok(EventLock { connection, is_held: false })
-    }
-}
-
-impl EventLock {
-    /// Tries to get the lock, or checks that the connection which holds it is not lost. Returns false if another process holds it, or if this one
-    /// may not write: on a read replica, and with an account that only reads.
-    ///
-    /// # Errors
-    /// The connection is lost, and the lock with it.
-    pub async fn try_hold(&mut self) -> Result<bool, StoreError> {
-        if self.is_held {
-            self.run("check_event_lock", "-- name: check_event_lock\nselect 1").await?;
-            return Ok(true);
-        }
-        self.run("begin_event_lock", "-- name: begin_event_lock\nbegin").await?;
-        let held = sqlx::query_scalar!(
-            r#"-- name: try_event_lock
-            select case when current_setting('transaction_read_only')::boolean or not has_table_privilege('events', 'insert')
-                then false else pg_try_advisory_xact_lock($1) end as "held!""#,
-            LOCK
-        );
-        self.is_held = held.fetch_one(&mut self.connection).await.map_err(StoreError::at("try_event_lock"))?;
-        if !self.is_held {
-            self.run("leave_event_lock", "-- name: leave_event_lock\nrollback").await?;
-        }
-        Ok(self.is_held)
-    }
-
-    async fn run(&mut self, name: &'static str, statement: &'static str) -> Result<(), StoreError> {
-        sqlx::raw_sql(statement).execute(&mut self.connection).await.map(drop).map_err(StoreError::at(name))
-    }
-}
 
 /// Which events there are, and the time that they cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub mod signing_keys;
 pub mod state;
 pub mod stops;
 pub mod streams;
+pub mod task_lock;
 pub mod tokens;
 mod transaction;
 pub mod upstream;

@@ -67,6 +67,18 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn heads_with_deleted(&mut self) -> Result<Vec<Head>, StoreError> {
+        self.select_heads(false).await
+    }
+
+    /// Returns the heads of the streams whose events are not written up to them, those of deleted ones included, ordered by name.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn heads_without_events(&mut self) -> Result<Vec<Head>, StoreError> {
+        self.select_heads(true).await
+    }
+
+    async fn select_heads(&mut self, without_events: bool) -> Result<Vec<Head>, StoreError> {
         let rows = sqlx::query!(
             "-- name: heads
             select streams.id, products.name as product, streams.name as stream, streams.revision,
@@ -75,7 +87,12 @@ impl Transaction {
             from streams
             join products on products.id = streams.product_id
             join revisions on revisions.stream_id = streams.id and revisions.number = streams.revision
+            where not $1 or not exists (
+                select from event_cursor_streams
+                where event_cursor_streams.stream_id = streams.id and event_cursor_streams.revision = streams.revision
+            )
             order by products.name, streams.name",
+            without_events
         )
         .fetch_all(self.connection())
         .await

@@ -3,7 +3,7 @@
 //! `CRASH_ROUNDS` sets the number of rounds; `make crash` runs twenty.
 
 use crate::support::{
-    client,
+    client, eventually,
     postgres::Database,
     program::{lockkeeper, text, token},
     signals::{kill, kill_child, postmaster, terminate},
@@ -120,6 +120,8 @@ async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
             assert_eq!(*known, answer, "request {number} in round {round}");
         }
         if killed.is_none() {
+            let newest = i64::try_from(REQUESTS).unwrap() + 1;
+            eventually("events are written", async || event_revisions(&database).await.last() == Some(&newest)).await;
             terminate(&service);
         }
         service.wait().unwrap();
@@ -130,6 +132,16 @@ async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
         assert_eq!((&report["changed"], &report["revision"]), (&true.into(), &(number + 2).into()), "carried out once");
         assert_eq!(report["findings"].is_null(), number % 2 == 0, "only a pause does not wait for findings: {answer}");
     }
+    let revisions = event_revisions(&database).await;
+    assert!(revisions.windows(2).all(|pair| pair[1] == pair[0] + 1), "each revision is one event: {revisions:?}");
+    assert!(revisions.len() >= REQUESTS, "{revisions:?}");
+}
+
+/// Returns the revisions of which there are events, in the order of the events.
+async fn event_revisions(database: &Database) -> Vec<i64> {
+    let query = "select (details ->> 'revision')::bigint from events
+        where product = 'fedora-coreos' and stream = 'stable' and kind = 'revision' order by id";
+    sqlx::query_scalar(query).fetch_all(&mut database.connection().await).await.unwrap()
 }
 
 /// Kills a service this many microseconds after a request began, and returns the answer if there was one before.

@@ -403,6 +403,25 @@ async fn open_streams_are_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_outlives_the_time_limit_of_answers() {
+    let database = Database::new().await;
+    let limit = jiff::SignedDuration::from_secs(3);
+    let server = Server::start_with(&database, |settings| settings.limits.answer_timeout = limit).await;
+    let admin = Desk::new(&server, &database).manager("admin", "*").await;
+    admin.creates_stream(&gated()).await;
+    begun(&admin).await;
+    let opened = std::time::Instant::now();
+    let mut followed = Followed::open(&admin, "?stream=stable").await;
+    let mut notes = 0;
+    while opened.elapsed() < limit.unsigned_abs() + Duration::from_millis(500) {
+        notes += 1;
+        changes_notes(&admin, notes).await;
+        assert_eq!(followed.next().await.unwrap().event, "revision");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_end_when_the_service_stops() {
     let database = Database::new().await;
     let grace = jiff::SignedDuration::from_hours(1);

@@ -16,9 +16,9 @@ use jiff::Timestamp;
 /// An event, and the time by which it is ordered among those of other streams.
 pub(super) type TimedEvent = (Epoch, Event);
 
-/// A stream, and how far its events were written.
+/// A stream at the revision and the time up to which its events were written.
 pub(super) struct Followed {
-    pub(super) revision: Revision,
+    pub(super) head: Head,
     pub(super) progress: Progress,
 }
 
@@ -90,8 +90,9 @@ impl Followed {
         now: Epoch,
     ) -> Result<Vec<TimedEvent>, StoreError> {
         let mut events = Vec::new();
-        let changes = if self.revision < head.revision {
-            transaction.revision_changes(head.key, Revision(self.revision.0 + 1), head.revision).await?
+        let reached = self.head.revision;
+        let changes = if reached < head.revision {
+            transaction.revision_changes(head.key, Revision(reached.0 + 1), head.revision).await?
         } else {
             Vec::new()
         };
@@ -102,13 +103,13 @@ impl Followed {
             let mut before = stops.apply_before(&mut self.progress, at);
             before.extend(self.progress.advance(at));
             events.extend(before.into_iter().map(|event| timed(&head.id, event)));
-            self.revision = change.number;
             events.push((at, revision_event(&head.id, change)));
             events.extend(self.progress.change(next, at).into_iter().map(|event| timed(&head.id, event)));
         }
         let mut rest = stops.apply_rest(&mut self.progress, now);
         rest.extend(self.progress.advance(now));
         events.extend(rest.into_iter().map(|event| timed(&head.id, event)));
+        self.head = head.clone();
         Ok(events)
     }
 

@@ -10,8 +10,9 @@ use crate::{
     manage::{manager::Manage, records::StoreError},
     store::{
         StreamKey, Transaction,
-        events::{CursorMoves, EventCursor, EventLock, EventStop},
+        events::{CursorMoves, EventCursor, EventStop},
         streams::Head,
+        task_lock::{Task, TaskLock},
     },
 };
 use jiff::Timestamp;
@@ -27,7 +28,7 @@ pub struct EventWriter {
     manage: Manage,
     /// The number of events that are kept.
     max_events: u32,
-    lock: Option<EventLock>,
+    lock: Option<TaskLock>,
     covered: Option<Covered>,
 }
 
@@ -36,16 +37,17 @@ struct Covered {
     cursor: EventCursor,
     /// The revision of each stream up to which events were written.
     revisions: HashMap<StreamKey, Revision>,
-    /// The streams of which a share or a gate is to come.
+    /// The streams of which a share or a gate is to come. States of others are not kept in memory.
     streams: HashMap<StreamKey, Followed>,
-    /// The streams of which none is to come without another change. Their states are not kept in memory.
-    idle: HashSet<StreamKey>,
+    /// Whether all streams were looked at in this process, so that only these and changed ones can have events.
+    is_complete: bool,
     /// Revisions that cannot be read. Each is logged once.
     broken: HashMap<StreamKey, Revision>,
 }
 
 /// What the database has to be covered.
 struct Present {
+    /// The streams that may have new events.
     heads: Vec<Head>,
     stops: Vec<EventStop>,
     now: Epoch,
@@ -89,7 +91,8 @@ impl EventWriter {
         let Some(next) = next.and_then(|next| Timestamp::from_second(next.0).ok()) else {
             return std::future::pending().await;
         };
-        tokio::time::sleep(next.duration_since(self.manage.clock().now()).unsigned_abs()).await;
+        let remaining = next.duration_since(self.manage.clock().now());
+        tokio::time::sleep(Duration::try_from(remaining).unwrap_or_default()).await;
     }
 
     /// Writes all new events, if this process holds the lock. Returns when a rollout reaches the next share or gate.
@@ -103,23 +106,25 @@ impl EventWriter {
         }
         let mut transaction = self.manage.store().begin_on_snapshot("write_events").await?;
         let cursor = transaction.event_cursor().await?;
-        let (heads, stops) = (transaction.heads_with_deleted().await?, transaction.event_stops().await?);
-        let mut present = Present { heads, stops, now: self.manage.now() };
+        let (stops, now) = (transaction.event_stops().await?, self.manage.now());
         let Some(cursor) = cursor else {
-            self.begin(&mut transaction, &present).await?;
+            let heads = transaction.heads_with_deleted().await?;
+            self.begin(&mut transaction, &Present { heads, stops, now }).await?;
             transaction.commit().await?;
             return Ok(None);
         };
         // The clock of the process that wrote before may be ahead.
-        present.now = present.now.max(cursor.covered_until);
+        let now = now.max(cursor.covered_until);
         // Taken: if this fails, what was followed is loaded again.
         let mut covered = match self.covered.take().filter(|covered| covered.cursor == cursor) {
             Some(covered) => covered,
             None => Covered::new(cursor, transaction.event_revisions().await?),
         };
+        let heads = covered.heads_to_follow(&mut transaction, &stops, now).await?;
+        let present = Present { heads, stops, now };
         let (events, moves) = covered.follow(&self.manage, &mut transaction, &present).await?;
         if !events.is_empty() {
-            covered.cursor = self.cursor_after(&cursor, events.len(), present.now);
+            covered.cursor = self.cursor_after(&cursor, events.len(), now);
             if !transaction.add_events(&events, &cursor, &covered.cursor, &moves).await? {
                 return Err(StoreError::Lost);
             }
@@ -134,7 +139,7 @@ impl EventWriter {
     async fn holds_lock(&mut self) -> Result<bool, StoreError> {
         let mut lock = match self.lock.take() {
             Some(lock) => lock,
-            None => self.manage.store().event_lock().await?,
+            None => self.manage.store().task_lock(Task::Events).await?,
         };
         let is_held = lock.try_hold().await?;
         self.lock = Some(lock);
@@ -162,10 +167,30 @@ impl EventWriter {
 
 impl Covered {
     fn new(cursor: EventCursor, revisions: HashMap<StreamKey, Revision>) -> Self {
-        Self { cursor, revisions, streams: HashMap::new(), idle: HashSet::new(), broken: HashMap::new() }
+        Self { cursor, revisions, streams: HashMap::new(), is_complete: false, broken: HashMap::new() }
     }
 
-    /// Follows all streams and products to the present. Returns the events in the order of their times.
+    /// Returns the heads of the streams that may have new events: those that changed or reach a share or a gate. After a takeover, or when a stop
+    /// of a product begins or ends, that is any.
+    async fn heads_to_follow(
+        &self,
+        transaction: &mut Transaction,
+        stops: &[EventStop],
+        now: Epoch,
+    ) -> Result<Vec<Head>, StoreError> {
+        let is_new = |stop: &EventStop| !stop.is_begin_written || stop.lifted_at.is_some();
+        if !self.is_complete || stops.iter().any(is_new) {
+            return transaction.heads_with_deleted().await;
+        }
+        let mut heads = transaction.heads_without_events().await?;
+        let changed: HashSet<StreamKey> = heads.iter().map(|head| head.key).collect();
+        let is_due = |followed: &&Followed| followed.progress.next_event().is_some_and(|next| next <= now);
+        let due = self.streams.values().filter(is_due).map(|followed| &followed.head);
+        heads.extend(due.filter(|head| !changed.contains(&head.key)).cloned());
+        Ok(heads)
+    }
+
+    /// Follows streams and products to the present. Returns the events in the order of their times.
     async fn follow(
         &mut self,
         manage: &Manage,
@@ -181,7 +206,7 @@ impl Covered {
             events.extend(written);
         }
         for head in &present.heads {
-            if self.broken.get(&head.key) == Some(&head.revision) || self.is_idle(head, present) {
+            if self.broken.get(&head.key) == Some(&head.revision) {
                 continue;
             }
             match self.follow_stream(manage, transaction, head, present).await {
@@ -199,6 +224,7 @@ impl Covered {
                 moves.streams.push((head.key, head.revision));
             }
         }
+        self.is_complete = true;
         events.sort_by_key(|(at, _)| *at);
         Ok((events.into_iter().map(|(_, event)| event).collect(), moves))
     }
@@ -217,19 +243,9 @@ impl Covered {
         let stops = StopChanges::new(present.stops_of(head));
         let events = followed.follow(transaction, head, stops, present.now).await?;
         if followed.progress.next_event().is_some() {
-            self.idle.remove(&head.key);
             self.streams.insert(head.key, followed);
-        } else {
-            self.idle.insert(head.key);
         }
         Ok(events)
-    }
-
-    fn is_idle(&self, head: &Head, present: &Present) -> bool {
-        let is_new = |stop: &EventStop| !stop.is_begin_written || stop.lifted_at.is_some();
-        self.idle.contains(&head.key)
-            && self.revisions.get(&head.key) == Some(&head.revision)
-            && !present.stops_of(head).any(is_new)
     }
 
     /// Loads the state of a stream at the cursor. The newest one is usually in memory, where it is shared.
@@ -256,7 +272,8 @@ impl Covered {
         } else {
             Arc::new(Stream { product_stop, ..Stream::clone(&stream) })
         };
-        Ok(Followed { revision, progress: Progress::new(stream, self.cursor.covered_until) })
+        let progress = Progress::new(stream, self.cursor.covered_until);
+        Ok(Followed { head: Head { revision, ..head.clone() }, progress })
     }
 }
 
