@@ -75,7 +75,7 @@ upgrade-drill: postgres ## upgrade three replicas to a newer schema and back, tw
 	scripts/with-postgres.sh python3 drill/upgrade.py --this "$$folder/this" --next "$$folder/next"
 
 .PHONY: docs-check
-docs-check: postgres ## execute every command in the docs, and check the names that they mention
+docs-check: postgres registry ## execute every command in the docs, and check the names that they mention
 	@unset LOCKKEEPER_STREAMS_DIR DATABASE_URL; \
 	program=$$(scripts/cargo-path.sh program) && python3 -B scripts/docs-check.py --binary "$$program"
 

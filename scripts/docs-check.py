@@ -8,7 +8,7 @@ All ```sh blocks of a document run in turn, in one shell, in a copy of the tree.
     <!-- docs-check: fails -->             it must fail
     <!-- docs-check: output -->            before a ```text block: what the block before it printed; `...` matches anything
 
-If a document uses 127.0.0.1:8080 or `lockkeeper` and starts no service, one with the sample streams is started for it; every document has a
+If a document uses localhost:5000, a container registry with an image is started for it. If it uses 127.0.0.1:8080 or `lockkeeper` and starts no service, one with the sample streams is started for it; every document has a
 tree, a service and a database of its own. The folder `DIR` has upstream's metadata. Make targets, commands, flags, settings, metrics,
 alerts, operations of the API and files that the prose mentions must exist, too. The reference must describe every setting, metric
 and command, and every page must be reachable from README.md.
@@ -26,7 +26,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from docs_check import upstream
+from docs_check import registry, upstream
 from docs_check.documents import PROJECT, Block, Document, Failed
 from docs_check.facts import Facts
 from docs_check.session import HOST, PORT, Session, stop_postgres
@@ -113,14 +113,18 @@ def execute(document, facts, work, path):
     target = Path(printed.stdout.strip()).resolve()
     copy_tree(facts, tree, target)
     port = free_port()
-    session = Session(folder, tree, environment(path, target, temporary, port), port)
-    try:
+    with contextlib.ExitStack() as stack:
+        replaced = {}
+        if any(registry.ADDRESS in block.text for block in wanted):
+            started = registry.Registry(folder)
+            stack.callback(started.stop)
+            replaced[registry.ADDRESS] = started.address
+        session = Session(folder, tree, environment(path, target, temporary, port), port, replaced)
+        stack.callback(stop_postgres, folder)
+        stack.callback(session.stop)
         for block in blocks:
             print(f"{block.place} ...", flush=True)
             session.run(block)
-    finally:
-        session.stop()
-        stop_postgres(folder)
     return len(wanted)
 
 

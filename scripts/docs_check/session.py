@@ -23,8 +23,10 @@ SHOWN_OUTPUT = 2500
 class Session:
     """One bash, in which the blocks of a document run in turn."""
 
-    def __init__(self, work, tree, environment, port):
+    def __init__(self, work, tree, environment, port, replaced):
         self.work, self.port, self.log, self.printed = work, port, None, None
+        # Addresses in commands, and where what they stand for is instead.
+        self.replaced = replaced
         self.process = subprocess.Popen(
             ["bash", "-euo", "pipefail"],
             cwd=tree,
@@ -67,7 +69,10 @@ class Session:
         output = self.printed = self.work / f"output-{block.line}"
         # Line numbers are those of the document, for error messages.
         script = self.work / Path(block.document).name
-        script.write_text("\n" * (block.line - 1) + re.sub(rf"(127\.0\.0\.1|localhost):{PORT}\b", self.address, block.text))
+        text = re.sub(rf"(127\.0\.0\.1|localhost):{PORT}\b", self.address, block.text)
+        for address, actual in self.replaced.items():
+            text = text.replace(address, actual)
+        script.write_text("\n" * (block.line - 1) + text)
         self.trap.unlink(missing_ok=True)
         source = f". {shlex.quote(str(script))}"
         to = f"</dev/null >{shlex.quote(str(output))} 2>&1"

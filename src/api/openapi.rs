@@ -53,6 +53,7 @@ report without changing anything.\n\
         (name = "releases", description = "Versions in a stream, with their payloads, aliases and artifacts"),
         (name = "policies", description = "Barriers, dead ends, predecessors, blocked updates"),
         (name = "rollouts", description = "Ramps that offer a release to a growing share of the nodes"),
+        (name = "bases", description = "What streams of own images inherit from the streams that they are built on"),
         (name = "promotions", description = "Releases copied from one stream into another"),
         (name = "emergency stop", description = "Stops of a stream or product: no updates are offered until the stop is lifted"),
         (name = "history", description = "Revisions of a stream, reverting to them, the audit log, and events as they happen"),

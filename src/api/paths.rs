@@ -151,6 +151,31 @@ in_release! {
     ReleasePath {}
 }
 
+/// A barrier or a dead end of the base of a stream.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct BasePolicyPath {
+    /// The name of the product.
+    #[param(example = "acme")]
+    product: String,
+    /// The name of the stream that inherits it.
+    #[param(example = "stable")]
+    stream: String,
+    /// The version in the base.
+    #[param(example = "44.20260722.3.0")]
+    version: String,
+}
+
+impl BasePolicyPath {
+    pub(super) fn id(&self) -> Result<StreamId, Problem> {
+        stream_id(&self.product, &self.stream)
+    }
+
+    pub(super) fn version(&self) -> Result<Version, Problem> {
+        parse_name("release", &self.version)
+    }
+}
+
 in_release! {
     /// A payload of a release.
     PayloadPath {

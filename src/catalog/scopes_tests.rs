@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     catalog::NodeFragment,
     domain::{
+        base,
         epoch::Epoch,
         graph::{
             Graph, Node, NodeIndex,
@@ -9,7 +10,6 @@ use crate::{
         },
         release::ReleaseState,
         rollout::{preset::Preset, wariness::Wariness},
-        samples,
         stream::Stream,
     },
     store::State,
@@ -57,7 +57,7 @@ fn entry(stream: Stream) -> StreamEntry {
 
 proptest! {
     #[test]
-    fn only_releases_that_changed_are_rendered_again(stream in samples::stream(), changed in any::<prop::sample::Index>()) {
+    fn only_releases_that_changed_are_rendered_again(stream in base::samples::stream(), changed in any::<prop::sample::Index>()) {
         let counting = Arc::new(Counting::default());
         let render: Arc<dyn Render> = counting.clone();
         let first_entry = entry(stream.clone());

@@ -55,6 +55,9 @@ pub(super) struct Add {
     /// Preset of the service or of the product [default: the stream's default rollout, or with --publish linear-48h]
     #[arg(long, value_name = "PRESET")]
     rollout: Option<String>,
+    /// Release of the stream's base that the image is built on [default: what its labels say]
+    #[arg(long, value_name = "VERSION")]
+    built_on: Option<String>,
     /// Publish the release at once
     #[arg(long)]
     publish: bool,
@@ -85,6 +88,7 @@ impl Add {
             rollouts,
             is_published: self.publish,
             fallback: Some(Preset::Linear48h),
+            built_on: self.built_on.as_deref().map(Version::parse).transpose().context("--built-on")?,
         };
         self.change.run(&settings, &command, None)
     }

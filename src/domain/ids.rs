@@ -61,6 +61,23 @@ pub struct StreamId {
     pub stream: StreamName,
 }
 
+impl StreamId {
+    /// Parses `product/stream`.
+    ///
+    /// # Errors
+    /// The text has another form.
+    pub fn parse(text: &str) -> Result<Self, StreamIdError> {
+        let (product, stream) = text.split_once('/').ok_or(StreamIdError)?;
+        let product = ProductName::parse(product).map_err(|_| StreamIdError)?;
+        Ok(Self { product, stream: StreamName::parse(stream).map_err(|_| StreamIdError)? })
+    }
+}
+
+/// The error for text that does not name a stream with its product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a product and a stream, such as fedora-coreos/stable")]
+pub struct StreamIdError;
+
 impl std::fmt::Display for StreamId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.product, self.stream)

@@ -23,6 +23,10 @@ pub struct Image {
     pub builds: BTreeMap<Arch, ContentHash>,
     /// The versions that its builds are labelled with; more than one if they differ.
     pub versions: BTreeSet<String>,
+    /// What its builds say about the image that each of them is built on.
+    pub bases: BTreeMap<Arch, ImageBase>,
+    /// The stream that its nodes poll (the label `com.coreos.stream`), if its builds agree.
+    pub polled_stream: Option<String>,
     /// What else its labels and annotations say, of its first arch.
     pub details: ImageDetails,
 }
@@ -40,6 +44,15 @@ pub struct ImageDetails {
     pub base_name: Option<String>,
     /// The digest of the image that it is built on.
     pub base_digest: Option<String>,
+}
+
+/// What labels and annotations of a build say about the image that it is built on. The text is unchecked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageBase {
+    /// Its digest (`sha256:...`).
+    pub digest: Option<String>,
+    /// The version of the build, which is that of its base if the build does not change it.
+    pub version: Option<String>,
 }
 
 /// The largest part of a label that notes repeat, in characters.
@@ -159,11 +172,17 @@ pub fn find_builds(stream: &Stream, builds: &BTreeMap<Arch, ContentHash>) -> Pre
 
 /// Returns the first release that has a build as its payload or as an alias.
 fn release_of(stream: &Stream, arch: &Arch, digest: ContentHash) -> Option<Version> {
-    let (key, digest) = (PayloadKey { arch: arch.clone(), scheme: Scheme::oci() }, format!("sha256:{digest}"));
+    let key = PayloadKey { arch: arch.clone(), scheme: Scheme::oci() };
+    release_of_digest(stream, &key, &format!("sha256:{digest}"))
+}
+
+/// Returns the first release that has an image, by its digest, as its payload or as an alias.
+#[must_use]
+pub fn release_of_digest(stream: &Stream, key: &PayloadKey, digest: &str) -> Option<Version> {
     let is_build = |id: &PayloadId| id.pull_spec().is_some_and(|(_, found)| found == digest);
     let found = stream.releases.iter().find(|release| {
-        release.payloads.get(&key).is_some_and(|payload| is_build(&payload.id))
-            || release.aliases.get(&key).is_some_and(|aliases| aliases.keys().any(is_build))
+        release.payloads.get(key).is_some_and(|payload| is_build(&payload.id))
+            || release.aliases.get(key).is_some_and(|aliases| aliases.keys().any(is_build))
     });
     found.map(|release| release.version.clone())
 }

@@ -27,7 +27,8 @@ fn digest(number: u8) -> ContentHash {
 
 fn image(details: ImageDetails) -> Image {
     let repository = Repository::parse("ghcr.io/acme/os").unwrap();
-    Image { repository, builds: BTreeMap::new(), versions: BTreeSet::new(), details }
+    let (builds, versions, bases) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+    Image { repository, builds, versions, bases, polled_stream: None, details }
 }
 
 fn with_build(version: &str, repository: &str, arch: &str, number: u8) -> Release {

@@ -2,6 +2,7 @@
 
 use super::ids::Arch;
 use super::{
+    base,
     document::Strictness,
     epoch::Epoch,
     graph::{
@@ -242,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn a_written_document_parses_back(stream in samples::stream()) {
+    fn a_written_document_parses_back(stream in base::samples::stream()) {
         let document = stream.to_document();
         prop_assert_eq!(Stream::from_document(&document, Strictness::Strict), Ok(stream.clone()));
         let json = serde_json::to_string(&document).unwrap();
@@ -252,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn a_diff_is_empty_for_equal_streams_only(a in samples::stream(), b in samples::stream()) {
+    fn a_diff_is_empty_for_equal_streams_only(a in base::samples::stream(), b in base::samples::stream()) {
         prop_assert!(Diff::between(&a, &a).is_empty());
         prop_assert_eq!(Diff::between(&a, &b).is_empty(), a == b);
     }

@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod admission;
 pub mod artifact;
+pub mod base;
 pub mod changes;
 pub mod description;
 pub mod dialect;

@@ -2,6 +2,7 @@
 
 use super::{
     artifact::{Artifact, ArtifactKey, Notes, Promotion},
+    base::BuiltOn,
     ids::{Arch, Version},
     origin::Origin,
     payload::{Payload, PayloadId, Scheme},
@@ -57,6 +58,8 @@ pub struct Release {
     pub artifacts: LiteMap<ArtifactKey, Artifact>,
     /// The release of another stream from which it was promoted.
     pub promoted_from: Option<Box<Promotion>>,
+    /// The release of its stream's base that it is built on, for each arch.
+    pub built_on: Option<Box<BuiltOn>>,
 }
 
 /// A kind of policy that can be set on a release or removed from it.
@@ -106,6 +109,7 @@ impl Release {
             notes: None,
             artifacts: LiteMap::new_vec(),
             promoted_from: None,
+            built_on: None,
         }
     }
 

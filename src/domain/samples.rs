@@ -337,6 +337,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
                 rules,
                 protection,
                 default_rollout: Preset::ALL.get(aged).copied(),
+                base: None,
                 stop,
                 product_stop: None,
                 releases: releases.into_iter().map(Into::into).collect(),

@@ -2,6 +2,7 @@
 
 use super::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
+    base::Base,
     description::Description,
     epoch::Epoch,
     hash::ContentHash,
@@ -50,6 +51,8 @@ pub struct Stream {
     pub protection: Protection,
     /// The rollout that a draft without rollouts gets when it is published.
     pub default_rollout: Option<Preset>,
+    /// The stream on which its images are built, and what it inherits from it.
+    pub base: Option<Box<Base>>,
     /// The emergency stop of the stream. Nothing is offered while it is in force.
     pub stop: Option<EmergencyStop>,
     /// The stop of its product, which is no part of the stream: it is neither saved with it nor in its documents.
@@ -74,6 +77,7 @@ impl Stream {
             rules: GraphRules::default(),
             protection: Protection::default(),
             default_rollout: None,
+            base: None,
             stop: None,
             product_stop: None,
             releases: Vec::new(),

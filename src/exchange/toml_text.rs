@@ -71,7 +71,7 @@ fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::samples;
+    use crate::domain::base;
     use proptest::prelude::*;
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn written_documents_parse_to_the_same_stream(stream in samples::stream()) {
+        fn written_documents_parse_to_the_same_stream(stream in base::samples::stream()) {
             let text = write(&stream.to_document());
             prop_assert_eq!(super::super::documents::read(&text), Ok(stream), "{}", text);
         }

@@ -4,6 +4,7 @@ use super::payload::is_payload;
 use crate::{
     catalog::Catalog,
     domain::{
+        base::{BaseRelease, release_to_rebase_to},
         ids::{Arch, ProductName, StreamName},
         located::{Located, ScopeNames, describe_release},
         payload::Scheme,
@@ -80,6 +81,9 @@ pub struct UnknownPayload {
     /// The releases that have it in other scopes. Such nodes follow the wrong stream, or report the wrong arch or product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_elsewhere: Vec<KnownElsewhere>,
+    /// The version to rebase such nodes to, if they run an image of the base of the polled stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebase_to: Option<String>,
 }
 
 /// A release that has the payload in another scope than the polled one.
@@ -122,7 +126,8 @@ impl UnknownPayload {
             describe_release(version, ScopeNames { product, stream, arch, scheme }, polled)
         });
         let releases: Vec<String> = releases.collect();
-        (!releases.is_empty()).then(|| format!("this is {}", releases.join(", ")))
+        let rebase = self.rebase_to.as_ref().map(|version| format!("; rebase to {version}")).unwrap_or_default();
+        (!releases.is_empty()).then(|| format!("this is {}{rebase}", releases.join(", ")))
     }
 }
 
@@ -167,6 +172,7 @@ impl UnknownPayloads {
                 payload: payload.clone(),
                 polls: count.polls,
                 known_elsewhere: Vec::new(),
+                rebase_to: None,
             })
             .collect();
         payloads.sort_by(|a, b| b.polls.cmp(&a.polls).then_with(|| a.payload.cmp(&b.payload)));
@@ -179,11 +185,23 @@ impl Unknowns {
     #[must_use]
     pub fn with_releases(mut self, catalog: &Catalog) -> Self {
         for unknown in &mut self.payloads {
-            let located = catalog.locate(&unknown.payload).into_iter().take(MAX_ELSEWHERE);
-            unknown.known_elsewhere = located.map(KnownElsewhere::from).collect();
+            let located = catalog.locate(&unknown.payload);
+            unknown.rebase_to = rebase_to(unknown, &located, catalog);
+            unknown.known_elsewhere = located.into_iter().take(MAX_ELSEWHERE).map(KnownElsewhere::from).collect();
         }
         self
     }
+}
+
+/// Returns the version to rebase nodes to that run an image of the base of the polled stream.
+fn rebase_to(unknown: &UnknownPayload, located: &[Located], catalog: &Catalog) -> Option<String> {
+    let polled = catalog.stream(&unknown.product, &unknown.stream)?.stream();
+    let base = &polled.base.as_ref()?.stream;
+    let found = located.iter().find(|located| located.stream == *base)?;
+    let entry = catalog.stream(base.product.as_str(), base.stream.as_str())?;
+    let from = BaseRelease::find(entry.stream(), &found.version)?;
+    let arch = Arch::parse(&unknown.arch).ok()?;
+    release_to_rebase_to(polled, &arch, &from).map(|release| release.version.to_string())
 }
 
 /// Returns true if these are valid names of a scope, which also bounds their lengths.

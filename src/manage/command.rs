@@ -6,6 +6,7 @@ use crate::{
     auth::Role,
     domain::{
         admission::emergency_stop::EmergencyStop,
+        base::Base,
         description::Description,
         epoch::Epoch,
         finding::Finding,
@@ -83,6 +84,16 @@ pub struct Reads {
     pub revision: Option<Revision>,
     /// What made a revision of its own stream.
     pub change: Option<Revision>,
+    /// The stream that its own is to have as its base, if the command sets one. The caller needs the role `viewer` on it.
+    pub base: Option<StreamId>,
+}
+
+impl Reads {
+    /// Returns what a command reads that sets this base.
+    #[must_use]
+    pub fn for_base(base: Option<&Base>) -> Self {
+        Self { base: base.map(|base| base.stream.clone()), ..Self::default() }
+    }
 }
 
 /// What was read for a command.
@@ -94,6 +105,8 @@ pub struct LoadedReads {
     pub revision: Option<Arc<Stream>>,
     /// What made the revision.
     pub change: Option<AuditEntry>,
+    /// The base of the stream, unless the command is restrictive.
+    pub base: Option<Arc<Stream>>,
     /// The presets of the stream's product, for a command that uses them.
     pub presets: ProductPresets,
 }

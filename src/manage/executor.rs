@@ -54,14 +54,14 @@ pub(super) struct Before<'a> {
 /// A command that was executed in a transaction.
 pub(super) struct Executed {
     pub(super) report: Report,
-    pub(super) written: Option<Written>,
+    pub(super) written: Vec<Written>,
 }
 
 /// A state that was written, and its head.
 pub(super) struct Written {
-    head: Head,
-    stream: Arc<Stream>,
-    lint: Option<Arc<[Finding]>>,
+    pub(super) head: Head,
+    pub(super) stream: Arc<Stream>,
+    pub(super) lint: Option<Arc<[Finding]>>,
 }
 
 impl Manage {
@@ -84,7 +84,8 @@ impl Manage {
         let commands = in_name_order(commands)?;
         for command in &commands {
             request.require(command.action().role, command.target(), None)?;
-            if let Some(other) = command.reads().stream {
+            let Reads { stream, base, .. } = command.reads();
+            for other in [stream, base].into_iter().flatten() {
                 request.require(Role::Viewer, &other, None)?;
             }
         }
@@ -180,9 +181,14 @@ impl Manage {
         known: Before<'_>,
     ) -> Result<Executed, CommandError> {
         let Before { read, inspected } = known;
+        if let Some(base) = command.reads().base {
+            // Before the stream, as by writers of the base: then it does not miss a change of the base.
+            transaction.lock_base(&base).await?;
+        }
         let head = transaction.lock_stream(command.target()).await?;
         let read = with_presets(transaction, command, read).await?;
-        let loaded = self.load(transaction, head, read).await?;
+        let mut loaded = self.load(transaction, head, read).await?;
+        loaded.read.base = self.base_for(transaction, command, loaded.stream.as_deref()).await?;
         // A plan is valid for the state that it was made for.
         let is_same_state = |inspected: &&Inspected| {
             (&inspected.head, &inspected.presets) == (&loaded.head, &loaded.read.presets)
@@ -202,15 +208,18 @@ impl Manage {
             (command.target(), plan.created.clone(), plan.existing.clone(), plan.findings.clone());
         let Some(next) = &plan.next else {
             let report = Report::new(id, loaded.head.revision, Diff(Vec::new()), impact, findings);
-            return Ok(Executed { report: Report { created, existing, ..report }, written: None });
+            return Ok(Executed { report: Report { created, existing, ..report }, written: Vec::new() });
         };
+        self.check_base(transaction, command, &loaded.head, plan).await?;
         let step = Step { before: &plan.before, next, at: plan.now };
         let head = write(transaction, command, request, &loaded.head, step).await?;
+        let inherited = self.inherit(transaction, &head, step, request).await?;
         let report = Report::new(id, head.revision, Diff::between(&plan.before, &next.stream), impact, findings);
         let report_path = request.report_path.filter(|_| !report.is_complete());
         let full_report = report_path.map(|path| path(command.target(), head.revision));
         let report = Report { changed: true, created, existing, full_report, ..report };
-        Ok(Executed { report, written: Some(Written { head, stream: next.stream.clone(), lint: next.lint.clone() }) })
+        let own = Written { head, stream: next.stream.clone(), lint: next.lint.clone() };
+        Ok(Executed { report, written: [own].into_iter().chain(inherited).collect() })
     }
 
     /// Reports what a command would do, without changing anything and without a lock. All checks of the command are made.
@@ -257,7 +266,9 @@ impl Manage {
         let head = transaction.head_with_deleted(id).await?.unwrap_or_else(|| Head::absent(id.clone()));
         let read = self.load_reads(&mut transaction, command).await?;
         let read = with_presets(&mut transaction, command, read).await?;
-        self.load(&mut transaction, head, read).await
+        let mut loaded = self.load(&mut transaction, head, read).await?;
+        loaded.read.base = self.base_for(&mut transaction, command, loaded.stream.as_deref()).await?;
+        Ok(loaded)
     }
 
     /// Reads what a command reads in addition to its stream, all from one state of the database.

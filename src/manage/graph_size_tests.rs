@@ -14,6 +14,7 @@ use crate::{
     manage::{
         command::{Next, Present},
         commands::{
+            bases::{NewBase, NewBaseLag},
             descriptions::NewDescription,
             streams::{DefaultRollout, SetStream, StreamSettings},
         },
@@ -154,6 +155,8 @@ fn a_graph_over_the_limit_may_stay_and_shrink() {
         arches: before.arches.clone(),
         mirrors: before.mirrors.clone(),
         default_rollout: DefaultRollout::Unchanged,
+        base: NewBase::Unchanged,
+        base_lag: NewBaseLag::Unchanged,
         edge_rule: None,
         identity: None,
         targets: Some(newest(2)),

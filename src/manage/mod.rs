@@ -13,6 +13,7 @@ mod executor;
 mod findings_cache;
 mod graph_size;
 mod idempotency;
+mod inheritance;
 mod manager;
 mod plan;
 mod products;

@@ -18,6 +18,7 @@ use crate::{
             manager_only::find_manager_only_change,
             pace::too_fast,
         },
+        base::{BaseError, resolve_base},
         changes::{Changes, Placed},
         dialect::{Dialect, Dialects, findings},
         document::{DeltaDocument, Problem, parts::find_duplicates},
@@ -26,7 +27,7 @@ use crate::{
         finding::{Finding, Severity},
         ids::ProductName,
         policy::{references::unusable, removed},
-        release::Release,
+        release::{Release, ReleaseState},
         rollout::{
             expired_schedule,
             first_opening::{keep_first_openings, record_first_openings},
@@ -123,6 +124,7 @@ pub(super) fn plan(
     let before = loaded.before();
     let Next { mut stream, created, existing, findings } = command.apply(&present)?;
     number_rollouts(&before, &mut stream);
+    let mut stream = fit_to_base(&before, stream, loaded, command)?;
     // What a document repeats is not compared again and again.
     stream.share_equal(&before);
     let (mut next, mut findings, lint) = match command.provenance() {
@@ -157,6 +159,36 @@ pub(super) fn plan(
     check_admission(&before, &next, now).map_err(CommandError::Admission)?;
     let next = NextState { stream: Arc::new(next), delta, lint };
     Ok(Plan { before, next: Some(next), created, existing, findings, now: time })
+}
+
+/// Returns the next state with what it inherits from its base.
+fn fit_to_base(before: &Stream, next: Stream, loaded: &Loaded, command: &dyn Command) -> Result<Stream, Refusal> {
+    // A restrictive command changes neither the base nor on what releases are built, and must not fail because of the base.
+    if command.action().is_restrictive || !needs_base(before, &next) {
+        return Ok(next);
+    }
+    if next.base.is_some() && (matches!(command.provenance(), Provenance::Upstream(_)) || !next.sources.is_empty()) {
+        let detail = format!("{} is imported from upstream: only a stream of own images has a base", next.id);
+        return Err(Refusal::State(detail));
+    }
+    resolve_base(before, next, loaded.read.base.as_deref()).map_err(|error| match error {
+        BaseError::NoSuchRelease { .. } | BaseError::Missing { .. } => Refusal::field("built_on", error),
+        BaseError::NoSuchStream(_) | BaseError::Itself | BaseError::HasBase(_) => Refusal::field("base", error),
+    })
+}
+
+/// Returns true if a change is about the base, or about releases that are built on one.
+fn needs_base(before: &Stream, next: &Stream) -> bool {
+    if before.base != next.base {
+        return true;
+    }
+    let parts =
+        |release: &Release| (release.payloads.clone(), release.built_on.clone(), release.state == ReleaseState::Draft);
+    let changes = Changes::between(before, next);
+    let concerned =
+        changes.added_or_changed().filter(|(after, _)| next.base.is_some() || after.release.built_on.is_some());
+    let mut concerned = concerned;
+    concerned.any(|(after, old)| old.is_none_or(|old| parts(old) != parts(after.release)))
 }
 
 /// Checks that a stream is at the revision that the request expects.

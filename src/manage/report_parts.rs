@@ -126,6 +126,13 @@ impl From<&Target> for ChangeTarget {
             Target::Identity => with_kind("identity"),
             Target::Targets => with_kind("targets"),
             Target::DefaultRollout => with_kind("default_rollout"),
+            Target::Base => with_kind("base"),
+            Target::BaseLag => with_kind("base_lag"),
+            Target::BasePolicy { version, kind } => Self {
+                release: Some(version.to_string()),
+                name: Some(kind.as_str().into()),
+                ..with_kind("base_policy")
+            },
             Target::ShortestRollout => with_kind("shortest_rollout"),
             Target::Canaries => with_kind("canaries"),
             Target::FreezeWindow { from, until, zone } => {
@@ -157,6 +164,7 @@ impl From<&Target> for ChangeTarget {
             }
             Target::Notes(_) => with_kind("notes"),
             Target::Promotion(_) => with_kind("promotion"),
+            Target::BuiltOn { arch, .. } => Self { arch: Some(arch.to_string()), ..with_kind("built_on") },
             Target::BlockedUpdate { first, last, target } => {
                 let [release, from, until] = [target, first, last].map(|version| Some(version.to_string()));
                 Self { release, from, until, ..with_kind("blocked_update") }
@@ -194,12 +202,12 @@ pub(super) fn findings<S: Serializer>(findings: &Option<Vec<Finding>>, serialize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{diff::Diff, samples};
+    use crate::domain::{base, diff::Diff};
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn every_target_of_a_diff_is_different(before in samples::stream(), after in samples::stream()) {
+        fn every_target_of_a_diff_is_different(before in base::samples::stream(), after in base::samples::stream()) {
             let targets: Vec<String> = Diff::between(&before, &after)
                 .0
                 .iter()

@@ -101,6 +101,7 @@ impl Action {
             Self::ABORT_ROLLOUT,
             Self::SET_DEAD_END,
             Self::BLOCK_UPDATE,
+            Self::SET_BASE_POLICY,
         ];
         // What these did depends on more than their names.
         let any = [Self::UNDO, Self::BATCH];
@@ -151,6 +152,9 @@ actions! {
     REMOVE_ARTIFACT = "artifact.remove", Publisher;
     SET_BARRIER = "barrier.set", Manager;
     REMOVE_BARRIER = "barrier.remove", Manager;
+    SET_BASE_POLICY = "base-policy.set", Manager, restrictive;
+    REMOVE_BASE_POLICY = "base-policy.remove", Manager;
+    INHERIT_BASE = "base.inherit", Admin;
     SET_DEAD_END = "dead-end.set", Manager, restrictive;
     REMOVE_DEAD_END = "dead-end.remove", Manager;
     SET_PREDECESSORS = "predecessors.set", Manager;

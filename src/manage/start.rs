@@ -1,7 +1,7 @@
 //! The first start: creates the first streams of an empty store.
 
 use super::{
-    command::LoadedReads,
+    command::{Command, LoadedReads},
     commands::documents::StartStream,
     error::CommandError,
     manager::Manage,
@@ -98,7 +98,9 @@ impl Manage {
                 None => self.load(transaction, head, LoadedReads::default()).await?,
             });
         }
-        let plans = streams.iter().zip(loaded).map(|(stream, loaded)| self.plan_first(stream, loaded, request));
+        let all: Arc<[FirstStream]> = streams.into();
+        let planned = |(stream, loaded)| self.plan_first(stream, loaded, &all, request);
+        let plans = streams.iter().zip(loaded).map(planned);
         // A list: of a lazy iterator, the compiler cannot tell that the task may move between threads.
         let plans: Vec<BoxFuture<'static, _>> = plans.collect();
         let mut plans = stream::iter(plans).buffered(PLANNED_AHEAD).enumerate();
@@ -118,13 +120,17 @@ impl Manage {
     fn plan_first(
         &self,
         stream: &FirstStream,
-        loaded: Loaded,
+        mut loaded: Loaded,
+        all: &Arc<[FirstStream]>,
         request: &Request<'_>,
     ) -> BoxFuture<'static, Result<Planned, StartError>> {
-        let (stream, now) = (stream.clone(), self.clock().now());
+        let (stream, all, now) = (stream.clone(), all.clone(), self.clock().now());
         let (caller, reason) = (request.caller.clone(), request.reason.to_owned());
         let work = move || {
             let command = StartStream { written: (stream.read)().map_err(StartError::Unreadable)? };
+            let base = command.reads().base.and_then(|base| all.iter().find(|other| other.id == base));
+            let base = base.map(|base| (base.read)().map_err(StartError::Unreadable)).transpose()?;
+            loaded.read.base = base.map(Arc::new);
             let plan = plan(&command, &Request::new(&caller, &reason), &loaded, now)?;
             Ok(Planned { command, loaded, plan })
         };

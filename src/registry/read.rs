@@ -9,7 +9,7 @@ use super::{
 use crate::domain::{
     hash::ContentHash,
     ids::Arch,
-    image::{Image, ImageDetails, arch_of_image},
+    image::{Image, ImageBase, ImageDetails, arch_of_image},
 };
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,9 @@ const OS: &str = "linux";
 /// The platform of what is not an image, such as the attestations of a build.
 const UNKNOWN: &str = "unknown";
 const VERSION: &str = "org.opencontainers.image.version";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+/// The stream that nodes poll which run the image.
+const STREAM: &str = "com.coreos.stream";
 
 /// An image of one arch, with what its annotations and labels say.
 struct Build {
@@ -171,6 +174,7 @@ fn describe(session: &Session<'_>, outer: &Labels, builds: BTreeMap<Arch, (Conte
         let found = [outer, &build.annotations, &build.labels].into_iter().find_map(|labels| labels.get(name));
         found.filter(|value| !value.is_empty()).map(|value| shortened(value))
     };
+    let base = |build: &Build| ImageBase { digest: value(build, BASE_DIGEST), version: value(build, VERSION) };
     let first = builds.values().next().map(|(_, build)| build);
     let detail = |name: &str| first.and_then(|build| value(build, &format!("org.opencontainers.image.{name}")));
     let details = ImageDetails {
@@ -182,6 +186,8 @@ fn describe(session: &Session<'_>, outer: &Labels, builds: BTreeMap<Arch, (Conte
     };
     Image {
         repository: session.image.repository().clone(),
+        bases: builds.iter().map(|(arch, (_, build))| (arch.clone(), base(build))).collect(),
+        polled_stream: builds.values().next().and_then(|(_, build)| value(build, STREAM)),
         versions: builds.values().filter_map(|(_, build)| value(build, VERSION)).collect(),
         builds: builds.into_iter().map(|(arch, (digest, _))| (arch, digest)).collect(),
         details,

@@ -6,6 +6,7 @@ use crate::{
     catalog::CatalogHandle,
     clock::SharedClock,
     domain::{
+        base::lagging_since,
         ids::StreamId,
         release::{Release, ReleaseState},
         rollout::share::OpenShare,
@@ -87,6 +88,12 @@ pub(super) fn catalog(metrics: &Metrics, handle: &Arc<CatalogHandle>, clock: &Sh
             let all: BTreeSet<StreamId> = served.chain(broken.keys().cloned()).collect();
             all.iter().map(|id| (f64::from(u8::from(broken.contains_key(id))), labels(id))).collect()
         }),
+    );
+    metrics.gauge(
+        "lockkeeper.stream.base_lagging",
+        "",
+        "1 if the base of the stream has had a newer release for longer than base_lag; only for streams that have one",
+        gauge(lagging_bases),
     );
     metrics.gauge(
         "lockkeeper.rollout.open_share",
@@ -206,6 +213,19 @@ fn check_ticks() -> Interval {
     let mut ticks = tokio::time::interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+/// Returns for each stream with a `base_lag` whether its base is newer than that allows.
+fn lagging_bases(handle: &CatalogHandle, now: Timestamp) -> Vec<GaugeSample> {
+    let catalog = handle.get();
+    let Some(catalog) = catalog.as_ref() else { return Vec::new() };
+    let with_lag = catalog.streams().filter_map(|(id, entry)| {
+        let base = entry.stream().base.as_ref().filter(|base| base.lag.is_some())?;
+        let found = catalog.stream(base.stream.product.as_str(), base.stream.stream.as_str())?;
+        let is_lagging = lagging_since(entry.stream(), found.stream(), now.into()).is_some();
+        Some((f64::from(u8::from(is_lagging)), labels(&id)))
+    });
+    with_lag.collect()
 }
 
 fn labels(id: &StreamId) -> Vec<(&'static str, String)> {

@@ -1,6 +1,7 @@
 //! Loads streams: from their rows, many at a time, or from an earlier state and what changed since then.
 
 use super::{
+    bases,
     error::StoreError,
     rows::{parse, parse_all},
     state::{Known, State},
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
-    document::{parts, shape::ProtectionDocument},
+    document::{base_shape::BasePolicyDocument, parts, shape::ProtectionDocument},
     epoch::Epoch,
     ids::StreamId,
     policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
@@ -86,9 +87,15 @@ impl Transaction {
         let keys: Vec<i64> = heads.iter().map(|head| head.key.0).collect();
         let rows = sqlx::query!(
             "-- name: stream_settings
-            select id, arches, mirrors, edge_rule, identity, newest_targets, default_rollout, description,
-                protection as \"protection: Json<ProtectionDocument>\", stopped_since, stopped_because
-            from streams where id = any($1)",
+            select streams.id, streams.arches, streams.mirrors, streams.edge_rule, streams.identity, streams.newest_targets,
+                streams.default_rollout, streams.description, streams.protection as \"protection: Json<ProtectionDocument>\",
+                streams.stopped_since, streams.stopped_because, streams.base_lag,
+                (select base.name from streams as base where base.id = streams.base_id) as base_stream,
+                (select products.name from streams as base join products on products.id = base.product_id
+                    where base.id = streams.base_id) as base_product,
+                streams.base_policies as \"base_policies: Json<Vec<BasePolicyDocument>>\"
+            from streams
+            where streams.id = any($1)",
             &keys
         )
         .fetch_all(self.connection())
@@ -113,6 +120,12 @@ impl Transaction {
                 rules: graph_rules(&row.edge_rule, &row.identity, row.newest_targets)?,
                 protection: protection(row.protection)?,
                 default_rollout: row.default_rollout.as_deref().map(preset).transpose()?,
+                base: bases::base(
+                    row.base_product.as_deref(),
+                    row.base_stream.as_deref(),
+                    row.base_lag,
+                    row.base_policies.as_ref().map(|Json(policies)| policies.as_slice()).unwrap_or_default(),
+                )?,
                 stop: stop(row.stopped_since, row.stopped_because.as_deref())?,
                 product_stop: stops.active.get(&id.product).cloned(),
                 arches: parse_all("streams", &row.arches)?,

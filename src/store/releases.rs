@@ -1,6 +1,7 @@
 //! Rows of releases, without their dependent rows.
 
 use super::{
+    bases,
     error::StoreError,
     rows::{StreamKey, parse, rollout_id},
     transaction::Transaction,
@@ -8,6 +9,7 @@ use super::{
 use crate::domain::{
     artifact::Promotion,
     changes::{Changes, Pair, Placed},
+    document::base_shape::BuiltOnDocument,
     ids::Version,
     origin::Origin,
     payload::PayloadId,
@@ -15,6 +17,7 @@ use crate::domain::{
     shared::Shared,
     stream::Stream,
 };
+use sqlx::types::Json;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The releases of some streams by row id, in the order of each stream.
@@ -129,7 +132,7 @@ impl Transaction {
         let rows = sqlx::query!(
             "-- name: releases
             select id, stream_id, version, state, origin, cleared, notes, promoted_from_stream, promoted_from_version,
-                last_rollout_id
+                last_rollout_id, built_on as \"built_on: Json<Vec<BuiltOnDocument>>\"
             from releases where stream_id = any($1) order by position",
             streams
         )
@@ -156,8 +159,16 @@ impl Transaction {
                 _ => None,
             };
             let last_rollout_id = rollout_id(row.last_rollout_id)?;
-            let release =
-                Release { state, suppressed_upstream: cleared, notes, promoted_from, last_rollout_id, ..published };
+            let built_on = row.built_on.map(|Json(documents)| bases::built_on(&documents)).transpose()?.flatten();
+            let release = Release {
+                state,
+                suppressed_upstream: cleared,
+                notes,
+                promoted_from,
+                last_rollout_id,
+                built_on,
+                ..published
+            };
             loaded.order.entry(row.stream_id).or_default().push(row.id);
             loaded.releases.insert(row.id, release);
         }
@@ -216,21 +227,22 @@ impl Transaction {
             "-- name: save_releases
             insert into releases (
                 stream_id, version, occurrence, position, state, origin, cleared, notes, promoted_from_stream,
-                promoted_from_version, rollout_ids, last_rollout_id
+                promoted_from_version, rollout_ids, last_rollout_id, built_on
             )
             select $1, version, occurrence, position, state, origin, string_to_array(cleared, ','), notes, stream, promoted,
-                string_to_array(rollout_ids, ',')::integer[], last_rollout_id
+                string_to_array(rollout_ids, ',')::integer[], last_rollout_id, built_on::jsonb
             from unnest(
                 $2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                $10::text[], $11::text[], $12::integer[]
+                $10::text[], $11::text[], $12::integer[], $13::text[]
             ) as release (version, occurrence, position, state, origin, cleared, notes, stream, promoted, rollout_ids,
-                last_rollout_id)
+                last_rollout_id, built_on)
             on conflict (stream_id, version, occurrence) do update
             set position = excluded.position, state = excluded.state, origin = excluded.origin,
                 cleared = excluded.cleared, notes = excluded.notes,
                 promoted_from_stream = excluded.promoted_from_stream,
                 promoted_from_version = excluded.promoted_from_version,
-                rollout_ids = excluded.rollout_ids, last_rollout_id = excluded.last_rollout_id
+                rollout_ids = excluded.rollout_ids, last_rollout_id = excluded.last_rollout_id,
+                built_on = excluded.built_on
             returning id, version, occurrence",
             key.0,
             &columns.versions,
@@ -244,6 +256,7 @@ impl Transaction {
             &columns.promoted_from_versions as _,
             &columns.rollout_ids,
             &columns.last_rollout_ids,
+            &columns.built_on as _,
         )
         .fetch_all(self.connection())
         .await
@@ -320,6 +333,7 @@ struct Columns {
     promoted_from_versions: Vec<Option<String>>,
     rollout_ids: Vec<String>,
     last_rollout_ids: Vec<i32>,
+    built_on: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -344,6 +358,7 @@ impl Columns {
         self.promoted_from_versions.push(from.map(|from| from.version.to_string()));
         let ids: Vec<String> = release.rollouts.iter().map(|rollout| rollout.id.to_string()).collect();
         self.rollout_ids.push(ids.join(","));
+        self.built_on.push(bases::built_on_text(release)?);
         let last = i32::try_from(release.last_rollout_id.number());
         self.last_rollout_ids.push(last.map_err(|error| StoreError::corrupt("releases", error))?);
         Ok(())

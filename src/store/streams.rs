@@ -293,11 +293,15 @@ impl Transaction {
     ) -> Result<(), StoreError> {
         let arches: Vec<String> = after.arches.iter().map(ToString::to_string).collect();
         let mirrors: Vec<String> = after.mirrors.iter().map(ToString::to_string).collect();
+        let base = after.base.as_deref();
         sqlx::query!(
             "-- name: save_stream
             update streams
             set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7,
-                edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11, description = $12
+                edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11, description = $12,
+                base_id = (select base.id from streams as base join products on products.id = base.product_id
+                    where products.name = $13 and base.name = $14),
+                base_lag = $15, base_policies = $16
             where id = $1",
             key.0,
             number.0,
@@ -311,6 +315,10 @@ impl Transaction {
             newest_targets(after.rules.targets),
             after.default_rollout.map(Preset::as_str),
             after.description.as_ref().map(Description::as_str),
+            base.map(|base| base.stream.product.as_str()),
+            base.map(|base| base.stream.stream.as_str()),
+            base.and_then(|base| base.lag).map(|lag| i64::try_from(lag.0).unwrap_or(i64::MAX)),
+            base.map(|base| Json(document::base_policies(&base.policies))) as _,
         )
         .execute(self.connection())
         .await

@@ -17,6 +17,7 @@ mod api_guards;
 mod architecture;
 mod authentication;
 mod backup;
+mod bases;
 mod bodies;
 mod connections;
 mod contract;

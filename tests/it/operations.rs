@@ -53,6 +53,21 @@ fn only_drafts(document: &mut Value) {
     document.as_object_mut().unwrap().remove("blocked_updates");
 }
 
+/// Gives the stream a base with one release, a barrier and dead end, on which all of its releases are built.
+fn based(document: &mut Value) {
+    document["base"] = "basis/stable".into();
+    for release in document["releases"].as_array_mut().unwrap() {
+        release["built_on"] = json!([{"arch": "x86_64", "version": "0"}]);
+    }
+}
+
+fn basis() -> Value {
+    let payload = json!({"arch": "x86_64", "scheme": "oci", "id": ids::image("quay.io/basis/os", "0")});
+    let policy = json!({"reason": "keys"});
+    let release = json!({"version": "0", "payloads": [payload], "barrier": policy, "dead_end": policy});
+    json!({"format": 1, "product": "basis", "stream": "stable", "arches": ["x86_64"], "releases": [release]})
+}
+
 /// Aborts the first rollout of the newest release.
 fn aborted(document: &mut Value) {
     document["releases"][3]["rollouts"][0]["state"] = "aborted".into();
@@ -119,6 +134,20 @@ fn cases_of_rollouts() -> [(&'static str, Case); 19] {
         ("order_rollouts", with(Manager, "releases/1.3/rollouts/order", json!({"ids": [2, 1, 3]}))),
         ("pause_rollouts", case(Publisher, "rollouts/pause")),
         ("resume_rollouts", case(Manager, "rollouts/resume")),
+    ]
+}
+
+/// Returns the operations on the base of a stream.
+fn cases_of_bases() -> [(&'static str, Case); 6] {
+    use Role::{Manager, Publisher, Viewer};
+    let on_base = |case: Case| Case { prepare: based, ..case };
+    [
+        ("get_base", on_base(case(Viewer, "base"))),
+        ("set_base_barrier", on_base(case(Manager, "base/barriers/0"))),
+        ("delete_base_barrier", on_base(case(Manager, "base/barriers/0"))),
+        ("set_base_dead_end", on_base(case(Manager, "base/dead-ends/0"))),
+        ("delete_base_dead_end", on_base(case(Manager, "base/dead-ends/0"))),
+        ("set_built_on", on_base(with(Publisher, "releases/1.4/built-on", json!({"built_on": {"x86_64": "0"}})))),
     ]
 }
 
@@ -216,6 +245,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
     ]);
     cases.extend(cases_of_products());
     cases.extend(cases_of_rollouts());
+    cases.extend(cases_of_bases());
     cases
 }
 
@@ -338,6 +368,7 @@ async fn every_operation_checks_authentication_and_role() {
     let setup = Setup::new().await;
     let desk = Desk::new(&setup.server, &setup.database);
     let (admin, invalid_tokens) = (desk.manager("admin", "*").await, setup.invalid_tokens(&desk).await);
+    admin.creates_stream(&basis()).await;
     let (cases, mut tested) = (cases(), 0);
     let mut wrong_requests = 0;
     for (name, method, described) in described().into_iter().filter(|(name, ..)| name != "get_service") {

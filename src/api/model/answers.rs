@@ -4,6 +4,7 @@ use crate::{
     domain::{
         document::{shape::StopDocument, stop as stop_document},
         graph::NodeIndex,
+        ids::Version,
         rollout::share::rounded,
     },
     manage::read::{Explanation, ExplanationEnd, GraphView, HeldBack, Update},
@@ -141,7 +142,8 @@ pub struct ExplainModel {
     /// the newer releases), `closed` (the possible targets will never open for this node) or `stopped` (an emergency stop is in
     /// force).
     pub end: &'static str,
-    /// With `dead_end`: the reason why the last release is a dead end.
+    /// With `dead_end`: the reason why the last release is a dead end. With `no_update`: the barrier of the base that no image is built on, if that
+    /// is why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<String>,
     /// With `closed`: the possible targets that will never open for this node.
@@ -183,7 +185,10 @@ impl ExplainModel {
             ExplanationEnd::Newest => ("newest", None, Vec::new()),
             ExplanationEnd::DeadEnd(reason) => ("dead_end", Some(reason.as_str().to_owned()), Vec::new()),
             ExplanationEnd::Stopped => ("stopped", None, Vec::new()),
-            ExplanationEnd::NoUpdate => ("no_update", None, Vec::new()),
+            ExplanationEnd::NoUpdate { base_barrier } => {
+                let waits = |barrier: &Version| format!("no image is built on {barrier}, a barrier of the base");
+                ("no_update", base_barrier.as_ref().map(waits), Vec::new())
+            }
             ExplanationEnd::Closed(targets) => ("closed", None, targets.iter().map(WaitModel::new).collect()),
         };
         Self {

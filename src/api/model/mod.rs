@@ -1,6 +1,7 @@
 //! The request and response bodies of the API, except for parts of streams, whose shapes are those of stream documents.
 
 mod answers;
+mod base;
 mod batch;
 mod caller;
 mod event;
@@ -15,6 +16,7 @@ mod stream;
 mod token;
 
 pub use answers::{ExplainModel, GraphModel};
+pub use base::{BaseModel, NewBuiltOn};
 pub use batch::{BatchModel, BatchedCommand, BatchedRollout};
 pub use caller::CallerModel;
 pub use event::{EventKindModel, EventModel, MissedEventsModel};

@@ -3,6 +3,7 @@
 use super::{NewRollout, RolloutModel};
 use crate::domain::{
     document::{
+        base_shape::BuiltOnDocument,
         release as document_of,
         shape::{
             AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument,
@@ -14,6 +15,7 @@ use crate::domain::{
     stream::Stream,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// A release.
@@ -51,6 +53,9 @@ pub struct ReleaseModel {
     /// The release of another stream that this one was copied from; absent if it was not promoted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted_from: Option<PromotionDocument>,
+    /// The release of the base on which its image is built, one per arch; absent if the stream has no base.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub built_on: Vec<BuiltOnDocument>,
 }
 
 impl ReleaseModel {
@@ -72,6 +77,7 @@ impl ReleaseModel {
             notes: document.notes,
             artifacts: document.artifacts,
             promoted_from: document.promoted_from,
+            built_on: document.built_on,
         }
     }
 }
@@ -125,12 +131,27 @@ pub struct NewRelease {
     /// Its rollouts, in the order in which they are tried on a node. Default: none. Rollouts require the role `manager`.
     #[serde(default)]
     pub rollouts: Vec<NewRollout>,
+    /// The release of the stream's base on which its images are built, for every arch for which the image does not say it. Default: none; a release
+    /// of a stream with a base needs it to be published.
+    #[serde(default)]
+    #[schema(example = "44.20260708.3.0")]
+    pub built_on: Option<String>,
     /// If true, the release is published as well, in the same revision. Default: false.
     #[serde(default)]
     pub publish: bool,
 }
 
 impl NewRelease {
+    /// Returns that its payloads are all built on one release, if it says so.
+    fn built_on_documents(&self) -> Vec<BuiltOnDocument> {
+        let arches: BTreeSet<&String> = self.payloads.iter().map(|payload| &payload.arch).collect();
+        let named = self.built_on.iter().flat_map(|version| {
+            let document = |arch: &&String| BuiltOnDocument { arch: (*arch).clone(), version: version.clone(), age: 0 };
+            arches.iter().map(document).collect::<Vec<_>>()
+        });
+        named.collect()
+    }
+
     /// Converts to the shape of stream documents.
     #[must_use]
     pub fn to_document(&self, version: &str) -> ReleaseDocument {
@@ -149,6 +170,7 @@ impl NewRelease {
             notes: self.notes.clone(),
             artifacts: self.artifacts.clone(),
             promoted_from: None,
+            built_on: self.built_on_documents(),
         }
     }
 }

@@ -119,6 +119,14 @@ pub struct StreamSettings {
     /// unchanged, of a new stream `none`.
     #[serde(default)]
     pub default_rollout: Option<String>,
+    /// The stream on which its images are built, with its product (`fedora-coreos/stable`), or `none`. Its barriers and dead ends are inherited.
+    /// Setting it requires the role `viewer` on that stream, too. Default: unchanged, of a new stream `none`.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// How long the base may have a newer release before a finding says so: ISO 8601 in whole minutes (`P14D`), or `none`. Default: unchanged, of
+    /// a new stream `none`.
+    #[serde(default)]
+    pub base_lag: Option<String>,
 }
 
 /// A stream.
@@ -148,6 +156,7 @@ impl StreamModel {
     pub fn new(snapshot: &StreamAtRevision) -> Self {
         let stream = &snapshot.stream;
         let StopModel { emergency_stop, product_emergency_stop } = StopModel::new(stream);
+        let (base, none) = (stream.base.as_deref(), || "none".to_owned());
         Self {
             product: stream.id.product.to_string(),
             stream: stream.id.stream.to_string(),
@@ -163,6 +172,8 @@ impl StreamModel {
                 targets: Some(stream.rules.targets.into()),
                 protection: protection(&stream.protection),
                 default_rollout: Some(stream.default_rollout.map_or("none", |preset| preset.as_str()).into()),
+                base: Some(base.map_or_else(none, |base| base.stream.to_string())),
+                base_lag: Some(base.and_then(|base| base.lag).map_or_else(none, |lag| lag.to_string())),
             },
             emergency_stop,
             product_emergency_stop,

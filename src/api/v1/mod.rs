@@ -3,6 +3,7 @@
 mod answers;
 mod artifacts;
 mod audit;
+mod bases;
 mod batch;
 mod blocked_updates;
 mod caller;
@@ -50,6 +51,7 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(policies::operations())
         .merge(predecessors::operations())
         .merge(blocked_updates::operations())
+        .merge(bases::operations())
         .merge(rollouts::operations())
         .merge(rollout_actions::operations())
         .merge(promotions::operations())

@@ -179,6 +179,7 @@ async fn release_of_image(
         rollouts,
         is_published: body.publish,
         fallback: None,
+        built_on: body.built_on.as_deref().map(Version::parse).transpose().map_err(|error| field("built_on", error))?,
     })
 }
 

@@ -14,6 +14,7 @@ use crate::{
     manage::{
         Action, Report,
         commands::{
+            bases::{NewBase, NewBaseLag},
             descriptions::NewDescription,
             streams::{self, CreateStream, DefaultRollout, DeleteStream, SetStream},
         },
@@ -81,6 +82,16 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
         Some("none") => DefaultRollout::None,
         Some(name) => DefaultRollout::Preset(parts::default_rollout(name).map_err(fields)?),
     };
+    let base = match settings.base.as_deref() {
+        None => NewBase::Unchanged,
+        Some("none") => NewBase::None,
+        Some(name) => NewBase::Stream(parts::base_stream(name).map_err(fields)?),
+    };
+    let base_lag = match settings.base_lag.as_deref() {
+        None => NewBaseLag::Unchanged,
+        Some("none") => NewBaseLag::None,
+        Some(text) => NewBaseLag::Minutes(parts::base_lag(text).map_err(fields)?),
+    };
     let settings = streams::StreamSettings {
         description,
         arches,
@@ -90,6 +101,8 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
         targets,
         protection,
         default_rollout,
+        base,
+        base_lag,
     };
     if request.expected != Some(Revision(0)) {
         return changed(&write.run(&api, &SetStream { stream: id, settings }, &request).await?);

@@ -173,6 +173,7 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
     let mut base = after.clone();
     base.rules = before.rules;
     base.blocked_updates.clone_from(&before.blocked_updates);
+    base.base.clone_from(&before.base);
     for (after, old) in Changes::between(before, after).added_or_changed() {
         let Some((old, release)) = old.zip(base.releases.get_mut(after.index)) else { continue };
         // Every field is named, so that a new policy is not forgotten here.
@@ -181,6 +182,7 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
             barrier,
             dead_end,
             predecessors,
+            built_on,
             version: _,
             state: _,
             origin: _,
@@ -192,14 +194,15 @@ fn with_states_and_rollouts_only(before: &Stream, after: &Stream) -> Stream {
             artifacts: _,
             promoted_from: _,
         } = old;
-        let is_same = (payloads, barrier, dead_end, predecessors)
-            == (&release.payloads, &release.barrier, &release.dead_end, &release.predecessors);
+        let is_same = (payloads, barrier, dead_end, predecessors, built_on)
+            == (&release.payloads, &release.barrier, &release.dead_end, &release.predecessors, &release.built_on);
         // A release that is not written stays shared, and is equal without being read.
         if !is_same {
             release.payloads.clone_from(payloads);
             release.barrier.clone_from(barrier);
             release.dead_end.clone_from(dead_end);
             release.predecessors.clone_from(predecessors);
+            release.built_on.clone_from(built_on);
         }
     }
     base

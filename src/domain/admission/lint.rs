@@ -2,6 +2,7 @@
 
 use super::bounds;
 use crate::domain::{
+    base::{self, skipped_barriers},
     epoch::Epoch,
     finding::{Code, Finding},
     graph::{Graph, Node, NodeIndex},
@@ -27,6 +28,8 @@ pub fn lint(stream: &Stream, now: Epoch) -> Vec<Finding> {
     }
     findings.extend(overlapping_rollouts(stream, now));
     findings.extend(rollouts_before_their_barrier(stream, now));
+    findings.extend(skipped_barriers(stream));
+    findings.extend(base::findings(stream));
     let mut reported = BTreeSet::new();
     for key in stream.payload_keys() {
         let graph = Graph::new(stream, &key.arch, &key.scheme);
@@ -181,7 +184,7 @@ fn rollouts_before_their_barrier(stream: &Stream, now: Epoch) -> Vec<Finding> {
 fn lint_scope(graph: &Graph, key: &PayloadKey, edge_rule: EdgeRule) -> Vec<Finding> {
     let nodes = graph.nodes();
     let mut findings = Vec::new();
-    for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.barrier.is_some()) {
+    for (index, node) in nodes.iter().enumerate().filter(|(_, node)| node.is_barrier()) {
         let has_older_nodes = index > 0;
         let place = format!("release {}", node.version);
         if has_older_nodes && node.withdrawn {
@@ -218,7 +221,7 @@ fn lint_scope(graph: &Graph, key: &PayloadKey, edge_rule: EdgeRule) -> Vec<Findi
 /// Returns a finding if no update leads to a release under the edge rule `explicit`.
 fn no_predecessor(graph: &Graph, index: usize, node: &Node, key: &PayloadKey) -> Option<Finding> {
     let PayloadKey { arch, scheme } = key;
-    let message = if node.barrier.is_some() {
+    let message = if node.is_barrier() {
         format!(
             "is a barrier to which no predecessor updates on {arch} {scheme}: nodes on older releases cannot update"
         )

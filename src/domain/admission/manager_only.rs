@@ -24,6 +24,7 @@ fn describe_manager_only(before: Option<&Release>, after: &Release, edge_rule: E
     let is_draft = before.is_none_or(|before| before.state == ReleaseState::Draft);
     let is_approved = before.is_some_and(|before| !before.rollouts.is_empty() || before.barrier.is_some());
     let payloads_differ = before.is_some_and(|before| before.payloads != after.payloads);
+    let is_built_on_another = before.is_some_and(|before| is_built_on_another(before, after));
     let has_new_alias = after.aliases.iter().any(|(key, ids)| {
         let known = before.and_then(|before| before.aliases.get(key));
         ids.keys().any(|id| known.is_none_or(|known| !known.contains_key(id)))
@@ -35,6 +36,9 @@ fn describe_manager_only(before: Option<&Release>, after: &Release, edge_rule: E
     }
     if payloads_differ && is_approved {
         return Some(format!("the change alters payloads of release {version}, which has rollouts or a barrier"));
+    }
+    if is_built_on_another && (!is_draft || is_approved) {
+        return Some(format!("the change alters on what release {version} is built"));
     }
     if has_new_alias {
         return Some(format!("the change adds an alias to release {version}"));
@@ -52,6 +56,13 @@ fn describe_manager_only(before: Option<&Release>, after: &Release, edge_rule: E
         ));
     }
     None
+}
+
+/// Returns true if a release is built on another release of the base than before, on an arch for which that was known.
+fn is_built_on_another(before: &Release, after: &Release) -> bool {
+    let known = before.built_on.iter().flat_map(|built_on| built_on.iter());
+    let now = |arch| after.built_on.as_ref().and_then(|built_on| built_on.get(arch));
+    known.into_iter().any(|(arch, on)| now(arch).is_none_or(|now| now.version != on.version))
 }
 
 fn has_new_predecessors(before: Option<&Release>, after: &Release) -> bool {

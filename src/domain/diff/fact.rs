@@ -3,11 +3,12 @@
 use crate::domain::{
     admission::emergency_stop::EmergencyStop,
     artifact::{Artifact, Notes, Promotion},
+    base::Standing,
     description::Description,
     document::{self, shape::RolloutDocument},
     duration::Minutes,
     hash::ContentHash,
-    ids::{Arch, Version},
+    ids::{Arch, StreamId, Version},
     origin::Origin,
     payload::Payload,
     policy::graph_rules::{EdgeRule, Identity, TargetLimit},
@@ -15,7 +16,10 @@ use crate::domain::{
     release::{PayloadKey, ReleaseState},
     rollout::{Rollout, id::RolloutId, preset::Preset, selector::Label, share::rounded},
 };
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// The value of a target in one state of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +60,17 @@ pub enum Fact {
         /// Its origin.
         origin: Origin,
     },
+    /// A stream.
+    Stream(StreamId),
+    /// A barrier or a dead end of the base.
+    BasePolicy {
+        /// Its reason.
+        reason: Reason,
+        /// How it stands on each arch.
+        arches: BTreeMap<Arch, Standing>,
+    },
+    /// A release of the base.
+    BaseRelease(Version),
     /// An edge rule.
     EdgeRule(EdgeRule),
     /// What identifies nodes.
@@ -122,6 +137,13 @@ impl fmt::Display for Fact {
                 }
                 write!(f, " ({})", origin.as_str())
             }
+            Self::Stream(stream) => stream.fmt(f),
+            Self::BasePolicy { reason, arches } => {
+                let standing =
+                    |(arch, standing): (&Arch, &Standing)| format!("{} on {arch}", standing.as_str().replace('_', " "));
+                write!(f, "{} ({})", reason.as_str(), joined(arches.iter().map(standing), ", "))
+            }
+            Self::BaseRelease(version) => version.fmt(f),
             Self::EdgeRule(rule) => f.write_str(rule.as_str()),
             Self::Identity(identity) => f.write_str(identity.as_str()),
             Self::Targets(limit) => limit.fmt(f),

@@ -68,6 +68,16 @@ fn settings(stream: &Stream) -> Vec<Listed> {
     if let Some(preset) = stream.default_rollout {
         add(Target::DefaultRollout, Fact::Preset(preset));
     }
+    if let Some(base) = &stream.base {
+        add(Target::Base, Fact::Stream(base.stream.clone()));
+        if let Some(lag) = base.lag {
+            add(Target::BaseLag, Fact::Duration(lag));
+        }
+        for policy in &base.policies {
+            let target = Target::BasePolicy { version: policy.release.version.clone(), kind: policy.kind };
+            add(target, Fact::BasePolicy { reason: policy.reason.clone(), arches: policy.arches.clone() });
+        }
+    }
     if let Some(shortest) = stream.protection.shortest_rollout {
         add(Target::ShortestRollout, Fact::Duration(shortest));
     }
@@ -136,6 +146,10 @@ fn details(id: &ReleaseId, release: &Release) -> Vec<Listed> {
     }
     if let Some(notes) = &release.notes {
         add(Target::Notes(id.clone()), Fact::Notes(notes.clone()));
+    }
+    for (arch, on) in release.built_on.iter().flat_map(|built_on| built_on.iter()) {
+        let target = Target::BuiltOn { release: id.clone(), arch: arch.clone() };
+        add(target, Fact::BaseRelease(on.version.clone()));
     }
     if let Some(from) = &release.promoted_from {
         add(Target::Promotion(id.clone()), Fact::Promotion(Promotion::clone(from)));

@@ -2,6 +2,7 @@
 
 use crate::domain::{
     artifact::ArtifactKey,
+    base::BasePolicyKind,
     ids::{Arch, Version},
     payload::{PayloadId, Repository},
     release::{PayloadKey, PolicyKind},
@@ -40,6 +41,17 @@ pub enum Target {
     Canaries,
     /// The rollout that drafts without rollouts get when they are published, if there is one.
     DefaultRollout,
+    /// The stream on which its images are built.
+    Base,
+    /// How much newer the base may be.
+    BaseLag,
+    /// A barrier or a dead end of the base.
+    BasePolicy {
+        /// The version in the base.
+        version: Version,
+        /// Which of the two it is.
+        kind: BasePolicyKind,
+    },
     /// A freeze window, identified by its time span in the form of documents.
     FreezeWindow {
         /// The first moment.
@@ -104,6 +116,13 @@ pub enum Target {
     Notes(ReleaseId),
     /// The release of another stream from which a release was promoted.
     Promotion(ReleaseId),
+    /// The release of the base on which a release is built, on an arch.
+    BuiltOn {
+        /// The release.
+        release: ReleaseId,
+        /// The arch.
+        arch: Arch,
+    },
     /// A blocked update.
     BlockedUpdate {
         /// The oldest release of the range.
@@ -138,7 +157,8 @@ impl Target {
             | Self::Alias { release, .. }
             | Self::Artifact { release, .. }
             | Self::Notes(release)
-            | Self::Promotion(release) => Some(release),
+            | Self::Promotion(release)
+            | Self::BuiltOn { release, .. } => Some(release),
             _ => None,
         }
     }
@@ -162,6 +182,11 @@ impl Target {
             Self::Identity => whole("identity".into()),
             Self::Targets => whole("targets".into()),
             Self::DefaultRollout => whole("default rollout".into()),
+            Self::Base => whole("base".into()),
+            Self::BaseLag => whole("base lag".into()),
+            Self::BasePolicy { version, kind } => {
+                whole(format!("{} {version} of the base", kind.as_str().replace('_', " ")))
+            }
             Self::ShortestRollout => whole("shortest rollout".into()),
             Self::Canaries => whole("canaries".into()),
             Self::FreezeWindow { from, until, zone } => {
@@ -182,6 +207,7 @@ impl Target {
             Self::Artifact { release, key } => detail(release, format!("artifact {} for {}", key.name, key.arch)),
             Self::Notes(release) => detail(release, "notes".into()),
             Self::Promotion(release) => detail(release, "promoted".into()),
+            Self::BuiltOn { release, arch } => detail(release, format!("built on for {arch}")),
             Self::BlockedUpdate { first, last, target } => {
                 whole(format!("blocked update {first}..={last} to {target}"))
             }

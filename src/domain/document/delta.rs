@@ -118,6 +118,7 @@ impl Stream {
             rules: self.rules,
             protection: self.protection.clone(),
             default_rollout: self.default_rollout,
+            base: self.base.clone(),
             stop: self.stop.clone(),
             product_stop: self.product_stop.clone(),
             releases: Vec::new(),
@@ -138,6 +139,7 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
         rules,
         protection,
         default_rollout,
+        base,
         stop,
         product_stop: _,
         releases: _,
@@ -146,7 +148,8 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
     } = before;
     (id, arches, mirrors, rules, protection)
         == (&after.id, &after.arches, &after.mirrors, &after.rules, &after.protection)
-        && (description, default_rollout, stop) == (&after.description, &after.default_rollout, &after.stop)
+        && (description, default_rollout, base, stop)
+            == (&after.description, &after.default_rollout, &after.base, &after.stop)
         && (blocked_updates, sources) == (&after.blocked_updates, &after.sources)
 }
 
@@ -166,12 +169,12 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::samples;
+    use crate::domain::{base::samples as bases, samples};
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn a_delta_leads_from_one_state_to_the_other(before in samples::stream(), after in samples::stream()) {
+        fn a_delta_leads_from_one_state_to_the_other(before in bases::stream(), after in bases::stream()) {
             let after = Stream { product_stop: before.product_stop.clone(), id: before.id.clone(), ..after };
             let text = serde_json::to_string(&after.delta_from(&before)).unwrap();
             let delta: DeltaDocument = serde_json::from_str(&text).unwrap();

@@ -1,6 +1,7 @@
 //! Parts of a document as the API accepts them. They are checked as strictly as a complete document; paths are relative to the part.
 
 use super::{
+    base_shape::{BasePolicyDocument, BuiltOnDocument},
     preset_shape::PresetDocument,
     read::{Problem, Reader, Strictness},
     shape::{
@@ -11,6 +12,8 @@ use super::{
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
     artifact::{Artifact, ArtifactKey},
+    base::{BasePolicy, BuiltOn},
+    duration::Minutes,
     ids::{Arch, StreamId},
     origin::Origin,
     payload::{Payload, PayloadId, Repository},
@@ -31,7 +34,16 @@ use std::collections::BTreeSet;
 pub type Part<T> = Result<T, Vec<Problem>>;
 
 fn part<T>(read: impl FnOnce(&mut Reader) -> Option<T>) -> Part<T> {
-    let mut reader = Reader::new(Strictness::Strict, Origin::Local);
+    part_of(Strictness::Strict, read)
+}
+
+/// Parses a part that was stored, and may contain values of upstream.
+fn recorded_part<T>(read: impl FnOnce(&mut Reader) -> Option<T>) -> Part<T> {
+    part_of(Strictness::Recorded, read)
+}
+
+fn part_of<T>(strictness: Strictness, read: impl FnOnce(&mut Reader) -> Option<T>) -> Part<T> {
+    let mut reader = Reader::new(strictness, Origin::Local);
     let value = read(&mut reader);
     match value {
         Some(value) if reader.problems().is_empty() => Ok(value),
@@ -105,6 +117,38 @@ pub fn targets(document: &TargetsDocument) -> Part<TargetLimit> {
 /// Returns a problem if there is no such preset.
 pub fn default_rollout(name: &str) -> Part<Preset> {
     part(|reader| reader.preset("default_rollout", name))
+}
+
+/// Parses the name of a stream that is to be a base.
+///
+/// # Errors
+/// Returns a problem if it does not name a product and a stream.
+pub fn base_stream(name: &str) -> Part<StreamId> {
+    part(|reader| reader.base_stream(name))
+}
+
+/// Parses how much newer a base may be.
+///
+/// # Errors
+/// Returns a problem if it is not a duration.
+pub fn base_lag(text: &str) -> Part<Minutes> {
+    part(|reader| reader.base_lag(text))
+}
+
+/// Parses recorded policies of a base.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
+pub fn base_policies(documents: &[BasePolicyDocument]) -> Part<Vec<BasePolicy>> {
+    recorded_part(|reader| Some(reader.base_policies(documents)))
+}
+
+/// Parses what a release is built on.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
+pub fn built_on(documents: &[BuiltOnDocument]) -> Part<Option<Box<BuiltOn>>> {
+    part(|reader| Some(reader.built_on("", documents)))
 }
 
 /// Parses a preset of a product.

@@ -214,8 +214,9 @@ impl Reader {
             .collect();
         let protection = protection.unwrap_or_default();
         let default_rollout = document.default_rollout.as_ref().and_then(|name| self.preset("default_rollout", name));
+        let base = self.base(document);
         let empty = Stream::empty(StreamId { product: product?, stream: name? });
-        Some(Stream { description, arches, mirrors, rules, protection, default_rollout, stop, sources, ..empty })
+        Some(Stream { description, arches, mirrors, rules, protection, default_rollout, base, stop, sources, ..empty })
     }
 
     /// Checks all conditions between releases.
@@ -304,6 +305,7 @@ impl Reader {
         let notes = self.notes(path, document);
         let artifacts = self.artifacts(path, &document.artifacts);
         let promoted_from = document.promoted_from.as_ref().and_then(|from| self.promotion(path, from)).map(Box::new);
+        let built_on = self.built_on(path, &document.built_on);
         Some(Release {
             version: version?,
             state,
@@ -319,6 +321,7 @@ impl Reader {
             notes,
             artifacts,
             promoted_from,
+            built_on,
         })
     }
 

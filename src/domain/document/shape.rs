@@ -1,5 +1,6 @@
 //! The fields of a stream document. Unknown fields are rejected; absent fields have the defaults stated here.
 
+use super::base_shape::{BasePolicyDocument, BuiltOnDocument};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -55,6 +56,15 @@ pub struct StreamDocument {
     /// The preset of the rollout that a draft without rollouts gets when it is published: `linear-48h`, `week` or `emergency-3h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_rollout: Option<String>,
+    /// The stream on which its images are built, with its product: `fedora-coreos/stable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// How much newer than the base of the newest release the newest release of the base may be: ISO 8601 in whole minutes (`P14D`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_lag: Option<String>,
+    /// The barriers and dead ends of the base. Recorded by the service; the value in a document is ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_policies: Vec<BasePolicyDocument>,
     /// The emergency stop. Nothing is offered while it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency_stop: Option<StopDocument>,
@@ -115,6 +125,9 @@ pub struct ReleaseDocument {
     /// The release of another stream of the product from which it was promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_from: Option<PromotionDocument>,
+    /// The release of the base on which its image is built, one per arch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub built_on: Vec<BuiltOnDocument>,
 }
 
 /// How many of the targets that are open to a node it is shown: the text `all`, or the number of the newest ones.

@@ -7,6 +7,7 @@ use super::{
         PromotionDocument, ProtectionDocument, ReleaseDocument, RolloutDocument, SelectorDocument, StepDocument,
         StopDocument, StreamDocument,
     },
+    write_base,
 };
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, freeze_window::FreezeWindow, protection::Protection},
@@ -48,6 +49,9 @@ impl Stream {
             targets: (targets != TargetLimit::default()).then(|| targets.into()),
             protection: protection(&self.protection),
             default_rollout: self.default_rollout.map(|preset| preset.as_str().into()),
+            base: self.base.as_ref().map(|base| base.stream.to_string()),
+            base_lag: self.base.as_ref().and_then(|base| base.lag).map(|lag| lag.to_string()),
+            base_policies: self.base.as_ref().map(|base| write_base::base_policies(&base.policies)).unwrap_or_default(),
             emergency_stop: self.stop.as_ref().map(self::stop),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
             releases: self.releases.iter().map(|release| writer.release(release)).collect(),
@@ -143,6 +147,7 @@ impl Writer {
                 .promoted_from
                 .as_ref()
                 .map(|from| PromotionDocument { stream: from.stream.to_string(), version: from.version.to_string() }),
+            built_on: write_base::built_on(release.built_on.as_deref()),
         }
     }
 

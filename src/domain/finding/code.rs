@@ -62,6 +62,18 @@ codes! {
     UnaskedScheme = 1013, "unasked-scheme";
     /// Agents of the product's protocol cannot be identified by version.
     UnsupportedIdentity = 1014, "unsupported-identity";
+    /// No release is built on a barrier of the base, or none after it: nodes wait.
+    BaseBarrierSkipped = 1015, "base-barrier-skipped";
+    /// The base no longer has a barrier or dead end that still counts here.
+    BasePolicyRemoved = 1016, "base-policy-removed";
+    /// A release is built on a release of the base to which the base blocks updates.
+    BaseUpdateBlocked = 1017, "base-update-blocked";
+    /// The base is stopped.
+    BaseStopped = 1018, "base-stopped";
+    /// The base has had a newer release for longer than the stream allows.
+    BaseLag = 1019, "base-lag";
+    /// An image is built on a dead end of the base.
+    BuiltOnDeadEnd = 1020, "built-on-dead-end";
     /// A rollout opens sooner than the protection of the stream allows.
     TooFast = 1101, "too-fast";
     /// A rollout had ended, or come to a gate, before it was created.
@@ -80,6 +92,8 @@ codes! {
     GraphTooLarge = 1108, "graph-too-large";
     /// An image has a build for an arch that the stream does not serve.
     ArchNotServed = 1109, "arch-not-served";
+    /// The nodes that run an image poll another stream than the one that gets it.
+    OtherStreamPolled = 1110, "other-stream-polled";
     /// A document of upstream's format cannot express a value.
     NotExpressible = 1201, "not-expressible";
     /// A version is listed twice, with different policies.

@@ -4,16 +4,13 @@
 //! may therefore be trimmed: of the updates from a release that are open to a node, they contain those to the newest targets. Under the edge
 //! rule `open` that is the one that a node would choose. Nothing computes all pairs of a trimmed graph.
 
-use super::{Edge, Graph, Node, NodeIndex, ages::Ages};
+use super::{Edge, Graph, Node, NodeIndex, ages::Ages, base_order::BaseOrder};
 use crate::domain::{
     ids::{Arch, Version},
     policy::graph_rules::EdgeRule,
     stream::Stream,
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Range,
-};
+use std::{collections::HashMap, ops::Range};
 
 /// The edges of a graph before dead ends, withdrawals and blocked updates remove any. None of them skips a barrier.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,13 +36,14 @@ pub(super) struct Neighbours {
     targets: Vec<NodeIndex>,
 }
 
-/// The blocked updates of one arch: for the age of each target, the ages of the releases that must not update to it.
+/// The updates on one arch that are blocked, or that the base of the stream forbids: for the age of each target, the ages of the releases that must
+/// not update to it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Blocked(HashMap<usize, Ages>);
 
 impl Blocked {
     pub(super) fn new(stream: &Stream, arch: &Arch) -> Self {
-        let mut ranges: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        let mut ranges = BaseOrder::new(stream, arch).map(|order| order.forbidden()).unwrap_or_default();
         let positions = if stream.blocked_updates.is_empty() { HashMap::new() } else { stream.positions() };
         for blocked in stream.blocked_updates.iter().filter(|blocked| blocked.applies_to(arch)) {
             let ages = [&blocked.first, &blocked.last, &blocked.target].map(|version| positions.get(version).copied());
@@ -67,7 +65,7 @@ impl Graph {
         match stream.rules.edge_rule {
             EdgeRule::Derived => {
                 let indexed = self.nodes.iter().enumerate();
-                let open_barriers = indexed.filter(|(_, node)| node.barrier.is_some() && !node.is_rollout());
+                let open_barriers = indexed.filter(|(_, node)| node.is_barrier() && !node.is_rollout());
                 Candidates::Derived { open_barriers: open_barriers.map(|(index, _)| NodeIndex(index)).collect() }
             }
             EdgeRule::Open => Candidates::Open,
@@ -163,7 +161,7 @@ impl Graph {
     pub(super) fn is_candidate(&self, node: &Node) -> bool {
         match self.candidates {
             Candidates::None | Candidates::Explicit(_) => false,
-            Candidates::Derived { .. } => node.is_rollout() || node.barrier.is_some(),
+            Candidates::Derived { .. } => node.is_rollout() || node.is_barrier(),
             Candidates::Open => true,
         }
     }

@@ -3,6 +3,7 @@
 //! The order of nodes and edges is deterministic: equal input produces an equal graph.
 
 pub(super) mod ages;
+mod base_order;
 mod edges;
 mod names;
 pub mod route;
@@ -11,6 +12,7 @@ mod trim;
 pub mod visibility;
 
 use super::{
+    base::BasePolicyKind,
     ids::{Arch, Version},
     payload::{PayloadId, Repository, Scheme},
     policy::graph_rules::Identity,
@@ -37,12 +39,14 @@ pub struct Node {
     pub version: Version,
     /// Its payload in this scope.
     pub payload: PayloadId,
-    /// Why it is a barrier here, if it is one.
+    /// Why it is a barrier here, if it is one, or if it is built on a barrier of the base.
     pub barrier: Option<Reason>,
-    /// Why it is a dead end here, if it is one.
+    /// Why it is a dead end here, if it is one, or if it is built on a dead end of the base.
     pub dead_end: Option<Reason>,
     /// True if the release is withdrawn: no edge leads to it.
     pub withdrawn: bool,
+    /// True if it is a barrier itself. What is built on a barrier of the base holds back no node that is past it.
+    is_barrier: bool,
     /// Its number among the graph's nodes with rollouts, counted from 1.
     rollout_number: Option<NonZeroU32>,
     /// The index of the newest node that an edge from it may reach: the first barrier after it, or the newest node.
@@ -57,17 +61,24 @@ impl Node {
         usize::try_from(self.rollout_number?.get() - 1).ok()
     }
 
+    /// Returns true if all older nodes must update to it first.
+    pub(in crate::domain) fn is_barrier(&self) -> bool {
+        self.is_barrier
+    }
+
     /// Returns its rollouts, in order.
     #[must_use]
     pub fn rollouts(&self) -> &[Rollout] {
         &self.release.rollouts
     }
 
-    /// Returns true if both are the same release in memory, with the same age: in graphs of one scope, all else that is shown of them is
-    /// equal then.
+    /// Returns true if both are the same release in memory, with the same age and with equal policies: in graphs of one scope, all else that is
+    /// shown of them is equal then.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.age == other.age && self.release.is_same(&other.release)
+        self.age == other.age
+            && self.release.is_same(&other.release)
+            && (&self.barrier, &self.dead_end) == (&other.barrier, &other.dead_end)
     }
 
     /// Returns true if rollouts decide which nodes are offered the release.
@@ -151,7 +162,7 @@ impl Graph {
     }
 
     fn compute_edge_ranges(&mut self) {
-        let is_barrier = |index: usize| self.nodes.get(index).is_some_and(|node| node.barrier.is_some());
+        let is_barrier = |index: usize| self.nodes.get(index).is_some_and(Node::is_barrier);
         let count = self.nodes.len();
         self.starts = (0..count)
             .scan(0, |last_barrier, index| {
@@ -165,7 +176,7 @@ impl Graph {
         let mut next_barrier = count.saturating_sub(1);
         for (index, node) in self.nodes.iter_mut().enumerate().rev() {
             node.end = next_barrier;
-            if node.barrier.is_some() {
+            if node.is_barrier {
                 next_barrier = index;
             }
         }
@@ -229,12 +240,14 @@ fn nodes(stream: &Stream, key: &PayloadKey) -> Vec<Node> {
     let nodes = published.filter_map(|(age, release)| {
         let barrier = release.barrier.as_ref().filter(|barrier| barrier.applies_to(&key.arch));
         let dead_end = release.dead_end.as_ref().filter(|dead_end| dead_end.applies_to(&key.arch));
+        let inherited = |kind| stream.inherited_reason(release, kind, &key.arch).cloned();
         Some(Node {
             payload: release.payloads.get(key)?.id.clone(),
             age,
             version: release.version.clone(),
-            barrier: barrier.map(|barrier| barrier.reason.clone()),
-            dead_end: dead_end.map(|dead_end| dead_end.reason.clone()),
+            barrier: barrier.map(|barrier| barrier.reason.clone()).or_else(|| inherited(BasePolicyKind::Barrier)),
+            dead_end: dead_end.map(|dead_end| dead_end.reason.clone()).or_else(|| inherited(BasePolicyKind::DeadEnd)),
+            is_barrier: barrier.is_some(),
             withdrawn: release.state == ReleaseState::Withdrawn,
             rollout_number: if release.rollouts.is_empty() { None } else { rollout_numbers.next() },
             end: 0,
@@ -269,7 +282,7 @@ impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         (self.age, &self.version, &self.payload) == (other.age, &other.version, &other.payload)
             && (&self.barrier, &self.dead_end, self.withdrawn) == (&other.barrier, &other.dead_end, other.withdrawn)
-            && (self.rollout_number, self.end) == (other.rollout_number, other.end)
+            && (self.is_barrier, self.rollout_number, self.end) == (other.is_barrier, other.rollout_number, other.end)
             && self.rollouts() == other.rollouts()
     }
 }

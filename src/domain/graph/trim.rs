@@ -63,7 +63,7 @@ impl Graph {
         let Some(shown) = self.shown_targets else { return Vec::new() };
         let (mut found, mut newer) = (Vec::new(), 0);
         for (index, node) in self.nodes.iter().enumerate().rev() {
-            if node.barrier.is_some() {
+            if node.is_barrier() {
                 newer = 0;
             }
             if self.is_candidate(node) && !node.withdrawn {

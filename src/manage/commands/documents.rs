@@ -4,6 +4,7 @@ use super::known_payloads::{named_payloads, upstream_aliases};
 use crate::{
     domain::{
         document::Problem,
+        duration::Minutes,
         ids::StreamId,
         origin::Origin,
         release::ReleaseState,
@@ -11,7 +12,7 @@ use crate::{
         stream::Stream,
     },
     manage::{
-        command::{Command, Need, Next, Present, Provenance},
+        command::{Command, Need, Next, Present, Provenance, Reads},
         refusal::Refusal,
         request::Action,
     },
@@ -43,14 +44,20 @@ impl Command for PutDocument {
                 || before.protection != self.written.protection
                 || before.default_rollout != self.written.default_rollout
                 || before.description != self.written.description
+                || base_settings(before) != base_settings(&self.written)
         });
         changes_settings.then_some(Need { role: Action::SET_STREAM.role, why: None })
     }
 
+    fn reads(&self) -> Reads {
+        Reads::for_base(self.written.base.as_deref())
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        let Some(before) = present.stream else { return Ok(self.written.clone().into()) };
-        let problems = rollout_problems(before, &self.written);
-        if problems.is_empty() { Ok(with_upstream_aliases(before, &self.written).into()) } else { Err(problems.into()) }
+        let written = with_recorded_base(present.stream, self.written.clone());
+        let Some(before) = present.stream else { return Ok(written.into()) };
+        let problems = rollout_problems(before, &written);
+        if problems.is_empty() { Ok(with_upstream_aliases(before, &written).into()) } else { Err(problems.into()) }
     }
 }
 
@@ -74,9 +81,26 @@ impl Command for StartStream {
         Provenance::Recorded
     }
 
-    fn apply(&self, _: &Present<'_>) -> Result<Next, Refusal> {
-        Ok(self.written.clone().into())
+    fn reads(&self) -> Reads {
+        Reads::for_base(self.written.base.as_deref())
     }
+
+    fn apply(&self, _: &Present<'_>) -> Result<Next, Refusal> {
+        Ok(with_recorded_base(None, self.written.clone()).into())
+    }
+}
+
+fn base_settings(stream: &Stream) -> Option<(&StreamId, Option<Minutes>)> {
+    stream.base.as_ref().map(|base| (&base.stream, base.lag))
+}
+
+/// Returns what a document says, with what was recorded about its base instead of what the document says about that.
+fn with_recorded_base(present: Option<&Stream>, mut written: Stream) -> Stream {
+    if let Some(base) = &mut written.base {
+        let known = present.and_then(|present| present.base.as_ref()).filter(|known| known.stream == base.stream);
+        base.policies = known.map(|known| known.policies.clone()).unwrap_or_default();
+    }
+    written
 }
 
 /// Finds ids of rollouts that were removed, and gates that the document lets rollouts pass: what waited at a gate would count as time of

@@ -3,6 +3,7 @@
 use super::{
     all_rollouts::{PauseRollouts, ResumeRollouts},
     artifacts::{RemoveArtifact, SetArtifact},
+    bases::{BasePolicyAddress, InheritBase, NewBase, NewBaseLag, RemoveBasePolicy, SetBasePolicy, SetBuiltOn},
     batch::Batch,
     descriptions::NewDescription,
     documents::{PutDocument, StartStream},
@@ -28,6 +29,7 @@ use crate::{
         actor::Actor,
         admission::exposure::exposure_increases,
         artifact::{Artifact, ArtifactKey, ArtifactName, Location, Notes, Promotion},
+        base::{BasePolicyKind, BuiltOn},
         dialect::findings,
         document::{Strictness, shape::BlockedUpdateDocument},
         duration::Minutes,
@@ -52,13 +54,13 @@ use crate::{
     },
 };
 use proptest::prelude::*;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A command, and the name of its action.
 type Named = (&'static str, Box<dyn Command>);
 
 /// The number of commands that [`every_command`] returns.
-const COMMANDS: usize = 48;
+const COMMANDS: usize = 52;
 
 /// Returns the settings of a stream, some of which are left out.
 fn settings(written: &Stream, number: u32) -> StreamSettings {
@@ -71,6 +73,8 @@ fn settings(written: &Stream, number: u32) -> StreamSettings {
         targets: Some(written.rules.targets).filter(|_| number.is_multiple_of(3)),
         protection: written.protection.clone(),
         default_rollout: written.default_rollout.map_or(DefaultRollout::None, DefaultRollout::Preset),
+        base: NewBase::Unchanged,
+        base_lag: NewBaseLag::Unchanged,
     }
 }
 
@@ -86,6 +90,8 @@ fn added_image(stream: StreamId, number: u32) -> AddImage {
         repository: Repository::parse("ghcr.io/acme/os").unwrap(),
         builds: [(key("x86_64").arch, ContentHash([95; 32]))].into(),
         versions: ["95".to_owned()].into(),
+        bases: BTreeMap::new(),
+        polled_stream: None,
         details: ImageDetails::default(),
     };
     AddImage {
@@ -96,6 +102,7 @@ fn added_image(stream: StreamId, number: u32) -> AddImage {
         rollouts: Vec::new(),
         is_published: number.is_multiple_of(2),
         fallback: Some(Preset::Linear48h),
+        built_on: None,
     }
 }
 
@@ -105,6 +112,7 @@ fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stre
     let release = || ReleaseAddress { stream: id(), version: version.clone() };
     let rollout = || RolloutAddress { release: release(), id: RolloutId::from_number(number).unwrap_or_default() };
     let (reason, key) = (reason("a test"), || key("x86_64"));
+    let policy = || BasePolicyAddress { stream: id(), version: version.clone(), kind: BasePolicyKind::Barrier };
     let plan = || RolloutPlan {
         document: toml::from_str("start_share = 0.0").unwrap(),
         preset: Some(NamedPreset::Ramp(Preset::Week)),
@@ -176,6 +184,10 @@ fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stre
         ("artifact.remove", Box::new(RemoveArtifact { release: release(), key: artifact })),
         ("barrier.set", Box::new(SetBarrier { release: release(), barrier })),
         ("barrier.remove", Box::new(RemoveBarrier { release: release() })),
+        ("base-policy.set", Box::new(SetBasePolicy { policy: policy() })),
+        ("base-policy.remove", Box::new(RemoveBasePolicy { policy: policy() })),
+        ("base.inherit", Box::new(InheritBase { stream: id() })),
+        ("release.change", Box::new(SetBuiltOn { release: release(), built_on: BuiltOn::new_vec() })),
         ("dead-end.set", Box::new(SetDeadEnd { release: release(), dead_end })),
         ("dead-end.remove", Box::new(RemoveDeadEnd { release: release() })),
         ("predecessors.set", Box::new(SetPredecessors { release: release(), predecessors })),
@@ -234,7 +246,7 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
                 Reads { stream: Some(source), ..Reads::default() }
             }
             "stream.revert" => Reads { revision: Some(Revision(1)), ..Reads::default() },
-            "stream.undo" => Reads { revision: Some(Revision(1)), change: Some(Revision(2)), stream: None },
+            "stream.undo" => Reads { revision: Some(Revision(1)), change: Some(Revision(2)), ..Reads::default() },
             _ => Reads::default(),
         };
         assert_eq!(command.reads(), reads, "{name}");
@@ -244,7 +256,8 @@ fn only_some_commands_read_more_lift_a_stop_or_keep_origins() {
         // The stop of a product is lifted outside of its streams.
         assert_eq!(command.lifts_stop(), name == "stream.lift-stop" && !is_recorded);
         let is_stop = name == "stream.lift-stop" && !command.lifts_stop();
-        assert_eq!(is_recorded, is_stop || ["stream.change", "stream.delete"].contains(&name), "{name}");
+        let are_recorded = ["stream.change", "stream.delete", "base.inherit"];
+        assert_eq!(is_recorded, is_stop || are_recorded.contains(&name), "{name}");
         assert_eq!(command.deletes(), name == "stream.delete");
         let present =
             Present { id: &stream.id, stream: present, read: &read, rules: GraphRules::default(), now: Epoch(0) };

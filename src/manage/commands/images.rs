@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     domain::{
+        base::{BuiltOn, base_of_build},
         finding::{Code, Finding},
         hash::ContentHash,
         ids::{Arch, StreamId, Version},
-        image::{Image, Presence, find_builds, free_version},
+        image::{Image, ImageBase, Presence, find_builds, free_version},
         payload::{Payload, Scheme},
         release::{PayloadKey, Release},
         rollout::preset::Preset,
@@ -43,6 +44,8 @@ pub struct AddImage {
     pub is_published: bool,
     /// The rollout of a published release that gets none otherwise.
     pub fallback: Option<Preset>,
+    /// The release of the base on which builds are that do not say it themselves.
+    pub built_on: Option<Version>,
 }
 
 /// Returns the version for the release of an image: the given one, or that of its label.
@@ -96,8 +99,41 @@ impl AddImage {
         Ok((builds, others.into_keys().collect()))
     }
 
+    /// Returns on which release of the base each build is; `None` if the stream has no base.
+    fn bases(
+        &self,
+        builds: &BTreeMap<Arch, ContentHash>,
+        base: Option<&Stream>,
+    ) -> Result<Option<Box<BuiltOn>>, Refusal> {
+        let Some(base) = base else { return Ok(None) };
+        let unlabelled = ImageBase::default();
+        let base_of = |arch: &Arch| {
+            let build = self.image.bases.get(arch).unwrap_or(&unlabelled);
+            let found = base_of_build(base, arch, build, self.built_on.as_ref());
+            Ok((arch.clone(), found.map_err(|error| Refusal::field("built_on", error))?))
+        };
+        let built_on: BuiltOn = builds.keys().map(base_of).collect::<Result<_, Refusal>>()?;
+        Ok(Some(Box::new(built_on)))
+    }
+
+    /// Returns a warning if nodes that run the image poll another stream.
+    fn find_other_stream(&self, place: &str) -> Option<Finding> {
+        let polled = self.image.polled_stream.as_deref().filter(|polled| *polled != self.stream.stream.as_str())?;
+        let message = format!(
+            "its image is labelled com.coreos.stream={}, which is the stream that its nodes poll, not {}",
+            polled.escape_debug(),
+            self.stream.stream
+        );
+        Some(Finding::warning(Code::OtherStreamPolled, place, message))
+    }
+
     /// Returns the command that creates the release.
-    fn creation(&self, stream: &Stream, builds: &BTreeMap<Arch, ContentHash>) -> Result<CreateRelease, Refusal> {
+    fn creation(
+        &self,
+        stream: &Stream,
+        builds: &BTreeMap<Arch, ContentHash>,
+        base: Option<&Stream>,
+    ) -> Result<CreateRelease, Refusal> {
         let payload = |(arch, digest): (&Arch, &ContentHash)| {
             let id = self.image.payload_id(*digest).map_err(|error| Refusal::field("image", error))?;
             let key = PayloadKey { arch: arch.clone(), scheme: Scheme::oci() };
@@ -112,7 +148,7 @@ impl AddImage {
         };
         Ok(CreateRelease {
             stream: self.stream.clone(),
-            draft: Release { version, payloads, ..self.draft.clone() },
+            draft: Release { version, payloads, built_on: self.bases(builds, base)?, ..self.draft.clone() },
             rollouts: self.rollouts_for(stream),
             is_published: self.is_published,
         })
@@ -160,14 +196,16 @@ impl Command for AddImage {
                 return Err(Refusal::State(format!("{detail}: {}", found.join(", "))));
             }
         }
-        let creation = self.creation(stream, &builds)?;
+        let base = present.read.base.as_deref().filter(|_| stream.base.is_some());
+        let creation = self.creation(stream, &builds, base)?;
         let place = format!("release {}", creation.draft.version);
         let not_served = |arch: Arch| {
             let message = format!("its image is built for {arch}, too, which {} does not serve", self.stream);
             Finding::warning(Code::ArchNotServed, &place, message)
         };
         let next = creation.apply(present)?;
-        let findings = others.into_iter().map(not_served).chain(next.findings).collect();
+        let findings = others.into_iter().map(not_served).chain(self.find_other_stream(&place));
+        let findings = findings.chain(next.findings).collect();
         Ok(Next { findings, ..next })
     }
 }

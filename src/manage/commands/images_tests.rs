@@ -20,6 +20,8 @@ fn image(builds: &[(&str, u8)]) -> Image {
         repository: Repository::parse("ghcr.io/acme/os").unwrap(),
         builds: builds.iter().map(build).collect(),
         versions: BTreeSet::from(["6".to_owned()]),
+        bases: BTreeMap::new(),
+        polled_stream: None,
         details: ImageDetails::default(),
     }
 }
@@ -27,7 +29,7 @@ fn image(builds: &[(&str, u8)]) -> Image {
 fn add(image: Image, version: &str) -> AddImage {
     let draft = Release::published(self::version(version), Origin::Upstream);
     let (rollouts, is_published) = (Vec::new(), false);
-    AddImage { stream: id(), image, draft, is_labelled: true, rollouts, is_published, fallback: None }
+    AddImage { stream: id(), image, draft, is_labelled: true, rollouts, is_published, fallback: None, built_on: None }
 }
 
 fn payload_of(stream: &Stream, version: &str, arch: &str) -> Option<PayloadId> {

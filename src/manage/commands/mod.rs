@@ -2,6 +2,7 @@
 
 pub mod all_rollouts;
 pub mod artifacts;
+pub mod bases;
 pub mod batch;
 pub mod descriptions;
 pub mod documents;

@@ -5,7 +5,7 @@ use crate::{
     domain::ids::StreamId,
     domain::stream::Stream,
     manage::{
-        command::{Command, Next, Present},
+        command::{Command, Next, Present, Reads},
         refusal::Refusal,
         request::Action,
     },
@@ -26,6 +26,10 @@ impl Command for RestoreStream {
 
     fn target(&self) -> &StreamId {
         &self.saved.id
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::for_base(self.saved.base.as_deref())
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {

@@ -3,6 +3,7 @@
 use super::known_payloads::{named_payloads, upstream_aliases};
 use crate::{
     domain::{
+        base::{Base, BasePolicy},
         ids::{StreamId, Version},
         origin::Origin,
         payload::PayloadId,
@@ -61,6 +62,7 @@ pub(super) fn reverted(present: &Stream, then: &Stream) -> Stream {
         match known.get(&identity).filter(|was| is_aged(was)) {
             Some(was) => Release {
                 payloads: now.payloads.clone(),
+                built_on: now.built_on.clone(),
                 aliases: aliases_after_revert(was, now, &named),
                 state: if is_removed(now) { now.state } else { was.state },
                 origin: if is_removed(now) { now.origin } else { was.origin },
@@ -100,8 +102,23 @@ pub(super) fn restored(now: &Stream, before: &Stream) -> Stream {
         rules: before.rules,
         protection: before.protection.clone(),
         default_rollout: before.default_rollout,
+        base: restored_base(now, before),
         ..now.clone()
     }
+}
+
+/// Returns the base of a past state. What counted since then and the base no longer has still counts.
+fn restored_base(now: &Stream, before: &Stream) -> Option<Box<Base>> {
+    let mut base = before.base.clone()?;
+    if let Some(now) = now.base.as_ref().filter(|now| now.stream == base.stream) {
+        let is_known = |policy: &BasePolicy| {
+            let key = (&policy.release.version, policy.kind);
+            base.policies.iter().any(|known| (&known.release.version, known.kind) == key)
+        };
+        let added: Vec<BasePolicy> = now.policies.iter().filter(|policy| !is_known(policy)).cloned().collect();
+        base.policies.extend(added);
+    }
+    Some(base)
 }
 
 /// Returns the aliases of a past release, with those that imports have added since: payloads that upstream has replaced, which nodes may

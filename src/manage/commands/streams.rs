@@ -1,6 +1,9 @@
 //! Creates and deletes streams, and changes their settings.
 
-use super::descriptions::NewDescription;
+use super::{
+    bases::{NewBase, NewBaseLag, with_inferred_bases},
+    descriptions::NewDescription,
+};
 use crate::{
     domain::{
         admission::protection::Protection,
@@ -12,7 +15,7 @@ use crate::{
         stream::Stream,
     },
     manage::{
-        command::{Command, Next, Present, Provenance},
+        command::{Command, Next, Present, Provenance, Reads},
         refusal::Refusal,
         request::Action,
     },
@@ -38,6 +41,10 @@ pub struct StreamSettings {
     pub protection: Protection,
     /// What drafts without rollouts get when they are published.
     pub default_rollout: DefaultRollout,
+    /// The stream on which its images are built.
+    pub base: NewBase,
+    /// How much newer the base may be.
+    pub base_lag: NewBaseLag,
 }
 
 /// A default rollout as it is requested.
@@ -52,9 +59,23 @@ pub enum DefaultRollout {
 }
 
 impl StreamSettings {
-    fn apply_to(&self, stream: &Stream) -> Stream {
-        let Self { description, arches, mirrors, edge_rule, identity, targets, protection, default_rollout } =
-            self.clone();
+    fn reads(&self) -> Reads {
+        Reads { base: self.base.stream().cloned(), ..Reads::default() }
+    }
+
+    fn apply_to(&self, stream: &Stream, base_stream: Option<&Stream>) -> Result<Stream, Refusal> {
+        let Self {
+            description,
+            arches,
+            mirrors,
+            edge_rule,
+            identity,
+            targets,
+            protection,
+            default_rollout,
+            base,
+            base_lag,
+        } = self.clone();
         let description = description.after(stream.description.as_ref());
         let rules = GraphRules {
             edge_rule: edge_rule.unwrap_or(stream.rules.edge_rule),
@@ -66,7 +87,13 @@ impl StreamSettings {
             DefaultRollout::None => None,
             DefaultRollout::Preset(preset) => Some(preset),
         };
-        Stream { description, arches, mirrors, rules, protection, default_rollout, ..stream.clone() }
+        let base = base_lag.apply_to(base.after(stream.base.as_deref()))?;
+        let stream =
+            Stream { description, arches, mirrors, rules, protection, default_rollout, base, ..stream.clone() };
+        Ok(match base_stream {
+            Some(base) => with_inferred_bases(stream, base),
+            None => stream,
+        })
     }
 }
 
@@ -88,12 +115,16 @@ impl Command for CreateStream {
         &self.stream
     }
 
+    fn reads(&self) -> Reads {
+        self.settings.reads()
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         if present.stream.is_some() {
             return Err(Refusal::Exists { what: "stream", name: self.stream.to_string() });
         }
         let empty = Stream { rules: present.rules, ..Stream::empty(self.stream.clone()) };
-        let stream = self.settings.apply_to(&empty);
+        let stream = self.settings.apply_to(&empty, None)?;
         Ok(Next::from(stream).creates(&self.stream.stream))
     }
 }
@@ -116,8 +147,13 @@ impl Command for SetStream {
         &self.stream
     }
 
+    fn reads(&self) -> Reads {
+        self.settings.reads()
+    }
+
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        Ok(self.settings.apply_to(present.existing()?).into())
+        let base = self.settings.base.stream().and(present.read.base.as_deref());
+        Ok(self.settings.apply_to(present.existing()?, base)?.into())
     }
 }
 
@@ -192,6 +228,8 @@ mod tests {
             targets: None,
             protection: Protection { shortest_rollout: Some(Minutes(60)), ..Protection::default() },
             default_rollout: DefaultRollout::Unchanged,
+            base: NewBase::Unchanged,
+            base_lag: NewBaseLag::Unchanged,
         }
     }
 

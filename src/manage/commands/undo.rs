@@ -91,6 +91,12 @@ impl Command for UndoRevision {
                 self.revision
             )));
         }
+        let [base_now, base_then] = [now, before].map(|stream| stream.base.as_ref().map(|base| &base.stream));
+        if base_now != base_then {
+            let detail =
+                format!("revision {} set another base, which is not undone: set the base again", self.revision);
+            return Err(Refusal::State(detail));
+        }
         // During a stop, the time of plans stands still.
         let times = [Epoch::from(change.at), present.now].map(|time| now.plan_time(time));
         Ok(resumed(restored(now, before), now, times).into())
@@ -99,8 +105,8 @@ impl Command for UndoRevision {
 
 fn have_same_settings(one: &Stream, other: &Stream) -> bool {
     (&one.arches, &one.mirrors, one.rules) == (&other.arches, &other.mirrors, other.rules)
-        && (&one.protection, one.default_rollout, &one.description)
-            == (&other.protection, other.default_rollout, &other.description)
+        && (&one.protection, one.default_rollout, &one.description, &one.base)
+            == (&other.protection, other.default_rollout, &other.description, &other.base)
 }
 
 /// Returns the restored state, in which no rollout opens further at once: one that the change stopped or held goes on from the share that it
@@ -146,6 +152,7 @@ mod tests {
     use crate::manage::{
         command::LoadedReads,
         commands::{
+            bases::{NewBase, NewBaseLag},
             descriptions::NewDescription,
             releases::WithdrawRelease,
             rollout_actions::{AbortRollout, PauseRollout},
@@ -197,6 +204,8 @@ mod tests {
             targets: None,
             protection: before.protection.clone(),
             default_rollout: DefaultRollout::Unchanged,
+            base: NewBase::Unchanged,
+            base_lag: NewBaseLag::Unchanged,
         };
         let set = next(&SetStream { stream: id(), settings }, &before);
         assert_ne!(set, before);

@@ -9,16 +9,18 @@ use crate::{
     auth::Role,
     domain::{
         admission::emergency_stop::EmergencyStop,
+        base::{BaseRelease, barrier_after, release_to_rebase_to},
         epoch::Epoch,
         graph::{
             Graph, Node, NodeIndex,
             route::{End, Hop, Route, Wait},
             visibility::NodeContext,
         },
-        ids::{Arch, Version},
+        ids::{Arch, StreamId, Version},
         located::{ScopeNames, describe_release},
         payload::Scheme,
         reason::Reason,
+        release::PayloadKey,
         rollout::{share::OpenShare, wariness::Wariness},
         stream::{Revision, Stream},
     },
@@ -144,7 +146,10 @@ pub enum ExplanationEnd {
     /// It is on a dead end.
     DeadEnd(Reason),
     /// No update leads to the newer releases.
-    NoUpdate,
+    NoUpdate {
+        /// The barrier of the base that is between them and the node, and on which no image is built.
+        base_barrier: Option<Version>,
+    },
     /// The possible targets will never open for the node.
     Closed(Vec<HeldBack>),
     /// An emergency stop is in force.
@@ -221,13 +226,35 @@ impl StreamReader<'_> {
             scheme: question.scheme.as_str(),
         };
         let located = self.manage.reading("locate").await?.locate_payload(payload).await?;
-        let located = located.iter().filter(|located| self.caller.may(Role::Viewer, &located.stream));
+        let located: Vec<_> = located.iter().filter(|located| self.caller.may(Role::Viewer, &located.stream)).collect();
         let releases: Vec<String> = located
+            .iter()
             .take(MAX_LOCATED)
             .map(|located| describe_release(located.version.as_str(), located.scope(), requested))
             .collect();
         let known = if releases.is_empty() { String::new() } else { format!("; this is {}", releases.join(", ")) };
-        Ok(ReadError::NotFound(format!("there is no release with the payload {payload} in this graph{known}")))
+        let rebase = self.rebase(question, located.iter().map(|located| (&located.stream, &located.version))).await?;
+        let message = format!("there is no release with the payload {payload} in this graph{known}{rebase}");
+        Ok(ReadError::NotFound(message))
+    }
+}
+
+impl StreamReader<'_> {
+    /// Returns which release a node that runs an image of the base is rebased to, in words; nothing if there is none.
+    async fn rebase<'a>(
+        &self,
+        question: &Question<'_>,
+        mut located: impl Iterator<Item = (&'a StreamId, &'a Version)>,
+    ) -> Result<String, ReadError> {
+        let stream = self.present().await?.stream;
+        let Some(base) = self.base_of(&stream).await? else { return Ok(String::new()) };
+        let found = located.find(|(id, _)| **id == base.id).and_then(|(_, version)| BaseRelease::find(&base, version));
+        let target = found.and_then(|from| release_to_rebase_to(&stream, question.arch, &from));
+        Ok(target.map_or_else(String::new, |target| {
+            let key = PayloadKey { arch: question.arch.clone(), scheme: question.scheme.clone() };
+            let image = target.payloads.get(&key).map(|payload| format!(", {}", payload.id)).unwrap_or_default();
+            format!("; it is the base of this stream: rebase the node to {}{image}", target.version)
+        }))
     }
 }
 
@@ -300,7 +327,12 @@ impl Moment {
             End::Newest => ExplanationEnd::Newest,
             End::DeadEnd(reason) => ExplanationEnd::DeadEnd(reason),
             End::NoTarget if self.stop.is_some() => ExplanationEnd::Stopped,
-            End::NoTarget => ExplanationEnd::NoUpdate,
+            End::NoTarget => ExplanationEnd::NoUpdate {
+                base_barrier: graph
+                    .node(hops.last().map_or(from, |hop| hop.to))
+                    .and_then(|node| barrier_after(&self.stream, question.arch, node.age))
+                    .cloned(),
+            },
             End::Closed(waits) => ExplanationEnd::Closed(explainer.held_back(&waits, now)),
         };
         let (arch, scheme, stop) = (graph.arch.clone(), graph.scheme.clone(), self.stop.clone());

@@ -4,6 +4,7 @@ use super::access::ReadError;
 use crate::{
     auth::{Identity, Role},
     domain::{
+        base::findings_about_base,
         dialect::{Dialect, findings},
         finding::Finding,
         ids::{StreamId, StreamName},
@@ -112,7 +113,22 @@ impl StreamReader<'_> {
     pub async fn findings(&self) -> Result<Vec<Finding>, ReadError> {
         let StreamAtRevision { stream, .. } = self.present().await?;
         let (dialect, now) = (self.dialect().await?, self.manage.now());
-        Ok(self.manage.compute(|| findings(dialect.as_deref(), &stream, now)).await)
+        let base = self.base_of(&stream).await?;
+        let all = || {
+            let about_base = base.iter().flat_map(|base| findings_about_base(&stream, base, now));
+            findings(dialect.as_deref(), &stream, now).into_iter().chain(about_base).collect()
+        };
+        Ok(self.manage.compute(all).await)
+    }
+
+    /// Returns the present state of the base of a stream.
+    pub(super) async fn base_of(&self, stream: &Stream) -> Result<Option<Arc<Stream>>, ReadError> {
+        let Some(base) = &stream.base else { return Ok(None) };
+        let mut transaction = self.manage.reading("base").await?;
+        match transaction.head(&base.stream).await? {
+            Some(head) => Ok(Some(self.manage.load_stream(&mut transaction, &head).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Returns the protocol of the product, if this service speaks it.

@@ -74,10 +74,15 @@ pub(super) enum Kind {
     Batch,
     PutDocument,
     DeleteStream,
+    PutBaseBarrier,
+    RemoveBaseBarrier,
+    PutBaseDeadEnd,
+    RemoveBaseDeadEnd,
+    PutBuiltOn,
     Import,
 }
 
-pub(super) const KINDS: [Kind; 48] = [
+pub(super) const KINDS: [Kind; 53] = [
     Kind::PutStream,
     Kind::CreateRelease,
     Kind::RemoveRelease,
@@ -125,6 +130,11 @@ pub(super) const KINDS: [Kind; 48] = [
     Kind::Batch,
     Kind::PutDocument,
     Kind::DeleteStream,
+    Kind::PutBaseBarrier,
+    Kind::RemoveBaseBarrier,
+    Kind::PutBaseDeadEnd,
+    Kind::RemoveBaseDeadEnd,
+    Kind::PutBuiltOn,
     Kind::Import,
 ];
 
@@ -188,6 +198,11 @@ impl Kind {
             Self::Batch => "run_batch",
             Self::PutDocument => "replace_document",
             Self::DeleteStream => "delete_stream",
+            Self::PutBaseBarrier => "set_base_barrier",
+            Self::RemoveBaseBarrier => "delete_base_barrier",
+            Self::PutBaseDeadEnd => "set_base_dead_end",
+            Self::RemoveBaseDeadEnd => "delete_base_dead_end",
+            Self::PutBuiltOn => "set_built_on",
             Self::Import => return None,
         })
     }
@@ -214,6 +229,11 @@ impl Kind {
             }
             Self::Undo => NotDrawn("only the newest revision of the same actor is undone"),
             Self::DeleteStream => NotDrawn("only a stream that never published is deleted"),
+            Self::PutBaseBarrier
+            | Self::RemoveBaseBarrier
+            | Self::PutBaseDeadEnd
+            | Self::RemoveBaseDeadEnd
+            | Self::PutBuiltOn => NotDrawn("the streams have no base; bases.rs has a test"),
             Self::PauseProduct | Self::ResumeProduct => {
                 NotDrawn("it would change the streams that others are compared with")
             }
@@ -515,6 +535,11 @@ impl Kind {
             | Self::PauseProduct
             | Self::ResumeProduct
             | Self::Undo
+            | Self::PutBaseBarrier
+            | Self::RemoveBaseBarrier
+            | Self::PutBaseDeadEnd
+            | Self::RemoveBaseDeadEnd
+            | Self::PutBuiltOn
             | Self::Import => {
                 return None;
             }

@@ -1,8 +1,10 @@
 //! The policies of a release in the form of `updates.json`. They never admit more nodes than the service does.
 
 use crate::domain::{
+    base::BasePolicyKind,
     epoch::Epoch,
     finding::{Code, Finding},
+    ids::Arch,
     policy::graph_rules::EdgeRule,
     release::{Release, ReleaseState},
     rollout::{
@@ -71,6 +73,9 @@ pub(super) fn policies(
     if release.dead_end.as_ref().is_some_and(|dead_end| dead_end.arches.is_some()) {
         warn("it is a dead end only on some architectures; it is written as a dead end on all");
     }
+    let arches = release.payloads.keys().map(|key| &key.arch);
+    let inherited = arches.filter_map(|arch| stream.inherited_reason(release, BasePolicyKind::DeadEnd, arch)).next();
+    let dead_end = release.dead_end.as_ref().map(|dead_end| &dead_end.reason).or(inherited);
     let exposure = if input.is_stopped { Exposure::Closed } else { exposure(stream, release, now, &mut warn) };
     let rollout = match exposure {
         Exposure::NoRollout => None,
@@ -81,7 +86,7 @@ pub(super) fn policies(
     };
     WirePolicies {
         barrier: release.barrier.as_ref().map(|barrier| barrier.reason.as_str().into()),
-        dead_end: release.dead_end.as_ref().map(|dead_end| dead_end.reason.as_str().into()),
+        dead_end: dead_end.map(|reason| reason.as_str().into()),
         rollout,
     }
 }
@@ -92,6 +97,10 @@ fn exposure(stream: &Stream, release: &Release, now: Epoch, warn: &mut impl FnMu
     }
     if stream.blocked_updates.iter().any(|blocked| blocked.target == release.version) {
         warn("updates to it are blocked from some releases; it is written as closed");
+        return Exposure::Closed;
+    }
+    if crosses_base_barrier(stream, release) {
+        warn("a barrier of the base is before it; it is written as closed");
         return Exposure::Closed;
     }
     let edge_rule = stream.rules.edge_rule;
@@ -124,6 +133,19 @@ fn exposure(stream: &Stream, release: &Release, now: Epoch, warn: &mut impl FnMu
             Exposure::Closed
         }
     }
+}
+
+/// Returns true if the base forbids an update to a release from an older one that has a build on the same arch.
+fn crosses_base_barrier(stream: &Stream, release: &Release) -> bool {
+    let Some(base) = &stream.base else { return false };
+    let on = |release: &Release, arch: &Arch| Some(release.built_on.as_ref()?.get(arch)?.age);
+    release.payloads.keys().any(|key| {
+        let Some(to) = on(release, &key.arch) else { return true };
+        let last = base.barriers_on(&key.arch).map(|barrier| barrier.release.age).filter(|age| *age < to).next_back();
+        let older = stream.aged().take_while(|(_, other)| other.version != release.version);
+        let mut ages = older.filter_map(|(_, other)| on(other, &key.arch));
+        ages.any(|from| from > to || last.is_some_and(|last| from < last))
+    })
 }
 
 /// Returns true if the rollout admits all nodes that it selects, now and at any later time.

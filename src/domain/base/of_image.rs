@@ -1,0 +1,75 @@
+//! On which release of the base an image is built, by what it says about itself.
+
+use super::{BaseRelease, base_version_of};
+use crate::domain::{
+    ids::{Arch, Version},
+    image::{ImageBase, release_of_digest},
+    payload::Scheme,
+    release::PayloadKey,
+    stream::Stream,
+};
+use thiserror::Error;
+
+/// An image of which it is not known on which release of the base it is built.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ImageBaseError {
+    /// Two sources name different releases.
+    #[error("for {arch}, {one} says that the image is built on {named}, and {other} says {other_named}")]
+    Disagreement {
+        /// The arch.
+        arch: Arch,
+        /// One source.
+        one: &'static str,
+        /// What it names.
+        named: Version,
+        /// The other source.
+        other: &'static str,
+        /// What that names.
+        other_named: Version,
+    },
+    /// No source names one.
+    #[error(
+        "the image for {arch} says neither by its base digest nor by its version on which release of {base} it is built: name it"
+    )]
+    Unknown {
+        /// The arch.
+        arch: Arch,
+        /// The base.
+        base: String,
+    },
+}
+
+/// Returns the release of the base on which a build is: the one with its base digest as a payload or an alias, else the one that its version
+/// names, else the one that the caller names.
+///
+/// # Errors
+/// Two of them disagree, or there is none.
+pub fn base_of_build(
+    base: &Stream,
+    arch: &Arch,
+    build: &ImageBase,
+    named: Option<&Version>,
+) -> Result<BaseRelease, ImageBaseError> {
+    let key = PayloadKey { arch: arch.clone(), scheme: Scheme::oci() };
+    let by_digest = build.digest.as_deref().and_then(|digest| release_of_digest(base, &key, digest));
+    let by_digest = by_digest.and_then(|version| BaseRelease::find(base, &version));
+    let by_version = build.version.as_deref().and_then(|version| base_version_of(base, version));
+    let by_caller = named.map(|version| BaseRelease { version: version.clone(), age: 0 });
+    let mut sources = [("its base digest", by_digest), ("its version", by_version), ("the request", by_caller)]
+        .into_iter()
+        .filter_map(|(source, found)| Some((source, found?)));
+    let Some((one, found)) = sources.next() else {
+        return Err(ImageBaseError::Unknown { arch: arch.clone(), base: base.id.to_string() });
+    };
+    let other = sources.find(|(_, other)| other.version != found.version);
+    match other {
+        Some((other, different)) => Err(ImageBaseError::Disagreement {
+            arch: arch.clone(),
+            one,
+            named: found.version,
+            other,
+            other_named: different.version,
+        }),
+        None => Ok(found),
+    }
+}

@@ -1,0 +1,519 @@
+//! Random sequences of changes to a base and to the streams that are built on it: no update may skip a barrier of the base, or lead to an older one.
+
+use super::*;
+use crate::{
+    auth::{Identity, Role},
+    domain::{
+        artifact::Promotion,
+        base::skipped_barriers,
+        finding::Code,
+        graph::{Graph, NodeIndex},
+        ids::{ProductName, StreamName},
+        origin::Origin,
+        payload::{Payload, PayloadId, Scheme},
+        policy::{barrier::Barrier, graph_rules::EdgeRule},
+        reason::Reason,
+        release::ReleaseState,
+    },
+    manage::{
+        command::LoadedReads,
+        commands::{
+            policies::{RemoveBarrier, SetBarrier},
+            releases::{CreateRelease, PromoteRelease, PublishRelease, WithdrawRelease},
+            rollouts::RolloutPlan,
+        },
+        error::CommandError,
+        plan::{Loaded, plan},
+        request::Request,
+        testing::{NOW, caller, loaded, timestamp},
+    },
+};
+use fastrand::Rng;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+const SEQUENCES: u64 = 5_000;
+const STEPS: usize = 16;
+const ARCHES: [&str; 2] = ["aarch64", "x86_64"];
+
+/// What enough sequences must contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// The base got a barrier that updates had skipped.
+    LateBarrier,
+    /// Two releases are built on one barrier.
+    TwoBuilds,
+    /// A release is built on a barrier for one arch, and for the other only before and after it.
+    MissingArch,
+    Promotion,
+    Refused,
+}
+
+/// How a barrier stands, by a model of its own.
+#[derive(Clone, Copy, PartialEq)]
+enum Counted {
+    Yes,
+    /// The base no longer has it.
+    StillCounted,
+    Overridden,
+}
+
+struct Sequence {
+    rng: Rng,
+    caller: Identity,
+    acknowledges: bool,
+    base: Arc<Stream>,
+    /// A stream for tests, and the one that its releases are promoted to.
+    derived: [Arc<Stream>; 2],
+    /// For both of them, the barriers that the base has or had, by arch and age.
+    barriers: [BTreeMap<(&'static str, usize), Counted>; 2],
+    /// On what each release is built: by its version and arch, the age in the base.
+    built_on: BTreeMap<(Version, &'static str), usize>,
+    number: usize,
+    contains: BTreeSet<Kind>,
+}
+
+fn id(product: &str, stream: &str) -> StreamId {
+    StreamId { product: ProductName::parse(product).unwrap(), stream: StreamName::parse(stream).unwrap() }
+}
+
+fn arch(name: &str) -> Arch {
+    Arch::parse(name).unwrap()
+}
+
+fn key(name: &str) -> PayloadKey {
+    PayloadKey { arch: arch(name), scheme: Scheme::oci() }
+}
+
+fn version_at(stream: &Stream, age: usize) -> Version {
+    stream.releases[age].version.clone()
+}
+
+/// Returns the command that publishes a release with a payload for each of these arches.
+fn publication(
+    stream: &StreamId,
+    version: Version,
+    number: usize,
+    built: &[(&'static str, Option<&Version>)],
+) -> CreateRelease {
+    let mut draft = Release::published(version, Origin::Local);
+    let mut built_on = BuiltOn::new_vec();
+    for (name, on) in built {
+        let id = PayloadId::parse(&format!("quay.io/{stream}@sha256:{number:063x}{}", name.len() % 10)).unwrap();
+        draft.payloads.insert(key(name), Payload { id, synthetic: false });
+        built_on.extend(on.map(|on| (arch(name), BaseRelease { version: on.clone(), age: 0 })));
+    }
+    draft.built_on = (!built_on.is_empty()).then(|| Box::new(built_on));
+    let document = toml::from_str("start_share = 1.0").unwrap();
+    let rollouts = vec![RolloutPlan { document, preset: None, waits_for_windows: false }];
+    CreateRelease { stream: stream.clone(), draft, rollouts, is_published: true }
+}
+
+impl Sequence {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let base = Stream::empty(id("fedora-coreos", "stable"));
+        let derived = ["testing", "stable"].map(|name| {
+            let mut stream = Stream::empty(id("acme", name));
+            stream.base = Some(Box::new(Base { stream: base.id.clone(), lag: None, policies: Vec::new() }));
+            stream.rules.edge_rule = if rng.bool() { EdgeRule::Open } else { EdgeRule::Derived };
+            Arc::new(stream)
+        });
+        Self {
+            acknowledges: seed.is_multiple_of(2),
+            rng,
+            caller: caller(Role::Admin),
+            base: Arc::new(base),
+            derived,
+            barriers: [BTreeMap::new(), BTreeMap::new()],
+            built_on: BTreeMap::new(),
+            number: 0,
+            contains: BTreeSet::new(),
+        }
+    }
+
+    /// Carries out a command on a stream. Returns the next state if it is not refused.
+    fn run(
+        &self,
+        command: &dyn Command,
+        on: &Arc<Stream>,
+        read: LoadedReads,
+        acknowledge: bool,
+    ) -> Option<Arc<Stream>> {
+        let read = LoadedReads { base: Some(self.base.clone()).filter(|_| on.base.is_some()), ..read };
+        let loaded = Loaded { read, stream: Some(on.clone()), ..loaded(&on.id, Some(on)) };
+        let request = Request { acknowledge, ..Request::new(&self.caller, "a test") };
+        let planned = plan(command, &request, &loaded, timestamp(NOW)).ok()?;
+        Some(planned.next.map_or_else(|| on.clone(), |next| next.stream))
+    }
+
+    fn arches(&mut self) -> Vec<&'static str> {
+        match self.rng.u8(..4) {
+            0 => vec!["x86_64"],
+            _ => ARCHES.to_vec(),
+        }
+    }
+
+    /// Changes the base, and records that in the streams on it.
+    fn change_base(&mut self, command: &dyn Command) -> bool {
+        let before = self.base.clone();
+        let Some(after) = self.run(command, &before, LoadedReads::default(), true) else { return false };
+        self.base = after;
+        for stream in 0..2 {
+            let derived = self.derived[stream].clone();
+            let command = InheritBase { stream: derived.id.clone() };
+            self.derived[stream] = self.run(&command, &derived, LoadedReads::default(), false).unwrap();
+        }
+        true
+    }
+
+    fn publish_base(&mut self) {
+        self.number += 1;
+        let version = Version::parse(&format!("44.2026.{}", self.number)).unwrap();
+        let arches: Vec<_> = self.arches().into_iter().map(|name| (name, None)).collect();
+        let command = publication(&self.base.id, version, self.number, &arches);
+        if self.change_base(&command) && self.rng.u8(..3) == 0 {
+            self.set_barrier(self.base.releases.len() - 1);
+        }
+    }
+
+    fn set_barrier(&mut self, age: usize) {
+        let release = ReleaseAddress { stream: self.base.id.clone(), version: version_at(&self.base, age) };
+        let built = |name: &&str| self.base.releases[age].payloads.contains_key(&key(name));
+        let built: Vec<&'static str> = ARCHES.into_iter().filter(built).collect();
+        let skips = |name: &'static str, stream: &Stream, built_on: &BTreeMap<(Version, &'static str), usize>| {
+            let on = |version: &Version| built_on.get(&(version.clone(), name)).copied();
+            let graph = Graph::new(stream, &arch(name), &Scheme::oci());
+            let version = |index| graph.node(index).unwrap().version.clone();
+            graph.edges().any(|edge| on(&version(edge.from)) < Some(age) && on(&version(edge.to)) > Some(age))
+        };
+        let is_late = built.iter().any(|name| self.derived.iter().any(|stream| skips(name, stream, &self.built_on)));
+        let arches = Some(built.iter().map(|name| arch(name)).collect());
+        let barrier = Barrier { reason: Reason::new("keys").unwrap(), arches, origin: Origin::Local };
+        if !self.change_base(&SetBarrier { release, barrier }) {
+            return;
+        }
+        if is_late {
+            self.contains.insert(Kind::LateBarrier);
+        }
+        for barriers in &mut self.barriers {
+            for name in &built {
+                let counted = barriers.entry((name, age)).or_insert(Counted::Yes);
+                if *counted == Counted::StillCounted {
+                    *counted = Counted::Yes;
+                }
+            }
+        }
+    }
+
+    fn remove_barrier(&mut self, age: usize) {
+        let release = ReleaseAddress { stream: self.base.id.clone(), version: version_at(&self.base, age) };
+        if !self.change_base(&RemoveBarrier { release }) {
+            return;
+        }
+        for barriers in &mut self.barriers {
+            for name in ARCHES {
+                match barriers.get_mut(&(name, age)) {
+                    Some(counted @ Counted::Yes) => *counted = Counted::StillCounted,
+                    Some(Counted::Overridden) => drop(barriers.remove(&(name, age))),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Publishes a release that is built on releases of the base, usually on one.
+    fn publish(&mut self, stream: usize) {
+        self.number += 1;
+        let version = Version::parse(&format!("own-{}", self.number)).unwrap();
+        let newest = self.base.releases.len();
+        let mut built = Vec::new();
+        let common = self.rng.usize(..newest);
+        for name in self.arches() {
+            let age = if self.rng.u8(..5) == 0 { self.rng.usize(..newest) } else { common };
+            built.push((name, age));
+        }
+        let versions: Vec<_> = built.iter().map(|(name, age)| (*name, version_at(&self.base, *age))).collect();
+        let named: Vec<_> = versions.iter().map(|(name, version)| (*name, Some(version))).collect();
+        let command = publication(&self.derived[stream].id, version.clone(), self.number, &named);
+        let built = built.into_iter().map(|(name, age)| ((version.clone(), name), age)).collect();
+        self.write(stream, &command, LoadedReads::default(), built);
+    }
+
+    /// Promotes a release to the second stream, and publishes it there.
+    fn promote(&mut self) {
+        let Some(from) = self.rng.choice(self.derived[0].releases.clone()) else { return };
+        let [source, target] = &self.derived;
+        let promotion = Promotion { stream: source.id.stream.clone(), version: from.version.clone() };
+        self.number += 1;
+        let version = Version::parse(&format!("promoted-{}", self.number)).unwrap();
+        let promote = PromoteRelease {
+            stream: target.id.clone(),
+            from: promotion,
+            version: Some(version.clone()),
+            payloads: None,
+        };
+        let read = LoadedReads { stream: Some(source.clone()), ..LoadedReads::default() };
+        let Some(drafted) = self.run(&promote, target, read, true) else { return };
+        let publish =
+            PublishRelease { release: ReleaseAddress { stream: target.id.clone(), version: version.clone() } };
+        let known = |name| self.built_on.get(&(from.version.clone(), name)).map(|age| ((version.clone(), name), *age));
+        let built = ARCHES.into_iter().filter_map(known).collect();
+        let before = std::mem::replace(&mut self.derived[1], drafted);
+        if self.write(1, &publish, LoadedReads::default(), built) {
+            self.contains.insert(Kind::Promotion);
+        } else {
+            self.derived[1] = before;
+        }
+    }
+
+    /// Carries out a command that publishes a release. Without acknowledgement, none may skip a barrier.
+    fn write(
+        &mut self,
+        stream: usize,
+        command: &dyn Command,
+        read: LoadedReads,
+        built: BTreeMap<(Version, &'static str), usize>,
+    ) -> bool {
+        let before = self.derived[stream].clone();
+        let Some(after) = self.run(command, &before, read, self.acknowledges) else {
+            self.contains.insert(Kind::Refused);
+            return false;
+        };
+        // A withdrawal does not wait for findings.
+        if !self.acknowledges && !command.action().is_restrictive {
+            let [known, found] = [&before, &after].map(|stream| {
+                skipped_barriers(stream).into_iter().map(|finding| finding.message).collect::<BTreeSet<_>>()
+            });
+            assert!(found.is_subset(&known), "published without acknowledgement: {found:?}");
+        }
+        self.derived[stream] = after;
+        self.built_on.extend(built);
+        true
+    }
+
+    fn override_barrier(&mut self, stream: usize, age: usize) {
+        let policy = BasePolicyAddress {
+            stream: self.derived[stream].id.clone(),
+            version: version_at(&self.base, age),
+            kind: BasePolicyKind::Barrier,
+        };
+        let before = self.derived[stream].clone();
+        let command = RemoveBasePolicy { policy };
+        let Some(after) = self.run(&command, &before, LoadedReads::default(), true) else { return };
+        self.derived[stream] = after;
+        for name in ARCHES {
+            match self.barriers[stream].get_mut(&(name, age)) {
+                Some(counted @ Counted::Yes) => *counted = Counted::Overridden,
+                Some(Counted::StillCounted) => drop(self.barriers[stream].remove(&(name, age))),
+                _ => {}
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let stream = self.rng.usize(..2);
+        let age = self.rng.usize(..self.base.releases.len().max(1));
+        match self.rng.u8(..16) {
+            _ if self.base.releases.is_empty() => self.publish_base(),
+            0..=3 => self.publish_base(),
+            4..=9 => self.publish(stream),
+            10..=11 => self.set_barrier(age),
+            12 => self.remove_barrier(age),
+            13 => self.promote(),
+            14 if self.rng.bool() => self.override_barrier(stream, age),
+            _ => {
+                let Some(release) = self.rng.choice(self.derived[stream].releases.clone()) else { return };
+                let (id, version) = (self.derived[stream].id.clone(), release.version.clone());
+                let command = WithdrawRelease { release: ReleaseAddress { stream: id, version } };
+                self.write(stream, &command, LoadedReads::default(), BTreeMap::new());
+            }
+        }
+    }
+
+    /// Checks all updates of a stream against the model.
+    fn check(&mut self, stream: usize) {
+        let derived = &self.derived[stream];
+        for name in ARCHES {
+            let counted = |age: usize| {
+                let found = self.barriers[stream].get(&(name, age));
+                found.is_some_and(|counted| *counted != Counted::Overridden)
+            };
+            let graph = Graph::new(derived, &arch(name), &Scheme::oci());
+            let on = |index: NodeIndex| self.built_on[&(graph.node(index).unwrap().version.clone(), name)];
+            for edge in graph.edges() {
+                let (from, to) = (on(edge.from), on(edge.to));
+                assert!(from <= to, "an update from {from} to {to} of the base on {name}");
+                assert!(!(from + 1..to).any(counted), "an update from {from} to {to} skips a barrier on {name}");
+            }
+            // What the rule allows is there: the edge rule `open` has no other reason to leave an update out.
+            if derived.rules.edge_rule == EdgeRule::Open {
+                let edges: BTreeSet<_> = graph.edges().map(|edge| (edge.from.0, edge.to.0)).collect();
+                for to in 0..graph.nodes().len() {
+                    for from in 0..to {
+                        let (old, new) = (on(NodeIndex(from)), on(NodeIndex(to)));
+                        let is_allowed = old <= new && !(old + 1..new).any(counted) && !graph.nodes()[to].withdrawn;
+                        assert_eq!(edges.contains(&(from, to)), is_allowed, "from {old} to {new} on {name}");
+                    }
+                }
+            }
+            for age in (0..self.base.releases.len()).filter(|age| counted(*age)) {
+                let built: Vec<usize> =
+                    graph.nodes().iter().enumerate().map(|(index, _)| on(NodeIndex(index))).collect();
+                if built.iter().filter(|on| **on == age).count() > 1 {
+                    self.contains.insert(Kind::TwoBuilds);
+                }
+                let is_skipped = built.iter().any(|on| *on < age) && built.iter().any(|on| *on > age);
+                let has_other = self.built_on.iter().any(|((_, other), on)| *other != name && *on == age);
+                if is_skipped && has_other && !built.contains(&age) {
+                    self.contains.insert(Kind::MissingArch);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_update_skips_a_barrier_of_the_base_or_leads_to_an_older_one() {
+    let mut seen: BTreeMap<Kind, usize> = BTreeMap::new();
+    for seed in 0..SEQUENCES {
+        let mut sequence = Sequence::new(seed);
+        for _ in 0..STEPS {
+            sequence.step();
+            sequence.check(0);
+            sequence.check(1);
+        }
+        for kind in sequence.contains {
+            *seen.entry(kind).or_default() += 1;
+        }
+    }
+    assert!(seen.len() == 5 && seen.values().all(|count| *count >= 1000), "too few of a kind: {seen:?}");
+}
+
+/// Returns a base with three releases, of which the second is a barrier, and a stream with a release on the first.
+fn story() -> Sequence {
+    let mut sequence = Sequence::new(1);
+    for _ in 0..3 {
+        sequence.number += 1;
+        let version = Version::parse(&format!("44.{}", sequence.number)).unwrap();
+        let arches = ARCHES.map(|name| (name, None));
+        let command = publication(&sequence.base.id, version, sequence.number, &arches);
+        sequence.change_base(&command);
+    }
+    sequence.set_barrier(1);
+    publish_on(&mut sequence, "a", "44.1").unwrap();
+    sequence
+}
+
+/// Publishes a release that is built on a release of the base, without acknowledgement. Returns the messages with which that is refused.
+fn publish_on(sequence: &mut Sequence, version: &str, on: &str) -> Result<(), String> {
+    sequence.number += 1;
+    let (version, on) = (Version::parse(version).unwrap(), Version::parse(on).unwrap());
+    let named = ARCHES.map(|name| (name, Some(&on)));
+    let stream = sequence.derived[1].clone();
+    let command = publication(&stream.id, version, sequence.number, &named);
+    let read = LoadedReads { base: Some(sequence.base.clone()), ..LoadedReads::default() };
+    let loaded = Loaded { read, stream: Some(stream.clone()), ..loaded(&stream.id, Some(&stream)) };
+    let request = Request::new(&sequence.caller, "a test");
+    match plan(&command, &request, &loaded, timestamp(NOW)) {
+        Ok(planned) => sequence.derived[1] = planned.next.unwrap().stream,
+        Err(CommandError::Refused(Refusal::Unacknowledged(findings))) => {
+            let messages: Vec<String> = findings.into_iter().map(|finding| finding.message).collect();
+            return Err(messages.join("; "));
+        }
+        Err(error) => panic!("{error}"),
+    }
+    Ok(())
+}
+
+#[test]
+fn a_release_that_would_skip_a_barrier_is_refused_until_one_is_built_on_it() {
+    let mut sequence = story();
+    let refused = publish_on(&mut sequence, "c", "44.3").unwrap_err();
+    let expected = "nodes built on 44.1 would skip barrier 44.2: build and publish an image on it first";
+    assert!(refused.contains(expected), "{refused}");
+    publish_on(&mut sequence, "b", "44.2").unwrap();
+    publish_on(&mut sequence, "c", "44.3").unwrap();
+    assert_eq!(skipped_barriers(&sequence.derived[1]), []);
+}
+
+#[test]
+fn a_release_must_say_on_what_it_is_built() {
+    let sequence = story();
+    let stream = sequence.derived[1].clone();
+    let unnamed = publication(&stream.id, Version::parse("x").unwrap(), 99, &[("x86_64", None)]);
+    let other = Version::parse("99").unwrap();
+    let unknown = publication(&stream.id, Version::parse("x").unwrap(), 99, &[("x86_64", Some(&other))]);
+    for (command, expected) in [
+        (unnamed, "does not say on which release of fedora-coreos/stable it is built for x86_64"),
+        (unknown, "is built on 99 for x86_64, which fedora-coreos/stable has not published"),
+    ] {
+        let read = LoadedReads { base: Some(sequence.base.clone()), ..LoadedReads::default() };
+        let loaded = Loaded { read, stream: Some(stream.clone()), ..loaded(&stream.id, Some(&stream)) };
+        let request = Request { acknowledge: true, ..Request::new(&sequence.caller, "a test") };
+        let refused = plan(&command, &request, &loaded, timestamp(NOW)).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
+}
+
+#[test]
+fn a_late_barrier_closes_crossing_updates_and_says_what_to_build() {
+    let mut sequence = story();
+    sequence.derived[1] = {
+        let mut stream = Stream::clone(&sequence.derived[1]);
+        stream.rules.edge_rule = EdgeRule::Open;
+        Arc::new(stream)
+    };
+    publish_on(&mut sequence, "b", "44.2").unwrap();
+    publish_on(&mut sequence, "c", "44.3").unwrap();
+    sequence.publish_base();
+    let newest = sequence.base.releases.last().unwrap().version.clone();
+    publish_on(&mut sequence, "d", newest.as_str()).unwrap();
+    let stays = skipped_barriers(&sequence.derived[1]);
+    assert_eq!(stays, []);
+    sequence.set_barrier(2);
+    assert_eq!(skipped_barriers(&sequence.derived[1]), [], "a release is built on it already");
+    sequence.set_barrier(0);
+    assert_eq!(skipped_barriers(&sequence.derived[1]), [], "no node is older");
+    let graph = Graph::new(&sequence.derived[1], &arch("x86_64"), &Scheme::oci());
+    let edges: Vec<_> = graph.edges().map(|edge| (edge.from.0, edge.to.0)).collect();
+    assert_eq!(edges.len(), 3, "from each release to the next one: {edges:?}");
+    assert_eq!(graph.nodes()[1].barrier.as_ref().map(Reason::as_str), Some("keys"), "shown as built on a barrier");
+}
+
+#[test]
+fn a_removed_barrier_counts_until_a_manager_accepts_that() {
+    let mut sequence = story();
+    sequence.remove_barrier(1);
+    assert!(publish_on(&mut sequence, "c", "44.3").is_err());
+    let codes: Vec<Code> =
+        crate::domain::base::findings(&sequence.derived[1]).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::BasePolicyRemoved]);
+    sequence.override_barrier(1, 1);
+    publish_on(&mut sequence, "c", "44.3").unwrap();
+    assert!(sequence.derived[1].base.as_ref().unwrap().policies.is_empty());
+    sequence.set_barrier(1);
+    assert_eq!(sequence.derived[1].base.as_ref().unwrap().policies.len(), 1, "it counts when the base has it again");
+    assert_eq!(skipped_barriers(&sequence.derived[1]).len(), 1);
+}
+
+#[test]
+fn an_overridden_barrier_stays_overridden_while_the_base_has_it() {
+    let mut sequence = story();
+    sequence.override_barrier(1, 1);
+    publish_on(&mut sequence, "c", "44.3").unwrap();
+    sequence.publish_base();
+    let standing = |sequence: &Sequence| sequence.derived[1].base.as_ref().unwrap().policies[0].arches[&arch("x86_64")];
+    assert_eq!(standing(&sequence), Standing::Overridden);
+    let policy = BasePolicyAddress {
+        stream: sequence.derived[1].id.clone(),
+        version: Version::parse("44.2").unwrap(),
+        kind: BasePolicyKind::Barrier,
+    };
+    let before = sequence.derived[1].clone();
+    let set = sequence.run(&SetBasePolicy { policy }, &before, LoadedReads::default(), true).unwrap();
+    assert_eq!(set.base.as_ref().unwrap().policies[0].arches[&arch("x86_64")], Standing::InForce);
+    assert!(set.releases.iter().all(|release| release.state == ReleaseState::Published));
+}
