@@ -30,9 +30,9 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "payload", "release": "44.20260722.3.0", "arch": "x86_64", "scheme": "oci" }))]
 pub struct ChangeTarget {
-    /// Of the stream: `description`, `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `shortest_rollout`, `canaries`, `freeze_window`,
-    /// `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
-    /// `rollout`, `rollout_order`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
+    /// Of the stream: `description`, `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `base`, `base_lag`, `base_policy`, `shortest_rollout`,
+    /// `canaries`, `freeze_window`, `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
+    /// `rollout`, `rollout_order`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes`, `built_on` or `promotion`. New kinds may be added.
     pub kind: &'static str,
     /// The version of the release; of a blocked update, the release that must not be the target.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! Streams of own images: their base, its barriers and dead ends, and the way of an agent over them.
 
 use crate::support::{
-    eventually, ids,
+    client, eventually, ids,
     manager::{Manager, STABLE, below, with_reason},
     postgres::Database,
     registry::{Pushed, Registry},
@@ -141,12 +141,41 @@ async fn the_transaction_that_changes_the_base_changes_the_streams_on_it() {
     eventually("an update", async || poll(&setup.server, "1", 0.5).await == ["1", "2"]).await;
     admin.change(Method::DELETE, &accepted, None).await.is_problem(404);
 
-    // An override lasts until it is taken back.
+    // An override lasts until it is removed.
     let barrier = format!("{}?acknowledge=true", below("base/barriers/44.2"));
     admin.change(Method::DELETE, &barrier, None).await.ok();
     eventually("no barrier", async || poll(&setup.server, "1", 0.5).await.contains(&"3".to_owned())).await;
     admin.change(Method::PUT, &barrier, None).await.ok();
     eventually("a barrier", async || poll(&setup.server, "1", 0.5).await == ["1", "2"]).await;
+
+    // An undo restores how it counted; a revert changes nothing about the base.
+    let removed = admin.change(Method::DELETE, &barrier, None).await.ok().body["revision"].clone();
+    admin.post_empty(&below(&format!("revisions/{removed}/undo?acknowledge=true"))).await;
+    assert_eq!(policies().await[0]["arches"], json!({"aarch64": "in_force", "x86_64": "in_force"}));
+    admin.change(Method::DELETE, &barrier, None).await.ok();
+    admin.post_empty(&below(&format!("revisions/{removed}/revert?acknowledge=true"))).await;
+    admin.post_empty(&below(&format!("revisions/{known}/revert?acknowledge=true"))).await;
+    assert_eq!(policies().await[0]["arches"], json!({"aarch64": "overridden", "x86_64": "overridden"}));
+}
+
+#[tokio::test]
+async fn the_first_documents_of_a_service_may_have_a_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut derived = json!({"format": 1, "product": "os", "stream": "stable", "origin": "local", "arches": ["x86_64"], "base": "fedora/stable"});
+    let payload = json!({"arch": "x86_64", "scheme": "oci", "id": ids::image("ghcr.io/acme/os", "1")});
+    derived["releases"] = json!([{"version": "1", "payloads": [payload], "built_on": [{"arch": "x86_64", "version": "44.1"}]}]);
+    for document in [derived, base()] {
+        let product = folder.path().join(document["product"].as_str().unwrap());
+        std::fs::create_dir(&product).unwrap();
+        std::fs::write(product.join("stable.toml"), toml::to_string(&document).unwrap()).unwrap();
+    }
+    let database = Database::new().await;
+    let server = Server::start_with(&database, |settings| settings.streams_dir = Some(folder.path().into())).await;
+    let setup = Setup { server, database };
+    let admin = setup.desk().manager("admin", "*").await;
+    let inherited = admin.get(&below("base")).await.ok().body;
+    assert_eq!((&inherited["base"], &inherited["policies"][0]["version"]), (&json!("fedora/stable"), &json!("44.2")));
+    publish(&admin, "2", "44.2").await;
 }
 
 #[tokio::test]
@@ -174,7 +203,11 @@ async fn only_some_streams_can_be_a_base() {
     admin.creates_stream(&edge).await;
     let refused = set(NEXT, "fedora/stable").await;
     refused.is_problem(409);
-    assert!(refused.text.contains("fedora/next is the base of os/edge, so it cannot have a base itself"), "{}", refused.text);
+    assert!(
+        refused.text.contains("fedora/next is the base of os/edge, so it cannot have a base itself"),
+        "{}",
+        refused.text
+    );
     let refused = admin.change(Method::DELETE, NEXT, None).await;
     refused.is_problem(409);
     assert!(refused.text.contains("fedora/next is the base of os/edge, so it cannot be deleted"), "{}", refused.text);
@@ -322,9 +355,13 @@ async fn an_agent_goes_from_the_first_derived_image_over_an_inherited_barrier_to
     let unknown = base_image("44.1x86_64");
     let query = format!("basearch=x86_64&stream=stable&oci=true&rollout_wariness=0.5&os_checksum={unknown}");
     setup.server.get(&format!("/os/v1/graph?{query}")).await;
-    let (_, unknown_payloads) = setup.server.get("/fleet/unknown-payloads").await;
-    let listed: Value = serde_json::from_str(&unknown_payloads).unwrap();
-    assert_eq!((&listed["payloads"][0]["payload"], &listed["payloads"][0]["rebase_to"]), (&json!(unknown), &json!("44.2")));
+    let address = format!("http://{}/fleet/unknown-payloads", setup.server.status);
+    let listed = client().get(address).send().await.unwrap().text().await.unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(
+        (&listed["payloads"][0]["payload"], &listed["payloads"][0]["rebase_to"]),
+        (&json!(unknown), &json!("44.2"))
+    );
     let explain = format!("{STABLE}/explain?arch=x86_64&scheme=oci&wariness=0.5&payload={unknown}");
     let explained = admin.get(&explain).await;
     explained.is_problem(404);

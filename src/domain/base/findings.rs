@@ -1,6 +1,6 @@
 //! What should be looked at in a stream with a base.
 
-use super::{Base, BasePolicyKind, BaseRelease, Standing};
+use super::{Base, BasePolicyKind, BaseRelease, PolicyStatus};
 use crate::domain::{
     epoch::Epoch,
     finding::{Code, Finding},
@@ -27,7 +27,7 @@ fn name(kind: BasePolicyKind) -> &'static str {
 }
 
 fn removed<'a>(stream: &'a Stream, base: &'a Base) -> impl Iterator<Item = Finding> + 'a {
-    let is_removed = |standing: &Standing| *standing == Standing::Removed;
+    let is_removed = |status: &PolicyStatus| *status == PolicyStatus::Removed;
     let removed = base.policies.iter().filter(move |policy| policy.arches.values().any(is_removed));
     removed.map(|policy| {
         let (kind, version) = (name(policy.kind), &policy.release.version);

@@ -1,6 +1,6 @@
 //! Copies what a stream inherits from its base.
 
-use super::{Base, BasePolicy, BaseRelease, BuiltOn, Standing, policy::policies_of};
+use super::{Base, BasePolicy, BaseRelease, BuiltOn, PolicyStatus, policy::policies_of};
 use crate::domain::{
     changes::{Changes, Pair},
     ids::{Arch, Version},
@@ -65,14 +65,14 @@ impl Base {
             let removed: BTreeMap<_, _> = known
                 .arches
                 .iter()
-                .filter(|(arch, standing)| **standing != Standing::Overridden && !is_present(arch))
-                .map(|(arch, _)| (arch.clone(), Standing::Removed))
+                .filter(|(arch, status)| **status != PolicyStatus::Overridden && !is_present(arch))
+                .map(|(arch, _)| (arch.clone(), PolicyStatus::Removed))
                 .collect();
             match present {
                 Some(present) => {
-                    for (arch, standing) in &mut present.arches {
-                        if known.arches.get(arch) == Some(&Standing::Overridden) {
-                            *standing = Standing::Overridden;
+                    for (arch, status) in &mut present.arches {
+                        if known.arches.get(arch) == Some(&PolicyStatus::Overridden) {
+                            *status = PolicyStatus::Overridden;
                         }
                     }
                     present.arches.extend(removed);

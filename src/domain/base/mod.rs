@@ -18,7 +18,7 @@ pub use built_on::{BaseRelease, BuiltOn, base_version_of};
 pub use findings::{findings, findings_about_base, lagging_since};
 pub use inherit::{changes_what_is_inherited, with_base_of};
 pub use of_image::{ImageBaseError, base_of_build};
-pub use policy::{BasePolicy, BasePolicyKind, Standing};
+pub use policy::{BasePolicy, BasePolicyKind, PolicyStatus};
 pub use resolve::{BaseError, resolve_base};
 pub use route::{barrier_after, release_to_rebase_to};
 pub use skipped::skipped_barriers;

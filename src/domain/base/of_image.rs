@@ -43,7 +43,7 @@ pub enum ImageBaseError {
 /// names, else the one that the caller names.
 ///
 /// # Errors
-/// Two of them disagree, or there is none.
+/// Two of them disagree, or no source names one.
 pub fn base_of_build(
     base: &Stream,
     arch: &Arch,

@@ -26,7 +26,7 @@ named_values!(BasePolicyKind, "kind of policy");
 /// Whether an inherited policy counts on an arch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum Standing {
+pub enum PolicyStatus {
     /// The base has it, and it counts.
     InForce,
     /// The base no longer has it. It counts until a manager accepts that.
@@ -35,7 +35,7 @@ pub enum Standing {
     Overridden,
 }
 
-named_values!(Standing, "standing");
+named_values!(PolicyStatus, "status");
 
 /// A barrier or a dead end of a base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +47,14 @@ pub struct BasePolicy {
     /// The reason.
     pub reason: Reason,
     /// The arches on which the base has or had it; at least one.
-    pub arches: BTreeMap<Arch, Standing>,
+    pub arches: BTreeMap<Arch, PolicyStatus>,
 }
 
 impl BasePolicy {
     /// Returns true if the policy counts on an arch.
     #[must_use]
     pub fn counts_on(&self, arch: &Arch) -> bool {
-        self.arches.get(arch).is_some_and(|standing| *standing != Standing::Overridden)
+        self.arches.get(arch).is_some_and(|status| *status != PolicyStatus::Overridden)
     }
 
     pub(super) fn key(&self) -> (u32, BasePolicyKind) {
@@ -62,11 +62,11 @@ impl BasePolicy {
     }
 
     /// Sets how the policy stands on the arches on which the base has it.
-    pub fn set_standing(&mut self, standing: Standing) {
+    pub fn set_status(&mut self, status: PolicyStatus) {
         self.arches
             .values_mut()
-            .filter(|present| **present != Standing::Removed)
-            .for_each(|present| *present = standing);
+            .filter(|present| **present != PolicyStatus::Removed)
+            .for_each(|present| *present = status);
     }
 }
 
@@ -83,7 +83,8 @@ fn policies_of_release(age: usize, release: &Release) -> Vec<BasePolicy> {
     let built: BTreeSet<&Arch> = release.payloads.keys().map(|key| &key.arch).collect();
     let policy = |kind, reason: &Reason, arches: Option<&BTreeSet<Arch>>| {
         let counted = built.iter().filter(|arch| arches.is_none_or(|arches| arches.contains(**arch)));
-        let arches: BTreeMap<Arch, Standing> = counted.map(|arch| (Arch::clone(arch), Standing::InForce)).collect();
+        let arches: BTreeMap<Arch, PolicyStatus> =
+            counted.map(|arch| (Arch::clone(arch), PolicyStatus::InForce)).collect();
         let release = BaseRelease::new(release.version.clone(), age);
         (!arches.is_empty()).then(|| BasePolicy { release, kind, reason: reason.clone(), arches })
     };

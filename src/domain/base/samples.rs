@@ -1,6 +1,6 @@
 //! Random streams, half of which have a base.
 
-use super::{Base, BasePolicy, BasePolicyKind, BaseRelease, BuiltOn, Standing};
+use super::{Base, BasePolicy, BasePolicyKind, BaseRelease, BuiltOn, PolicyStatus};
 use crate::domain::{
     duration::Minutes,
     ids::{Arch, ProductName, StreamId, StreamName, Version},
@@ -31,8 +31,8 @@ fn with_base(mut stream: Stream, rng: &mut Rng) -> Stream {
     let mut policies = Vec::new();
     for age in 0..RELEASES {
         for kind in BasePolicyKind::ALL {
-            let standing = |arch: &Arch| (arch.clone(), Standing::ALL[usize::from(arch.as_str().len() % 3 == 0)]);
-            let arches: std::collections::BTreeMap<_, _> = arches.iter().filter(|_| rng.bool()).map(standing).collect();
+            let status = |arch: &Arch| (arch.clone(), PolicyStatus::ALL[usize::from(arch.as_str().len() % 3 == 0)]);
+            let arches: std::collections::BTreeMap<_, _> = arches.iter().filter(|_| rng.bool()).map(status).collect();
             if rng.u8(..3) == 0 && !arches.is_empty() {
                 let reason = Reason::new("keys").unwrap();
                 policies.push(BasePolicy { release: base_release(age), kind: *kind, reason, arches });

@@ -3,7 +3,7 @@
 use crate::domain::{
     admission::emergency_stop::EmergencyStop,
     artifact::{Artifact, Notes, Promotion},
-    base::Standing,
+    base::PolicyStatus,
     description::Description,
     document::{self, shape::RolloutDocument},
     duration::Minutes,
@@ -66,8 +66,8 @@ pub enum Fact {
     BasePolicy {
         /// Its reason.
         reason: Reason,
-        /// How it stands on each arch.
-        arches: BTreeMap<Arch, Standing>,
+        /// How it counts on each arch.
+        arches: BTreeMap<Arch, PolicyStatus>,
     },
     /// A release of the base.
     BaseRelease(Version),
@@ -139,9 +139,9 @@ impl fmt::Display for Fact {
             }
             Self::Stream(stream) => stream.fmt(f),
             Self::BasePolicy { reason, arches } => {
-                let standing =
-                    |(arch, standing): (&Arch, &Standing)| format!("{} on {arch}", standing.as_str().replace('_', " "));
-                write!(f, "{} ({})", reason.as_str(), joined(arches.iter().map(standing), ", "))
+                let status =
+                    |(arch, status): (&Arch, &PolicyStatus)| format!("{} on {arch}", status.as_str().replace('_', " "));
+                write!(f, "{} ({})", reason.as_str(), joined(arches.iter().map(status), ", "))
             }
             Self::BaseRelease(version) => version.fmt(f),
             Self::EdgeRule(rule) => f.write_str(rule.as_str()),

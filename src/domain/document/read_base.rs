@@ -6,7 +6,7 @@ use super::{
     shape::StreamDocument,
 };
 use crate::domain::{
-    base::{Base, BasePolicy, BasePolicyKind, BaseRelease, BuiltOn, Standing},
+    base::{Base, BasePolicy, BasePolicyKind, BaseRelease, BuiltOn, PolicyStatus},
     duration::Minutes,
     ids::StreamId,
     reason::Reason,
@@ -47,12 +47,12 @@ impl Reader {
         // Upstream's may be empty.
         let reason = self.check(&format!("{path}.reason"), Reason::from_record(&document.reason));
         let mut arches = BTreeMap::new();
-        for (arch, standing) in &document.arches {
+        for (arch, status) in &document.arches {
             let path = format!("{path}.arches.{arch}");
             let arch = self.parse(&path, arch);
-            let known = Standing::from_name(standing);
-            let standing = known.ok_or_else(|| format!("is {standing:?}, expected in_force, removed or overridden"));
-            arches.extend(arch.zip(self.check(&path, standing)));
+            let known = PolicyStatus::from_name(status);
+            let status = known.ok_or_else(|| format!("is {status:?}, expected in_force, removed or overridden"));
+            arches.extend(arch.zip(self.check(&path, status)));
         }
         let release = BaseRelease { version: version?, age: document.age };
         Some(BasePolicy { release, kind: kind?, reason: reason?, arches })

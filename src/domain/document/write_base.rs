@@ -11,7 +11,7 @@ pub fn base_policies(policies: &[BasePolicy]) -> Vec<BasePolicyDocument> {
         age: policy.release.age,
         kind: policy.kind.as_str().into(),
         reason: policy.reason.as_str().into(),
-        arches: policy.arches.iter().map(|(arch, standing)| (arch.to_string(), standing.as_str().into())).collect(),
+        arches: policy.arches.iter().map(|(arch, status)| (arch.to_string(), status.as_str().into())).collect(),
     };
     policies.iter().map(document).collect()
 }

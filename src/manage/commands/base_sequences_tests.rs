@@ -6,14 +6,12 @@ use crate::{
     domain::{
         artifact::Promotion,
         base::skipped_barriers,
-        finding::Code,
         graph::{Graph, NodeIndex},
         ids::{ProductName, StreamName},
         origin::Origin,
         payload::{Payload, PayloadId, Scheme},
         policy::{barrier::Barrier, graph_rules::EdgeRule},
         reason::Reason,
-        release::ReleaseState,
     },
     manage::{
         command::LoadedReads,
@@ -22,7 +20,6 @@ use crate::{
             releases::{CreateRelease, PromoteRelease, PublishRelease, WithdrawRelease},
             rollouts::RolloutPlan,
         },
-        error::CommandError,
         plan::{Loaded, plan},
         request::Request,
         testing::{NOW, caller, loaded, timestamp},
@@ -36,7 +33,7 @@ use std::{
 
 const SEQUENCES: u64 = 5_000;
 const STEPS: usize = 16;
-const ARCHES: [&str; 2] = ["aarch64", "x86_64"];
+pub(super) const ARCHES: [&str; 2] = ["aarch64", "x86_64"];
 
 /// What enough sequences must contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,18 +57,18 @@ enum Counted {
     Overridden,
 }
 
-struct Sequence {
-    rng: Rng,
-    caller: Identity,
+pub(super) struct Sequence {
+    pub(super) rng: Rng,
+    pub(super) caller: Identity,
     acknowledges: bool,
-    base: Arc<Stream>,
+    pub(super) base: Arc<Stream>,
     /// A stream for tests, and the one that its releases are promoted to.
-    derived: [Arc<Stream>; 2],
+    pub(super) derived: [Arc<Stream>; 2],
     /// For both of them, the barriers that the base has or had, by arch and age.
     barriers: [BTreeMap<(&'static str, usize), Counted>; 2],
     /// On what each release is built: by its version and arch, the age in the base.
     built_on: BTreeMap<(Version, &'static str), usize>,
-    number: usize,
+    pub(super) number: usize,
     contains: BTreeSet<Kind>,
 }
 
@@ -79,7 +76,7 @@ fn id(product: &str, stream: &str) -> StreamId {
     StreamId { product: ProductName::parse(product).unwrap(), stream: StreamName::parse(stream).unwrap() }
 }
 
-fn arch(name: &str) -> Arch {
+pub(super) fn arch(name: &str) -> Arch {
     Arch::parse(name).unwrap()
 }
 
@@ -92,7 +89,7 @@ fn version_at(stream: &Stream, age: usize) -> Version {
 }
 
 /// Returns the command that publishes a release with a payload for each of these arches.
-fn publication(
+pub(super) fn publication(
     stream: &StreamId,
     version: Version,
     number: usize,
@@ -112,7 +109,7 @@ fn publication(
 }
 
 impl Sequence {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let base = Stream::empty(id("fedora-coreos", "stable"));
         let derived = ["testing", "stable"].map(|name| {
@@ -135,7 +132,7 @@ impl Sequence {
     }
 
     /// Carries out a command on a stream. Returns the next state if it is not refused.
-    fn run(
+    pub(super) fn run(
         &self,
         command: &dyn Command,
         on: &Arc<Stream>,
@@ -157,7 +154,7 @@ impl Sequence {
     }
 
     /// Changes the base, and records that in the streams on it.
-    fn change_base(&mut self, command: &dyn Command) -> bool {
+    pub(super) fn change_base(&mut self, command: &dyn Command) -> bool {
         let before = self.base.clone();
         let Some(after) = self.run(command, &before, LoadedReads::default(), true) else { return false };
         self.base = after;
@@ -169,7 +166,7 @@ impl Sequence {
         true
     }
 
-    fn publish_base(&mut self) {
+    pub(super) fn publish_base(&mut self) {
         self.number += 1;
         let version = Version::parse(&format!("44.2026.{}", self.number)).unwrap();
         let arches: Vec<_> = self.arches().into_iter().map(|name| (name, None)).collect();
@@ -179,7 +176,7 @@ impl Sequence {
         }
     }
 
-    fn set_barrier(&mut self, age: usize) {
+    pub(super) fn set_barrier(&mut self, age: usize) {
         let release = ReleaseAddress { stream: self.base.id.clone(), version: version_at(&self.base, age) };
         let built = |name: &&str| self.base.releases[age].payloads.contains_key(&key(name));
         let built: Vec<&'static str> = ARCHES.into_iter().filter(built).collect();
@@ -208,7 +205,7 @@ impl Sequence {
         }
     }
 
-    fn remove_barrier(&mut self, age: usize) {
+    pub(super) fn remove_barrier(&mut self, age: usize) {
         let release = ReleaseAddress { stream: self.base.id.clone(), version: version_at(&self.base, age) };
         if !self.change_base(&RemoveBarrier { release }) {
             return;
@@ -294,7 +291,7 @@ impl Sequence {
         true
     }
 
-    fn override_barrier(&mut self, stream: usize, age: usize) {
+    pub(super) fn override_barrier(&mut self, stream: usize, age: usize) {
         let policy = BasePolicyAddress {
             stream: self.derived[stream].id.clone(),
             version: version_at(&self.base, age),
@@ -390,130 +387,4 @@ fn no_update_skips_a_barrier_of_the_base_or_leads_to_an_older_one() {
         }
     }
     assert!(seen.len() == 5 && seen.values().all(|count| *count >= 1000), "too few of a kind: {seen:?}");
-}
-
-/// Returns a base with three releases, of which the second is a barrier, and a stream with a release on the first.
-fn story() -> Sequence {
-    let mut sequence = Sequence::new(1);
-    for _ in 0..3 {
-        sequence.number += 1;
-        let version = Version::parse(&format!("44.{}", sequence.number)).unwrap();
-        let arches = ARCHES.map(|name| (name, None));
-        let command = publication(&sequence.base.id, version, sequence.number, &arches);
-        sequence.change_base(&command);
-    }
-    sequence.set_barrier(1);
-    publish_on(&mut sequence, "a", "44.1").unwrap();
-    sequence
-}
-
-/// Publishes a release that is built on a release of the base, without acknowledgement. Returns the messages with which that is refused.
-fn publish_on(sequence: &mut Sequence, version: &str, on: &str) -> Result<(), String> {
-    sequence.number += 1;
-    let (version, on) = (Version::parse(version).unwrap(), Version::parse(on).unwrap());
-    let named = ARCHES.map(|name| (name, Some(&on)));
-    let stream = sequence.derived[1].clone();
-    let command = publication(&stream.id, version, sequence.number, &named);
-    let read = LoadedReads { base: Some(sequence.base.clone()), ..LoadedReads::default() };
-    let loaded = Loaded { read, stream: Some(stream.clone()), ..loaded(&stream.id, Some(&stream)) };
-    let request = Request::new(&sequence.caller, "a test");
-    match plan(&command, &request, &loaded, timestamp(NOW)) {
-        Ok(planned) => sequence.derived[1] = planned.next.unwrap().stream,
-        Err(CommandError::Refused(Refusal::Unacknowledged(findings))) => {
-            let messages: Vec<String> = findings.into_iter().map(|finding| finding.message).collect();
-            return Err(messages.join("; "));
-        }
-        Err(error) => panic!("{error}"),
-    }
-    Ok(())
-}
-
-#[test]
-fn a_release_that_would_skip_a_barrier_is_refused_until_one_is_built_on_it() {
-    let mut sequence = story();
-    let refused = publish_on(&mut sequence, "c", "44.3").unwrap_err();
-    let expected = "nodes built on 44.1 would skip barrier 44.2: build and publish an image on it first";
-    assert!(refused.contains(expected), "{refused}");
-    publish_on(&mut sequence, "b", "44.2").unwrap();
-    publish_on(&mut sequence, "c", "44.3").unwrap();
-    assert_eq!(skipped_barriers(&sequence.derived[1]), []);
-}
-
-#[test]
-fn a_release_must_say_on_what_it_is_built() {
-    let sequence = story();
-    let stream = sequence.derived[1].clone();
-    let unnamed = publication(&stream.id, Version::parse("x").unwrap(), 99, &[("x86_64", None)]);
-    let other = Version::parse("99").unwrap();
-    let unknown = publication(&stream.id, Version::parse("x").unwrap(), 99, &[("x86_64", Some(&other))]);
-    for (command, expected) in [
-        (unnamed, "does not say on which release of fedora-coreos/stable it is built for x86_64"),
-        (unknown, "is built on 99 for x86_64, which fedora-coreos/stable has not published"),
-    ] {
-        let read = LoadedReads { base: Some(sequence.base.clone()), ..LoadedReads::default() };
-        let loaded = Loaded { read, stream: Some(stream.clone()), ..loaded(&stream.id, Some(&stream)) };
-        let request = Request { acknowledge: true, ..Request::new(&sequence.caller, "a test") };
-        let refused = plan(&command, &request, &loaded, timestamp(NOW)).unwrap_err().to_string();
-        assert!(refused.contains(expected), "{refused}");
-    }
-}
-
-#[test]
-fn a_late_barrier_closes_crossing_updates_and_says_what_to_build() {
-    let mut sequence = story();
-    sequence.derived[1] = {
-        let mut stream = Stream::clone(&sequence.derived[1]);
-        stream.rules.edge_rule = EdgeRule::Open;
-        Arc::new(stream)
-    };
-    publish_on(&mut sequence, "b", "44.2").unwrap();
-    publish_on(&mut sequence, "c", "44.3").unwrap();
-    sequence.publish_base();
-    let newest = sequence.base.releases.last().unwrap().version.clone();
-    publish_on(&mut sequence, "d", newest.as_str()).unwrap();
-    let stays = skipped_barriers(&sequence.derived[1]);
-    assert_eq!(stays, []);
-    sequence.set_barrier(2);
-    assert_eq!(skipped_barriers(&sequence.derived[1]), [], "a release is built on it already");
-    sequence.set_barrier(0);
-    assert_eq!(skipped_barriers(&sequence.derived[1]), [], "no node is older");
-    let graph = Graph::new(&sequence.derived[1], &arch("x86_64"), &Scheme::oci());
-    let edges: Vec<_> = graph.edges().map(|edge| (edge.from.0, edge.to.0)).collect();
-    assert_eq!(edges.len(), 3, "from each release to the next one: {edges:?}");
-    assert_eq!(graph.nodes()[1].barrier.as_ref().map(Reason::as_str), Some("keys"), "shown as built on a barrier");
-}
-
-#[test]
-fn a_removed_barrier_counts_until_a_manager_accepts_that() {
-    let mut sequence = story();
-    sequence.remove_barrier(1);
-    assert!(publish_on(&mut sequence, "c", "44.3").is_err());
-    let codes: Vec<Code> =
-        crate::domain::base::findings(&sequence.derived[1]).iter().map(|finding| finding.code).collect();
-    assert_eq!(codes, [Code::BasePolicyRemoved]);
-    sequence.override_barrier(1, 1);
-    publish_on(&mut sequence, "c", "44.3").unwrap();
-    assert!(sequence.derived[1].base.as_ref().unwrap().policies.is_empty());
-    sequence.set_barrier(1);
-    assert_eq!(sequence.derived[1].base.as_ref().unwrap().policies.len(), 1, "it counts when the base has it again");
-    assert_eq!(skipped_barriers(&sequence.derived[1]).len(), 1);
-}
-
-#[test]
-fn an_overridden_barrier_stays_overridden_while_the_base_has_it() {
-    let mut sequence = story();
-    sequence.override_barrier(1, 1);
-    publish_on(&mut sequence, "c", "44.3").unwrap();
-    sequence.publish_base();
-    let standing = |sequence: &Sequence| sequence.derived[1].base.as_ref().unwrap().policies[0].arches[&arch("x86_64")];
-    assert_eq!(standing(&sequence), Standing::Overridden);
-    let policy = BasePolicyAddress {
-        stream: sequence.derived[1].id.clone(),
-        version: Version::parse("44.2").unwrap(),
-        kind: BasePolicyKind::Barrier,
-    };
-    let before = sequence.derived[1].clone();
-    let set = sequence.run(&SetBasePolicy { policy }, &before, LoadedReads::default(), true).unwrap();
-    assert_eq!(set.base.as_ref().unwrap().policies[0].arches[&arch("x86_64")], Standing::InForce);
-    assert!(set.releases.iter().all(|release| release.state == ReleaseState::Published));
 }

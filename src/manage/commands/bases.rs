@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        base::{Base, BasePolicyKind, BaseRelease, BuiltOn, Standing, base_version_of},
+        base::{Base, BasePolicyKind, BaseRelease, BuiltOn, PolicyStatus, base_version_of},
         duration::Minutes,
         ids::{Arch, StreamId, Version},
         release::{PayloadKey, Release},
@@ -163,7 +163,7 @@ pub struct SetBasePolicy {
 }
 
 impl BasePolicyAddress {
-    fn set(&self, present: &Present<'_>, standing: Standing) -> Result<Next, Refusal> {
+    fn set(&self, present: &Present<'_>, status: PolicyStatus) -> Result<Next, Refusal> {
         let stream = present.existing()?;
         let mut base = require_base(stream)?.clone();
         let found = base.policies.iter_mut().find(|known| self.is(&known.release.version, known.kind));
@@ -174,9 +174,9 @@ impl BasePolicyAddress {
             };
             Refusal::no_such(what, format!("{} of {}", self.version, base_name(stream)))
         })?;
-        found.set_standing(standing);
-        if standing == Standing::Overridden {
-            found.arches.retain(|_: &Arch, standing| *standing != Standing::Removed);
+        found.set_status(status);
+        if status == PolicyStatus::Overridden {
+            found.arches.retain(|_: &Arch, status| *status != PolicyStatus::Removed);
         }
         base.policies.retain(|policy| !policy.arches.is_empty());
         Ok(Stream { base: Some(Box::new(base)), ..stream.clone() }.into())
@@ -201,7 +201,7 @@ impl Command for RemoveBasePolicy {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.policy.set(present, Standing::Overridden)
+        self.policy.set(present, PolicyStatus::Overridden)
     }
 }
 
@@ -215,7 +215,7 @@ impl Command for SetBasePolicy {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.policy.set(present, Standing::InForce)
+        self.policy.set(present, PolicyStatus::InForce)
     }
 }
 
@@ -248,4 +248,8 @@ impl Command for InheritBase {
 
 #[cfg(test)]
 #[path = "base_sequences_tests.rs"]
+mod sequences_tests;
+
+#[cfg(test)]
+#[path = "bases_tests.rs"]
 mod tests;

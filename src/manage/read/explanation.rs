@@ -240,7 +240,7 @@ impl StreamReader<'_> {
 }
 
 impl StreamReader<'_> {
-    /// Returns which release a node that runs an image of the base is rebased to, in words; nothing if there is none.
+    /// Returns which release a node that runs an image of the base is rebased to, in words, or an empty text.
     async fn rebase<'a>(
         &self,
         question: &Question<'_>,
