@@ -105,14 +105,16 @@ impl StreamReader<'_> {
         Ok(StreamAtRevision { revision, stream: Arc::new(stream) })
     }
 
-    /// Returns the lint findings of the stream, in the order of its releases.
+    /// Returns the lint findings of the stream, in the order of its releases, and then those about images that are gone.
     ///
     /// # Errors
     /// The stream does not exist, or the database failed.
     pub async fn findings(&self) -> Result<Vec<Finding>, ReadError> {
         let StreamAtRevision { stream, .. } = self.present().await?;
         let (dialect, now) = (self.dialect().await?, self.manage.now());
-        Ok(self.manage.compute(|| findings(dialect.as_deref(), &stream, now)).await)
+        let mut found = self.manage.compute(|| findings(dialect.as_deref(), &stream, now)).await;
+        found.extend(self.manage.image_findings(&stream).await?);
+        Ok(found)
     }
 
     /// Returns the protocol of the product, if this service speaks it.
