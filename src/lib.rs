@@ -16,6 +16,7 @@ pub mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+pub mod image_check;
 pub mod manage;
 pub mod operate;
 pub mod outbound;

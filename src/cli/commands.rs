@@ -36,7 +36,7 @@ enum Command {
     /// Print a stream as a TOML document, or replace a stream by an edited document
     #[command(subcommand)]
     Document(document::Document),
-    /// Make releases of images in container registries
+    /// Make releases of images in container registries, or check that the images are still there
     #[command(subcommand)]
     Image(image::Image),
     /// Show what a running service knows about its nodes

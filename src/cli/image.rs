@@ -1,7 +1,9 @@
-//! `lockkeeper image`: makes releases of images in registries.
+//! `lockkeeper image`: makes releases of images in registries, and checks that registries still have them.
 
 use super::{
+    auth_files::auth_files,
     change::{Change, stream_id},
+    image_check::Check,
     options::{Common, runtime},
     output::print_line,
 };
@@ -12,12 +14,12 @@ use crate::{
         images::{AddImage, version_of},
         rollouts::{NamedPreset, RolloutPlan},
     },
-    registry::{AuthFile, ImageReference, Registries},
+    registry::{ImageReference, Registries},
     server::Registry,
 };
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 /// The subcommands of `image`.
 #[derive(Debug, Subcommand)]
@@ -27,12 +29,19 @@ pub(super) enum Image {
     /// The release gets the image's digest on each arch of the stream. If a release has this image already, nothing changes, and the exit
     /// code is 0: a pipeline can repeat the command.
     Add(Box<Add>),
+    /// Check that registries still have the images that nodes may be sent to
+    ///
+    /// Asks for each image of each release to which an update leads, held back or not, and in the mirrors, too. Stores what it finds, so that the
+    /// service shows it. Exits with 0 if all images are there, with 1 if some are gone, and with 2 if none is known to be gone but some could not
+    /// be asked for.
+    Check(Check),
 }
 
 impl Image {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Add(add) => add.run(),
+            Self::Check(check) => check.run(),
         }
     }
 }
@@ -97,15 +106,4 @@ impl Add {
 fn plan(preset: &str) -> anyhow::Result<RolloutPlan> {
     let preset = NamedPreset::from_name(preset).with_context(|| format!("--rollout: {preset:?} is not a preset"))?;
     Ok(RolloutPlan::from_preset(preset))
-}
-
-/// Returns where container tools keep the credentials of this user (`containers-auth.json(5)`).
-fn auth_files() -> Vec<AuthFile> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = variable("REGISTRY_AUTH_FILE") {
-        return vec![AuthFile { path, is_required: true }];
-    }
-    let usual = [("XDG_RUNTIME_DIR", "containers/auth.json"), ("HOME", ".docker/config.json")];
-    let paths = usual.into_iter().filter_map(|(name, path)| Some(variable(name)?.join(path)));
-    paths.map(|path| AuthFile { path, is_required: false }).collect()
 }

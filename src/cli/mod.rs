@@ -1,5 +1,6 @@
 //! The command line: one file per command. Commands connect the other modules and contain no rules of their own.
 
+mod auth_files;
 mod backup;
 mod by_protocol;
 mod change;
@@ -11,6 +12,7 @@ mod export;
 mod fleet;
 mod graph;
 mod image;
+mod image_check;
 mod import;
 mod key;
 mod options;

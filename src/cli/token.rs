@@ -1,6 +1,7 @@
 //! `lockkeeper token`: creates, lists and revokes API tokens, for use without an identity provider.
 
 use super::{
+    auth_files::auth_files,
     options::{Common, identity, runtime, with_database},
     output::{print_line, print_row},
 };
@@ -8,14 +9,19 @@ use crate::{
     auth::{Grant, Pattern, Role, SigningKey},
     clock::{Clock, SystemClock},
     config::{Flags, Settings},
+    image_check::PublicationCheck,
     manage::{Manage, Request, TokenRequest},
+    registry::Registries,
     server::Registry,
     store::Access,
 };
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+/// How long a publication waits for registries.
+const PUBLICATION_TIME: Duration = Duration::from_secs(30);
 
 /// The subcommands of `token`.
 #[derive(Debug, Subcommand)]
@@ -147,7 +153,12 @@ impl Revoke {
 pub(super) async fn manage(access: &Access, settings: &Settings) -> anyhow::Result<Manage> {
     access.store().migrate().await?;
     let manage = Manage::new(access.store().clone(), Arc::new(SystemClock), Registry::new(settings)?.dialects());
-    Ok(manage.with_max_graph_bytes(settings.limits.graph_bytes))
+    let manage = manage.with_max_graph_bytes(settings.limits.graph_bytes);
+    if !settings.registries.require_images {
+        return Ok(manage);
+    }
+    let registries = Registries::all(&settings.registries, auth_files());
+    Ok(manage.with_required_images(Arc::new(PublicationCheck::new(registries, PUBLICATION_TIME))))
 }
 
 pub(super) fn without_fraction(time: jiff::Timestamp) -> String {

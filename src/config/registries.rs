@@ -1,11 +1,12 @@
 //! `[registries]`
 
-use super::host_pattern::HostPattern;
+use super::{error::ConfigError, host_pattern::HostPattern};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Which registries images are read from, and how.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrySettings {
     /// The registries that callers of the API may name. Local commands may name any registry.
@@ -14,4 +15,29 @@ pub struct RegistrySettings {
     pub private: Vec<HostPattern>,
     /// A file with credentials, in the format of container tools (`auth.json`).
     pub auth_file: Option<PathBuf>,
+    /// How often the images that nodes are sent to are asked for. Zero: never.
+    pub check_interval: SignedDuration,
+    /// Whether a release is published only if registries have its images.
+    pub require_images: bool,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            private: Vec::new(),
+            auth_file: None,
+            check_interval: SignedDuration::from_hours(24),
+            require_images: false,
+        }
+    }
+}
+
+impl RegistrySettings {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.check_interval.is_negative() {
+            return Err(ConfigError::value("registries.check_interval", "must be 0s or longer"));
+        }
+        Ok(())
+    }
 }

@@ -23,6 +23,8 @@ pub mod hash;
 pub mod identifier;
 pub mod ids;
 pub mod image;
+pub mod image_check;
+pub mod image_targets;
 mod interned;
 pub mod located;
 pub mod origin;

@@ -1,7 +1,7 @@
 //! Commands: changes to one stream, as values. A command names its action and what it reads, and computes the next state from the
 //! present one and the time. The executor does everything else.
 
-use super::{refusal::Refusal, request::Action, upstream::UpstreamDocument};
+use super::{image_source::ImageAnswers, refusal::Refusal, request::Action, upstream::UpstreamDocument};
 use crate::{
     auth::Role,
     domain::{
@@ -109,6 +109,8 @@ pub struct LoadedReads {
     pub base: Option<Arc<Stream>>,
     /// The presets of the stream's product, for a command that uses them.
     pub presets: ProductPresets,
+    /// What registries said about the images that it publishes.
+    pub images: ImageAnswers,
 }
 
 /// What a command is applied to.

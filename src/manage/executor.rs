@@ -4,6 +4,7 @@ use super::{
     command::{Command, LoadedReads, Provenance, Reads},
     error::CommandError,
     idempotency::{items, store_answer, stored_answer},
+    image_source::ImageAnswers,
     manager::Manage,
     plan::{Loaded, Plan, plan},
     refusal::Refusal,
@@ -90,10 +91,14 @@ impl Manage {
             }
         }
         request.require_reason()?;
+        let mut images = Vec::with_capacity(commands.len());
+        for command in &commands {
+            images.push(self.ask_for_images(*command, request).await?);
+        }
         if request.dry_run {
             let mut reports = Vec::with_capacity(commands.len());
-            for command in commands {
-                reports.push(self.preview(command, request).await?);
+            for (command, images) in commands.into_iter().zip(images) {
+                reports.push(self.preview(command, request, images).await?);
             }
             return Ok(reports);
         }
@@ -104,8 +109,9 @@ impl Manage {
             .collect();
         let turn = if waiting.is_empty() { None } else { Some(self.write_queues().write(&waiting).await) };
         let mut inspected = Vec::with_capacity(commands.len());
-        for command in &commands {
-            inspected.push(self.inspect(*command, request).await);
+        for (command, images) in commands.iter().zip(images) {
+            let found = self.inspect(*command, request, images.clone()).await;
+            inspected.push((found, images));
         }
         let reports = self.attempt_all(&commands, &inspected, request).await;
         drop(turn);
@@ -115,14 +121,14 @@ impl Manage {
     async fn attempt_all(
         &self,
         commands: &[&dyn Command],
-        inspected: &[Option<Inspected>],
+        inspected: &[(Option<Inspected>, ImageAnswers)],
         request: &Request<'_>,
     ) -> Result<Vec<Report>, CommandError> {
         let Some(name) = commands.first().map(|command| command.action().name) else { return Ok(Vec::new()) };
         let attempt = async || {
             let mut read = Vec::with_capacity(commands.len());
-            for command in commands {
-                read.push(self.read_for(*command).await?);
+            for (command, (_, images)) in commands.iter().zip(inspected) {
+                read.push(LoadedReads { images: images.clone(), ..self.read_for(*command).await? });
             }
             let mut transaction = self.store().begin(name).await?;
             let key = request.idempotency_key();
@@ -130,7 +136,7 @@ impl Manage {
                 return repeated(&json);
             }
             let (mut reports, mut written) = (Vec::with_capacity(commands.len()), Vec::with_capacity(commands.len()));
-            for ((command, inspected), read) in commands.iter().zip(inspected).zip(read) {
+            for ((command, (inspected, _)), read) in commands.iter().zip(inspected).zip(read) {
                 let before = Before { read, inspected: inspected.as_ref() };
                 let executed = self.run_in(&mut transaction, *command, request, before).await?;
                 reports.push(executed.report);
@@ -223,8 +229,13 @@ impl Manage {
     }
 
     /// Reports what a command would do, without changing anything and without a lock. All checks of the command are made.
-    async fn preview(&self, command: &dyn Command, request: &Request<'_>) -> Result<Report, CommandError> {
-        let loaded = self.read_loaded(command).await?;
+    async fn preview(
+        &self,
+        command: &dyn Command,
+        request: &Request<'_>,
+        images: ImageAnswers,
+    ) -> Result<Report, CommandError> {
+        let loaded = self.read_loaded(command, images).await?;
         let plan = self.compute(|| plan(command, request, &loaded, self.clock().now())).await?;
         let Plan { before, next, created, existing, findings, .. } = plan;
         let changed = next.is_some();
@@ -239,11 +250,11 @@ impl Manage {
 
     /// Computes the impact of a command. Returns `None` if none is reported, or if the command would be refused now: the attempt under
     /// the lock reports why.
-    async fn inspect(&self, command: &dyn Command, request: &Request<'_>) -> Option<Inspected> {
+    async fn inspect(&self, command: &dyn Command, request: &Request<'_>, images: ImageAnswers) -> Option<Inspected> {
         if command.action().is_restrictive || !matches!(command.provenance(), Provenance::Local) {
             return None;
         }
-        let loaded = self.read_loaded(command).await.ok()?;
+        let loaded = self.read_loaded(command, images).await.ok()?;
         let plan = self.compute(|| plan(command, request, &loaded, self.clock().now())).await.ok()?;
         let impact = match &plan.next {
             None => Some(Impact::default()),
@@ -260,12 +271,16 @@ impl Manage {
     }
 
     /// Loads what a command is planned on, without a lock.
-    async fn read_loaded(&self, command: &dyn Command) -> Result<Loaded, CommandError> {
+    pub(super) async fn read_loaded(
+        &self,
+        command: &dyn Command,
+        images: ImageAnswers,
+    ) -> Result<Loaded, CommandError> {
         let mut transaction = self.reading("present").await?;
         let id = command.target();
         let head = transaction.head_with_deleted(id).await?.unwrap_or_else(|| Head::absent(id.clone()));
         let read = self.load_reads(&mut transaction, command).await?;
-        let read = with_presets(&mut transaction, command, read).await?;
+        let read = with_presets(&mut transaction, command, LoadedReads { images, ..read }).await?;
         let mut loaded = self.load(&mut transaction, head, read).await?;
         loaded.read.base = self.base_for(&mut transaction, command, loaded.stream.as_deref()).await?;
         Ok(loaded)

@@ -3,6 +3,7 @@
 use super::{
     events::EventFeed,
     findings_cache::FindingsCache,
+    image_source::ImageSource,
     stream_cache::StreamCache,
     write_queues::{ReadTransaction, WriteQueues},
 };
@@ -34,6 +35,7 @@ pub struct Manage {
     findings: Arc<FindingsCache>,
     events: Arc<EventFeed>,
     served: Option<ServedStates>,
+    images: Option<Arc<dyn ImageSource>>,
     max_graph_bytes: usize,
 }
 
@@ -55,6 +57,7 @@ impl Manage {
             findings: Arc::default(),
             events: Arc::default(),
             served: None,
+            images: None,
             max_graph_bytes,
         }
     }
@@ -69,6 +72,16 @@ impl Manage {
     #[must_use]
     pub fn with_served(self, served: impl Fn(&StreamId) -> Option<Known> + Send + Sync + 'static) -> Self {
         Self { served: Some(Arc::new(served)), ..self }
+    }
+
+    /// Publishes only releases whose images are there. Without this, nothing is asked for images.
+    #[must_use]
+    pub fn with_required_images(self, images: Arc<dyn ImageSource>) -> Self {
+        Self { images: Some(images), ..self }
+    }
+
+    pub(super) fn images(&self) -> Option<&Arc<dyn ImageSource>> {
+        self.images.as_ref()
     }
 
     pub(super) fn max_graph_bytes(&self) -> usize {

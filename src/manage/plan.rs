@@ -241,7 +241,8 @@ impl LocalChange<'_> {
         if action.is_restrictive && !request.dry_run {
             return Ok(Checked { next, lint: None });
         }
-        let lint = self.lint(&next, now);
+        let mut lint = self.lint(&next, now);
+        lint.new.extend(self.loaded.read.images.findings(before, &next)?);
         // Findings of a dry run are reported, and do not refuse it.
         if !request.dry_run {
             if lint.new.iter().any(|finding| finding.severity == Severity::Error) {

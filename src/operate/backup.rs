@@ -7,8 +7,7 @@ pub use super::{
 };
 use crate::store::{
     Store,
-    dump::{RestoreError, Table, tables_of_migrations},
-    events,
+    dump::{RestoreError, Table, is_backed_up, tables_of_migrations},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, pin_mut};
@@ -45,7 +44,7 @@ pub async fn write(store: &Store, to: &Path, made_at: Timestamp) -> Result<Summa
     // With a newer schema, unknown tables are included.
     let known = tables_of_migrations(&header.migrations);
     let is_known = |table: &Table| known.as_ref().is_none_or(|known| known.contains(&table.table));
-    let tables = transaction.tables().await?.into_iter().filter(is_backed_up);
+    let tables = transaction.tables().await?.into_iter().filter(|table| is_backed_up(&table.table));
     let (tables, others): (Vec<Table>, Vec<Table>) = tables.partition(is_known);
     let left_out = others.into_iter().map(|table| table.table).collect();
     let mut writer = BackupWriter::begin(to, &header)?;
@@ -106,7 +105,7 @@ pub async fn restore(store: &Store, from: &Path, restored: OnTable<'_>) -> Resul
     }
     let known = tables_of_migrations(&header.migrations).unwrap_or_default();
     let mut missing: Vec<Table> =
-        present.into_iter().filter(is_backed_up).filter(|table| known.contains(&table.table)).collect();
+        present.into_iter().filter(|table| is_backed_up(&table.table) && known.contains(&table.table)).collect();
     loop {
         let table = match reader.part()? {
             Part::Table(table) => table,
@@ -140,11 +139,6 @@ pub async fn restore(store: &Store, from: &Path, restored: OnTable<'_>) -> Resul
     transaction.commit().await?;
     store.migrate().await?;
     Ok(summary)
-}
-
-/// Returns true for all tables but those of events: a restored database begins with events of its own.
-fn is_backed_up(table: &Table) -> bool {
-    !events::TABLES.contains(&table.table.as_str())
 }
 
 fn count_lines(text: &[u8]) -> u64 {

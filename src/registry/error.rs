@@ -49,6 +49,9 @@ pub enum RegistryError {
     /// The registry did not answer in time.
     #[error("the registry {0} did not answer in time")]
     Timeout(String),
+    /// The registry failed for other images of the repository.
+    #[error("the registry {0} was not asked, because requests for other images failed")]
+    GivenUp(String),
     /// A server sent what it must not send.
     #[error("{host} {problem}")]
     Answer {
@@ -101,7 +104,9 @@ impl RegistryError {
             | Self::Denied { .. }
             | Self::Unusable(_) => Fault::Request,
             Self::AuthFile { .. } => Fault::Settings,
-            Self::Http { .. } | Self::Timeout(_) | Self::Answer { .. } | Self::ToPrivate { .. } => Fault::Registry,
+            Self::Http { .. } | Self::Timeout(_) | Self::GivenUp(_) | Self::Answer { .. } | Self::ToPrivate { .. } => {
+                Fault::Registry
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Reads images from container registries: what a tag or a digest stands for, by the pull part of the OCI distribution specification.
+//! Reads images from container registries: what a tag or a digest stands for, by the pull part of the OCI distribution
+//! specification, and whether they still have an image.
 //!
 //! Registries are not trusted. Addresses, sizes, times and redirects are bounded here, and credentials leave this module for the registry that they
 //! are for only. What becomes of an image does not belong here.
@@ -8,6 +9,7 @@ mod address;
 mod challenge;
 mod credentials;
 mod error;
+mod presence;
 mod read;
 mod reference;
 mod registries;
@@ -16,5 +18,6 @@ mod wire;
 
 pub use access::AuthFile;
 pub use error::{Fault, RegistryError};
+pub use presence::{Missing, Presence};
 pub use reference::{ImageReference, ReferenceError};
 pub use registries::Registries;

@@ -14,9 +14,10 @@ use crate::domain::{
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 
-const INDEX: &str =
+pub(super) const INDEX: &str =
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json";
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+pub(super) const IMAGE: &str =
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 /// The largest number of images in an index.
 const MAX_ENTRIES: usize = 64;
 /// The longest text of a registry that an error or a version repeats, in characters.
@@ -142,7 +143,7 @@ async fn build(session: &mut Session<'_>, content: &[u8]) -> Result<Build, Regis
 }
 
 /// Returns the digest of a content, which must be the wanted one.
-fn checked_digest(
+pub(super) fn checked_digest(
     session: &Session<'_>,
     content: &[u8],
     wanted: Option<ContentHash>,
@@ -156,7 +157,11 @@ fn checked_digest(
     }
 }
 
-fn parse<T: DeserializeOwned>(session: &Session<'_>, what: &str, content: &[u8]) -> Result<T, RegistryError> {
+pub(super) fn parse<T: DeserializeOwned>(
+    session: &Session<'_>,
+    what: &str,
+    content: &[u8],
+) -> Result<T, RegistryError> {
     let failed = |error: serde_json::Error| {
         session.wrong(format!("sent a {what} that cannot be read: {}", shortened(&error.to_string())))
     };

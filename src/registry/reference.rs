@@ -126,7 +126,9 @@ impl ImageReference {
         &self.path
     }
 
-    pub(super) fn repository(&self) -> &Repository {
+    /// Returns the registry and the path in it.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
         &self.repository
     }
 

@@ -3,18 +3,21 @@
 use super::{
     access::{Access, AuthFile},
     error::RegistryError,
+    presence::{Inquiry, Presence},
     read,
     reference::ImageReference,
     session::Session,
 };
 use crate::{config::RegistrySettings, domain::image::Image};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 /// The longest time for reading an image, with all requests.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// The largest number of images that are read at a time: each may take several megabytes of memory.
 const MAX_READS: usize = 8;
+/// The number of requests that fail one after the other before the other images of a repository are given up.
+const MAX_FAILURES: usize = 3;
 
 /// The registries that images may be read from. Clones share its bounds.
 #[derive(Debug, Clone)]
@@ -62,6 +65,39 @@ impl Registries {
         };
         let timeout = |_| RegistryError::Timeout(image.registry().to_owned());
         tokio::time::timeout(*time, reading).await.map_err(timeout)?
+    }
+
+    /// Asks whether the registry has images of one repository, one after the other, each within `time`. The results are in the same order.
+    /// Credentials are read and tokens are fetched once for all.
+    pub async fn presence(&self, images: &[ImageReference], time: Duration) -> Vec<Result<Presence, RegistryError>> {
+        let Parts { access, slots, .. } = &*self.0;
+        let (mut results, mut inquiry, mut failures) = (Vec::with_capacity(images.len()), None, 0);
+        for image in images {
+            let asking = async {
+                access.check(image)?;
+                if failures >= MAX_FAILURES {
+                    return Err(RegistryError::GivenUp(image.registry().to_owned()));
+                }
+                // The semaphore is never closed.
+                let _slot = slots.acquire().await;
+                let deadline = Instant::now() + time;
+                let inquiry = match &mut inquiry {
+                    Some(inquiry) => inquiry,
+                    none => none.insert(Inquiry::new(Session::new(access, image)?, deadline)),
+                };
+                (inquiry.session.image, inquiry.deadline) = (image, deadline);
+                let timeout = |_| RegistryError::Timeout(image.registry().to_owned());
+                tokio::time::timeout_at(deadline, inquiry.presence()).await.map_err(timeout)?
+            };
+            let result = asking.await;
+            let has_failed = matches!(result, Err(RegistryError::Http { .. } | RegistryError::Timeout(_)));
+            failures = if has_failed { failures + 1 } else { failures };
+            if result.is_ok() {
+                failures = 0;
+            }
+            results.push(result);
+        }
+        results
     }
 }
 

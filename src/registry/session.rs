@@ -13,7 +13,7 @@ use crate::{
     domain::hash::ContentHash,
     outbound::{self, BodyError},
 };
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
 use std::{sync::Arc, time::Duration};
 
@@ -33,6 +33,16 @@ pub(super) struct Session<'a> {
     authorization: Option<Authorization>,
     public: Client,
     any: Client,
+}
+
+/// A part of a repository.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// `manifests` or `blobs`.
+    pub(super) kind: &'a str,
+    /// A digest.
+    pub(super) name: &'a str,
+    pub(super) accept: &'a str,
 }
 
 /// What proves that this service may read.
@@ -83,7 +93,7 @@ impl<'a> Session<'a> {
             let response = if self.is_named(&url) {
                 self.authorized(&url, "*/*").await?
             } else {
-                self.get(&url, |request| request).await?
+                self.send(&Method::GET, &url, |request| request).await?
             };
             if !response.status().is_redirection() {
                 return self.content(response).await;
@@ -122,7 +132,11 @@ impl<'a> Session<'a> {
 
     /// Sends a request with the authorization that the registry asks for.
     async fn authorized(&mut self, url: &Url, accept: &str) -> Result<Response, RegistryError> {
-        let response = self.get_authorized(url, accept).await?;
+        self.authorized_with(&Method::GET, url, accept).await
+    }
+
+    async fn authorized_with(&mut self, method: &Method, url: &Url, accept: &str) -> Result<Response, RegistryError> {
+        let response = self.send_authorized(method, url, accept).await?;
         if response.status() != StatusCode::UNAUTHORIZED || self.authorization.is_some() {
             return Ok(response);
         }
@@ -134,7 +148,7 @@ impl<'a> Session<'a> {
             None => return Err(self.wrong("requires credentials, but neither by `Basic` nor by `Bearer`")),
         };
         self.authorization = Some(authorization);
-        self.get_authorized(url, accept).await
+        self.send_authorized(method, url, accept).await
     }
 
     /// Requests a token that can pull the image. Credentials of the registry are sent to the server that it names.
@@ -145,7 +159,7 @@ impl<'a> Session<'a> {
         url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", &scope);
         let credentials = self.credentials.clone().map(Authorization::Basic);
         let prepare = |request| credentials.iter().fold(request, |request, basic| basic.add_to(request));
-        let response = self.get(&url, prepare).await?;
+        let response = self.send(&Method::GET, &url, prepare).await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(self.denied()),
@@ -158,17 +172,18 @@ impl<'a> Session<'a> {
         parse_token(&body).ok_or_else(|| self.wrong_at(&url, "sent no token".into()))
     }
 
-    async fn get_authorized(&self, url: &Url, accept: &str) -> Result<Response, RegistryError> {
+    async fn send_authorized(&self, method: &Method, url: &Url, accept: &str) -> Result<Response, RegistryError> {
         let prepare = |request: RequestBuilder| {
             let request = request.header(header::ACCEPT, accept);
             self.authorization.iter().fold(request, |request, authorization| authorization.add_to(request))
         };
-        self.get(url, prepare).await
+        self.send(method, url, prepare).await
     }
 
     /// Sends a request to an address that is permitted.
-    async fn get(
+    async fn send(
         &self,
+        method: &Method,
         url: &Url,
         prepare: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
@@ -178,16 +193,35 @@ impl<'a> Session<'a> {
             check_literal(url).map_err(|private| self.private(url, private))?;
             &self.public
         };
-        prepare(client.get(url.clone())).send().await.map_err(|error| self.failed(url, error))
+        prepare(client.request(method.clone(), url.clone())).send().await.map_err(|error| self.failed(url, error))
     }
 
-    async fn content(&self, response: Response) -> Result<Vec<u8>, RegistryError> {
+    /// Sends a request for a manifest or a blob of the image's repository. A token that has expired since it was fetched is renewed.
+    pub(super) async fn ask(&mut self, method: &Method, part: Part<'_>) -> Result<Response, RegistryError> {
+        let url = self.url(part.kind, part.name);
+        let has_token = self.authorization.is_some();
+        let response = self.authorized_with(method, &url, part.accept).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || !has_token {
+            return Ok(response);
+        }
+        self.authorization = None;
+        self.authorized_with(method, &url, part.accept).await
+    }
+
+    pub(super) async fn content(&self, response: Response) -> Result<Vec<u8>, RegistryError> {
+        if response.status() == StatusCode::OK {
+            return self.body(response, MAX_BYTES).await;
+        }
+        Err(self.refused(&response))
+    }
+
+    /// Builds the error for a response without the content that was asked for.
+    pub(super) fn refused(&self, response: &Response) -> RegistryError {
         match response.status() {
-            StatusCode::OK => self.body(response, MAX_BYTES).await,
-            StatusCode::NOT_FOUND => Err(RegistryError::NotFound(self.image.to_string())),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.denied()),
-            status if status.is_redirection() => Err(self.wrong("redirects a manifest, which is not followed")),
-            status => Err(self.wrong_at(response.url(), format!("answered with the status {}", status.as_u16()))),
+            StatusCode::NOT_FOUND => RegistryError::NotFound(self.image.to_string()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.denied(),
+            status if status.is_redirection() => self.wrong("redirects a manifest, which is not followed"),
+            status => self.wrong_at(response.url(), format!("answered with the status {}", status.as_u16())),
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) config: Option<Descriptor>,
     #[serde(default)]
+    pub(super) layers: Option<Vec<Descriptor>>,
+    #[serde(default)]
     pub(super) annotations: Option<Labels>,
 }
 
@@ -36,6 +38,9 @@ pub(super) struct Platform {
 #[derive(Debug, Deserialize)]
 pub(super) struct Descriptor {
     pub(super) digest: String,
+    /// Where else the content is. Registries need not have it then.
+    #[serde(default)]
+    pub(super) urls: Option<Vec<String>>,
 }
 
 /// The config of an image.

@@ -5,12 +5,15 @@ use crate::{
     api::Api,
     auth::Authenticator,
     catalog::{CatalogHandle, CatalogSync, RetryDelay, SyncDeps},
-    config::{ApiSettings, AuthSettings, DatabaseSettings},
+    config::{ApiSettings, AuthSettings, DatabaseSettings, LimitSettings, RegistrySettings},
     domain::{dialect::Dialects, ids::StreamId},
     exchange::documents::DocumentFile,
+    image_check::{ImageChecker, PublicationCheck},
     manage::{EventWriter, Manage},
+    registry::Registries,
     store::{Access, AccessError},
 };
+use jiff::SignedDuration;
 use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 /// The part of the service that uses the database.
@@ -27,10 +30,8 @@ pub(super) struct Database {
     pub(super) is_for_managers: bool,
     pub(super) auth: AuthSettings,
     pub(super) api: ApiSettings,
-    /// The largest full graph that a change may lead to.
-    pub(super) max_graph_bytes: usize,
-    /// The number of events that are kept.
-    pub(super) max_events: u32,
+    pub(super) limits: LimitSettings,
+    pub(super) registries: RegistrySettings,
 }
 
 impl Database {
@@ -64,14 +65,24 @@ impl Database {
         let served =
             move |id: &StreamId| Some(catalog.get().as_ref()?.stream(id.product.as_str(), id.stream.as_str())?.known());
         let manage = Manage::new(access.store().clone(), clock.clone(), self.dialects.clone())
-            .with_max_graph_bytes(self.max_graph_bytes)
+            .with_max_graph_bytes(self.limits.graph_bytes)
             .with_served(served);
+        let registries = Registries::allowed(&self.registries, self.limits.answer_timeout.unsigned_abs());
+        let manage = if self.registries.require_images {
+            let check = PublicationCheck::new(registries.clone(), publication_time(&self.limits));
+            manage.with_required_images(Arc::new(check))
+        } else {
+            manage
+        };
         let authenticator = Authenticator::new(access.store().clone(), &self.auth, &self.api, clock.clone())?;
         let issuers = self.is_for_managers.then(|| authenticator.issuers());
         let backoff = RetryDelay::from(self.sync_deps.settings.interval());
         let refreshed = self.sync_deps.refreshed.subscribe();
         let events_written = self.sync_deps.events_written.subscribe();
-        let event_writer = EventWriter::new(manage.clone(), self.max_events);
+        let event_writer = EventWriter::new(manage.clone(), self.limits.events);
+        // Processes for agents only need not reach registries, nor have credentials for them.
+        let check_interval = if self.is_for_managers { self.registries.check_interval } else { SignedDuration::ZERO };
+        let image_checker = ImageChecker::new(access.store().clone(), clock.clone(), registries, check_interval);
         let follower = CatalogSync::new(access.clone(), self.sync_deps);
         let documents = self.documents;
         let work = async {
@@ -93,6 +104,7 @@ impl Database {
                 () = follower.run() => {}
                 () = event_writer.run(refreshed) => {}
                 () = manage.distribute_events(events_written) => {}
+                () = image_checker.run(&metrics) => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
                 () = watch::issuers(&metrics, issuers, &clock) => {}
             }
@@ -126,6 +138,11 @@ impl Database {
             }
         }
     }
+}
+
+/// Returns how long a publication waits for registries. It may come after two thirds of the time of a response, in which an image is read.
+fn publication_time(limits: &LimitSettings) -> Duration {
+    limits.answer_timeout.unsigned_abs() / 4
 }
 
 /// Calls `ready` once, as soon as polls are answered from the database or from the snapshot.

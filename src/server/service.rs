@@ -242,8 +242,8 @@ impl Service {
             is_for_managers: self.listeners.managers.is_some(),
             auth: self.settings.auth,
             api: self.settings.api,
-            max_graph_bytes: self.settings.limits.graph_bytes,
-            max_events: self.settings.limits.events,
+            limits: self.settings.limits,
+            registries: self.settings.registries,
         };
         let mut database_task = tokio::spawn(database.follow(stopping.clone().cancelled_owned(), ready));
         let failed = tokio::select! {

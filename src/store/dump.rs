@@ -3,7 +3,7 @@
 use super::{
     database::{Store, migrations},
     error::StoreError,
-    events,
+    events, image_checks,
     transaction::Transaction,
 };
 use bytes::Bytes;
@@ -24,7 +24,13 @@ pub struct Table {
 
 /// Returns true for tables that have rows in an otherwise empty database: those that a process fills by itself.
 fn is_never_empty(table: &str) -> bool {
-    table == "installation" || events::TABLES.contains(&table)
+    table == "installation" || !is_backed_up(table)
+}
+
+/// Returns true for all tables but those that a restored database fills anew.
+#[must_use]
+pub fn is_backed_up(table: &str) -> bool {
+    !events::TABLES.contains(&table) && !image_checks::TABLES.contains(&table)
 }
 
 /// Errors of restoring rows into a database.

@@ -14,6 +14,7 @@ mod error;
 pub mod events;
 pub mod health;
 pub mod idempotency;
+pub mod image_checks;
 mod installation;
 mod load;
 mod payloads;

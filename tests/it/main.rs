@@ -46,6 +46,7 @@ mod history;
 mod hostile_registries;
 mod hosts;
 mod idempotency;
+mod image_check;
 mod images;
 mod impact;
 mod import;

@@ -237,6 +237,7 @@ fn cases() -> BTreeMap<&'static str, Case> {
         ("get_graph", case(Viewer, "graph?arch=x86_64&scheme=oci")),
         ("explain_node", case(Viewer, "explain?arch=x86_64&scheme=oci&release=1.2&wariness=0.9")),
         ("lint_stream", case(Viewer, "lint")),
+        ("list_image_checks", case(Viewer, "image-checks")),
         ("list_tokens", case(Admin, "/tokens")),
         ("create_token", with(Admin, "/tokens", token)),
         ("get_token", case(Admin, "/tokens/TOKEN")),

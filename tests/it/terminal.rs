@@ -274,6 +274,18 @@ async fn no_command_prints_control_characters() {
     session.run("doctor", |command| on(command, &[]));
     session.run("stop", |command| on(command, &["--local", "--lift"]));
 
+    // An image with a hostile name.
+    for statement in [
+        "delete from dead_ends where $1 <> ''",
+        "update releases set state = 'published' where $1 <> ''",
+        "update payloads set scheme = 'oci', payload = payload || $1 where not alias",
+    ] {
+        sqlx::query(statement).bind(HOSTILE).execute(&mut database.connection().await).await.unwrap();
+    }
+    session.run("image check", |command| on(command, &[]));
+    session.assert_shows("image check", "\\u001b[2J");
+    session.run("image check", |command| on(command, &["--json"]));
+
     // Rows that another program wrote to the database.
     session.run("database exec", |command| on(command, &["--", HOSTILE]));
     sqlx::query("update streams set protection = $1::json")

@@ -181,7 +181,7 @@ async fn explain_node(
 
 /// List the lint findings of a stream
 ///
-/// Errors are states that can harm nodes; warnings are unusual states.
+/// Errors are states that can harm nodes; warnings are unusual states. Images that registries no longer have come last.
 #[utoipa::path(get, path = "/lint", tag = "answers", params(StreamPath),
     responses((status = 200, description = "All findings, in the order of the releases", body = Page<FindingReport>)))]
 async fn lint_stream(State(api): State<Api>, PathParams(path): PathParams<StreamPath>, read: ReadRequest) -> Answer {

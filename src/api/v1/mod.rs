@@ -9,6 +9,7 @@ mod blocked_updates;
 mod caller;
 mod documents;
 mod events;
+mod image_checks;
 mod live_rollouts;
 mod overview;
 mod payloads;
@@ -59,7 +60,8 @@ pub(super) fn operations() -> OpenApiRouter<Api> {
         .merge(batch::operations())
         .merge(revisions::operations())
         .merge(documents::operations())
-        .merge(answers::operations());
+        .merge(answers::operations())
+        .merge(image_checks::operations());
     let others = OpenApiRouter::new()
         .merge(caller::operations())
         .merge(overview::operations())

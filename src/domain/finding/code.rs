@@ -98,6 +98,10 @@ codes! {
     NotExpressible = 1201, "not-expressible";
     /// A version is listed twice, with different policies.
     DifferentPolicies = 1202, "different-policies";
+    /// A registry does not have an image that nodes are sent to.
+    ImageGone = 1301, "image-gone";
+    /// A registry could not be asked for an image.
+    ImageNotChecked = 1302, "image-not-checked";
     /// Upstream's policies name a version that has no release.
     PoliciesWithoutRelease = 2001, "policies-without-release";
     /// Upstream's document has several entries for one version.

@@ -8,6 +8,7 @@ mod access;
 mod audit;
 mod explanation;
 mod hold_reason;
+mod image_checks;
 mod live_rollouts;
 mod overview;
 mod pauses;
@@ -27,6 +28,7 @@ pub use explanation::{
     Explanation, ExplanationEnd, GraphView, HeldBack, Position, Question, Running, TargetOffer, Update,
 };
 pub use hold_reason::HoldReason;
+pub use image_checks::NeededImage;
 pub use live_rollouts::RolloutFilter;
 pub use overview::{Excerpt, LiveRollout, StreamOverview};
 pub use pauses::{Cause, Pause, PauseKind};

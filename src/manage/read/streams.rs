@@ -106,7 +106,7 @@ impl StreamReader<'_> {
         Ok(StreamAtRevision { revision, stream: Arc::new(stream) })
     }
 
-    /// Returns the lint findings of the stream, in the order of its releases.
+    /// Returns the lint findings of the stream, in the order of its releases, and then those about images that are gone.
     ///
     /// # Errors
     /// The stream does not exist, or the database failed.
@@ -118,7 +118,9 @@ impl StreamReader<'_> {
             let about_base = base.iter().flat_map(|base| findings_about_base(&stream, base, now));
             findings(dialect.as_deref(), &stream, now).into_iter().chain(about_base).collect()
         };
-        Ok(self.manage.compute(all).await)
+        let mut found: Vec<Finding> = self.manage.compute(all).await;
+        found.extend(self.manage.image_findings(&stream).await?);
+        Ok(found)
     }
 
     /// Returns the present state of the base of a stream.

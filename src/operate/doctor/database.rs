@@ -125,6 +125,24 @@ pub(super) async fn stops(store: &Store) -> Vec<Finding> {
     }
 }
 
+/// Reports images that are gone or unknown, as the last check found.
+pub(super) async fn images(store: &Store) -> Vec<Finding> {
+    const WHAT: &str = "images";
+    // Another check reports a database that cannot be read.
+    let Ok(counts) = store.image_counts().await else { return Vec::new() };
+    let mut findings = Vec::new();
+    if counts.gone > 0 {
+        let found = format!("{} images that nodes are sent to are no longer in their registries", counts.gone);
+        let advice = "see `lockkeeper image check`; push them again, or withdraw the releases that need them";
+        findings.push(Finding::warn(WHAT, found, advice));
+    }
+    if counts.unknown > 0 {
+        let found = format!("registries could not be asked for {} images", counts.unknown);
+        findings.push(Finding::warn(WHAT, found, "see `lockkeeper image check`, which says why"));
+    }
+    findings
+}
+
 pub(super) async fn streams(store: &Store, installation: &mut Option<String>) -> Vec<Finding> {
     const WHAT: &str = "streams";
     let advice = "see `lockkeeper database check`; restore a backup, or upload the stream's last document again";

@@ -97,6 +97,12 @@ impl Registry {
         self.put_manifest(repository, Some(tag), INDEX, &index(entries)).await
     }
 
+    /// Deletes a part of a repository, such as `manifests/sha256:...`, as clean-up rules do.
+    pub(crate) async fn delete(&self, repository: &str, part: &str) {
+        let url = format!("http://{}/v2/{repository}/{part}", self.host);
+        assert_eq!(self.request(Method::DELETE, &url).send().await.unwrap().status(), 202);
+    }
+
     async fn put_manifest(&self, repository: &str, tag: Option<&str>, media_type: &str, manifest: &str) -> String {
         let digest = digest(manifest.as_bytes());
         let url = format!("http://{}/v2/{repository}/manifests/{}", self.host, tag.unwrap_or(&digest));
@@ -116,7 +122,7 @@ fn configuration(folder: &Path, is_protected: bool) -> String {
         String::new()
     };
     format!(
-        "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n\
+        "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n\
          http: {{addr: \"127.0.0.1:0\", secret: test}}\n{auth}"
     )
 }

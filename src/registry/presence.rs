@@ -1,0 +1,152 @@
+//! Asks registries whether they still have an image: its manifest, and the blobs that the manifest names.
+
+use super::{
+    error::RegistryError,
+    read::{IMAGE, INDEX, checked_digest, parse},
+    reference::{Target, parse_digest},
+    session::{Part, Session},
+    wire::{Descriptor, Manifest},
+};
+use crate::domain::hash::ContentHash;
+use http::{HeaderMap, Method, StatusCode, header};
+use reqwest::Response;
+use std::{collections::BTreeSet, fmt, time::Duration};
+use tokio::time::Instant;
+
+/// The largest number of an image's blobs that are asked for.
+const MAX_BLOBS: usize = 256;
+/// How often a registry may ask for a later request.
+const MAX_DELAYS: usize = 3;
+/// The delay if the registry does not say when to ask again.
+const DEFAULT_DELAY: Duration = Duration::from_secs(5);
+
+/// Whether a registry has an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It has.
+    Present,
+    /// It says that it does not have a part, without which nodes cannot pull the image.
+    Gone(Missing),
+}
+
+/// The part of an image that a registry does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The manifest, and so the image.
+    Manifest,
+    /// The config or a layer.
+    Blob(ContentHash),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest => f.write_str("the registry has no such image"),
+            Self::Blob(digest) => write!(f, "the registry has the manifest, but not its blob sha256:{digest}"),
+        }
+    }
+}
+
+/// What is asked for the images of one repository.
+pub(super) struct Inquiry<'a> {
+    pub(super) session: Session<'a>,
+    /// Blobs that the registry has. Images share layers.
+    present_blobs: BTreeSet<ContentHash>,
+    /// When the present image is given up.
+    pub(super) deadline: Instant,
+}
+
+impl<'a> Inquiry<'a> {
+    pub(super) fn new(session: Session<'a>, deadline: Instant) -> Self {
+        Self { session, present_blobs: BTreeSet::new(), deadline }
+    }
+
+    /// Asks for the image of the session.
+    pub(super) async fn presence(&mut self) -> Result<Presence, RegistryError> {
+        let (name, digest) = match self.session.image.target() {
+            Target::Tag(tag) => (tag.clone(), None),
+            Target::Digest(digest) => (format!("sha256:{digest}"), Some(*digest)),
+        };
+        let accept = format!("{INDEX}, {IMAGE}");
+        let part = Part { kind: "manifests", name: &name, accept: &accept };
+        // Not by HEAD: the manifest names the blobs.
+        let response = self.ask(&Method::GET, part).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(Presence::Gone(Missing::Manifest));
+        }
+        let content = self.session.content(response).await?;
+        checked_digest(&self.session, &content, digest)?;
+        let manifest: Manifest = parse(&self.session, "manifest", &content)?;
+        for blob in self.blobs(&manifest)? {
+            if !self.has_blob(blob).await? {
+                return Ok(Presence::Gone(Missing::Blob(blob)));
+            }
+        }
+        Ok(Presence::Present)
+    }
+
+    /// Returns the blobs that the registry must have. Of an index there are none: which of its images a node pulls is not known here.
+    fn blobs(&self, manifest: &Manifest) -> Result<Vec<ContentHash>, RegistryError> {
+        let is_elsewhere = |blob: &&Descriptor| blob.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+        let all = manifest.config.iter().chain(manifest.layers.iter().flatten());
+        let blobs = all.filter(|blob| !is_elsewhere(blob)).take(MAX_BLOBS).map(|blob| parse_digest(&blob.digest));
+        let blobs: Option<Vec<ContentHash>> = blobs.collect();
+        blobs.ok_or_else(|| self.session.wrong("sent a manifest with the digest of a blob that is not a SHA-256"))
+    }
+
+    async fn has_blob(&mut self, digest: ContentHash) -> Result<bool, RegistryError> {
+        if self.present_blobs.contains(&digest) {
+            return Ok(true);
+        }
+        let name = format!("sha256:{digest}");
+        let part = Part { kind: "blobs", name: &name, accept: "*/*" };
+        let mut response = self.ask(&Method::HEAD, part).await?;
+        if matches!(response.status(), StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+            // The connection is closed before the content arrives.
+            response = self.ask(&Method::GET, part).await?;
+        }
+        match response.status() {
+            StatusCode::NOT_FOUND => return Ok(false),
+            // The registry knows the blob, and where it is. That place is not asked: its URL may be for GET only.
+            status if status == StatusCode::OK || status.is_redirection() => {}
+            _ => return Err(self.session.refused(&response)),
+        }
+        self.present_blobs.insert(digest);
+        Ok(true)
+    }
+
+    /// Sends a request, and again when the registry asks to, unless that is after the deadline.
+    async fn ask(&mut self, method: &Method, part: Part<'_>) -> Result<Response, RegistryError> {
+        for _ in 0..MAX_DELAYS {
+            let response = self.session.ask(method, part).await?;
+            let delay = delay(response.headers());
+            let is_in_time = Instant::now() + delay < self.deadline;
+            if response.status() != StatusCode::TOO_MANY_REQUESTS || !is_in_time {
+                return Ok(response);
+            }
+            tokio::time::sleep(delay).await;
+        }
+        self.session.ask(method, part).await
+    }
+}
+
+/// Returns how long to wait after too many requests. A date is not read: registries send seconds.
+fn delay(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    seconds.map_or(DEFAULT_DELAY, Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_says_when_to_ask_again() {
+        let retry_after = |value: &'static str| {
+            let value = header::HeaderValue::from_static(value);
+            delay(&[(header::RETRY_AFTER, value)].into_iter().collect()).as_secs()
+        };
+        assert_eq!([retry_after("0"), retry_after(" 17 "), retry_after("soon"), retry_after("-1")], [0, 17, 5, 5]);
+        assert_eq!(delay(&HeaderMap::new()), DEFAULT_DELAY);
+    }
+}
