@@ -1,11 +1,12 @@
 //! `[registries]`
 
-use super::host_pattern::HostPattern;
+use super::{error::ConfigError, host_pattern::HostPattern};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Which registries images are read from, and how.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrySettings {
     /// The registries that callers of the API may name. Local commands may name any registry.
@@ -14,4 +15,32 @@ pub struct RegistrySettings {
     pub private: Vec<HostPattern>,
     /// A file with credentials, in the format of container tools (`auth.json`).
     pub auth_file: Option<PathBuf>,
+    /// How often the repositories that streams follow are asked for new tags.
+    pub follow_interval: SignedDuration,
+    /// A file with the secret by which registries authenticate when they report changes. Without it, such reports are not accepted.
+    pub webhook_secret_file: Option<PathBuf>,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            private: Vec::new(),
+            auth_file: None,
+            follow_interval: SignedDuration::from_mins(5),
+            webhook_secret_file: None,
+        }
+    }
+}
+
+/// The shortest time between two looks at a followed repository.
+const MIN_FOLLOW_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
+
+impl RegistrySettings {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.follow_interval < MIN_FOLLOW_INTERVAL {
+            return Err(ConfigError::value("registries.follow_interval", "must be 10s or longer"));
+        }
+        Ok(())
+    }
 }

@@ -98,6 +98,7 @@ impl Settings {
         self.limits.validate()?;
         self.tls.validate()?;
         self.auth.validate()?;
+        self.registries.validate()?;
         self.log.validate()?;
         self.telemetry.validate()
     }

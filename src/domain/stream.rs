@@ -4,6 +4,7 @@ use super::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
     description::Description,
     epoch::Epoch,
+    follow::Follow,
     hash::ContentHash,
     ids::{Arch, StreamId, Version},
     payload::{Repository, Scheme},
@@ -50,6 +51,8 @@ pub struct Stream {
     pub protection: Protection,
     /// The rollout that a draft without rollouts gets when it is published.
     pub default_rollout: Option<Preset>,
+    /// The repository whose tags become releases, if it follows one.
+    pub follow: Option<Box<Follow>>,
     /// The emergency stop of the stream. Nothing is offered while it is in force.
     pub stop: Option<EmergencyStop>,
     /// The stop of its product, which is no part of the stream: it is neither saved with it nor in its documents.
@@ -74,6 +77,7 @@ impl Stream {
             rules: GraphRules::default(),
             protection: Protection::default(),
             default_rollout: None,
+            follow: None,
             stop: None,
             product_stop: None,
             releases: Vec::new(),

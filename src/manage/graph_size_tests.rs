@@ -15,7 +15,7 @@ use crate::{
         command::{Next, Present},
         commands::{
             descriptions::NewDescription,
-            streams::{DefaultRollout, SetStream, StreamSettings},
+            streams::{DefaultRollout, NewFollow, SetStream, StreamSettings},
         },
         error::CommandError,
         plan::{Loaded, Plan},
@@ -154,6 +154,7 @@ fn a_graph_over_the_limit_may_stay_and_shrink() {
         arches: before.arches.clone(),
         mirrors: before.mirrors.clone(),
         default_rollout: DefaultRollout::Unchanged,
+        follow: NewFollow::Unchanged,
         edge_rule: None,
         identity: None,
         targets: Some(newest(2)),

@@ -30,7 +30,7 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "payload", "release": "44.20260722.3.0", "arch": "x86_64", "scheme": "oci" }))]
 pub struct ChangeTarget {
-    /// Of the stream: `description`, `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `shortest_rollout`, `canaries`, `freeze_window`,
+    /// Of the stream: `description`, `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `follow`, `shortest_rollout`, `canaries`, `freeze_window`,
     /// `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
     /// `rollout`, `rollout_order`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes` or `promotion`. New kinds may be added.
     pub kind: &'static str,
@@ -126,6 +126,7 @@ impl From<&Target> for ChangeTarget {
             Target::Identity => with_kind("identity"),
             Target::Targets => with_kind("targets"),
             Target::DefaultRollout => with_kind("default_rollout"),
+            Target::Follow => with_kind("follow"),
             Target::ShortestRollout => with_kind("shortest_rollout"),
             Target::Canaries => with_kind("canaries"),
             Target::FreezeWindow { from, until, zone } => {

@@ -1,4 +1,4 @@
-//! Reads images from container registries: what a tag or a digest stands for, by the pull part of the OCI distribution specification.
+//! Reads images from container registries: what a tag or a digest stands for, and which tags a repository has, by the pull part of the OCI distribution specification.
 //!
 //! Registries are not trusted. Addresses, sizes, times and redirects are bounded here, and credentials leave this module for the registry that they
 //! are for only. What becomes of an image does not belong here.
@@ -12,9 +12,13 @@ mod read;
 mod reference;
 mod registries;
 mod session;
+mod tags;
+mod webhook;
 mod wire;
 
 pub use access::AuthFile;
 pub use error::{Fault, RegistryError};
-pub use reference::{ImageReference, ReferenceError};
+pub use reference::{ImageReference, ReferenceError, RepositoryReference};
 pub use registries::Registries;
+pub use tags::TagList;
+pub use webhook::{ReportError, WebhookProof, WebhookSecret, reported_repositories};

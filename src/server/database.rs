@@ -5,9 +5,10 @@ use crate::{
     api::Api,
     auth::Authenticator,
     catalog::{CatalogHandle, CatalogSync, RetryDelay, SyncDeps},
-    config::{ApiSettings, AuthSettings, DatabaseSettings},
+    config::{ApiSettings, AuthSettings, DatabaseSettings, RegistrySettings},
     domain::{dialect::Dialects, ids::StreamId},
     exchange::documents::DocumentFile,
+    follower::Follower,
     manage::{EventWriter, Manage},
     store::{Access, AccessError},
 };
@@ -31,6 +32,8 @@ pub(super) struct Database {
     pub(super) max_graph_bytes: usize,
     /// The number of events that are kept.
     pub(super) max_events: u32,
+    /// How registries are followed.
+    pub(super) registries: RegistrySettings,
 }
 
 impl Database {
@@ -72,6 +75,7 @@ impl Database {
         let refreshed = self.sync_deps.refreshed.subscribe();
         let events_written = self.sync_deps.events_written.subscribe();
         let event_writer = EventWriter::new(manage.clone(), self.max_events);
+        let registry_follower = Follower::new(access.store().clone(), manage.clone(), &self.registries);
         let follower = CatalogSync::new(access.clone(), self.sync_deps);
         let documents = self.documents;
         let work = async {
@@ -93,6 +97,7 @@ impl Database {
                 () = follower.run() => {}
                 () = event_writer.run(refreshed) => {}
                 () = manage.distribute_events(events_written) => {}
+                () = registry_follower.run() => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
                 () = watch::issuers(&metrics, issuers, &clock) => {}
             }

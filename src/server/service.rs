@@ -21,7 +21,7 @@ use crate::{
     config::{CatalogSettings, LimitSettings, Listeners, Settings},
     exchange::documents::{self, DocumentFile},
     protocol::preparers,
-    registry::Registries,
+    registry::{Registries, WebhookSecret},
     telemetry::Metrics,
 };
 use futures_util::FutureExt;
@@ -81,12 +81,15 @@ impl Service {
         let bound = listeners.addresses().into_iter().map(bind).collect::<Result<_, _>>()?;
         // Checked here to report invalid settings before anything starts.
         Issuers::new(&settings.auth, &clock)?;
+        let secret_file = settings.registries.webhook_secret_file.as_deref();
+        let webhook_secret = secret_file.map(WebhookSecret::from_file).transpose()?;
         let manager_api = Api::waiting(ApiParts {
             signing_key: settings.auth.signing_key(&settings.data_dir),
             max_token_lifetime: settings.auth.max_token_lifetime,
             bodies_bytes: settings.limits.bodies_bytes,
             event_streams: settings.limits.event_streams,
             registries: Registries::allowed(&settings.registries, registry_time(&settings.limits)),
+            webhook_secret,
         });
         Ok(Self {
             settings,
@@ -244,6 +247,7 @@ impl Service {
             api: self.settings.api,
             max_graph_bytes: self.settings.limits.graph_bytes,
             max_events: self.settings.limits.events,
+            registries: self.settings.registries,
         };
         let mut database_task = tokio::spawn(database.follow(stopping.clone().cancelled_owned(), ready));
         let failed = tokio::select! {

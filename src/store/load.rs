@@ -9,8 +9,9 @@ use super::{
 };
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
-    document::{parts, shape::ProtectionDocument},
+    document::{Problem, follow_shape::FollowDocument, parts, shape::ProtectionDocument},
     epoch::Epoch,
+    follow::Follow,
     ids::StreamId,
     policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
     reason::Reason,
@@ -87,6 +88,7 @@ impl Transaction {
         let rows = sqlx::query!(
             "-- name: stream_settings
             select id, arches, mirrors, edge_rule, identity, newest_targets, default_rollout, description,
+                follow as \"follow: Json<FollowDocument>\",
                 protection as \"protection: Json<ProtectionDocument>\", stopped_since, stopped_because
             from streams where id = any($1)",
             &keys
@@ -113,6 +115,7 @@ impl Transaction {
                 rules: graph_rules(&row.edge_rule, &row.identity, row.newest_targets)?,
                 protection: protection(row.protection)?,
                 default_rollout: row.default_rollout.as_deref().map(preset).transpose()?,
+                follow: row.follow.as_ref().map(follow).transpose()?,
                 stop: stop(row.stopped_since, row.stopped_because.as_deref())?,
                 product_stop: stops.active.get(&id.product).cloned(),
                 arches: parse_all("streams", &row.arches)?,
@@ -154,8 +157,14 @@ fn graph_rules(edge_rule: &str, identity: &str, newest_targets: Option<i16>) -> 
 
 fn protection(document: Option<Json<ProtectionDocument>>) -> Result<Protection, StoreError> {
     let Some(Json(document)) = document else { return Ok(Protection::default()) };
-    parts::protection(&document).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        StoreError::corrupt("streams", problems.join("; "))
-    })
+    parts::protection(&document).map_err(|problems| corrupt(&problems))
+}
+
+fn follow(Json(document): &Json<FollowDocument>) -> Result<Box<Follow>, StoreError> {
+    parts::follow(document).map(Box::new).map_err(|problems| corrupt(&problems))
+}
+
+fn corrupt(problems: &[Problem]) -> StoreError {
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    StoreError::corrupt("streams", problems.join("; "))
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::{
     description::Description,
-    document,
+    document::{self, follow_shape::FollowDocument},
     ids::StreamId,
     policy::graph_rules::TargetLimit,
     rollout::preset::Preset,
@@ -297,7 +297,7 @@ impl Transaction {
             "-- name: save_stream
             update streams
             set revision = $2, arches = $3, mirrors = $4, protection = $5, stopped_since = $6, stopped_because = $7,
-                edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11, description = $12
+                edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11, description = $12, follow = $13
             where id = $1",
             key.0,
             number.0,
@@ -311,6 +311,7 @@ impl Transaction {
             newest_targets(after.rules.targets),
             after.default_rollout.map(Preset::as_str),
             after.description.as_ref().map(Description::as_str),
+            after.follow.as_deref().map(FollowDocument::from).map(Json) as _,
         )
         .execute(self.connection())
         .await

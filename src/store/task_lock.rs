@@ -8,6 +8,8 @@ use sqlx::{Connection, PgConnection};
 pub enum Task {
     /// Writes events.
     Events,
+    /// Follows registries.
+    Follow,
 }
 
 impl Task {
@@ -15,6 +17,7 @@ impl Task {
     fn key(self) -> i64 {
         i64::from_be_bytes(match self {
             Self::Events => *b"lk_event",
+            Self::Follow => *b"lk_follw",
         })
     }
 
@@ -22,6 +25,7 @@ impl Task {
     fn table(self) -> &'static str {
         match self {
             Self::Events => "events",
+            Self::Follow => "follow_states",
         }
     }
 }

@@ -3,7 +3,10 @@
 use crate::{
     domain::{
         admission::protection::Protection,
-        document::shape::{ProtectionDocument, StopDocument, TargetsDocument},
+        document::{
+            follow_shape::{FollowDocument, FollowSetting},
+            shape::{ProtectionDocument, StopDocument, TargetsDocument},
+        },
         stream::Stream,
     },
     manage::{StreamAtRevision, read::Product, records::Head},
@@ -119,6 +122,9 @@ pub struct StreamSettings {
     /// unchanged, of a new stream `none`.
     #[serde(default)]
     pub default_rollout: Option<String>,
+    /// The repository whose tags become releases of the stream, or `none`. Default: unchanged, of a new stream `none`.
+    #[serde(default)]
+    pub follow: Option<FollowSetting>,
 }
 
 /// A stream.
@@ -163,10 +169,18 @@ impl StreamModel {
                 targets: Some(stream.rules.targets.into()),
                 protection: protection(&stream.protection),
                 default_rollout: Some(stream.default_rollout.map_or("none", |preset| preset.as_str()).into()),
+                follow: Some(follow(stream)),
             },
             emergency_stop,
             product_emergency_stop,
         }
+    }
+}
+
+fn follow(stream: &Stream) -> FollowSetting {
+    match stream.follow.as_deref() {
+        Some(follow) => FollowSetting::Repository(FollowDocument::from(follow)),
+        None => FollowSetting::Named("none".into()),
     }
 }
 

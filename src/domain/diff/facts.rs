@@ -68,6 +68,9 @@ fn settings(stream: &Stream) -> Vec<Listed> {
     if let Some(preset) = stream.default_rollout {
         add(Target::DefaultRollout, Fact::Preset(preset));
     }
+    if let Some(follow) = stream.follow.clone() {
+        add(Target::Follow, Fact::Follow(follow));
+    }
     if let Some(shortest) = stream.protection.shortest_rollout {
         add(Target::ShortestRollout, Fact::Duration(shortest));
     }

@@ -40,6 +40,8 @@ pub enum Target {
     Canaries,
     /// The rollout that drafts without rollouts get when they are published, if there is one.
     DefaultRollout,
+    /// The repository that the stream follows, if there is one.
+    Follow,
     /// A freeze window, identified by its time span in the form of documents.
     FreezeWindow {
         /// The first moment.
@@ -162,6 +164,7 @@ impl Target {
             Self::Identity => whole("identity".into()),
             Self::Targets => whole("targets".into()),
             Self::DefaultRollout => whole("default rollout".into()),
+            Self::Follow => whole("followed repository".into()),
             Self::ShortestRollout => whole("shortest rollout".into()),
             Self::Canaries => whole("canaries".into()),
             Self::FreezeWindow { from, until, zone } => {

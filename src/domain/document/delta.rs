@@ -118,6 +118,7 @@ impl Stream {
             rules: self.rules,
             protection: self.protection.clone(),
             default_rollout: self.default_rollout,
+            follow: self.follow.clone(),
             stop: self.stop.clone(),
             product_stop: self.product_stop.clone(),
             releases: Vec::new(),
@@ -138,6 +139,7 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
         rules,
         protection,
         default_rollout,
+        follow,
         stop,
         product_stop: _,
         releases: _,
@@ -147,6 +149,7 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
     (id, arches, mirrors, rules, protection)
         == (&after.id, &after.arches, &after.mirrors, &after.rules, &after.protection)
         && (description, default_rollout, stop) == (&after.description, &after.default_rollout, &after.stop)
+        && follow == &after.follow
         && (blocked_updates, sources) == (&after.blocked_updates, &after.sources)
 }
 

@@ -1,6 +1,7 @@
 //! Parts of a document as the API accepts them. They are checked as strictly as a complete document; paths are relative to the part.
 
 use super::{
+    follow_shape::FollowDocument,
     preset_shape::PresetDocument,
     read::{Problem, Reader, Strictness},
     shape::{
@@ -11,6 +12,7 @@ use super::{
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
     artifact::{Artifact, ArtifactKey},
+    follow::Follow,
     ids::{Arch, StreamId},
     origin::Origin,
     payload::{Payload, PayloadId, Repository},
@@ -105,6 +107,14 @@ pub fn targets(document: &TargetsDocument) -> Part<TargetLimit> {
 /// Returns a problem if there is no such preset.
 pub fn default_rollout(name: &str) -> Part<Preset> {
     part(|reader| reader.preset("default_rollout", name))
+}
+
+/// Parses what a stream follows.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
+pub fn follow(document: &FollowDocument) -> Part<Follow> {
+    part(|reader| reader.follow("follow", document))
 }
 
 /// Parses a preset of a product.

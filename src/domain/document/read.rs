@@ -214,8 +214,10 @@ impl Reader {
             .collect();
         let protection = protection.unwrap_or_default();
         let default_rollout = document.default_rollout.as_ref().and_then(|name| self.preset("default_rollout", name));
+        let follow = document.follow.as_ref().and_then(|follow| self.follow("follow", follow)).map(Box::new);
         let empty = Stream::empty(StreamId { product: product?, stream: name? });
-        Some(Stream { description, arches, mirrors, rules, protection, default_rollout, stop, sources, ..empty })
+        let stream = Stream { description, arches, mirrors, rules, protection, default_rollout, ..empty };
+        Some(Stream { follow, stop, sources, ..stream })
     }
 
     /// Checks all conditions between releases.

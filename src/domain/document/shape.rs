@@ -1,5 +1,6 @@
 //! The fields of a stream document. Unknown fields are rejected; absent fields have the defaults stated here.
 
+use super::follow_shape::FollowDocument;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -55,6 +56,9 @@ pub struct StreamDocument {
     /// The preset of the rollout that a draft without rollouts gets when it is published: `linear-48h`, `week` or `emergency-3h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_rollout: Option<String>,
+    /// The repository whose tags become releases of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<FollowDocument>,
     /// The emergency stop. Nothing is offered while it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency_stop: Option<StopDocument>,

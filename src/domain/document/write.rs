@@ -2,6 +2,7 @@
 
 use super::{
     FORMAT,
+    follow_shape::FollowDocument,
     shape::{
         AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PredecessorsDocument,
         PromotionDocument, ProtectionDocument, ReleaseDocument, RolloutDocument, SelectorDocument, StepDocument,
@@ -48,6 +49,7 @@ impl Stream {
             targets: (targets != TargetLimit::default()).then(|| targets.into()),
             protection: protection(&self.protection),
             default_rollout: self.default_rollout.map(|preset| preset.as_str().into()),
+            follow: self.follow.as_deref().map(FollowDocument::from),
             emergency_stop: self.stop.as_ref().map(self::stop),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
             releases: self.releases.iter().map(|release| writer.release(release)).collect(),

@@ -71,6 +71,7 @@ fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
         rules,
         protection,
         default_rollout,
+        follow,
         stop,
         product_stop: _,
         releases: _,
@@ -84,6 +85,7 @@ fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
         rules: *rules,
         protection: protection.clone(),
         default_rollout: *default_rollout,
+        follow: follow.clone(),
         stop: stop.clone(),
         blocked_updates: blocked_updates.clone(),
         ..incoming.clone()

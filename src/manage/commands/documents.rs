@@ -42,6 +42,7 @@ impl Command for PutDocument {
                 || before.rules != self.written.rules
                 || before.protection != self.written.protection
                 || before.default_rollout != self.written.default_rollout
+                || before.follow != self.written.follow
                 || before.description != self.written.description
         });
         changes_settings.then_some(Need { role: Action::SET_STREAM.role, why: None })

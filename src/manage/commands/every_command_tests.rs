@@ -19,7 +19,7 @@ use super::{
     },
     rollouts::{CreateRollout, NamedPreset, OrderRollouts, RemoveRollout, ReplaceRollout, RolloutPlan},
     stops::{LiftStop, PauseAtStop, StopStream},
-    streams::{CreateStream, DefaultRollout, DeleteStream, SetStream, StreamSettings},
+    streams::{CreateStream, DefaultRollout, DeleteStream, NewFollow, SetStream, StreamSettings},
     undo::UndoRevision,
 };
 use crate::{
@@ -71,6 +71,7 @@ fn settings(written: &Stream, number: u32) -> StreamSettings {
         targets: Some(written.rules.targets).filter(|_| number.is_multiple_of(3)),
         protection: written.protection.clone(),
         default_rollout: written.default_rollout.map_or(DefaultRollout::None, DefaultRollout::Preset),
+        follow: written.follow.clone().map_or(NewFollow::None, NewFollow::Repository),
     }
 }
 

@@ -100,6 +100,7 @@ pub(super) fn restored(now: &Stream, before: &Stream) -> Stream {
         rules: before.rules,
         protection: before.protection.clone(),
         default_rollout: before.default_rollout,
+        follow: before.follow.clone(),
         ..now.clone()
     }
 }

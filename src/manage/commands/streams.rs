@@ -4,6 +4,7 @@ use super::descriptions::NewDescription;
 use crate::{
     domain::{
         admission::protection::Protection,
+        follow::Follow,
         ids::{Arch, StreamId},
         payload::Repository,
         policy::graph_rules::{EdgeRule, GraphRules, Identity, TargetLimit},
@@ -38,6 +39,8 @@ pub struct StreamSettings {
     pub protection: Protection,
     /// What drafts without rollouts get when they are published.
     pub default_rollout: DefaultRollout,
+    /// The repository that it follows.
+    pub follow: NewFollow,
 }
 
 /// A default rollout as it is requested.
@@ -51,9 +54,20 @@ pub enum DefaultRollout {
     Preset(Preset),
 }
 
+/// A followed repository as it is requested.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NewFollow {
+    /// It stays as it is.
+    Unchanged,
+    /// Nothing is followed.
+    None,
+    /// It is this repository.
+    Repository(Box<Follow>),
+}
+
 impl StreamSettings {
     fn apply_to(&self, stream: &Stream) -> Stream {
-        let Self { description, arches, mirrors, edge_rule, identity, targets, protection, default_rollout } =
+        let Self { description, arches, mirrors, edge_rule, identity, targets, protection, default_rollout, follow } =
             self.clone();
         let description = description.after(stream.description.as_ref());
         let rules = GraphRules {
@@ -66,7 +80,12 @@ impl StreamSettings {
             DefaultRollout::None => None,
             DefaultRollout::Preset(preset) => Some(preset),
         };
-        Stream { description, arches, mirrors, rules, protection, default_rollout, ..stream.clone() }
+        let follow = match follow {
+            NewFollow::Unchanged => stream.follow.clone(),
+            NewFollow::None => None,
+            NewFollow::Repository(follow) => Some(follow),
+        };
+        Stream { description, arches, mirrors, rules, protection, default_rollout, follow, ..stream.clone() }
     }
 }
 
@@ -169,7 +188,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            admission::emergency_stop::EmergencyStop, duration::Minutes, policy::graph_rules::NewestTargets,
+            admission::emergency_stop::EmergencyStop,
+            duration::Minutes,
+            follow::{FollowMode, TagPattern},
+            policy::graph_rules::NewestTargets,
             reason::Reason,
         },
         manage::{
@@ -192,6 +214,7 @@ mod tests {
             targets: None,
             protection: Protection { shortest_rollout: Some(Minutes(60)), ..Protection::default() },
             default_rollout: DefaultRollout::Unchanged,
+            follow: NewFollow::Unchanged,
         }
     }
 
@@ -242,6 +265,28 @@ mod tests {
             assert_eq!(with(before, DefaultRollout::Unchanged), before);
             assert_eq!(with(before, DefaultRollout::None), None);
             assert_eq!(with(before, DefaultRollout::Preset(Preset::Linear48h)), Some(Preset::Linear48h));
+        }
+    }
+
+    #[test]
+    fn a_followed_repository_stays_until_another_one_or_none_is_set() {
+        let follow = |tags: &str| {
+            Box::new(Follow {
+                image: Repository::parse("ghcr.io/acme/os").unwrap(),
+                tags: TagPattern::parse(tags).unwrap(),
+                mode: FollowMode::Draft,
+                rollout: None,
+            })
+        };
+        let with = |before: Option<Box<Follow>>, follow| {
+            let before = Stream { follow: before, ..stream() };
+            let settings = StreamSettings { follow, ..settings() };
+            next(&SetStream { stream: id(), settings }, &before).follow
+        };
+        for before in [None, Some(follow("^a$"))] {
+            assert_eq!(with(before.clone(), NewFollow::Unchanged), before);
+            assert_eq!(with(before.clone(), NewFollow::None), None);
+            assert_eq!(with(before, NewFollow::Repository(follow("^b$"))), Some(follow("^b$")));
         }
     }
 

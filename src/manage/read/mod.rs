@@ -7,6 +7,7 @@
 mod access;
 mod audit;
 mod explanation;
+mod follows;
 mod hold_reason;
 mod live_rollouts;
 mod overview;
@@ -26,6 +27,7 @@ pub use audit::{AuditReader, AuditScope};
 pub use explanation::{
     Explanation, ExplanationEnd, GraphView, HeldBack, Position, Question, Running, TargetOffer, Update,
 };
+pub use follows::FollowStatus;
 pub use hold_reason::HoldReason;
 pub use live_rollouts::RolloutFilter;
 pub use overview::{Excerpt, LiveRollout, StreamOverview};
