@@ -118,7 +118,10 @@ fn complete(operations: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let http = |scheme| SecurityScheme::Http(HttpBuilder::new().scheme(scheme).build());
     components.add_security_scheme(WEBHOOK_SECRET, http(HttpAuthScheme::Bearer));
     components.add_security_scheme(WEBHOOK_PASSWORD, http(HttpAuthScheme::Basic));
-    let signature = ApiKeyValue::with_description("X-Hub-Signature-256", "`sha256=` and the HMAC-SHA-256 of the body, in hexadecimal");
+    let signature = ApiKeyValue::with_description(
+        "X-Hub-Signature-256",
+        "`sha256=` and the HMAC-SHA-256 of the body, in hexadecimal",
+    );
     components.add_security_scheme(WEBHOOK_SIGNATURE, SecurityScheme::ApiKey(ApiKey::Header(signature)));
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations_of(item) {

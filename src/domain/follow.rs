@@ -68,7 +68,8 @@ impl TagPattern {
     pub fn parse(text: &str) -> Result<Self, TagPatternError> {
         check(text, MAX_PATTERN, "printable ASCII characters", |_, c| c == ' ' || c.is_ascii_graphic())?;
         // Tags are ASCII.
-        let compiled = RegexBuilder::new(text).unicode(false).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build();
+        let compiled =
+            RegexBuilder::new(text).unicode(false).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).build();
         compiled.map(Self).map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => TagPatternError::TooLarge,
             // The lines before the last one repeat the pattern.

@@ -302,7 +302,8 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             let blocked =
                 collection::vec((0..14usize, 0..14usize, 0..14usize, reason(), some_of(arch()), origin()), 0..3);
             let mirrors = collection::btree_set(repository(), 0..3);
-            let settings = (collection::btree_set(arch(), 0..3), mirrors, protection(), stop(), graph_rules(), follow());
+            let settings =
+                (collection::btree_set(arch(), 0..3), mirrors, protection(), stop(), graph_rules(), follow());
             let predecessors = predecessors(aged + drafts);
             (Just(aged), releases, predecessors, blocked, settings, any::<bool>())
         })

@@ -39,7 +39,8 @@ impl Looker {
     pub(super) async fn look(&self, due: &DueFollow) -> Result<(), StoreError> {
         let mut state = self.store.begin_read("follow_state").await?.follow_state(due.key).await?;
         if (state.image.as_deref(), state.tags.as_deref()) != (Some(&due.image), Some(&due.tags)) {
-            state = FollowState { image: Some(due.image.clone()), tags: Some(due.tags.clone()), ..FollowState::default() };
+            state =
+                FollowState { image: Some(due.image.clone()), tags: Some(due.tags.clone()), ..FollowState::default() };
         }
         let handled = tokio::time::timeout(MAX_TIME, self.handle(due, &mut state)).await;
         let done = match handled.unwrap_or(Err(LookError::Timeout)) {

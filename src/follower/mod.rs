@@ -3,11 +3,11 @@
 //! One process at a time looks, and at each stream by a timer, or when a registry reports a change. Which tags are new is decided here; what a
 //! release needs is decided by the command that creates it. A registry that fails delays its own streams only.
 
-mod follower;
 mod look;
 mod looker;
 mod new_tags;
+mod process;
 mod release;
 mod schedule;
 
-pub use follower::Follower;
+pub use process::Follower;

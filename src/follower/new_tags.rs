@@ -74,7 +74,9 @@ impl Survey {
     /// Returns the skipped tags whose digest was not known, with their digests.
     pub(super) fn first_digests(&self, digests: &BTreeMap<String, ContentHash>, handled: &Handled) -> Vec<FollowedTag> {
         let unknown = self.checked.iter().filter_map(|tag| handled.get(tag)).filter(|known| known.digest.is_none());
-        unknown.filter_map(|known| Some(FollowedTag { digest: Some(*digests.get(&known.tag)?), ..known.clone() })).collect()
+        unknown
+            .filter_map(|known| Some(FollowedTag { digest: Some(*digests.get(&known.tag)?), ..known.clone() }))
+            .collect()
     }
 }
 

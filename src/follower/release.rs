@@ -145,7 +145,8 @@ impl<'a> Maker<'a> {
         if let Some(because) = stream.publication_hold(now.into()) {
             return Ok(Some(because));
         }
-        let last = async { store.begin_read("last_change_by_follower").await?.last_change_by_follower(self.due.key).await };
+        let last =
+            async { store.begin_read("last_change_by_follower").await?.last_change_by_follower(self.due.key).await };
         let last = last.await.map_err(|error| Unmade::Look(error.into()))?;
         let next = next_publication(last, *interval, now);
         Ok(next.map(|next| format!("one release is published in {interval:#}, the next one after {next:.0}")))

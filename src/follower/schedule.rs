@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn delays_double_with_failures_up_to_an_hour() {
-        for (failures, expected) in [(0, 5.0), (1, 10.0), (2, 20.0), (3, 40.0), (4, 60.0), (5, 60.0), (u32::MAX, 60.0)] {
+        for (failures, expected) in [(0, 5.0), (1, 10.0), (2, 20.0), (3, 40.0), (4, 60.0), (5, 60.0), (u32::MAX, 60.0)]
+        {
             let delay = minutes(5, failures, 1);
             assert!((expected..=expected * 1.1).contains(&delay), "{failures}: {delay}");
         }

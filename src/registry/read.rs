@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const INDEX: &str =
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json";
-pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+pub(super) const IMAGE: &str =
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 /// The largest number of images in an index.
 const MAX_ENTRIES: usize = 64;
 /// The longest text of a registry that an error or a version repeats, in characters.
@@ -87,7 +88,8 @@ fn linux_images(session: &Session<'_>, entries: &[Entry]) -> Result<BTreeMap<Arc
             continue;
         }
         let digest = parse_digest(&entry.digest);
-        let digest = digest.ok_or_else(|| session.wrong_content("sent an index with a digest that is not a SHA-256"))?;
+        let digest =
+            digest.ok_or_else(|| session.wrong_content("sent an index with a digest that is not a SHA-256"))?;
         match arch_of_image(&platform.architecture) {
             None => drop(unknown.insert(&*platform.architecture)),
             Some(arch) if found.contains_key(&arch) => {
@@ -112,7 +114,9 @@ fn unknown_arches(session: &Session<'_>, names: &str) -> RegistryError {
 async fn build(session: &mut Session<'_>, content: &[u8]) -> Result<Build, RegistryError> {
     let manifest: Manifest = parse(session, "manifest", content)?;
     if manifest.schema_version != 2 {
-        return Err(session.wrong_content(format!("sent a manifest of schema version {}, not 2", manifest.schema_version)));
+        return Err(
+            session.wrong_content(format!("sent a manifest of schema version {}, not 2", manifest.schema_version))
+        );
     }
     let digest = manifest.config.as_ref().and_then(|config| parse_digest(&config.digest));
     let digest = digest.ok_or_else(|| session.wrong_content("sent a manifest without the SHA-256 of a config"))?;
@@ -153,7 +157,11 @@ fn checked_digest(
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(session: &Session<'_>, what: &str, content: &[u8]) -> Result<T, RegistryError> {
+pub(super) fn parse<T: DeserializeOwned>(
+    session: &Session<'_>,
+    what: &str,
+    content: &[u8],
+) -> Result<T, RegistryError> {
     let failed = |error: serde_json::Error| {
         session.wrong_content(format!("sent a {what} that cannot be read: {}", shortened(&error.to_string())))
     };

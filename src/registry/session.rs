@@ -298,7 +298,9 @@ impl<'a> Session<'a> {
             StatusCode::OK => self.body(response, MAX_BYTES).await,
             StatusCode::NOT_FOUND => Err(RegistryError::NotFound(self.subject.clone())),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.denied()),
-            status if status.is_redirection() => Err(self.wrong("redirects a manifest or a list of tags, which is not followed")),
+            status if status.is_redirection() => {
+                Err(self.wrong("redirects a manifest or a list of tags, which is not followed"))
+            }
             status => Err(self.wrong_at(response.url(), format!("answered with the status {}", status.as_u16()))),
         }
     }

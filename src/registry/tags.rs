@@ -61,7 +61,8 @@ pub(super) async fn list(
         }
         page = next;
     }
-    Err(session.wrong(format!("lists more than {MAX_TAGS} tags of {}, or on more than {MAX_PAGES} pages", session.subject)))
+    Err(session
+        .wrong(format!("lists more than {MAX_TAGS} tags of {}, or on more than {MAX_PAGES} pages", session.subject)))
 }
 
 /// Returns the digests that tags of the session's repository stand for.

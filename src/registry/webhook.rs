@@ -186,7 +186,10 @@ mod tests {
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -205,7 +208,9 @@ mod tests {
         assert!(admits(&[("authorization", "Bearer It's a Secret to Everybody")], b""));
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
         assert!(admits(&[("authorization", &basic("quay:It's a Secret to Everybody"))], b""));
-        for wrong in ["Bearer", "Bearer x", "Token It's a Secret to Everybody", "Basic x", &basic("quay:x"), &basic("quay")] {
+        for wrong in
+            ["Bearer", "Bearer x", "Token It's a Secret to Everybody", "Basic x", &basic("quay:x"), &basic("quay")]
+        {
             assert!(!admits(&[("authorization", wrong)], b""), "{wrong}");
         }
         assert!(!admits(&[], b""));
@@ -219,15 +224,24 @@ mod tests {
     fn the_repositories_of_known_reports_are_found() {
         let event = |action: &str, name: &str| json!({"action": action, "target": {"repository": name, "tag": "1"}});
         for (report, expected) in [
-            (json!({"events": [event("push", "acme/os"), event("pull", "acme/tool"), event("push", "acme/os")]}), vec!["acme/os"]),
+            (
+                json!({"events": [event("push", "acme/os"), event("pull", "acme/tool"), event("push", "acme/os")]}),
+                vec!["acme/os"],
+            ),
             (json!({"events": []}), vec![]),
             (event("push", "os"), vec!["os"]),
             (json!({"registry_package": {"name": "OS", "namespace": "Acme"}}), vec!["acme/os"]),
-            (json!({"package": {"name": "os", "owner": {"login": "acme"}}, "repository": {"name": "x"}}), vec!["acme/os"]),
+            (
+                json!({"package": {"name": "os", "owner": {"login": "acme"}}, "repository": {"name": "x"}}),
+                vec!["acme/os"],
+            ),
             (json!({"zen": "Keep it logically awesome.", "hook_id": 1}), vec![]),
             (json!({"name": "os", "repository": "acme/os", "docker_url": "quay.io/acme/os"}), vec!["acme/os"]),
             (json!({"push_data": {"tag": "1"}, "repository": {"repo_name": "acme/os"}}), vec!["acme/os"]),
-            (json!({"type": "PUSH_ARTIFACT", "event_data": {"repository": {"repo_full_name": "acme/os"}}}), vec!["acme/os"]),
+            (
+                json!({"type": "PUSH_ARTIFACT", "event_data": {"repository": {"repo_full_name": "acme/os"}}}),
+                vec!["acme/os"],
+            ),
             (json!({"specversion": "1.0", "data": {"repository": {"repo_full_name": "acme/os"}}}), vec!["acme/os"]),
             (json!({"detail-type": "ECR Image Action", "detail": {"repository-name": "acme/os"}}), vec!["acme/os"]),
         ] {

@@ -231,9 +231,8 @@ impl Service {
         for agents in endpoints.values().filter_map(|endpoint| endpoint.agents.as_ref()) {
             agents.spawn_upkeep(&mut upkeep);
         }
-        let manager_api = self.manager_api.clone();
-        upkeep.spawn(async move { manager_api.log_failed_authentications().await });
-        let manager_api = self.manager_api.clone();
+        let (manager_api, logging) = (self.manager_api.clone(), self.manager_api.clone());
+        upkeep.spawn(async move { logging.log_failed_authentications().await });
         let database = Database {
             dialects: self.registry.dialects(),
             settings: self.settings.database.clone(),

@@ -132,12 +132,7 @@ impl Transaction {
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn record_tags(
-        &mut self,
-        key: StreamKey,
-        image: &str,
-        tags: &[FollowedTag],
-    ) -> Result<(), StoreError> {
+    pub async fn record_tags(&mut self, key: StreamKey, image: &str, tags: &[FollowedTag]) -> Result<(), StoreError> {
         for tag in tags {
             sqlx::query!(
                 "-- name: record_tag

@@ -49,12 +49,14 @@ async fn report_registry_event(
 ) -> Answer {
     let (parts, content) = request.into_parts();
     let Some(secret) = api.webhook_secret() else {
-        return Err(ProblemKind::NotFound.because("reports of registries are not accepted: registries.webhook_secret_file is not set"));
+        return Err(ProblemKind::NotFound
+            .because("reports of registries are not accepted: registries.webhook_secret_file is not set"));
     };
     let manage = api.manage()?;
     let rejected = || {
-        let problem = ProblemKind::Unauthenticated
-            .because("requires the webhook secret: as a bearer token, as a password, or as the key of X-Hub-Signature-256");
+        let problem = ProblemKind::Unauthenticated.because(
+            "requires the webhook secret: as a bearer token, as a password, or as the key of X-Hub-Signature-256",
+        );
         api.authentication_failed(from.map(|Extension(from)| from), problem, manage.metrics())
     };
     let proof = WebhookProof::from_headers(&parts.headers).ok_or_else(rejected)?;
@@ -66,7 +68,8 @@ async fn report_registry_event(
     if !secret.admits(&proof, &content.bytes) {
         return Err(rejected());
     }
-    let paths = reported_repositories(&content.bytes).map_err(|error| ProblemKind::BadRequest.because(error.to_string()))?;
+    let paths =
+        reported_repositories(&content.bytes).map_err(|error| ProblemKind::BadRequest.because(error.to_string()))?;
     let streams = manage.wake_follows(&paths).await.map_err(refused)?;
     Ok((StatusCode::ACCEPTED, Json(ReportModel { streams })).into_response())
 }

@@ -70,7 +70,9 @@ mod tests {
         };
         assert_eq!(problems(|follow| follow.image = "os".into()), [image("os")]);
         assert_eq!(problems(|follow| follow.image = "ghcr.io/os:1".into()), [image("ghcr.io/os:1")]);
-        assert!(problems(|follow| follow.image = "ghcr.io/os@sha256:1".into())[0].starts_with("follow.image: contains '@'"));
+        assert!(
+            problems(|follow| follow.image = "ghcr.io/os@sha256:1".into())[0].starts_with("follow.image: contains '@'")
+        );
         let expected = "follow.as: is \"promote\", expected draft or publish";
         assert_eq!(problems(|follow| follow.mode = "promote".into()), [expected]);
         let expected = "follow.rollout: is \"slow\", expected one of linear-48h, week, emergency-3h";

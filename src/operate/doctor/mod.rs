@@ -136,6 +136,7 @@ async fn check_store(
     findings.push(database::notifications(settings, store, &server).await);
     findings.extend(database::streams(store, installation).await);
     findings.extend(database::stops(store).await);
+    findings.extend(database::follows(store).await);
     findings.extend(database::signing_keys(key, store, clock).await);
     findings.push(database::tokens(store, clock).await);
     findings

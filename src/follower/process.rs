@@ -75,8 +75,11 @@ impl Follower {
         let due = self.due().await?;
         let looks = due.len();
         let looker = &self.looker;
-        let results: Vec<Result<(), StoreError>> =
-            stream::iter(due).map(|due| async move { looker.look(&due).await }).buffer_unordered(MAX_LOOKS).collect().await;
+        let results: Vec<Result<(), StoreError>> = stream::iter(due)
+            .map(|due| async move { looker.look(&due).await })
+            .buffer_unordered(MAX_LOOKS)
+            .collect()
+            .await;
         results.into_iter().collect::<Result<(), StoreError>>()?;
         Ok(looks)
     }
