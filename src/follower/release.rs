@@ -9,7 +9,6 @@ use crate::{
     auth::{Grant, Identity, Role},
     domain::{
         actor::Actor,
-        finding::Finding,
         follow::{Follow, FollowMode},
         ids::Version,
         image::Image,
@@ -107,6 +106,8 @@ impl<'a> Maker<'a> {
                 subject: "releases",
                 // What was decided is valid for this revision.
                 expected: Some(snapshot.revision),
+                // A person who sets what is followed accepts that rollouts overlap, and that arches wait for a later image.
+                acknowledge: true,
                 ..Request::new(&self.caller, &reason)
             };
             match self.looker.manage.run(&command, &request).await {
@@ -199,13 +200,7 @@ fn command(
 
 /// Returns why a release was refused, with its findings.
 fn explain(refusal: &Refusal) -> String {
-    let with_findings = |why: &str, findings: &[Finding]| {
-        let findings: Vec<String> = findings.iter().take(MAX_FINDINGS).map(ToString::to_string).collect();
-        shortened(&format!("the release would have {why}: {}", findings.join("; ")))
-    };
-    match refusal {
-        Refusal::Dangerous(findings) => with_findings("errors", findings),
-        Refusal::Unacknowledged(findings) => with_findings("warnings", findings),
-        refusal => shortened(&refusal.to_string()),
-    }
+    let Refusal::Dangerous(findings) = refusal else { return shortened(&refusal.to_string()) };
+    let findings: Vec<String> = findings.iter().take(MAX_FINDINGS).map(ToString::to_string).collect();
+    shortened(&format!("the release would have errors: {}", findings.join("; ")))
 }

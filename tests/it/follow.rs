@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use lockkeeper::{
     auth::Identity,
-    clock::ManualClock,
+    clock::{ManualClock, SharedClock},
     config::{RegistrySettings, Settings},
     domain::{
         document::{StreamDocument, Strictness},
@@ -32,6 +32,7 @@ use lockkeeper::{
         },
         read::FollowStatus,
     },
+    operate::doctor::examine,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -76,7 +77,7 @@ impl Desk {
         Follower::new(self.database.store().await, self.manage.clone(), &settings(hosts))
     }
 
-    async fn put(&self, document: &Value) {
+    async fn write_stream(&self, document: &Value) {
         let document: StreamDocument = serde_json::from_value(document.clone()).unwrap();
         let written = Stream::from_document(&document, Strictness::Strict).unwrap();
         self.run(&PutDocument { written }).await;
@@ -140,7 +141,7 @@ const INTERVAL: i64 = 6;
 async fn new_tags_become_drafts_once() {
     let Some(registry) = Registry::start() else { return };
     let desk = Desk::new().await;
-    desk.put(&stream("stable", &registry.host, &json!({"rollout": "week"}))).await;
+    desk.write_stream(&stream("stable", &registry.host, &json!({"rollout": "week"}))).await;
     for tag in ["v8", "v9", "v10", "next-1"] {
         push(&registry, tag).await;
     }
@@ -182,7 +183,7 @@ async fn new_tags_become_drafts_once() {
 async fn one_release_is_published_in_an_interval() {
     let Some(registry) = Registry::start() else { return };
     let desk = Desk::new().await;
-    desk.put(&stream("stable", &registry.host, &json!({"as": "publish"}))).await;
+    desk.write_stream(&stream("stable", &registry.host, &json!({"as": "publish"}))).await;
     push(&registry, "v1").await;
     let mut follower = desk.follower(&[&registry.host]).await;
     follower.look().await.unwrap();
@@ -217,7 +218,7 @@ const NOW_EPOCH: lockkeeper::domain::epoch::Epoch = lockkeeper::domain::epoch::E
 async fn a_moved_tag_is_new_and_an_older_one_becomes_a_draft() {
     let Some(registry) = Registry::start() else { return };
     let desk = Desk::new().await;
-    desk.put(&stream("stable", &registry.host, &json!({"as": "publish", "rollout": "emergency-3h"}))).await;
+    desk.write_stream(&stream("stable", &registry.host, &json!({"as": "publish", "rollout": "emergency-3h"}))).await;
     push(&registry, "v2").await;
     let mut follower = desk.follower(&[&registry.host]).await;
     follower.look().await.unwrap();
@@ -247,13 +248,13 @@ async fn a_moved_tag_is_new_and_an_older_one_becomes_a_draft() {
 async fn stops_and_freeze_windows_hold_publications_back() {
     let Some(registry) = Registry::start() else { return };
     let desk = Desk::new().await;
-    desk.put(&stream("stable", &registry.host, &json!({"as": "publish"}))).await;
-    desk.put(&stream("drafts", &registry.host, &json!({}))).await;
+    desk.write_stream(&stream("stable", &registry.host, &json!({"as": "publish"}))).await;
+    desk.write_stream(&stream("drafts", &registry.host, &json!({}))).await;
     let mut frozen = stream("frozen", &registry.host, &json!({"as": "publish"}));
     let until = Timestamp::from_second(NOW + 3600).unwrap();
     let from = Timestamp::from_second(NOW - 3600).unwrap();
     frozen["protection"] = json!({"freeze_windows": [{"from": from, "until": until, "reason": "fair"}]});
-    desk.put(&frozen).await;
+    desk.write_stream(&frozen).await;
     for name in ["stable", "drafts"] {
         desk.run(&StopStream { stream: id(name), reason: Reason::new("fire").unwrap() }).await;
     }
@@ -284,7 +285,7 @@ async fn of_two_processes_one_follows() {
     let Some(registry) = Registry::start() else { return };
     let desk = Desk::new().await;
     for number in 0..6 {
-        desk.put(&stream(&format!("s{number}"), &registry.host, &json!({"as": "publish"}))).await;
+        desk.write_stream(&stream(&format!("s{number}"), &registry.host, &json!({"as": "publish"}))).await;
     }
     push(&registry, "v1").await;
     let (mut one, mut other) = (desk.follower(&[&registry.host]).await, desk.follower(&[&registry.host]).await);
@@ -320,9 +321,9 @@ async fn a_registry_that_fails_delays_its_own_streams_only() {
         _ => Reply::new(404, ""),
     });
     let broken = site.address.to_string();
-    desk.put(&stream("broken", &broken, &json!({}))).await;
-    desk.put(&stream("other", "ghcr.io", &json!({}))).await;
-    desk.put(&stream("stable", &registry.host, &json!({}))).await;
+    desk.write_stream(&stream("broken", &broken, &json!({}))).await;
+    desk.write_stream(&stream("other", "ghcr.io", &json!({}))).await;
+    desk.write_stream(&stream("stable", &registry.host, &json!({}))).await;
     push(&registry, "v1").await;
     let mut follower = desk.follower(&[&registry.host, &broken]).await;
     assert_eq!(follower.look().await.unwrap(), 3);
@@ -332,6 +333,17 @@ async fn a_registry_that_fails_delays_its_own_streams_only() {
     assert_eq!((state.failures, state.succeeded_at), (1, None));
     let other = desk.status("other").await.state.error.unwrap();
     assert_eq!(other, "ghcr.io is not in the setting registries.allow");
+
+    let all = Settings { database: desk.database.settings(), listen: "127.0.0.1:1".into(), ..Settings::default() };
+    let clock: SharedClock = desk.clock.clone();
+    let found: Vec<String> = examine(&all, &clock)
+        .await
+        .into_iter()
+        .filter(|finding| finding.what == "follow")
+        .map(|finding| finding.found)
+        .collect();
+    let broken_found = format!("os/broken: {broken} answered with the status 503");
+    assert_eq!(found, [broken_found.as_str(), "os/other: ghcr.io is not in the setting registries.allow"]);
 
     // The other two wait for longer.
     desk.minutes(INTERVAL);
@@ -352,7 +364,7 @@ async fn a_registry_that_fails_delays_its_own_streams_only() {
 async fn an_image_that_cannot_become_a_release_is_shown_and_the_next_one_is_made() {
     let Some(registry) = Registry::start() else { return };
     let desk = Desk::new().await;
-    desk.put(&stream("stable", &registry.host, &json!({}))).await;
+    desk.write_stream(&stream("stable", &registry.host, &json!({}))).await;
     let wrong = Pushed { architecture: "riscv64", ..Pushed::new("amd64", "1") };
     registry.push("acme/os", Some("v1"), &wrong).await;
     let mut follower = desk.follower(&[&registry.host]).await;
@@ -386,7 +398,7 @@ async fn another_setting_begins_anew() {
     let Some(registry) = Registry::start() else { return };
     let desk = Desk::new().await;
     let mut document = stream("stable", &registry.host, &json!({}));
-    desk.put(&document).await;
+    desk.write_stream(&document).await;
     for tag in ["v1", "w1", "w2"] {
         push(&registry, tag).await;
     }
@@ -395,7 +407,7 @@ async fn another_setting_begins_anew() {
     assert_eq!(desk.releases("stable").await, ["1 draft"]);
     document["follow"]["tags"] = "^w".into();
     document["releases"] = serde_json::to_value(desk.stream("stable").await.to_document().releases).unwrap();
-    desk.put(&document).await;
+    desk.write_stream(&document).await;
     assert_eq!(desk.status("stable").await.state.checked_at, None);
     desk.clock.advance(SignedDuration::from_secs(10));
     assert_eq!(follower.look().await.unwrap(), 1);
@@ -403,7 +415,7 @@ async fn another_setting_begins_anew() {
 
     document.as_object_mut().unwrap().remove("follow");
     document["releases"] = serde_json::to_value(desk.stream("stable").await.to_document().releases).unwrap();
-    desk.put(&document).await;
+    desk.write_stream(&document).await;
     desk.minutes(INTERVAL);
     assert_eq!(follower.look().await.unwrap(), 0);
     assert_eq!(desk.status("stable").await.follow, None);
@@ -413,7 +425,7 @@ async fn another_setting_begins_anew() {
 async fn looked_at(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> (String, Vec<String>) {
     let site = Site::start(answer);
     let (desk, host) = (Desk::new().await, site.address.to_string());
-    desk.put(&stream("stable", &host, &json!({}))).await;
+    desk.write_stream(&stream("stable", &host, &json!({}))).await;
     desk.follower(&[&host]).await.look().await.unwrap();
     (desk.status("stable").await.state.error.unwrap_or_default(), site.requested_paths())
 }
@@ -490,7 +502,7 @@ async fn an_unchanged_list_is_not_sent_again() {
         connection.write_all(answer.as_bytes()).unwrap();
     });
     let (desk, host) = (Desk::new().await, site.address.to_string());
-    desk.put(&stream("stable", &host, &json!({}))).await;
+    desk.write_stream(&stream("stable", &host, &json!({}))).await;
     let mut follower = desk.follower(&[&host]).await;
     follower.look().await.unwrap();
     assert_eq!(desk.releases("stable").await, ["1 draft"]);
