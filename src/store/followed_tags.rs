@@ -193,6 +193,25 @@ impl Transaction {
         .map_err(StoreError::at("skip_tags"))
     }
 
+    /// Forgets the last look at the repository of a stream that follows nothing any more: the next one is a first look again.
+    pub(super) async fn end_following(&mut self, key: StreamKey) -> Result<(), StoreError> {
+        sqlx::query!("-- name: end_following\ndelete from follow_states where stream_id = $1", key.0)
+            .execute(self.connection())
+            .await
+            .map(drop)
+            .map_err(StoreError::at("end_following"))
+    }
+
+    /// Forgets all that followers know of a stream: a later one of its name begins anew.
+    pub(super) async fn forget_follows(&mut self, key: StreamKey) -> Result<(), StoreError> {
+        self.end_following(key).await?;
+        sqlx::query!("-- name: forget_follows\ndelete from followed_tags where stream_id = $1", key.0)
+            .execute(self.connection())
+            .await
+            .map(drop)
+            .map_err(StoreError::at("forget_follows"))
+    }
+
     /// Returns when a follower last changed a stream.
     ///
     /// # Errors

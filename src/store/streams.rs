@@ -273,6 +273,7 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn mark_deleted(&mut self, key: StreamKey, number: Revision) -> Result<(), StoreError> {
+        self.forget_follows(key).await?;
         sqlx::query!("-- name: mark_deleted\nupdate streams set deleted_revision = $2 where id = $1", key.0, number.0)
             .execute(self.connection())
             .await
@@ -316,6 +317,9 @@ impl Transaction {
         .execute(self.connection())
         .await
         .map_err(StoreError::at("save_stream"))?;
+        if before.follow.is_some() && after.follow.is_none() {
+            self.end_following(key).await?;
+        }
         let has_other_blocked_updates = before.blocked_updates != after.blocked_updates;
         if has_other_blocked_updates {
             self.clear_blocked_updates(key).await?;

@@ -29,6 +29,7 @@ use lockkeeper::{
         commands::{
             documents::PutDocument,
             stops::{LiftStop, StopStream},
+            streams::DeleteStream,
         },
         read::FollowStatus,
     },
@@ -419,6 +420,24 @@ async fn another_setting_begins_anew() {
     desk.minutes(INTERVAL);
     assert_eq!(follower.look().await.unwrap(), 0);
     assert_eq!(desk.status("stable").await.follow, None);
+
+    // What came while nothing was followed was there before.
+    for tag in ["w3", "w4"] {
+        push(&registry, tag).await;
+    }
+    let followed = stream("stable", &registry.host, &json!({"tags": "^w"}));
+    document["follow"] = followed["follow"].clone();
+    desk.write_stream(&document).await;
+    assert_eq!(follower.look().await.unwrap(), 1);
+    assert_eq!(desk.releases("stable").await, ["1 draft", "2 draft", "4 draft"]);
+
+    // A stream of the name of a deleted one knows nothing of that.
+    desk.run(&DeleteStream { stream: id("stable") }).await;
+    desk.minutes(INTERVAL);
+    assert_eq!(follower.look().await.unwrap(), 0);
+    desk.write_stream(&followed).await;
+    assert_eq!(follower.look().await.unwrap(), 1);
+    assert_eq!(desk.releases("stable").await, ["4 draft"]);
 }
 
 /// Follows a registry that answers as the function says, and returns the stream's error and the requested paths.
