@@ -13,6 +13,7 @@ pub mod escape;
 pub mod exchange;
 pub mod files;
 pub mod fleet;
+pub mod follower;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;

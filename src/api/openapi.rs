@@ -21,11 +21,16 @@ use utoipa::{
     openapi::{
         ContentBuilder, Header, ObjectBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder, Type,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn},
-        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// How registries prove that they send a report: by the secret, as a password, or with a signature.
+const WEBHOOK_SECRET: &str = "webhook_secret";
+const WEBHOOK_PASSWORD: &str = "webhook_password";
+const WEBHOOK_SIGNATURE: &str = "webhook_signature";
 
 /// The path of the description.
 const DESCRIPTION: &str = "/api/v1/openapi.json";
@@ -111,6 +116,14 @@ fn complete(operations: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     let components = description.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let http = |scheme| SecurityScheme::Http(HttpBuilder::new().scheme(scheme).build());
+    components.add_security_scheme(WEBHOOK_SECRET, http(HttpAuthScheme::Bearer));
+    components.add_security_scheme(WEBHOOK_PASSWORD, http(HttpAuthScheme::Basic));
+    let signature = ApiKeyValue::with_description(
+        "X-Hub-Signature-256",
+        "`sha256=` and the HMAC-SHA-256 of the body, in hexadecimal",
+    );
+    components.add_security_scheme(WEBHOOK_SIGNATURE, SecurityScheme::ApiKey(ApiKey::Header(signature)));
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations_of(item) {
             finish(method, path, operation);
@@ -142,6 +155,9 @@ fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Oper
 
 /// Adds to an operation what all operations of its method share.
 fn finish(method: Method, path: &str, operation: &mut Operation) {
+    if path == v1::REGISTRY_EVENTS {
+        return finish_webhook(operation);
+    }
     let is_open = path == super::PREFIX;
     if !is_open {
         operation.security = Some(vec![SecurityRequirement::new("bearer", Vec::<String>::new())]);
@@ -205,6 +221,25 @@ fn finish(method: Method, path: &str, operation: &mut Operation) {
             response.headers.entry("etag".into()).or_insert(RefOr::T(tag));
         }
     }
+    add_problems(operation, problems);
+}
+
+/// Adds what differs for the operation of registries: other proofs, and no revision.
+fn finish_webhook(operation: &mut Operation) {
+    let proof = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    operation.security = Some([WEBHOOK_SECRET, WEBHOOK_PASSWORD, WEBHOOK_SIGNATURE].map(proof).into());
+    let problems = [
+        ProblemKind::BadRequest,
+        ProblemKind::Unauthenticated,
+        ProblemKind::NotFound,
+        ProblemKind::TooLarge,
+        ProblemKind::TooManyRequests,
+        ProblemKind::Unavailable,
+    ];
+    add_problems(operation, problems);
+}
+
+fn add_problems(operation: &mut Operation, problems: impl IntoIterator<Item = ProblemKind>) {
     for kind in problems {
         let (_, title, status) = kind.parts();
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();

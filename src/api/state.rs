@@ -15,7 +15,8 @@ use crate::{
         problem::{Problem, ProblemKind},
     },
     manage::Manage,
-    registry::Registries,
+    registry::{Registries, WebhookSecret},
+    telemetry::Metrics,
 };
 use http::{HeaderMap, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
@@ -50,6 +51,8 @@ pub struct ApiParts {
     pub event_streams: usize,
     /// The registries that releases are made from.
     pub registries: Registries,
+    /// The secret of registries that report changes, if any may.
+    pub webhook_secret: Option<WebhookSecret>,
 }
 
 impl Api {
@@ -91,6 +94,10 @@ impl Api {
 
     pub(super) fn registries(&self) -> &Registries {
         &self.0.settings.registries
+    }
+
+    pub(super) fn webhook_secret(&self) -> Option<&WebhookSecret> {
+        self.0.settings.webhook_secret.as_ref()
     }
 
     pub(super) fn load(&self) -> &CallerLoad {
@@ -143,9 +150,19 @@ impl Api {
             AuthError::Unreachable => ProblemKind::Unavailable.because(error.to_string()),
             error => {
                 let problem = ProblemKind::Unauthenticated.because(error.to_string());
-                self.0.failures.record(from, problem, manage.metrics())
+                self.authentication_failed(from, problem, manage.metrics())
             }
         })
+    }
+
+    /// Counts a failed authentication of an address, and returns the problem to answer with.
+    pub(super) fn authentication_failed(
+        &self,
+        from: Option<ClientAddress>,
+        problem: Problem,
+        metrics: &Metrics,
+    ) -> Problem {
+        self.0.failures.record(from, problem, metrics)
     }
 
     /// Logs summaries of failed authentications. Never returns.

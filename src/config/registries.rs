@@ -19,6 +19,10 @@ pub struct RegistrySettings {
     pub check_interval: SignedDuration,
     /// Whether a release is published only if registries have its images.
     pub require_images: bool,
+    /// How often the repositories that streams follow are asked for new tags.
+    pub follow_interval: SignedDuration,
+    /// A file with the secret by which registries authenticate when they report changes. Without it, such reports are not accepted.
+    pub webhook_secret_file: Option<PathBuf>,
 }
 
 impl Default for RegistrySettings {
@@ -29,14 +33,22 @@ impl Default for RegistrySettings {
             auth_file: None,
             check_interval: SignedDuration::from_hours(24),
             require_images: false,
+            follow_interval: SignedDuration::from_mins(5),
+            webhook_secret_file: None,
         }
     }
 }
+
+/// The shortest time between two looks at a followed repository.
+const MIN_FOLLOW_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 impl RegistrySettings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if self.check_interval.is_negative() {
             return Err(ConfigError::value("registries.check_interval", "must be 0s or longer"));
+        }
+        if self.follow_interval < MIN_FOLLOW_INTERVAL {
+            return Err(ConfigError::value("registries.follow_interval", "must be 10s or longer"));
         }
         Ok(())
     }

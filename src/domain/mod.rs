@@ -18,6 +18,7 @@ pub mod edit;
 pub mod epoch;
 pub mod event;
 pub mod finding;
+pub mod follow;
 pub mod graph;
 pub mod hash;
 pub mod identifier;
@@ -36,6 +37,7 @@ pub mod release;
 pub mod rollout;
 pub mod shared;
 pub mod stream;
+pub mod tag_order;
 pub mod text;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::{
     description::Description,
     duration::Minutes,
     epoch::Epoch,
+    follow::{Follow, FollowMode, TagPattern},
     hash::ContentHash,
     ids::{Arch, ProductName, StreamId, StreamName, Version},
     origin::Origin,
@@ -174,6 +175,15 @@ fn stop() -> impl Strategy<Value = Option<EmergencyStop>> {
         .prop_map(|stop| stop.map(|(since, reason)| EmergencyStop { since: Epoch(since), reason }))
 }
 
+fn follow() -> impl Strategy<Value = Option<Box<Follow>>> {
+    let rollout = prop_oneof![Just(None), select(Preset::ALL).prop_map(Some)];
+    let follow = (repository(), select(vec!["^stable$", r"^v\d+"]), select(FollowMode::ALL), rollout);
+    let follow = follow.prop_map(|(image, tags, mode, rollout)| {
+        Box::new(Follow { image, tags: TagPattern::parse(tags).unwrap(), mode, rollout })
+    });
+    option::weighted(0.3, follow)
+}
+
 pub(crate) fn graph_rules() -> impl Strategy<Value = GraphRules> {
     let edge_rule = prop_oneof![2 => Just(EdgeRule::Derived), 1 => Just(EdgeRule::Open), 1 => Just(EdgeRule::Explicit)];
     let identity = prop_oneof![3 => Just(Identity::Payload), 1 => Just(Identity::Version)];
@@ -292,12 +302,13 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
             let blocked =
                 collection::vec((0..14usize, 0..14usize, 0..14usize, reason(), some_of(arch()), origin()), 0..3);
             let mirrors = collection::btree_set(repository(), 0..3);
-            let settings = (collection::btree_set(arch(), 0..3), mirrors, protection(), stop(), graph_rules());
+            let settings =
+                (collection::btree_set(arch(), 0..3), mirrors, protection(), stop(), graph_rules(), follow());
             let predecessors = predecessors(aged + drafts);
             (Just(aged), releases, predecessors, blocked, settings, any::<bool>())
         })
         .prop_map(|(aged, mut releases, predecessors, blocked, settings, has_sources)| {
-            let (arches, mirrors, protection, stop, rules) = settings;
+            let (arches, mirrors, protection, stop, rules, follow) = settings;
             set_predecessors(&mut releases, predecessors);
             for draft in releases.iter_mut().skip(aged) {
                 draft.state = ReleaseState::Draft;
@@ -338,6 +349,7 @@ pub(crate) fn stream() -> impl Strategy<Value = Stream> {
                 protection,
                 default_rollout: Preset::ALL.get(aged).copied(),
                 base: None,
+                follow,
                 stop,
                 product_stop: None,
                 releases: releases.into_iter().map(Into::into).collect(),

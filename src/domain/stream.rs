@@ -5,6 +5,7 @@ use super::{
     base::Base,
     description::Description,
     epoch::Epoch,
+    follow::Follow,
     hash::ContentHash,
     ids::{Arch, StreamId, Version},
     payload::{Repository, Scheme},
@@ -53,6 +54,8 @@ pub struct Stream {
     pub default_rollout: Option<Preset>,
     /// The stream on which its images are built, and what it inherits from it.
     pub base: Option<Box<Base>>,
+    /// The repository whose tags become releases, if it follows one.
+    pub follow: Option<Box<Follow>>,
     /// The emergency stop of the stream. Nothing is offered while it is in force.
     pub stop: Option<EmergencyStop>,
     /// The stop of its product, which is no part of the stream: it is neither saved with it nor in its documents.
@@ -78,6 +81,7 @@ impl Stream {
             protection: Protection::default(),
             default_rollout: None,
             base: None,
+            follow: None,
             stop: None,
             product_stop: None,
             releases: Vec::new(),

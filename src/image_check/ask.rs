@@ -45,7 +45,7 @@ pub async fn ask<'a>(
     for image in images {
         match image.as_str().parse::<ImageReference>() {
             Ok(reference) => {
-                let repository = reference.repository().clone();
+                let repository = reference.repository().name().clone();
                 repositories.entry(repository).or_default().push((image.clone(), reference));
                 answers.insert(image.clone(), unknown("the registry was not asked in time"));
             }

@@ -16,7 +16,7 @@ use crate::{
         commands::{
             bases::{NewBase, NewBaseLag},
             descriptions::NewDescription,
-            streams::{DefaultRollout, SetStream, StreamSettings},
+            streams::{DefaultRollout, NewFollow, SetStream, StreamSettings},
         },
         error::CommandError,
         plan::{Loaded, Plan},
@@ -157,6 +157,7 @@ fn a_graph_over_the_limit_may_stay_and_shrink() {
         default_rollout: DefaultRollout::Unchanged,
         base: NewBase::Unchanged,
         base_lag: NewBaseLag::Unchanged,
+        follow: NewFollow::Unchanged,
         edge_rule: None,
         identity: None,
         targets: Some(newest(2)),

@@ -30,8 +30,8 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[schema(example = json!({ "kind": "payload", "release": "44.20260722.3.0", "arch": "x86_64", "scheme": "oci" }))]
 pub struct ChangeTarget {
-    /// Of the stream: `description`, `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `base`, `base_lag`, `base_policy`, `shortest_rollout`,
-    /// `canaries`, `freeze_window`, `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
+    /// Of the stream: `description`, `arch`, `mirror`, `edge_rule`, `identity`, `targets`, `default_rollout`, `base`, `base_lag`, `base_policy`, `follow`,
+    /// `shortest_rollout`, `canaries`, `freeze_window`, `emergency_stop`, `upstream_document` or `blocked_update`. Of a release: `release` (its state and age), `barrier`, `dead_end`, `predecessors`,
     /// `rollout`, `rollout_order`, `suppressed_upstream`, `payload`, `alias`, `artifact`, `notes`, `built_on` or `promotion`. New kinds may be added.
     pub kind: &'static str,
     /// The version of the release; of a blocked update, the release that must not be the target.
@@ -133,6 +133,7 @@ impl From<&Target> for ChangeTarget {
                 name: Some(kind.as_str().into()),
                 ..with_kind("base_policy")
             },
+            Target::Follow => with_kind("follow"),
             Target::ShortestRollout => with_kind("shortest_rollout"),
             Target::Canaries => with_kind("canaries"),
             Target::FreezeWindow { from, until, zone } => {

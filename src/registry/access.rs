@@ -3,7 +3,7 @@
 use super::{
     credentials::{self, Credentials},
     error::RegistryError,
-    reference::ImageReference,
+    reference::RepositoryReference,
 };
 use crate::config::HostPattern;
 use reqwest::Url;
@@ -28,12 +28,12 @@ pub struct AuthFile {
 }
 
 impl Access {
-    /// Checks that an image's registry may be named.
-    pub(super) fn check(&self, image: &ImageReference) -> Result<(), RegistryError> {
+    /// Checks that the registry of a repository may be named.
+    pub(super) fn check(&self, repository: &RepositoryReference) -> Result<(), RegistryError> {
         match &self.allow {
             Some(allow) if allow.is_empty() => Err(RegistryError::NoneAllowed),
-            Some(allow) if !allow.iter().any(|pattern| pattern.matches(image.named_url())) => {
-                Err(RegistryError::NotAllowed(image.registry().to_owned()))
+            Some(allow) if !allow.iter().any(|pattern| pattern.matches(repository.named_url())) => {
+                Err(RegistryError::NotAllowed(repository.registry().to_owned()))
             }
             _ => Ok(()),
         }
@@ -41,15 +41,15 @@ impl Access {
 
     /// Returns true if the host of a URL may have a private address. Without a list, a registry may have one that the caller `names`; hosts
     /// that registries refer to may not.
-    pub(super) fn allows_private(&self, url: &Url, names: &ImageReference) -> bool {
+    pub(super) fn allows_private(&self, url: &Url, names: &RepositoryReference) -> bool {
         let is_trusted = self.allow.is_none() && url.origin() == names.url().origin();
         is_trusted || self.private.iter().any(|pattern| pattern.matches(url))
     }
 
-    /// Reads the credentials for an image: those of the first file that has an entry for it.
-    pub(super) fn credentials(&self, image: &ImageReference) -> Result<Option<Credentials>, RegistryError> {
+    /// Reads the credentials for a repository: those of the first file that has an entry for it.
+    pub(super) fn credentials(&self, repository: &RepositoryReference) -> Result<Option<Credentials>, RegistryError> {
         for AuthFile { path, is_required } in &self.auth_files {
-            if let Some(found) = credentials::read(path, *is_required, image)? {
+            if let Some(found) = credentials::read(path, *is_required, repository)? {
                 return Ok(Some(found));
             }
         }

@@ -1,6 +1,6 @@
 //! Credentials from auth files of container tools.
 
-use super::{error::RegistryError, reference::ImageReference};
+use super::{error::RegistryError, reference::RepositoryReference};
 use crate::files;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
@@ -42,11 +42,11 @@ struct Entry {
 
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads the credentials for an image from an auth file, if it has any. Returns `Ok(None)` for a file that does not exist, unless it is required.
+/// Reads the credentials for a repository from an auth file, if it has any. Returns `Ok(None)` for a file that does not exist, unless it is required.
 pub(super) fn read(
     path: &Path,
     is_required: bool,
-    image: &ImageReference,
+    repository: &RepositoryReference,
 ) -> Result<Option<Credentials>, RegistryError> {
     let failed = |problem: String| RegistryError::AuthFile { path: path.into(), problem };
     let text = match read_private(path) {
@@ -57,11 +57,11 @@ pub(super) fn read(
     // The error of the parser could quote the file.
     let document: AuthDocument =
         serde_json::from_slice(&text).map_err(|_| failed("is not a JSON document with `auths`".into()))?;
-    find(&document, image).map_err(|key| failed(format!("has no base64 of user:password for {key}")))
+    find(&document, repository).map_err(|key| failed(format!("has no base64 of user:password for {key}")))
 }
 
 /// Reads a file that only its owner can read.
-fn read_private(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_private(path: &Path) -> io::Result<Vec<u8>> {
     // `NONBLOCK`: opening a pipe must not block.
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = File::options().read(true).custom_flags(nonblock).open(path)?;
@@ -73,10 +73,10 @@ fn read_private(path: &Path) -> io::Result<Vec<u8>> {
     files::read_open(&file, MAX_BYTES)
 }
 
-/// Finds the entry for the longest part of the image's name. The error is the name of an entry that cannot be used.
-fn find(document: &AuthDocument, image: &ImageReference) -> Result<Option<Credentials>, String> {
+/// Finds the entry for the longest part of the repository's name. The error is the name of an entry that cannot be used.
+fn find(document: &AuthDocument, repository: &RepositoryReference) -> Result<Option<Credentials>, String> {
     let named: BTreeMap<&str, &Entry> = document.auths.iter().map(|(key, entry)| (normal_key(key), entry)).collect();
-    let name = format!("{}/{}", image.registry(), image.path());
+    let name = format!("{}/{}", repository.registry(), repository.path());
     let prefixes = std::iter::successors(Some(&*name), |name| name.rsplit_once('/').map(|(parent, _)| parent));
     for prefix in prefixes {
         let Some(auth) = named.get(prefix).and_then(|entry| entry.auth.as_deref()) else { continue };
@@ -102,7 +102,12 @@ fn parse(auth: &str) -> Option<Credentials> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::payload::Repository;
     use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
+    fn repository(name: &str) -> RepositoryReference {
+        RepositoryReference::try_from(&Repository::parse(name).unwrap()).unwrap()
+    }
 
     /// Reads the user name for an image from a file with this content and mode.
     fn user(content: &str, mode: u32, image: &str) -> Result<Option<String>, String> {
@@ -110,7 +115,7 @@ mod tests {
         let path = folder.path().join("auth.json");
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        let found = read(&path, true, &image.parse().unwrap());
+        let found = read(&path, true, &repository(image));
         found.map(|found| found.map(|found| found.user)).map_err(|error| error.to_string())
     }
 
@@ -131,13 +136,13 @@ mod tests {
             ("localhost:5000", "local"),
         ]);
         for (image, expected) in [
-            ("ghcr.io/acme/os:1", Some("os")),
-            ("ghcr.io/acme/other:1", Some("acme")),
-            ("ghcr.io/acme2/os:1", Some("registry")),
-            ("docker.io/acme/os:1", Some("hub")),
-            ("localhost:5000/os:1", Some("local")),
-            ("localhost:5001/os:1", None),
-            ("quay.io/acme/os:1", None),
+            ("ghcr.io/acme/os", Some("os")),
+            ("ghcr.io/acme/other", Some("acme")),
+            ("ghcr.io/acme2/os", Some("registry")),
+            ("docker.io/acme/os", Some("hub")),
+            ("localhost:5000/os", Some("local")),
+            ("localhost:5001/os", None),
+            ("quay.io/acme/os", None),
         ] {
             assert_eq!(user(&file, 0o600, image).unwrap().as_deref(), expected, "{image}");
         }
@@ -147,17 +152,17 @@ mod tests {
     fn a_file_that_others_can_read_is_refused() {
         let file = auths(&[("ghcr.io", "registry")]);
         for mode in [0o640, 0o604, 0o644, 0o660] {
-            let error = user(&file, mode, "ghcr.io/acme/os:1").unwrap_err();
+            let error = user(&file, mode, "ghcr.io/acme/os").unwrap_err();
             assert!(error.contains("set it to 0600"), "{error}");
         }
-        assert!(user(&file, 0o400, "ghcr.io/acme/os:1").unwrap().is_some());
+        assert!(user(&file, 0o400, "ghcr.io/acme/os").unwrap().is_some());
     }
 
     #[test]
     fn errors_do_not_quote_the_file() {
         let broken = r#"{"auths": {"ghcr.io": {"auth": "c2VjcmV0"}}}"#;
         for content in [broken, r#"{"auths": {"ghcr.io": "c2VjcmV0"}}"#, "c2VjcmV0"] {
-            let error = user(content, 0o600, "ghcr.io/acme/os:1").unwrap_err();
+            let error = user(content, 0o600, "ghcr.io/acme/os").unwrap_err();
             assert!(!error.contains("c2VjcmV0") && !error.contains("secret"), "{error}");
         }
         let credentials = Credentials { user: "user".into(), password: "secret".into() };
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn only_a_required_file_must_exist() {
-        let (path, image) = (Path::new("/nonexistent/auth.json"), "ghcr.io/acme/os:1".parse().unwrap());
+        let (path, image) = (Path::new("/nonexistent/auth.json"), repository("ghcr.io/acme/os"));
         assert_eq!(read(path, false, &image).unwrap(), None);
         assert!(read(path, true, &image).is_err());
     }

@@ -38,6 +38,14 @@ pub enum RegistryError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file with the secret of webhooks cannot be used.
+    #[error("webhook secret file {}: {problem}", path.display())]
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A server cannot be reached, or its response broke off.
     #[error("the request to {host} failed")]
     Http {
@@ -56,6 +64,14 @@ pub enum RegistryError {
     #[error("{host} {problem}")]
     Answer {
         /// The server.
+        host: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The registry has an image whose documents cannot be used, whatever it does: their digest is that of their content.
+    #[error("{host} {problem}")]
+    Content {
+        /// The registry.
         host: String,
         /// What is wrong.
         problem: String,
@@ -103,10 +119,13 @@ impl RegistryError {
             | Self::NotFound(_)
             | Self::Denied { .. }
             | Self::Unusable(_) => Fault::Request,
-            Self::AuthFile { .. } => Fault::Settings,
-            Self::Http { .. } | Self::Timeout(_) | Self::GivenUp(_) | Self::Answer { .. } | Self::ToPrivate { .. } => {
-                Fault::Registry
-            }
+            Self::AuthFile { .. } | Self::SecretFile { .. } => Fault::Settings,
+            Self::Http { .. }
+            | Self::Timeout(_)
+            | Self::GivenUp(_)
+            | Self::Answer { .. }
+            | Self::Content { .. }
+            | Self::ToPrivate { .. } => Fault::Registry,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reads images from container registries: what a tag or a digest stands for, by the pull part of the OCI distribution
+//! Reads images from container registries: what a tag or a digest stands for, which tags a repository has, by the pull part of the OCI distribution
 //! specification, and whether they still have an image.
 //!
 //! Registries are not trusted. Addresses, sizes, times and redirects are bounded here, and credentials leave this module for the registry that they
@@ -14,10 +14,14 @@ mod read;
 mod reference;
 mod registries;
 mod session;
+mod tags;
+mod webhook;
 mod wire;
 
 pub use access::AuthFile;
 pub use error::{Fault, RegistryError};
 pub use presence::{Missing, Presence};
-pub use reference::{ImageReference, ReferenceError};
+pub use reference::{ImageReference, ReferenceError, RepositoryReference};
 pub use registries::Registries;
+pub use tags::TagList;
+pub use webhook::{ReportError, WebhookProof, WebhookSecret, reported_repositories};

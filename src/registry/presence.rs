@@ -3,7 +3,7 @@
 use super::{
     error::RegistryError,
     read::{IMAGE, INDEX, checked_digest, parse},
-    reference::{Target, parse_digest},
+    reference::{ImageReference, Target, parse_digest},
     session::{Part, Session},
     wire::{Descriptor, Manifest},
 };
@@ -49,21 +49,26 @@ impl fmt::Display for Missing {
 
 /// What is asked for the images of one repository.
 pub(super) struct Inquiry<'a> {
-    pub(super) session: Session<'a>,
+    session: Session<'a>,
     /// Blobs that the registry has. Images share layers.
     present_blobs: BTreeSet<ContentHash>,
     /// When the present image is given up.
-    pub(super) deadline: Instant,
+    deadline: Instant,
 }
 
 impl<'a> Inquiry<'a> {
-    pub(super) fn new(session: Session<'a>, deadline: Instant) -> Self {
-        Self { session, present_blobs: BTreeSet::new(), deadline }
+    pub(super) fn new(session: Session<'a>) -> Self {
+        Self { session, present_blobs: BTreeSet::new(), deadline: Instant::now() }
     }
 
-    /// Asks for the image of the session.
-    pub(super) async fn presence(&mut self) -> Result<Presence, RegistryError> {
-        let (name, digest) = match self.session.image.target() {
+    /// Asks for an image of the repository, until the deadline.
+    pub(super) async fn presence(
+        &mut self,
+        image: &ImageReference,
+        deadline: Instant,
+    ) -> Result<Presence, RegistryError> {
+        (self.session.subject, self.deadline) = (image.to_string(), deadline);
+        let (name, digest) = match image.target() {
             Target::Tag(tag) => (tag.clone(), None),
             Target::Digest(digest) => (format!("sha256:{digest}"), Some(*digest)),
         };

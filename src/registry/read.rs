@@ -2,7 +2,7 @@
 
 use super::{
     error::RegistryError,
-    reference::{Target, parse_digest},
+    reference::{ImageReference, Target, parse_digest},
     session::Session,
     wire::{Config, Entry, Labels, Manifest},
 };
@@ -38,9 +38,9 @@ struct Build {
     created: Option<String>,
 }
 
-/// Reads what the session's reference stands for.
-pub(super) async fn image(session: &mut Session<'_>) -> Result<Image, RegistryError> {
-    let (name, wanted) = match session.image.target() {
+/// Reads what a reference stands for.
+pub(super) async fn image(session: &mut Session<'_>, image: &ImageReference) -> Result<Image, RegistryError> {
+    let (name, wanted) = match image.target() {
         Target::Tag(tag) => (tag.clone(), None),
         Target::Digest(digest) => (format!("sha256:{digest}"), Some(*digest)),
     };
@@ -50,7 +50,7 @@ pub(super) async fn image(session: &mut Session<'_>) -> Result<Image, RegistryEr
     let annotations = manifest.annotations.clone().unwrap_or_default();
     let mut builds = BTreeMap::new();
     let (outer, entries) = match (manifest.manifests, &manifest.config) {
-        (Some(_), Some(_)) => return Err(session.wrong("sent a manifest that is both an index and an image")),
+        (Some(_), Some(_)) => return Err(session.wrong_content("sent a manifest that is both an index and an image")),
         (Some(entries), None) => (annotations, entries),
         (None, _) => {
             let build = build(session, &content).await?;
@@ -64,38 +64,39 @@ pub(super) async fn image(session: &mut Session<'_>) -> Result<Image, RegistryEr
         let build = build(session, &content).await?;
         if build.arch != arch {
             let problem = format!("is listed as an image for {arch}, and is one for {}", build.arch);
-            return Err(RegistryError::Unusable(format!("{}@sha256:{digest} {problem}", session.image.repository())));
+            return Err(RegistryError::Unusable(format!("{}@sha256:{digest} {problem}", session.repository.name())));
         }
         builds.insert(arch, (digest, build));
     }
     if builds.is_empty() {
-        return Err(RegistryError::Unusable(format!("{} has no image for {OS}", session.image)));
+        return Err(RegistryError::Unusable(format!("{} has no image for {OS}", session.subject)));
     }
     Ok(describe(session, &outer, builds))
 }
 
 /// Returns the digests of an index's images for Linux, by arch.
 fn linux_images(session: &Session<'_>, entries: &[Entry]) -> Result<BTreeMap<Arch, ContentHash>, RegistryError> {
-    let image = session.image;
+    let subject = &session.subject;
     if entries.len() > MAX_ENTRIES {
-        let problem = format!("{image} is an index of {} images, of at most {MAX_ENTRIES}", entries.len());
+        let problem = format!("{subject} is an index of {} images, of at most {MAX_ENTRIES}", entries.len());
         return Err(RegistryError::Unusable(problem));
     }
     let mut found = BTreeMap::new();
     let mut unknown = BTreeSet::new();
     for entry in entries {
         let Some(platform) = &entry.platform else {
-            return Err(RegistryError::Unusable(format!("{image} is an index with an entry without a platform")));
+            return Err(RegistryError::Unusable(format!("{subject} is an index with an entry without a platform")));
         };
         if platform.os != OS || platform.architecture == UNKNOWN {
             continue;
         }
         let digest = parse_digest(&entry.digest);
-        let digest = digest.ok_or_else(|| session.wrong("sent an index with a digest that is not a SHA-256"))?;
+        let digest =
+            digest.ok_or_else(|| session.wrong_content("sent an index with a digest that is not a SHA-256"))?;
         match arch_of_image(&platform.architecture) {
             None => drop(unknown.insert(&*platform.architecture)),
             Some(arch) if found.contains_key(&arch) => {
-                return Err(RegistryError::Unusable(format!("{image} is an index with two images for {arch}")));
+                return Err(RegistryError::Unusable(format!("{subject} is an index with two images for {arch}")));
             }
             Some(arch) => drop(found.insert(arch, digest)),
         }
@@ -109,28 +110,30 @@ fn linux_images(session: &Session<'_>, entries: &[Entry]) -> Result<BTreeMap<Arc
 
 fn unknown_arches(session: &Session<'_>, names: &str) -> RegistryError {
     let expected = "amd64, arm64, ppc64le or s390x";
-    RegistryError::Unusable(format!("{} is for {}, expected {expected}", session.image, names.escape_debug()))
+    RegistryError::Unusable(format!("{} is for {}, expected {expected}", session.subject, names.escape_debug()))
 }
 
 /// Reads the config of an image whose manifest is given.
 async fn build(session: &mut Session<'_>, content: &[u8]) -> Result<Build, RegistryError> {
     let manifest: Manifest = parse(session, "manifest", content)?;
     if manifest.schema_version != 2 {
-        return Err(session.wrong(format!("sent a manifest of schema version {}, not 2", manifest.schema_version)));
+        return Err(
+            session.wrong_content(format!("sent a manifest of schema version {}, not 2", manifest.schema_version))
+        );
     }
     let digest = manifest.config.as_ref().and_then(|config| parse_digest(&config.digest));
-    let digest = digest.ok_or_else(|| session.wrong("sent a manifest without the SHA-256 of a config"))?;
+    let digest = digest.ok_or_else(|| session.wrong_content("sent a manifest without the SHA-256 of a config"))?;
     let content = session.blob(digest).await?;
     checked_digest(session, &content, Some(digest))?;
     let config: Config = serde_json::from_slice(&content).map_err(|error| {
         RegistryError::Unusable(format!(
             "{} has no config of an image: {}",
-            session.image,
+            session.subject,
             shortened(&error.to_string())
         ))
     })?;
     if config.os != OS {
-        let problem = format!("{} is for {}, not for {OS}", session.image, shortened(&config.os));
+        let problem = format!("{} is for {}, not for {OS}", session.subject, shortened(&config.os));
         return Err(RegistryError::Unusable(problem));
     }
     let arch = arch_of_image(&config.architecture).ok_or_else(|| unknown_arches(session, &config.architecture))?;
@@ -163,7 +166,7 @@ pub(super) fn parse<T: DeserializeOwned>(
     content: &[u8],
 ) -> Result<T, RegistryError> {
     let failed = |error: serde_json::Error| {
-        session.wrong(format!("sent a {what} that cannot be read: {}", shortened(&error.to_string())))
+        session.wrong_content(format!("sent a {what} that cannot be read: {}", shortened(&error.to_string())))
     };
     serde_json::from_slice(content).map_err(failed)
 }
@@ -190,7 +193,7 @@ fn describe(session: &Session<'_>, outer: &Labels, builds: BTreeMap<Arch, (Conte
         base_digest: detail("base.digest"),
     };
     Image {
-        repository: session.image.repository().clone(),
+        repository: session.repository.name().clone(),
         bases: builds.iter().map(|(arch, (_, build))| (arch.clone(), base(build))).collect(),
         polled_stream: builds.values().next().and_then(|(_, build)| value(build, STREAM)),
         versions: builds.values().filter_map(|(_, build)| value(build, VERSION)).collect(),

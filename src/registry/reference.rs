@@ -11,14 +11,20 @@ use thiserror::Error;
 /// A reference to an image, such as `ghcr.io/acme/os:stable` or `ghcr.io/acme/os@sha256:...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageReference {
+    repository: RepositoryReference,
+    target: Target,
+}
+
+/// A reference to a repository, such as `ghcr.io/acme/os`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryReference {
     registry: String,
     /// The URL of the registry, as it is named.
     named_url: Url,
     /// The URL of the registry's API.
     url: Url,
     path: String,
-    repository: Repository,
-    target: Target,
+    name: Repository,
 }
 
 /// What a reference names in its repository.
@@ -52,6 +58,30 @@ impl FromStr for ImageReference {
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         let (registry, rest) = text.split_once('/').ok_or(ReferenceError::Registry)?;
+        let registry = Registry::parse(registry)?;
+        let (path, target) = split_target(rest)?;
+        Ok(Self { repository: registry.with_path(path)?, target })
+    }
+}
+
+impl TryFrom<&Repository> for RepositoryReference {
+    type Error = ReferenceError;
+
+    fn try_from(name: &Repository) -> Result<Self, ReferenceError> {
+        let (registry, path) = name.as_str().split_once('/').ok_or(ReferenceError::Registry)?;
+        Registry::parse(registry)?.with_path(path)
+    }
+}
+
+/// A registry, and its URLs.
+struct Registry {
+    name: String,
+    named_url: Url,
+    url: Url,
+}
+
+impl Registry {
+    fn parse(registry: &str) -> Result<Self, ReferenceError> {
         let registry = registry.to_ascii_lowercase();
         // A first part without these is a part of a path on Docker Hub, by the rules of Docker.
         if !registry.contains(['.', ':']) && registry != "localhost" {
@@ -62,12 +92,16 @@ impl FromStr for ImageReference {
             hub if hub == DOCKER_HUB.0 => registry_url(DOCKER_HUB.1).ok_or(ReferenceError::Registry)?,
             _ => named_url.clone(),
         };
-        let (path, target) = split_target(rest)?;
+        Ok(Self { name: registry, named_url, url })
+    }
+
+    fn with_path(self, path: &str) -> Result<RepositoryReference, ReferenceError> {
+        let Self { name: registry, named_url, url } = self;
         if !path.split('/').all(is_path_part) {
             return Err(ReferenceError::Repository);
         }
-        let repository = Repository::parse(&format!("{registry}/{path}")).map_err(|_| ReferenceError::Repository)?;
-        Ok(Self { registry, named_url, url, path: path.into(), repository, target })
+        let name = Repository::parse(&format!("{registry}/{path}")).map_err(|_| ReferenceError::Repository)?;
+        Ok(RepositoryReference { registry, named_url, url, path: path.into(), name })
     }
 }
 
@@ -102,12 +136,31 @@ fn is_path_part(part: &str) -> bool {
     begins_and_ends && part.split(is_word).filter(|between| !between.is_empty()).all(is_separator)
 }
 
-fn is_tag(tag: &str) -> bool {
+/// Returns true for a tag (OCI distribution specification, "Pulling manifests").
+pub(super) fn is_tag(tag: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     tag.len() <= MAX_TAG && tag.starts_with(is_word) && tag.chars().all(|c| is_word(c) || matches!(c, '.' | '-'))
 }
 
 impl ImageReference {
+    /// Returns its repository.
+    #[must_use]
+    pub fn repository(&self) -> &RepositoryReference {
+        &self.repository
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+impl RepositoryReference {
+    /// Returns a reference to an image of the repository.
+    #[must_use]
+    pub fn with_digest(&self, digest: ContentHash) -> ImageReference {
+        ImageReference { repository: self.clone(), target: Target::Digest(digest) }
+    }
+
     /// Returns the registry, as `host` or `host:port`.
     #[must_use]
     pub fn registry(&self) -> &str {
@@ -128,12 +181,14 @@ impl ImageReference {
 
     /// Returns the registry and the path in it.
     #[must_use]
-    pub fn repository(&self) -> &Repository {
-        &self.repository
+    pub fn name(&self) -> &Repository {
+        &self.name
     }
+}
 
-    pub(super) fn target(&self) -> &Target {
-        &self.target
+impl fmt::Display for RepositoryReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
     }
 }
 
@@ -163,7 +218,9 @@ mod tests {
             ("quay.io/a--b/c__d.e:v_1.0-x", "https://quay.io/", "a--b/c__d.e"),
         ] {
             let reference: ImageReference = text.parse().unwrap();
-            assert_eq!((reference.url().as_str(), reference.path(), &*reference.to_string()), (url, path, text));
+            let repository = reference.repository();
+            assert_eq!((repository.url().as_str(), repository.path(), &*reference.to_string()), (url, path, text));
+            assert_eq!(RepositoryReference::try_from(repository.name()).as_ref(), Ok(repository));
         }
         let both: ImageReference = format!("ghcr.io/acme/os:stable@{DIGEST}").parse().unwrap();
         assert_eq!(both.to_string(), format!("ghcr.io/acme/os@{DIGEST}"));
@@ -202,7 +259,8 @@ mod tests {
         fn a_displayed_reference_parses_back(text in "[a-z.:/@_A-Z0-9-]{0,60}|ghcr\\.io/[a-z./_-]{1,20}:[a-zA-Z0-9._-]{1,20}") {
             if let Ok(reference) = text.parse::<ImageReference>() {
                 prop_assert_eq!(&reference.to_string().parse::<ImageReference>().unwrap(), &reference);
-                prop_assert!(!reference.path().contains(['?', '#', '%', '@', ':']) && !reference.path().contains(".."));
+                let path = reference.repository().path();
+                prop_assert!(!path.contains(['?', '#', '%', '@', ':']) && !path.contains(".."));
             }
         }
     }

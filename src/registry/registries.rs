@@ -5,12 +5,19 @@ use super::{
     error::RegistryError,
     presence::{Inquiry, Presence},
     read,
-    reference::ImageReference,
-    session::Session,
+    reference::{ImageReference, RepositoryReference},
+    session::{Clients, Session},
+    tags::{self, TagList},
 };
-use crate::{config::RegistrySettings, domain::image::Image};
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::Instant};
+use crate::{
+    config::RegistrySettings,
+    domain::{hash::ContentHash, image::Image},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::Instant,
+};
 
 /// The longest time for reading an image, with all requests.
 const MAX_TIME: Duration = Duration::from_secs(30);
@@ -28,6 +35,8 @@ struct Parts {
     access: Access,
     time: Duration,
     slots: Semaphore,
+    /// Made when a registry is first asked.
+    clients: OnceCell<Clients>,
 }
 
 impl Registries {
@@ -39,6 +48,12 @@ impl Registries {
         Self::new(access, max_time.min(MAX_TIME))
     }
 
+    /// Returns the registries that followers ask. Each request with all that belongs to it takes at most 30 seconds.
+    #[must_use]
+    pub fn followed(settings: &RegistrySettings) -> Self {
+        Self::allowed(settings, MAX_TIME)
+    }
+
     /// Returns all registries, for commands of this machine's users: the registry that they name may have a private address. Credentials are
     /// those of the configured auth file, or without one, of the first of these files that has an entry.
     #[must_use]
@@ -48,7 +63,7 @@ impl Registries {
     }
 
     fn new(access: Access, time: Duration) -> Self {
-        Self(Arc::new(Parts { access, time, slots: Semaphore::new(MAX_READS) }))
+        Self(Arc::new(Parts { access, time, slots: Semaphore::new(MAX_READS), clients: OnceCell::new() }))
     }
 
     /// Reads what a reference stands for now.
@@ -56,38 +71,86 @@ impl Registries {
     /// # Errors
     /// The registry may not be asked, does not have the image, or fails, or the image cannot become a release.
     pub async fn read(&self, image: &ImageReference) -> Result<Image, RegistryError> {
-        let Parts { access, time, slots } = &*self.0;
-        access.check(image)?;
-        let reading = async {
+        let repository = image.repository();
+        self.within_bounds(repository, async |access, clients| {
+            read::image(&mut Session::new(access, clients, repository, image)?, image).await
+        })
+        .await
+    }
+
+    /// Lists the tags of a repository that `selects` returns true for. With the entity tag of an earlier answer, the list need not be sent again.
+    ///
+    /// # Errors
+    /// The registry may not be asked, does not have the repository, or fails, or the list is too long.
+    pub async fn tags(
+        &self,
+        repository: &RepositoryReference,
+        selects: &(dyn Fn(&str) -> bool + Send + Sync),
+        known: Option<&str>,
+    ) -> Result<TagList, RegistryError> {
+        self.within_bounds(repository, async |access, clients| {
+            tags::list(&mut Session::new(access, clients, repository, repository)?, selects, known).await
+        })
+        .await
+    }
+
+    /// Returns the digests that tags stand for now, without tags that there are no more.
+    ///
+    /// # Errors
+    /// The registry may not be asked, or fails.
+    pub async fn digests(
+        &self,
+        repository: &RepositoryReference,
+        tags: &[String],
+    ) -> Result<BTreeMap<String, ContentHash>, RegistryError> {
+        self.within_bounds(repository, async |access, clients| {
+            tags::digests(&mut Session::new(access, clients, repository, repository)?, tags).await
+        })
+        .await
+    }
+
+    /// Asks a registry that may be asked, when there is room, and within the time.
+    async fn within_bounds<T>(
+        &self,
+        repository: &RepositoryReference,
+        ask: impl AsyncFnOnce(&Access, &Clients) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let Parts { access, time, slots, clients } = &*self.0;
+        access.check(repository)?;
+        let asking = async {
             // The semaphore is never closed.
             let _slot = slots.acquire().await;
-            read::image(&mut Session::new(access, image)?).await
+            let failed = |source| RegistryError::Http { host: repository.registry().to_owned(), source };
+            let clients = clients.get_or_try_init(async || Clients::new()).await.map_err(failed)?;
+            ask(access, clients).await
         };
-        let timeout = |_| RegistryError::Timeout(image.registry().to_owned());
-        tokio::time::timeout(*time, reading).await.map_err(timeout)?
+        let timeout = |_| RegistryError::Timeout(repository.registry().to_owned());
+        tokio::time::timeout(*time, asking).await.map_err(timeout)?
     }
 
     /// Asks whether the registry has images of one repository, one after the other, each within `time`. The results are in the same order.
     /// Credentials are read and tokens are fetched once for all.
     pub async fn presence(&self, images: &[ImageReference], time: Duration) -> Vec<Result<Presence, RegistryError>> {
-        let Parts { access, slots, .. } = &*self.0;
+        let Parts { access, slots, clients, .. } = &*self.0;
         let (mut results, mut inquiry, mut failures) = (Vec::with_capacity(images.len()), None, 0);
         for image in images {
+            let registry = || image.repository().registry().to_owned();
             let asking = async {
-                access.check(image)?;
+                access.check(image.repository())?;
                 if failures >= MAX_FAILURES {
-                    return Err(RegistryError::GivenUp(image.registry().to_owned()));
+                    return Err(RegistryError::GivenUp(registry()));
                 }
                 // The semaphore is never closed.
                 let _slot = slots.acquire().await;
                 let deadline = Instant::now() + time;
+                let failed = |source| RegistryError::Http { host: registry(), source };
+                let clients = clients.get_or_try_init(async || Clients::new()).await.map_err(failed)?;
                 let inquiry = match &mut inquiry {
                     Some(inquiry) => inquiry,
-                    none => none.insert(Inquiry::new(Session::new(access, image)?, deadline)),
+                    none => none.insert(Inquiry::new(Session::new(access, clients, image.repository(), image)?)),
                 };
-                (inquiry.session.image, inquiry.deadline) = (image, deadline);
-                let timeout = |_| RegistryError::Timeout(image.registry().to_owned());
-                tokio::time::timeout_at(deadline, inquiry.presence()).await.map_err(timeout)?
+                let timeout = |_| RegistryError::Timeout(registry());
+                tokio::time::timeout_at(deadline, inquiry.presence(image, deadline)).await.map_err(timeout)?
             };
             let result = asking.await;
             let has_failed = matches!(result, Err(RegistryError::Http { .. } | RegistryError::Timeout(_)));

@@ -21,6 +21,13 @@ pub(super) struct Manifest {
     pub(super) annotations: Option<Labels>,
 }
 
+/// A page of the tags of a repository. A null stands for an empty list in answers of some registries.
+#[derive(Debug, Deserialize)]
+pub(super) struct Tags {
+    #[serde(default)]
+    pub(super) tags: Option<Vec<String>>,
+}
+
 /// An image in an index.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {

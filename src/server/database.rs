@@ -8,6 +8,7 @@ use crate::{
     config::{ApiSettings, AuthSettings, DatabaseSettings, LimitSettings, RegistrySettings},
     domain::{dialect::Dialects, ids::StreamId},
     exchange::documents::DocumentFile,
+    follower::Follower,
     image_check::{ImageChecker, PublicationCheck},
     manage::{EventWriter, Manage},
     registry::Registries,
@@ -31,6 +32,7 @@ pub(super) struct Database {
     pub(super) auth: AuthSettings,
     pub(super) api: ApiSettings,
     pub(super) limits: LimitSettings,
+    /// How registries are followed, and which images are asked for.
     pub(super) registries: RegistrySettings,
 }
 
@@ -83,6 +85,7 @@ impl Database {
         // Processes for agents only need not reach registries, nor have credentials for them.
         let check_interval = if self.is_for_managers { self.registries.check_interval } else { SignedDuration::ZERO };
         let image_checker = ImageChecker::new(access.store().clone(), clock.clone(), registries, check_interval);
+        let registry_follower = Follower::new(access.store().clone(), manage.clone(), &self.registries);
         let follower = CatalogSync::new(access.clone(), self.sync_deps);
         let documents = self.documents;
         let work = async {
@@ -105,6 +108,7 @@ impl Database {
                 () = event_writer.run(refreshed) => {}
                 () = manage.distribute_events(events_written) => {}
                 () = image_checker.run(&metrics) => {}
+                () = registry_follower.run() => {}
                 () = watch::database(&metrics, access.store(), &clock) => {}
                 () = watch::issuers(&metrics, issuers, &clock) => {}
             }

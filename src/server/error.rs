@@ -2,7 +2,7 @@
 
 use crate::{
     auth::IssuerError, config::ConfigError, exchange::documents::DocumentError, http::certificate::TlsError,
-    protocol::ClaimClash, store::AccessError, telemetry::OtlpError,
+    protocol::ClaimClash, registry::RegistryError, store::AccessError, telemetry::OtlpError,
 };
 use std::net::SocketAddr;
 use thiserror::Error;
@@ -33,6 +33,9 @@ pub enum ServeError {
     /// A thread cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
+    /// The secret of webhooks cannot be used.
+    #[error(transparent)]
+    WebhookSecret(#[from] RegistryError),
     /// The settings of a token issuer are invalid.
     #[error(transparent)]
     Issuer(#[from] IssuerError),

@@ -21,7 +21,7 @@ use crate::{
     config::{CatalogSettings, LimitSettings, Listeners, Settings},
     exchange::documents::{self, DocumentFile},
     protocol::preparers,
-    registry::Registries,
+    registry::{Registries, WebhookSecret},
     telemetry::Metrics,
 };
 use futures_util::FutureExt;
@@ -81,12 +81,15 @@ impl Service {
         let bound = listeners.addresses().into_iter().map(bind).collect::<Result<_, _>>()?;
         // Checked here to report invalid settings before anything starts.
         Issuers::new(&settings.auth, &clock)?;
+        let secret_file = settings.registries.webhook_secret_file.as_deref();
+        let webhook_secret = secret_file.map(WebhookSecret::from_file).transpose()?;
         let manager_api = Api::waiting(ApiParts {
             signing_key: settings.auth.signing_key(&settings.data_dir),
             max_token_lifetime: settings.auth.max_token_lifetime,
             bodies_bytes: settings.limits.bodies_bytes,
             event_streams: settings.limits.event_streams,
             registries: Registries::allowed(&settings.registries, registry_time(&settings.limits)),
+            webhook_secret,
         });
         Ok(Self {
             settings,
@@ -228,9 +231,8 @@ impl Service {
         for agents in endpoints.values().filter_map(|endpoint| endpoint.agents.as_ref()) {
             agents.spawn_upkeep(&mut upkeep);
         }
-        let manager_api = self.manager_api.clone();
-        upkeep.spawn(async move { manager_api.log_failed_authentications().await });
-        let manager_api = self.manager_api.clone();
+        let (manager_api, logging) = (self.manager_api.clone(), self.manager_api.clone());
+        upkeep.spawn(async move { logging.log_failed_authentications().await });
         let database = Database {
             dialects: self.registry.dialects(),
             settings: self.settings.database.clone(),

@@ -195,6 +195,17 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
             if at == NONE { Vec::new() } else { vec![(number(at), Vec::new())] }
         },
     );
+    let failing = Arc::new(AtomicI64::new(NONE));
+    let shown = failing.clone();
+    metrics.gauge(
+        "lockkeeper.follow.failing",
+        "",
+        "The number of streams whose followed repository cannot be read, or whose newest tag was refused",
+        move || {
+            let count = shown.load(Ordering::Relaxed);
+            if count == NONE { Vec::new() } else { vec![(number(count), Vec::new())] }
+        },
+    );
     let mut ticks = check_ticks();
     loop {
         ticks.tick().await;
@@ -205,6 +216,10 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
         *difference.lock().unwrap_or_else(PoisonError::into_inner) = apart;
         let next = health.and_then(|health| health.next_expiry);
         expiry.store(next.map_or(NONE, Timestamp::as_second), Ordering::Relaxed);
+        let read = async { store.begin_read("failing_follows").await?.failing_follows().await };
+        let found = tokio::time::timeout(MAX_TIME, read).await.ok().and_then(Result::ok);
+        let count = found.map_or(NONE, |found| i64::try_from(found.len()).unwrap_or(i64::MAX));
+        failing.store(count, Ordering::Relaxed);
     }
 }
 

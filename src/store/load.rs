@@ -10,8 +10,11 @@ use super::{
 };
 use crate::domain::{
     admission::{emergency_stop::EmergencyStop, protection::Protection},
-    document::{base_shape::BasePolicyDocument, parts, shape::ProtectionDocument},
+    document::{
+        Problem, base_shape::BasePolicyDocument, follow_shape::FollowDocument, parts, shape::ProtectionDocument,
+    },
     epoch::Epoch,
+    follow::Follow,
     ids::StreamId,
     policy::graph_rules::{EdgeRule, GraphRules, Identity, NewestTargets, TargetLimit},
     reason::Reason,
@@ -93,6 +96,7 @@ impl Transaction {
                 (select base.name from streams as base where base.id = streams.base_id) as base_stream,
                 (select products.name from streams as base join products on products.id = base.product_id
                     where base.id = streams.base_id) as base_product,
+                streams.follow as \"follow: Json<FollowDocument>\",
                 streams.base_policies as \"base_policies: Json<Vec<BasePolicyDocument>>\"
             from streams
             where streams.id = any($1)",
@@ -126,6 +130,7 @@ impl Transaction {
                     row.base_lag,
                     row.base_policies.as_ref().map(|Json(policies)| policies.as_slice()).unwrap_or_default(),
                 )?,
+                follow: row.follow.as_ref().map(follow).transpose()?,
                 stop: stop(row.stopped_since, row.stopped_because.as_deref())?,
                 product_stop: stops.active.get(&id.product).cloned(),
                 arches: parse_all("streams", &row.arches)?,
@@ -167,8 +172,14 @@ fn graph_rules(edge_rule: &str, identity: &str, newest_targets: Option<i16>) -> 
 
 fn protection(document: Option<Json<ProtectionDocument>>) -> Result<Protection, StoreError> {
     let Some(Json(document)) = document else { return Ok(Protection::default()) };
-    parts::protection(&document).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        StoreError::corrupt("streams", problems.join("; "))
-    })
+    parts::protection(&document).map_err(|problems| corrupt(&problems))
+}
+
+fn follow(Json(document): &Json<FollowDocument>) -> Result<Box<Follow>, StoreError> {
+    parts::follow(document).map(Box::new).map_err(|problems| corrupt(&problems))
+}
+
+fn corrupt(problems: &[Problem]) -> StoreError {
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    StoreError::corrupt("streams", problems.join("; "))
 }

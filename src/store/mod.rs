@@ -12,6 +12,8 @@ pub mod dump;
 pub mod embedded;
 mod error;
 pub mod events;
+pub mod followed_tags;
+pub mod follows;
 pub mod health;
 pub mod idempotency;
 pub mod image_checks;

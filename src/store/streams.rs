@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::{
     description::Description,
-    document,
+    document::{self, follow_shape::FollowDocument},
     ids::StreamId,
     policy::graph_rules::TargetLimit,
     rollout::preset::Preset,
@@ -273,6 +273,7 @@ impl Transaction {
     /// # Errors
     /// The database is unavailable.
     pub async fn mark_deleted(&mut self, key: StreamKey, number: Revision) -> Result<(), StoreError> {
+        self.forget_follows(key).await?;
         sqlx::query!("-- name: mark_deleted\nupdate streams set deleted_revision = $2 where id = $1", key.0, number.0)
             .execute(self.connection())
             .await
@@ -301,7 +302,7 @@ impl Transaction {
                 edge_rule = $8, identity = $9, newest_targets = $10, default_rollout = $11, description = $12,
                 base_id = (select base.id from streams as base join products on products.id = base.product_id
                     where products.name = $13 and base.name = $14),
-                base_lag = $15, base_policies = $16
+                base_lag = $15, base_policies = $16, follow = $17
             where id = $1",
             key.0,
             number.0,
@@ -319,10 +320,14 @@ impl Transaction {
             base.map(|base| base.stream.stream.as_str()),
             base.and_then(|base| base.lag).map(|lag| i64::try_from(lag.0).unwrap_or(i64::MAX)),
             base.map(|base| Json(document::base_policies(&base.policies))) as _,
+            after.follow.as_deref().map(FollowDocument::from).map(Json) as _,
         )
         .execute(self.connection())
         .await
         .map_err(StoreError::at("save_stream"))?;
+        if before.follow.is_some() && after.follow.is_none() {
+            self.end_following(key).await?;
+        }
         let has_other_blocked_updates = before.blocked_updates != after.blocked_updates;
         if has_other_blocked_updates {
             self.clear_blocked_updates(key).await?;

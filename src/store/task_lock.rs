@@ -10,6 +10,8 @@ pub enum Task {
     Events,
     /// Asks registries for images.
     ImageCheck,
+    /// Follows registries.
+    Follow,
 }
 
 impl Task {
@@ -18,6 +20,7 @@ impl Task {
         i64::from_be_bytes(match self {
             Self::Events => *b"lk_event",
             Self::ImageCheck => *b"lk_image",
+            Self::Follow => *b"lk_follw",
         })
     }
 
@@ -26,6 +29,7 @@ impl Task {
         match self {
             Self::Events => "events",
             Self::ImageCheck => "image_checks",
+            Self::Follow => "follow_states",
         }
     }
 }

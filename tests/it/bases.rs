@@ -163,7 +163,8 @@ async fn the_first_documents_of_a_service_may_have_a_base() {
     let folder = tempfile::tempdir().unwrap();
     let mut derived = json!({"format": 1, "product": "os", "stream": "stable", "origin": "local", "arches": ["x86_64"], "base": "fedora/stable"});
     let payload = json!({"arch": "x86_64", "scheme": "oci", "id": ids::image("ghcr.io/acme/os", "1")});
-    derived["releases"] = json!([{"version": "1", "payloads": [payload], "built_on": [{"arch": "x86_64", "version": "44.1"}]}]);
+    derived["releases"] =
+        json!([{"version": "1", "payloads": [payload], "built_on": [{"arch": "x86_64", "version": "44.1"}]}]);
     for document in [derived, base()] {
         let product = folder.path().join(document["product"].as_str().unwrap());
         std::fs::create_dir(&product).unwrap();

@@ -143,7 +143,7 @@ fn problems_are_reported_by_line_and_field() {
     an unknown key
       18: releases[1].rollouts[0].start_sahre: unknown field `start_sahre`, expected one of `id`, `selector`, `start`, `start_share`, `duration`, `end_share`, `steps`, `state`, `paused_at`, `stood_still_seconds`, `first_opened`, `origin`
     an unknown key at the top
-      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `revision`, `origin`, `description`, `arches`, `mirrors`, `edge_rule`, `identity`, `targets`, `protection`, `default_rollout`, `base`, `base_lag`, `base_policies`, `emergency_stop`, `sources`, `releases`, `blocked_updates`
+      4: streem: unknown field `streem`, expected one of `format`, `product`, `stream`, `revision`, `origin`, `description`, `arches`, `mirrors`, `edge_rule`, `identity`, `targets`, `protection`, `default_rollout`, `base`, `base_lag`, `base_policies`, `follow`, `emergency_stop`, `sources`, `releases`, `blocked_updates`
     an invalid time
       19: releases[1].rollouts[1].start: is "tomorrow", expected a time in whole seconds such as 2026-07-22T14:00:00Z
     an invalid duration

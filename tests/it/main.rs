@@ -36,6 +36,7 @@ mod export;
 mod exposure;
 mod files;
 mod findings;
+mod follow;
 mod fuzz_corpora;
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, clippy::expect_used, reason = "it is a crate of its own, whose targets panic on failures")]

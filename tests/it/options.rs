@@ -57,6 +57,7 @@ fn the_example_documents_every_option_with_its_default() {
         ..Settings::default()
     };
     full.registries.auth_file.clone_from(&settings.registries.auth_file);
+    full.registries.webhook_secret_file.clone_from(&settings.registries.webhook_secret_file);
     full.database.url.clone_from(&settings.database.url);
     full.database.postgres_bin.clone_from(&settings.database.postgres_bin);
     full.telemetry.otlp_endpoint.clone_from(&settings.telemetry.otlp_endpoint);

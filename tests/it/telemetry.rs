@@ -267,7 +267,9 @@ async fn the_list_of_metrics_matches_the_export() {
     let read = async || secure.get(url("/metrics")).send().await.unwrap().text().await.unwrap();
     eventually("all metrics are exported", async || {
         let text = read().await;
-        ["catalog_broken{", "token_next_expiry", "keys_age", "images_gone"].iter().all(|name| text.contains(name))
+        ["catalog_broken{", "token_next_expiry", "keys_age", "images_gone", "follow_failing"]
+            .iter()
+            .all(|name| text.contains(name))
     })
     .await;
     let exported = exported(&read().await);

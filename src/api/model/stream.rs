@@ -3,7 +3,10 @@
 use crate::{
     domain::{
         admission::protection::Protection,
-        document::shape::{ProtectionDocument, StopDocument, TargetsDocument},
+        document::{
+            follow_shape::{FollowDocument, FollowSetting},
+            shape::{ProtectionDocument, StopDocument, TargetsDocument},
+        },
         stream::Stream,
     },
     manage::{StreamAtRevision, read::Product, records::Head},
@@ -127,6 +130,9 @@ pub struct StreamSettings {
     /// a new stream `none`.
     #[serde(default)]
     pub base_lag: Option<String>,
+    /// The repository whose tags become releases of the stream, or `none`. Default: unchanged, of a new stream `none`.
+    #[serde(default)]
+    pub follow: Option<FollowSetting>,
 }
 
 /// A stream.
@@ -174,10 +180,18 @@ impl StreamModel {
                 default_rollout: Some(stream.default_rollout.map_or("none", |preset| preset.as_str()).into()),
                 base: Some(base.map_or_else(none, |base| base.stream.to_string())),
                 base_lag: Some(base.and_then(|base| base.lag).map_or_else(none, |lag| lag.to_string())),
+                follow: Some(follow(stream)),
             },
             emergency_stop,
             product_emergency_stop,
         }
+    }
+}
+
+fn follow(stream: &Stream) -> FollowSetting {
+    match stream.follow.as_deref() {
+        Some(follow) => FollowSetting::Repository(FollowDocument::from(follow)),
+        None => FollowSetting::Named("none".into()),
     }
 }
 

@@ -18,6 +18,7 @@ mod predecessors;
 mod presets;
 mod products;
 mod promotions;
+mod registry_events;
 mod release_search;
 mod releases;
 mod revisions;
@@ -37,9 +38,12 @@ const STREAM: &str = "/api/v1/products/{product}/streams/{stream}";
 /// The route of stream documents.
 pub(super) const DOCUMENT: &str = "/api/v1/products/{product}/streams/{stream}/document";
 
+/// The route of reports of registries.
+pub(super) const REGISTRY_EVENTS: &str = "/api/v1/registry-events";
+
 /// Returns the operations that need no token, with their description.
 pub(super) fn open_operations() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().nest(PREFIX, service::operations())
+    OpenApiRouter::new().nest(PREFIX, service::operations().merge(registry_events::operations()))
 }
 
 /// Returns all other operations, with their description.

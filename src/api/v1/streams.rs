@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        model::{StreamModel, StreamSettings, StreamSummary},
+        model::{FollowModel, StreamModel, StreamSettings, StreamSummary},
         page::{Page, PageQuery},
         paths::{PathParams, ProductPath, StreamPath, path_of},
         refuse::{field, fields},
@@ -10,15 +10,20 @@ use crate::{
         respond::{Answer, changed, created_at},
         state::Api,
     },
-    domain::{document::parts, stream::Revision},
+    domain::{
+        document::{follow_shape::FollowSetting, parts},
+        stream::Revision,
+    },
+    http::problem::Problem,
     manage::{
         Action, Report,
         commands::{
             bases::{NewBase, NewBaseLag},
             descriptions::NewDescription,
-            streams::{self, CreateStream, DefaultRollout, DeleteStream, SetStream},
+            streams::{self, CreateStream, DefaultRollout, DeleteStream, NewFollow, SetStream},
         },
     },
+    registry::RepositoryReference,
 };
 use axum::extract::State;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,7 +33,7 @@ pub(super) fn all() -> OpenApiRouter<Api> {
 }
 
 pub(super) fn of_one() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(get_stream, set_stream, delete_stream))
+    OpenApiRouter::new().routes(routes!(get_stream, set_stream, delete_stream)).routes(routes!(get_stream_follow))
 }
 
 /// List the streams of a product, by name
@@ -55,6 +60,18 @@ async fn list_streams(
 async fn get_stream(State(api): State<Api>, PathParams(path): PathParams<StreamPath>, read: ReadRequest) -> Answer {
     let snapshot = api.manage()?.stream_reader(&read.caller, path.id()?)?.present().await?;
     read.show(snapshot.revision, &StreamModel::new(&snapshot))
+}
+
+/// Get what a stream follows, and what the last looks at its repository found
+#[utoipa::path(get, path = "/follow", tag = "streams", params(StreamPath),
+    responses((status = 200, description = "What is followed", body = FollowModel)))]
+async fn get_stream_follow(
+    State(api): State<Api>,
+    PathParams(path): PathParams<StreamPath>,
+    read: ReadRequest,
+) -> Answer {
+    let status = api.manage()?.stream_reader(&read.caller, path.id()?)?.follow_status().await?;
+    read.with_tag(&FollowModel::new(status))
 }
 
 /// Create a stream, or change its settings
@@ -92,6 +109,7 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
         Some("none") => NewBaseLag::None,
         Some(text) => NewBaseLag::Minutes(parts::base_lag(text).map_err(fields)?),
     };
+    let follow = new_follow(settings.follow.as_ref())?;
     let settings = streams::StreamSettings {
         description,
         arches,
@@ -103,6 +121,7 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
         default_rollout,
         base,
         base_lag,
+        follow,
     };
     if request.expected != Some(Revision(0)) {
         return changed(&write.run(&api, &SetStream { stream: id, settings }, &request).await?);
@@ -110,6 +129,22 @@ async fn set_stream(State(api): State<Api>, PathParams(path): PathParams<StreamP
     let at = path_of(&id);
     let report = write.run(&api, &CreateStream { stream: id, settings }, &request).await?;
     if report.created.is_some() { created_at(&report, &at) } else { changed(&report) }
+}
+
+/// Parses what a stream follows. The registry need not answer now.
+fn new_follow(setting: Option<&FollowSetting>) -> Result<NewFollow, Problem> {
+    match setting {
+        None => Ok(NewFollow::Unchanged),
+        Some(FollowSetting::Named(name)) if name == "none" => Ok(NewFollow::None),
+        Some(FollowSetting::Named(name)) => {
+            Err(field("follow", format!("is {name:?}, expected \"none\", or an object with image, tags and as")))
+        }
+        Some(FollowSetting::Repository(document)) => {
+            let follow = parts::follow(document).map_err(fields)?;
+            RepositoryReference::try_from(&follow.image).map_err(|error| field("follow.image", error))?;
+            Ok(NewFollow::Repository(Box::new(follow)))
+        }
+    }
 }
 
 /// Delete a stream that never published a release

@@ -12,4 +12,5 @@ pub mod lint;
 pub mod manager_only;
 pub mod pace;
 pub mod protection;
+mod publication_hold;
 mod sources;

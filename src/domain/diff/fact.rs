@@ -7,6 +7,7 @@ use crate::domain::{
     description::Description,
     document::{self, shape::RolloutDocument},
     duration::Minutes,
+    follow::Follow,
     hash::ContentHash,
     ids::{Arch, StreamId, Version},
     origin::Origin,
@@ -79,6 +80,8 @@ pub enum Fact {
     Targets(TargetLimit),
     /// A preset.
     Preset(Preset),
+    /// A followed repository.
+    Follow(Box<Follow>),
     /// The predecessors of a release.
     Predecessors {
         /// Their versions.
@@ -148,6 +151,7 @@ impl fmt::Display for Fact {
             Self::Identity(identity) => f.write_str(identity.as_str()),
             Self::Targets(limit) => limit.fmt(f),
             Self::Preset(preset) => f.write_str(preset.as_str()),
+            Self::Follow(follow) => follow.fmt(f),
             Self::Predecessors { versions, origin } => {
                 write!(f, "{} ({})", joined(versions.iter().map(Version::as_str), ", "), origin.as_str())
             }

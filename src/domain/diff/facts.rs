@@ -78,6 +78,9 @@ fn settings(stream: &Stream) -> Vec<Listed> {
             add(target, Fact::BasePolicy { reason: policy.reason.clone(), arches: policy.arches.clone() });
         }
     }
+    if let Some(follow) = stream.follow.clone() {
+        add(Target::Follow, Fact::Follow(follow));
+    }
     if let Some(shortest) = stream.protection.shortest_rollout {
         add(Target::ShortestRollout, Fact::Duration(shortest));
     }

@@ -52,6 +52,8 @@ pub enum Target {
         /// Which of the two it is.
         kind: BasePolicyKind,
     },
+    /// The repository that the stream follows, if there is one.
+    Follow,
     /// A freeze window, identified by its time span in the form of documents.
     FreezeWindow {
         /// The first moment.
@@ -187,6 +189,7 @@ impl Target {
             Self::BasePolicy { version, kind } => {
                 whole(format!("{} {version} of the base", kind.as_str().replace('_', " ")))
             }
+            Self::Follow => whole("followed repository".into()),
             Self::ShortestRollout => whole("shortest rollout".into()),
             Self::Canaries => whole("canaries".into()),
             Self::FreezeWindow { from, until, zone } => {

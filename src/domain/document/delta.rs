@@ -119,6 +119,7 @@ impl Stream {
             protection: self.protection.clone(),
             default_rollout: self.default_rollout,
             base: self.base.clone(),
+            follow: self.follow.clone(),
             stop: self.stop.clone(),
             product_stop: self.product_stop.clone(),
             releases: Vec::new(),
@@ -140,6 +141,7 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
         protection,
         default_rollout,
         base,
+        follow,
         stop,
         product_stop: _,
         releases: _,
@@ -148,8 +150,8 @@ fn have_same_settings(before: &Stream, after: &Stream) -> bool {
     } = before;
     (id, arches, mirrors, rules, protection)
         == (&after.id, &after.arches, &after.mirrors, &after.rules, &after.protection)
-        && (description, default_rollout, base, stop)
-            == (&after.description, &after.default_rollout, &after.base, &after.stop)
+        && (description, default_rollout, base, follow, stop)
+            == (&after.description, &after.default_rollout, &after.base, &after.follow, &after.stop)
         && (blocked_updates, sources) == (&after.blocked_updates, &after.sources)
 }
 

@@ -6,12 +6,14 @@
 pub mod base_shape;
 mod delta;
 mod field_path;
+pub mod follow_shape;
 pub mod parts;
 mod preset;
 pub mod preset_shape;
 mod read;
 mod read_base;
 mod read_blocked;
+mod read_follow;
 mod read_graph_rules;
 mod read_payload;
 mod read_protection;

@@ -2,6 +2,7 @@
 
 use super::{
     base_shape::{BasePolicyDocument, BuiltOnDocument},
+    follow_shape::FollowDocument,
     preset_shape::PresetDocument,
     read::{Problem, Reader, Strictness},
     shape::{
@@ -14,6 +15,7 @@ use crate::domain::{
     artifact::{Artifact, ArtifactKey},
     base::{BasePolicy, BuiltOn},
     duration::Minutes,
+    follow::Follow,
     ids::{Arch, StreamId},
     origin::Origin,
     payload::{Payload, PayloadId, Repository},
@@ -149,6 +151,14 @@ pub fn base_policies(documents: &[BasePolicyDocument]) -> Part<Vec<BasePolicy>> 
 /// Returns a problem for each invalid field.
 pub fn built_on(documents: &[BuiltOnDocument]) -> Part<Option<Box<BuiltOn>>> {
     part(|reader| Some(reader.built_on("", documents)))
+}
+
+/// Parses what a stream follows.
+///
+/// # Errors
+/// Returns a problem for each invalid field.
+pub fn follow(document: &FollowDocument) -> Part<Follow> {
+    part(|reader| reader.follow("follow", document))
 }
 
 /// Parses a preset of a product.

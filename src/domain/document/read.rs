@@ -215,8 +215,10 @@ impl Reader {
         let protection = protection.unwrap_or_default();
         let default_rollout = document.default_rollout.as_ref().and_then(|name| self.preset("default_rollout", name));
         let base = self.base(document);
+        let follow = document.follow.as_ref().and_then(|follow| self.follow("follow", follow)).map(Box::new);
         let empty = Stream::empty(StreamId { product: product?, stream: name? });
-        Some(Stream { description, arches, mirrors, rules, protection, default_rollout, base, stop, sources, ..empty })
+        let stream = Stream { description, arches, mirrors, rules, protection, default_rollout, ..empty };
+        Some(Stream { base, follow, stop, sources, ..stream })
     }
 
     /// Checks all conditions between releases.

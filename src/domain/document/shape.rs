@@ -1,6 +1,7 @@
 //! The fields of a stream document. Unknown fields are rejected; absent fields have the defaults stated here.
 
 use super::base_shape::{BasePolicyDocument, BuiltOnDocument};
+use super::follow_shape::FollowDocument;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -65,6 +66,9 @@ pub struct StreamDocument {
     /// The barriers and dead ends of the base. Recorded by the service; the value in a document is ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base_policies: Vec<BasePolicyDocument>,
+    /// The repository whose tags become releases of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<FollowDocument>,
     /// The emergency stop. Nothing is offered while it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emergency_stop: Option<StopDocument>,

@@ -2,6 +2,7 @@
 
 use super::{
     FORMAT,
+    follow_shape::FollowDocument,
     shape::{
         AliasDocument, ArtifactDocument, BlockedUpdateDocument, PayloadDocument, PolicyDocument, PredecessorsDocument,
         PromotionDocument, ProtectionDocument, ReleaseDocument, RolloutDocument, SelectorDocument, StepDocument,
@@ -52,6 +53,7 @@ impl Stream {
             base: self.base.as_ref().map(|base| base.stream.to_string()),
             base_lag: self.base.as_ref().and_then(|base| base.lag).map(|lag| lag.to_string()),
             base_policies: self.base.as_ref().map(|base| write_base::base_policies(&base.policies)).unwrap_or_default(),
+            follow: self.follow.as_deref().map(FollowDocument::from),
             emergency_stop: self.stop.as_ref().map(self::stop),
             sources: self.sources.iter().map(|(kind, hash)| (kind.to_string(), hash.to_string())).collect(),
             releases: self.releases.iter().map(|release| writer.release(release)).collect(),

@@ -72,6 +72,7 @@ fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
         protection,
         default_rollout,
         base,
+        follow,
         stop,
         product_stop: _,
         releases: _,
@@ -86,6 +87,7 @@ fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
         protection: protection.clone(),
         default_rollout: *default_rollout,
         base: base.clone(),
+        follow: follow.clone(),
         stop: stop.clone(),
         blocked_updates: blocked_updates.clone(),
         ..incoming.clone()

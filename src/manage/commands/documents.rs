@@ -43,6 +43,7 @@ impl Command for PutDocument {
                 || before.rules != self.written.rules
                 || before.protection != self.written.protection
                 || before.default_rollout != self.written.default_rollout
+                || before.follow != self.written.follow
                 || before.description != self.written.description
                 || base_settings(before) != base_settings(&self.written)
         });

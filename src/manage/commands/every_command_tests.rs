@@ -20,7 +20,7 @@ use super::{
     },
     rollouts::{CreateRollout, NamedPreset, OrderRollouts, RemoveRollout, ReplaceRollout, RolloutPlan},
     stops::{LiftStop, PauseAtStop, StopStream},
-    streams::{CreateStream, DefaultRollout, DeleteStream, SetStream, StreamSettings},
+    streams::{CreateStream, DefaultRollout, DeleteStream, NewFollow, SetStream, StreamSettings},
     undo::UndoRevision,
 };
 use crate::{
@@ -75,6 +75,7 @@ fn settings(written: &Stream, number: u32) -> StreamSettings {
         default_rollout: written.default_rollout.map_or(DefaultRollout::None, DefaultRollout::Preset),
         base: NewBase::Unchanged,
         base_lag: NewBaseLag::Unchanged,
+        follow: written.follow.clone().map_or(NewFollow::None, NewFollow::Repository),
     }
 }
 

@@ -103,6 +103,7 @@ pub(super) fn restored(now: &Stream, before: &Stream) -> Stream {
         protection: before.protection.clone(),
         default_rollout: before.default_rollout,
         base: restored_base(now, before),
+        follow: before.follow.clone(),
         ..now.clone()
     }
 }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     domain::{
         admission::protection::Protection,
+        follow::Follow,
         ids::{Arch, StreamId},
         payload::Repository,
         policy::graph_rules::{EdgeRule, GraphRules, Identity, TargetLimit},
@@ -45,6 +46,8 @@ pub struct StreamSettings {
     pub base: NewBase,
     /// How much newer the base may be.
     pub base_lag: NewBaseLag,
+    /// The repository that it follows.
+    pub follow: NewFollow,
 }
 
 /// A default rollout as it is requested.
@@ -56,6 +59,17 @@ pub enum DefaultRollout {
     None,
     /// It is this preset.
     Preset(Preset),
+}
+
+/// A followed repository as it is requested.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NewFollow {
+    /// It stays as it is.
+    Unchanged,
+    /// Nothing is followed.
+    None,
+    /// It is this repository.
+    Repository(Box<Follow>),
 }
 
 impl StreamSettings {
@@ -75,6 +89,7 @@ impl StreamSettings {
             default_rollout,
             base,
             base_lag,
+            follow,
         } = self.clone();
         let description = description.after(stream.description.as_ref());
         let rules = GraphRules {
@@ -87,9 +102,14 @@ impl StreamSettings {
             DefaultRollout::None => None,
             DefaultRollout::Preset(preset) => Some(preset),
         };
+        let follow = match follow {
+            NewFollow::Unchanged => stream.follow.clone(),
+            NewFollow::None => None,
+            NewFollow::Repository(follow) => Some(follow),
+        };
         let base = base_lag.apply_to(base.after(stream.base.as_deref()))?;
         let stream =
-            Stream { description, arches, mirrors, rules, protection, default_rollout, base, ..stream.clone() };
+            Stream { description, arches, mirrors, rules, protection, default_rollout, base, follow, ..stream.clone() };
         Ok(match base_stream {
             Some(base) => with_inferred_bases(stream, base),
             None => stream,
@@ -205,7 +225,10 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            admission::emergency_stop::EmergencyStop, duration::Minutes, policy::graph_rules::NewestTargets,
+            admission::emergency_stop::EmergencyStop,
+            duration::Minutes,
+            follow::{FollowMode, TagPattern},
+            policy::graph_rules::NewestTargets,
             reason::Reason,
         },
         manage::{
@@ -230,6 +253,7 @@ mod tests {
             default_rollout: DefaultRollout::Unchanged,
             base: NewBase::Unchanged,
             base_lag: NewBaseLag::Unchanged,
+            follow: NewFollow::Unchanged,
         }
     }
 
@@ -280,6 +304,28 @@ mod tests {
             assert_eq!(with(before, DefaultRollout::Unchanged), before);
             assert_eq!(with(before, DefaultRollout::None), None);
             assert_eq!(with(before, DefaultRollout::Preset(Preset::Linear48h)), Some(Preset::Linear48h));
+        }
+    }
+
+    #[test]
+    fn a_followed_repository_stays_until_another_one_or_none_is_set() {
+        let follow = |tags: &str| {
+            Box::new(Follow {
+                image: Repository::parse("ghcr.io/acme/os").unwrap(),
+                tags: TagPattern::parse(tags).unwrap(),
+                mode: FollowMode::Draft,
+                rollout: None,
+            })
+        };
+        let with = |before: Option<Box<Follow>>, follow| {
+            let before = Stream { follow: before, ..stream() };
+            let settings = StreamSettings { follow, ..settings() };
+            next(&SetStream { stream: id(), settings }, &before).follow
+        };
+        for before in [None, Some(follow("^a$"))] {
+            assert_eq!(with(before.clone(), NewFollow::Unchanged), before);
+            assert_eq!(with(before.clone(), NewFollow::None), None);
+            assert_eq!(with(before, NewFollow::Repository(follow("^b$"))), Some(follow("^b$")));
         }
     }
 

@@ -104,7 +104,7 @@ impl Command for UndoRevision {
 }
 
 fn have_same_settings(one: &Stream, other: &Stream) -> bool {
-    (&one.arches, &one.mirrors, one.rules) == (&other.arches, &other.mirrors, other.rules)
+    (&one.arches, &one.mirrors, one.rules, &one.follow) == (&other.arches, &other.mirrors, other.rules, &other.follow)
         && (&one.protection, one.default_rollout, &one.description, &one.base)
             == (&other.protection, other.default_rollout, &other.description, &other.base)
 }
@@ -156,7 +156,7 @@ mod tests {
             descriptions::NewDescription,
             releases::WithdrawRelease,
             rollout_actions::{AbortRollout, PauseRollout},
-            streams::{DefaultRollout, SetStream, StreamSettings},
+            streams::{DefaultRollout, NewFollow, SetStream, StreamSettings},
         },
         testing::{
             HOUR, NOW, apply_to, at, found_mut, found_rollout, id, next, release, rollout, stop, stream, timestamp,
@@ -206,6 +206,7 @@ mod tests {
             default_rollout: DefaultRollout::Unchanged,
             base: NewBase::Unchanged,
             base_lag: NewBaseLag::Unchanged,
+            follow: NewFollow::Unchanged,
         };
         let set = next(&SetStream { stream: id(), settings }, &before);
         assert_ne!(set, before);

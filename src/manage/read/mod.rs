@@ -7,6 +7,7 @@
 mod access;
 mod audit;
 mod explanation;
+mod follows;
 mod hold_reason;
 mod image_checks;
 mod live_rollouts;
@@ -27,6 +28,7 @@ pub use audit::{AuditReader, AuditScope};
 pub use explanation::{
     Explanation, ExplanationEnd, GraphView, HeldBack, Position, Question, Running, TargetOffer, Update,
 };
+pub use follows::FollowStatus;
 pub use hold_reason::HoldReason;
 pub use image_checks::NeededImage;
 pub use live_rollouts::RolloutFilter;

@@ -143,6 +143,15 @@ pub(super) async fn images(store: &Store) -> Vec<Finding> {
     findings
 }
 
+/// Reports the streams whose followed repositories cannot be read, or whose newest tag was refused.
+pub(super) async fn follows(store: &Store) -> Vec<Finding> {
+    let read = async { store.begin_read("doctor_follows").await?.failing_follows().await };
+    let advice = "see GET .../follow of the stream, and docs/how-to/follow-a-registry.md";
+    // Another check reports a database that cannot be read.
+    let found = read.await.unwrap_or_default();
+    found.into_iter().map(|(id, error)| Finding::warn("follow", format!("{id}: {error}"), advice)).collect()
+}
+
 pub(super) async fn streams(store: &Store, installation: &mut Option<String>) -> Vec<Finding> {
     const WHAT: &str = "streams";
     let advice = "see `lockkeeper database check`; restore a backup, or upload the stream's last document again";

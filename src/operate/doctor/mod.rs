@@ -137,6 +137,7 @@ async fn check_store(
     findings.extend(database::streams(store, installation).await);
     findings.extend(database::stops(store).await);
     findings.extend(database::images(store).await);
+    findings.extend(database::follows(store).await);
     findings.extend(database::signing_keys(key, store, clock).await);
     findings.push(database::tokens(store, clock).await);
     findings

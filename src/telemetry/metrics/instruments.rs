@@ -28,6 +28,7 @@ pub(super) struct Instruments {
     pub(super) authentication_failures: Counter<u64>,
     pub(super) encoding_failures: Counter<u64>,
     pub(super) events: Counter<u64>,
+    pub(super) followed_releases: Counter<u64>,
     pub(super) transactions: Histogram<f64>,
 }
 
@@ -58,6 +59,11 @@ impl Instruments {
         }
         let events = counter("lockkeeper.events.written", "Events that this process wrote");
         events.add(0, &[]);
+        let followed_releases =
+            counter("lockkeeper.follow.releases", "Releases that this process made of tags of followed repositories");
+        for outcome in ["drafted", "published"] {
+            followed_releases.add(0, &[KeyValue::new("outcome", outcome)]);
+        }
         // Series exist from the start, with the value 0.
         for reason in ["full", "address"] {
             refused.add(0, &[KeyValue::new("reason", reason)]);
@@ -76,6 +82,7 @@ impl Instruments {
             authentication_failures,
             encoding_failures,
             events,
+            followed_releases,
             transactions: seconds("db.client.operation.duration", "Duration of database transactions, by name"),
             meter,
         };

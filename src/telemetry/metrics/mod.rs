@@ -128,6 +128,11 @@ impl Metrics {
         self.0.instruments.events.add(u64::try_from(events).unwrap_or(u64::MAX), &[]);
     }
 
+    /// Counts a release that was made of a tag of a followed repository.
+    pub fn release_followed(&self, outcome: &'static str) {
+        self.0.instruments.followed_releases.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+
     /// Records the time from querying the database to serving a changed catalog.
     pub fn catalog_rebuilt(&self, took: Duration) {
         self.0.instruments.rebuilds.record(took.as_secs_f64(), &[]);

@@ -23,6 +23,11 @@ impl Reply {
         Self { status, headers: String::new(), body: body.into() }
     }
 
+    /// Adds header lines.
+    pub(crate) fn with(self, headers: &str) -> Self {
+        Self { headers: format!("{}{headers}", self.headers), ..self }
+    }
+
     pub(crate) fn redirect(to: &str) -> Self {
         Self { headers: format!("location: {to}\r\n"), ..Self::new(302, "") }
     }
