@@ -218,7 +218,7 @@ async fn only_some_streams_can_be_a_base() {
     let lag = json!({"arches": ["x86_64"], "base": "none", "base_lag": "P1D"});
     admin.change(Method::PUT, STABLE, Some(&lag)).await.is_problem(422);
     let settings = admin.get(STABLE).await.ok().body["settings"].clone();
-    assert_eq!((&settings["base"], &settings["base_lag"]), (&json!("fedora/stable"), &json!("P14D")));
+    assert_eq!((&settings["base"], &settings["base_lag"]), (&json!("fedora/stable"), &json!("PT336H")));
     let unnamed = json!({"version": "2", "publish": true,
         "payloads": [{"arch": "x86_64", "scheme": "oci", "id": ids::image("ghcr.io/acme/os", "2")}]});
     let refused = admin.change(Method::POST, &below("releases"), Some(&unnamed)).await;

@@ -518,11 +518,12 @@ async fn a_release_whose_image_is_gone_is_not_published() {
     registry.delete("acme/os", &format!("manifests/{digest}")).await;
 
     let response = acknowledged(&admin, "releases/2/publish", None).await;
-    assert_eq!(refused(&response), ["LK1301"]);
+    assert!(refused(&response).contains(&"LK1301"));
     let message = format!("x86_64: {image} is gone: the registry has no such image; push it again");
-    assert_eq!(response.body["findings"][0]["message"], message);
+    let findings = response.body["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["message"] == message), "{response:?}");
     let batch = json!({"commands": [{"operation": "publish_release", "release": "2"}]});
-    assert_eq!(refused(&acknowledged(&admin, "batch", Some(&batch)).await), ["LK1301"]);
+    assert!(refused(&acknowledged(&admin, "batch", Some(&batch)).await).contains(&"LK1301"));
     let never = release("3", &image.replace("acme", "never"));
     assert!(refused(&acknowledged(&admin, "releases", Some(&never)).await).contains(&"LK1301"));
     let preview = admin.change(Method::POST, &below("releases/2/publish?dry_run=true"), None).await.ok().body;

@@ -3,6 +3,7 @@
 use super::{
     model::Modelled,
     removals::{Removals, Vanished, is_removed, relisted},
+    settings::with_settings,
 };
 use crate::domain::{
     finding::{Code, Finding},
@@ -58,40 +59,6 @@ pub fn merge(present: Option<&Stream>, incoming: &Modelled, removals: Removals<'
     keep_old_payloads(present, &mut stream, &mut findings);
     remove_obsolete_aliases(&mut stream, &mut findings)?;
     Ok(Modelled { stream, findings })
-}
-
-/// Returns upstream's stream with the settings of the present one, which upstream does not know.
-fn with_settings(present: &Stream, incoming: &Stream) -> Stream {
-    // Every field is named, so that a new one is not forgotten here.
-    let Stream {
-        id: _,
-        description,
-        arches,
-        mirrors,
-        rules,
-        protection,
-        default_rollout,
-        base,
-        follow,
-        stop,
-        product_stop: _,
-        releases: _,
-        blocked_updates,
-        sources: _,
-    } = present;
-    Stream {
-        description: description.clone(),
-        arches: incoming.arches.union(arches).cloned().collect(),
-        mirrors: mirrors.clone(),
-        rules: *rules,
-        protection: protection.clone(),
-        default_rollout: *default_rollout,
-        base: base.clone(),
-        follow: follow.clone(),
-        stop: stop.clone(),
-        blocked_updates: blocked_updates.clone(),
-        ..incoming.clone()
-    }
 }
 
 /// Returns the present state without releases of a sample that upstream does not list. A sample has placeholder payloads and was never

@@ -8,6 +8,7 @@ mod metadata;
 pub mod model;
 mod operations;
 pub mod removals;
+mod settings;
 pub mod shadow;
 pub mod source;
 mod texts;
