@@ -92,7 +92,7 @@ pub(super) fn catalog(metrics: &Metrics, handle: &Arc<CatalogHandle>, clock: &Sh
     metrics.gauge(
         "lockkeeper.stream.base_lagging",
         "",
-        "1 if the base of the stream has had a newer release for longer than base_lag; only for streams that have one",
+        "1 if the base of the stream has had a newer release for longer than base_lag",
         gauge(lagging_bases),
     );
     metrics.gauge(
@@ -230,17 +230,17 @@ fn check_ticks() -> Interval {
     ticks
 }
 
-/// Returns for each stream with a `base_lag` whether its base is newer than that allows.
+/// Returns for each stream whether its base is newer than that allows.
 fn lagging_bases(handle: &CatalogHandle, now: Timestamp) -> Vec<GaugeSample> {
     let catalog = handle.get();
     let Some(catalog) = catalog.as_ref() else { return Vec::new() };
-    let with_lag = catalog.streams().filter_map(|(id, entry)| {
-        let base = entry.stream().base.as_ref().filter(|base| base.lag.is_some())?;
-        let found = catalog.stream(base.stream.product.as_str(), base.stream.stream.as_str())?;
-        let is_lagging = lagging_since(entry.stream(), found.stream(), now.into()).is_some();
-        Some((f64::from(u8::from(is_lagging)), labels(&id)))
+    let lagging = catalog.streams().map(|(id, entry)| {
+        let base = entry.stream().base.as_ref();
+        let base = base.and_then(|base| catalog.stream(base.stream.product.as_str(), base.stream.stream.as_str()));
+        let since = base.and_then(|base| lagging_since(entry.stream(), base.stream(), now.into()));
+        (f64::from(u8::from(since.is_some())), labels(&id))
     });
-    with_lag.collect()
+    lagging.collect()
 }
 
 fn labels(id: &StreamId) -> Vec<(&'static str, String)> {

@@ -283,7 +283,7 @@ async fn releases_of_a_stream_that_gets_a_base_say_on_what_they_are_built() {
     admin.get(&below("base")).await.is_problem(404);
 }
 
-/// Pushes an image for x86_64 that is built on a release of the base. Returns its pull spec.
+/// Pushes an image for `x86_64` that is built on a release of the base. Returns its pull spec.
 async fn push(registry: &Registry, version: &str, base: &str) -> String {
     let mut image = Pushed::new("amd64", version);
     image.annotations =
@@ -310,7 +310,7 @@ async fn agents_path(server: &Server, mut image: String, wariness: f64) -> Vec<S
             node["metadata"]["org.fedoraproject.coreos.releases.age_index"].as_str().unwrap().parse().unwrap()
         };
         let Some(target) = targets.max_by_key(age) else { return deployed };
-        image = target["payload"].as_str().unwrap().to_owned();
+        target["payload"].as_str().unwrap().clone_into(&mut image);
         deployed.push(target["version"].as_str().unwrap().to_owned());
     }
 }

@@ -425,8 +425,8 @@ async fn another_setting_begins_anew() {
     for tag in ["w3", "w4"] {
         push(&registry, tag).await;
     }
-    let followed = stream("stable", &registry.host, &json!({"tags": "^w"}));
-    document["follow"] = followed["follow"].clone();
+    let setting = stream("stable", &registry.host, &json!({"tags": "^w"}));
+    document["follow"] = setting["follow"].clone();
     desk.write_stream(&document).await;
     assert_eq!(follower.look().await.unwrap(), 1);
     assert_eq!(desk.releases("stable").await, ["1 draft", "2 draft", "4 draft"]);
@@ -435,7 +435,7 @@ async fn another_setting_begins_anew() {
     desk.run(&DeleteStream { stream: id("stable") }).await;
     desk.minutes(INTERVAL);
     assert_eq!(follower.look().await.unwrap(), 0);
-    desk.write_stream(&followed).await;
+    desk.write_stream(&setting).await;
     assert_eq!(follower.look().await.unwrap(), 1);
     assert_eq!(desk.releases("stable").await, ["4 draft"]);
 }

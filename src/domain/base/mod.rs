@@ -44,6 +44,7 @@ pub struct Base {
 
 impl Base {
     /// Returns the barriers that count on an arch, oldest first.
+    #[must_use]
     pub fn barriers_on(&self, arch: &Arch) -> impl DoubleEndedIterator<Item = &BasePolicy> {
         self.policies.iter().filter(move |policy| policy.kind == BasePolicyKind::Barrier && policy.counts_on(arch))
     }

@@ -17,7 +17,7 @@ pub fn release_to_rebase_to<'a>(stream: &'a Stream, arch: &Arch, from: &BaseRele
         let on = release.built_on.as_ref().and_then(|built_on| built_on.get(arch));
         on.is_some_and(|on| on.age >= from.age && barrier.is_none_or(|barrier| on.age <= barrier))
     };
-    published.map(|(_, release)| release).filter(|release| is_reachable(release)).next_back()
+    published.map(|(_, release)| release).rfind(|release| is_reachable(release))
 }
 
 /// Returns the barrier of the base that keeps the nodes of a release from newer ones, because no image is built on it: the first one after what the

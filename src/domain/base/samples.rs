@@ -31,7 +31,7 @@ fn with_base(mut stream: Stream, rng: &mut Rng) -> Stream {
     let mut policies = Vec::new();
     for age in 0..RELEASES {
         for kind in BasePolicyKind::ALL {
-            let status = |arch: &Arch| (arch.clone(), PolicyStatus::ALL[usize::from(arch.as_str().len() % 3 == 0)]);
+            let status = |arch: &Arch| (arch.clone(), PolicyStatus::ALL[arch.as_str().len() % 3]);
             let arches: std::collections::BTreeMap<_, _> = arches.iter().filter(|_| rng.bool()).map(status).collect();
             if rng.u8(..3) == 0 && !arches.is_empty() {
                 let reason = Reason::new("keys").unwrap();

@@ -41,7 +41,6 @@ enum Kind {
     /// The base got a barrier that updates had skipped.
     LateBarrier,
     TwoBuilds,
-    /// A release is built on a barrier for one arch, and for the other only before and after it.
     MissingArch,
     Promotion,
     Refused,
@@ -52,7 +51,7 @@ enum Kind {
 enum Counted {
     Yes,
     /// The base no longer has it.
-    StillCounted,
+    Removed,
     Overridden,
 }
 
@@ -197,7 +196,7 @@ impl Sequence {
         for barriers in &mut self.barriers {
             for name in &built {
                 let counted = barriers.entry((name, age)).or_insert(Counted::Yes);
-                if *counted == Counted::StillCounted {
+                if *counted == Counted::Removed {
                     *counted = Counted::Yes;
                 }
             }
@@ -212,7 +211,7 @@ impl Sequence {
         for barriers in &mut self.barriers {
             for name in ARCHES {
                 match barriers.get_mut(&(name, age)) {
-                    Some(counted @ Counted::Yes) => *counted = Counted::StillCounted,
+                    Some(counted @ Counted::Yes) => *counted = Counted::Removed,
                     Some(Counted::Overridden) => drop(barriers.remove(&(name, age))),
                     _ => {}
                 }
@@ -303,7 +302,7 @@ impl Sequence {
         for name in ARCHES {
             match self.barriers[stream].get_mut(&(name, age)) {
                 Some(counted @ Counted::Yes) => *counted = Counted::Overridden,
-                Some(Counted::StillCounted) => drop(self.barriers[stream].remove(&(name, age))),
+                Some(Counted::Removed) => drop(self.barriers[stream].remove(&(name, age))),
                 _ => {}
             }
         }
@@ -312,13 +311,14 @@ impl Sequence {
     fn step(&mut self) {
         let stream = self.rng.usize(..2);
         let age = self.rng.usize(..self.base.releases.len().max(1));
+        let skipped = self.skipped_age(stream).unwrap_or(age);
         match self.rng.u8(..16) {
             // The base is there first, so that images are built on what is far apart.
             _ if self.base.releases.len() < 4 => self.publish_base(),
             0..=1 => self.publish_base(),
             2..=8 => self.publish(stream),
             9 => self.set_barrier(age),
-            10..=11 => self.set_barrier(self.skipped_age(stream).unwrap_or(age)),
+            10..=11 => self.set_barrier(skipped),
             12 => self.remove_barrier(age),
             13 => self.promote(),
             14 if self.rng.bool() => self.override_barrier(stream, age),

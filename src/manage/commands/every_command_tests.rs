@@ -107,28 +107,38 @@ fn added_image(stream: StreamId, number: u32) -> AddImage {
     }
 }
 
+/// Returns a block of updates from the oldest release.
+fn blocked_update(stream: &Stream, target: &Version) -> BlockedUpdateDocument {
+    let oldest = stream.releases.first().map_or_else(|| "9".into(), |release| release.version.to_string());
+    let (first, last, target, reason) = (oldest.clone(), oldest, target.to_string(), "a test".into());
+    BlockedUpdateDocument { first, last, target, reason, arches: None, origin: None }
+}
+
+fn commands_about_bases(release: &ReleaseAddress) -> [Named; 4] {
+    let ReleaseAddress { stream, version } = release.clone();
+    let policy = BasePolicyAddress { stream: stream.clone(), version, kind: BasePolicyKind::Barrier };
+    [
+        ("base-policy.set", Box::new(SetBasePolicy { policy: policy.clone() })),
+        ("base-policy.remove", Box::new(RemoveBasePolicy { policy })),
+        ("base.inherit", Box::new(InheritBase { stream })),
+        ("release.change", Box::new(SetBuiltOn { release: release.clone(), built_on: BuiltOn::new_vec() })),
+    ]
+}
+
 /// Returns a command of each kind for a stream. Those for a release or a rollout are for this one, whether it exists or not.
 fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stream) -> [Named; COMMANDS] {
     let id = || stream.id.clone();
     let release = || ReleaseAddress { stream: id(), version: version.clone() };
     let rollout = || RolloutAddress { release: release(), id: RolloutId::from_number(number).unwrap_or_default() };
     let (reason, key) = (reason("a test"), || key("x86_64"));
-    let policy = || BasePolicyAddress { stream: id(), version: version.clone(), kind: BasePolicyKind::Barrier };
+    let [set_policy, remove_policy, inherit, set_built_on] = commands_about_bases(&release());
     let plan = || RolloutPlan {
         document: toml::from_str("start_share = 0.0").unwrap(),
         preset: Some(NamedPreset::Ramp(Preset::Week)),
         waits_for_windows: number.is_multiple_of(2),
     };
     let (artifact, location) = artifact();
-    let oldest = stream.releases.first().map_or_else(|| "9".into(), |release| release.version.to_string());
-    let blocked = BlockedUpdateDocument {
-        first: oldest.clone(),
-        last: oldest,
-        target: version.to_string(),
-        reason: "a test".into(),
-        arches: None,
-        origin: None,
-    };
+    let blocked = blocked_update(stream, version);
     let origin = Origin::Local;
     let barrier = Barrier { reason: reason.clone(), arches: None, origin };
     let dead_end = DeadEnd { reason: reason.clone(), arches: None, origin };
@@ -185,10 +195,10 @@ fn every_command(stream: &Stream, version: &Version, number: u32, written: &Stre
         ("artifact.remove", Box::new(RemoveArtifact { release: release(), key: artifact })),
         ("barrier.set", Box::new(SetBarrier { release: release(), barrier })),
         ("barrier.remove", Box::new(RemoveBarrier { release: release() })),
-        ("base-policy.set", Box::new(SetBasePolicy { policy: policy() })),
-        ("base-policy.remove", Box::new(RemoveBasePolicy { policy: policy() })),
-        ("base.inherit", Box::new(InheritBase { stream: id() })),
-        ("release.change", Box::new(SetBuiltOn { release: release(), built_on: BuiltOn::new_vec() })),
+        set_policy,
+        remove_policy,
+        inherit,
+        set_built_on,
         ("dead-end.set", Box::new(SetDeadEnd { release: release(), dead_end })),
         ("dead-end.remove", Box::new(RemoveDeadEnd { release: release() })),
         ("predecessors.set", Box::new(SetPredecessors { release: release(), predecessors })),

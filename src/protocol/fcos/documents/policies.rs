@@ -73,8 +73,8 @@ pub(super) fn policies(
     if release.dead_end.as_ref().is_some_and(|dead_end| dead_end.arches.is_some()) {
         warn("it is a dead end only on some architectures; it is written as a dead end on all");
     }
-    let arches = release.payloads.keys().map(|key| &key.arch);
-    let inherited = arches.filter_map(|arch| stream.inherited_reason(release, BasePolicyKind::DeadEnd, arch)).next();
+    let mut arches = release.payloads.keys().map(|key| &key.arch);
+    let inherited = arches.find_map(|arch| stream.inherited_reason(release, BasePolicyKind::DeadEnd, arch));
     let dead_end = release.dead_end.as_ref().map(|dead_end| &dead_end.reason).or(inherited);
     let exposure = if input.is_stopped { Exposure::Closed } else { exposure(stream, release, now, &mut warn) };
     let rollout = match exposure {
@@ -141,7 +141,7 @@ fn crosses_base_barrier(stream: &Stream, release: &Release) -> bool {
     let on = |release: &Release, arch: &Arch| Some(release.built_on.as_ref()?.get(arch)?.age);
     release.payloads.keys().any(|key| {
         let Some(to) = on(release, &key.arch) else { return true };
-        let last = base.barriers_on(&key.arch).map(|barrier| barrier.release.age).filter(|age| *age < to).next_back();
+        let last = base.barriers_on(&key.arch).map(|barrier| barrier.release.age).rfind(|age| *age < to);
         let older = stream.aged().take_while(|(_, other)| other.version != release.version);
         let mut ages = older.filter_map(|(_, other)| on(other, &key.arch));
         ages.any(|from| from > to || last.is_some_and(|last| from < last))
