@@ -110,7 +110,8 @@ async fn a_broken_stream_is_shown_until_it_is_readable() {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
     let server = Server::start(&database).await;
-    eventually("it is broken", async || server.metric(&name).await == "1").await;
+    // Absent until the process has tried to read the stream.
+    eventually("it is broken", async || server.metrics().await.contains(&format!("{name} 1"))).await;
     sqlx::query("update releases set state = 'published'").execute(&mut connection).await.unwrap();
     eventually("it is readable again", async || server.metric(&name).await == "0").await;
     server.stop().await;
