@@ -31,7 +31,7 @@ use std::{
     sync::Arc,
 };
 
-const SEQUENCES: u64 = 5_000;
+const SEQUENCES: u64 = 7_000;
 const STEPS: usize = 20;
 pub(super) const ARCHES: [&str; 2] = ["aarch64", "x86_64"];
 
