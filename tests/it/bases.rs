@@ -294,6 +294,17 @@ async fn push(registry: &Registry, version: &str, base: &str) -> String {
     format!("{}/acme/os@{digest}", registry.host)
 }
 
+/// Starts a service that may read from a registry.
+async fn setup_for(registry: &Registry) -> Setup {
+    let database = Database::new().await;
+    let server = Server::start_with(&database, |settings| {
+        settings.registries.allow = vec![registry.host.clone().try_into().unwrap()];
+        settings.registries.private.clone_from(&settings.registries.allow);
+    })
+    .await;
+    Setup { server, database }
+}
+
 /// A node: polls, deploys the newest release that it is offered, and polls again with that.
 async fn agents_path(server: &Server, mut image: String, wariness: f64) -> Vec<String> {
     let mut deployed = Vec::new();
@@ -318,17 +329,11 @@ async fn agents_path(server: &Server, mut image: String, wariness: f64) -> Vec<S
 #[tokio::test]
 async fn an_agent_goes_from_the_first_derived_image_over_an_inherited_barrier_to_the_last() {
     let Some(registry) = Registry::start() else { return };
-    let database = Database::new().await;
-    let server = Server::start_with(&database, |settings| {
-        settings.registries.allow = vec![registry.host.clone().try_into().unwrap()];
-        settings.registries.private.clone_from(&settings.registries.allow);
-    })
-    .await;
-    let setup = Setup { server, database };
+    let setup = setup_for(&registry).await;
     let admin = with_base(&setup).await;
     let mut images = Vec::new();
     for (version, base) in [("44.1", "44.1"), ("44.2", "44.2"), ("44.2", "44.2"), ("44.3", "44.3")] {
-        // A rebuild has the version of its base, too.
+        // One is pushed twice, which makes one release.
         let image = push(&registry, version, base).await;
         let last = version == "44.3";
         let rollout = if last { json!({"preset": "linear-48h"}) } else { json!({"start_share": 1.0}) };
@@ -373,13 +378,7 @@ async fn an_agent_goes_from_the_first_derived_image_over_an_inherited_barrier_to
 #[tokio::test]
 async fn an_image_that_contradicts_itself_is_refused() {
     let Some(registry) = Registry::start() else { return };
-    let database = Database::new().await;
-    let server = Server::start_with(&database, |settings| {
-        settings.registries.allow = vec![registry.host.clone().try_into().unwrap()];
-        settings.registries.private.clone_from(&settings.registries.allow);
-    })
-    .await;
-    let setup = Setup { server, database };
+    let setup = setup_for(&registry).await;
     let admin = with_base(&setup).await;
     let add = async |image: &str, built_on: Option<&str>| {
         let body = json!({"image": image, "built_on": built_on});
