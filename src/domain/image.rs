@@ -173,12 +173,12 @@ pub fn find_builds(stream: &Stream, builds: &BTreeMap<Arch, ContentHash>) -> Pre
 /// Returns the first release that has a build as its payload or as an alias.
 fn release_of(stream: &Stream, arch: &Arch, digest: ContentHash) -> Option<Version> {
     let key = PayloadKey { arch: arch.clone(), scheme: Scheme::oci() };
-    release_of_digest(stream, &key, &format!("sha256:{digest}"))
+    find_release_by_digest(stream, &key, &format!("sha256:{digest}"))
 }
 
 /// Returns the first release that has an image, by its digest, as its payload or as an alias.
 #[must_use]
-pub fn release_of_digest(stream: &Stream, key: &PayloadKey, digest: &str) -> Option<Version> {
+pub fn find_release_by_digest(stream: &Stream, key: &PayloadKey, digest: &str) -> Option<Version> {
     let is_build = |id: &PayloadId| id.pull_spec().is_some_and(|(_, found)| found == digest);
     let found = stream.releases.iter().find(|release| {
         release.payloads.get(key).is_some_and(|payload| is_build(&payload.id))

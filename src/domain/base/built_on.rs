@@ -33,7 +33,7 @@ pub type BuiltOn = LiteMap<Arch, BaseRelease>;
 /// Returns the release of a base that the version of an image names: with that version, or without the number that Lockkeeper appends to a
 /// version that another image has already.
 #[must_use]
-pub fn base_version_of(base: &Stream, version: &str) -> Option<BaseRelease> {
+pub fn find_named_release(base: &Stream, version: &str) -> Option<BaseRelease> {
     let named = |text: &str| BaseRelease::find(base, &Version::parse(text).ok()?);
     let without_number = || {
         let (rest, number) = version.rsplit_once('.')?;

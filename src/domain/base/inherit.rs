@@ -1,6 +1,6 @@
 //! Copies what a stream inherits from its base.
 
-use super::{Base, BasePolicy, BaseRelease, BuiltOn, PolicyStatus, policy::policies_of};
+use super::{Base, BasePolicy, BaseRelease, BuiltOn, PolicyStatus, policy::collect_policies};
 use crate::domain::{
     changes::{Changes, Pair},
     ids::{Arch, Version},
@@ -34,7 +34,7 @@ pub fn changes_what_is_inherited(before: &Stream, after: &Stream) -> bool {
 
 /// Returns a stream with what its base has now: its barriers and dead ends, and its ages. Barriers that the base no longer has still count.
 #[must_use]
-pub fn with_base_of(derived: &Stream, base: &Stream) -> Stream {
+pub fn inherit_from(derived: &Stream, base: &Stream) -> Stream {
     let Some(own) = &derived.base else { return derived.clone() };
     let ages: HashMap<&Version, usize> = base.aged().rev().map(|(age, release)| (&release.version, age)).collect();
     let current = |release: &BaseRelease| match ages.get(&release.version) {
@@ -56,7 +56,7 @@ pub fn with_base_of(derived: &Stream, base: &Stream) -> Stream {
 impl Base {
     fn refreshed(&self, base: &Stream, current: impl Fn(&BaseRelease) -> BaseRelease) -> Self {
         let mut policies: BTreeMap<_, BasePolicy> =
-            policies_of(base).into_iter().map(|policy| (policy.key(), policy)).collect();
+            collect_policies(base).into_iter().map(|policy| (policy.key(), policy)).collect();
         for known in &self.policies {
             let known = BasePolicy { release: current(&known.release), ..known.clone() };
             let present = policies.get_mut(&known.key());

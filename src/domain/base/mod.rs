@@ -14,10 +14,10 @@ mod route;
 pub(crate) mod samples;
 mod skipped;
 
-pub use built_on::{BaseRelease, BuiltOn, base_version_of};
+pub use built_on::{BaseRelease, BuiltOn, find_named_release};
 pub use findings::{findings, findings_about_base, lagging_since};
-pub use inherit::{changes_what_is_inherited, with_base_of};
-pub use of_image::{ImageBaseError, base_of_build};
+pub use inherit::{changes_what_is_inherited, inherit_from};
+pub use of_image::{ImageBaseError, find_build_base};
 pub use policy::{BasePolicy, BasePolicyKind, PolicyStatus};
 pub use resolve::{BaseError, resolve_base};
 pub use route::{barrier_after, release_to_rebase_to};

@@ -1,9 +1,9 @@
 //! On which release of the base an image is built, by what it says about itself.
 
-use super::{BaseRelease, base_version_of};
+use super::{BaseRelease, find_named_release};
 use crate::domain::{
     ids::{Arch, Version},
-    image::{ImageBase, release_of_digest},
+    image::{ImageBase, find_release_by_digest},
     payload::Scheme,
     release::PayloadKey,
     stream::Stream,
@@ -44,16 +44,16 @@ pub enum ImageBaseError {
 ///
 /// # Errors
 /// Two of them disagree, or no source names one.
-pub fn base_of_build(
+pub fn find_build_base(
     base: &Stream,
     arch: &Arch,
     build: &ImageBase,
     named: Option<&Version>,
 ) -> Result<BaseRelease, ImageBaseError> {
     let key = PayloadKey { arch: arch.clone(), scheme: Scheme::oci() };
-    let by_digest = build.digest.as_deref().and_then(|digest| release_of_digest(base, &key, digest));
+    let by_digest = build.digest.as_deref().and_then(|digest| find_release_by_digest(base, &key, digest));
     let by_digest = by_digest.and_then(|version| BaseRelease::find(base, &version));
-    let by_version = build.version.as_deref().and_then(|version| base_version_of(base, version));
+    let by_version = build.version.as_deref().and_then(|version| find_named_release(base, version));
     let by_caller = named.map(|version| BaseRelease { version: version.clone(), age: 0 });
     let mut sources = [("its base digest", by_digest), ("its version", by_version), ("the request", by_caller)]
         .into_iter()

@@ -71,12 +71,12 @@ impl BasePolicy {
 }
 
 /// Returns the barriers and dead ends that a stream has as a base, oldest first. They count although their release is withdrawn.
-pub(super) fn policies_of(base: &Stream) -> Vec<BasePolicy> {
-    base.aged().flat_map(|(age, release)| policies_of_release(age, release)).collect()
+pub(super) fn collect_policies(base: &Stream) -> Vec<BasePolicy> {
+    base.aged().flat_map(|(age, release)| collect_release_policies(age, release)).collect()
 }
 
 /// Returns the barrier and the dead end of a release, on the arches for which it has a payload.
-fn policies_of_release(age: usize, release: &Release) -> Vec<BasePolicy> {
+fn collect_release_policies(age: usize, release: &Release) -> Vec<BasePolicy> {
     if release.state == ReleaseState::Draft || release.barrier.is_none() && release.dead_end.is_none() {
         return Vec::new();
     }

@@ -1,6 +1,6 @@
 //! Checks and completes what a changed stream says about its base.
 
-use super::{BaseRelease, BuiltOn, inherit::with_base_of};
+use super::{BaseRelease, BuiltOn, inherit::inherit_from};
 use crate::domain::{
     changes::{Changes, Placed},
     ids::{Arch, StreamId, Version},
@@ -77,7 +77,7 @@ pub fn resolve_base(before: &Stream, next: Stream, base: Option<&Stream>) -> Res
             release.built_on = resolved.map(Box::new);
         }
     }
-    Ok(with_base_of(&next, base))
+    Ok(inherit_from(&next, base))
 }
 
 fn without_base(mut stream: Stream) -> Stream {

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        base::{Base, BasePolicyKind, BaseRelease, BuiltOn, PolicyStatus, base_version_of},
+        base::{Base, BasePolicyKind, BaseRelease, BuiltOn, PolicyStatus, find_named_release},
         duration::Minutes,
         ids::{Arch, StreamId, Version},
         release::{PayloadKey, Release},
@@ -90,7 +90,7 @@ fn inferred(release: &Release, base: &Stream) -> BuiltOn {
     for (key, payload) in &release.payloads {
         if !built_on.contains_key(&key.arch) {
             let is_same = payload.id.pull_spec().and_then(|(_, digest)| release_with_digest(base, key, digest));
-            let found = is_same.or_else(|| base_version_of(base, release.version.as_str()));
+            let found = is_same.or_else(|| find_named_release(base, release.version.as_str()));
             built_on.extend(found.map(|found| (key.arch.clone(), found)));
         }
     }
@@ -99,7 +99,7 @@ fn inferred(release: &Release, base: &Stream) -> BuiltOn {
 
 /// Returns the release of a base that has an image as its payload or as an alias.
 pub(super) fn release_with_digest(base: &Stream, key: &PayloadKey, digest: &str) -> Option<BaseRelease> {
-    let version = crate::domain::image::release_of_digest(base, key, digest)?;
+    let version = crate::domain::image::find_release_by_digest(base, key, digest)?;
     BaseRelease::find(base, &version)
 }
 
@@ -242,7 +242,7 @@ impl Command for InheritBase {
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
         let stream = present.existing()?;
         let base = present.read.base.as_ref().ok_or_else(|| Refusal::State(format!("{} has no base", stream.id)))?;
-        Ok(crate::domain::base::with_base_of(stream, base).into())
+        Ok(crate::domain::base::inherit_from(stream, base).into())
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{
-        base::{BuiltOn, base_of_build},
+        base::{BuiltOn, find_build_base},
         finding::{Code, Finding},
         hash::ContentHash,
         ids::{Arch, StreamId, Version},
@@ -109,7 +109,7 @@ impl AddImage {
         let unlabelled = ImageBase::default();
         let base_of = |arch: &Arch| {
             let build = self.image.bases.get(arch).unwrap_or(&unlabelled);
-            let found = base_of_build(base, arch, build, self.built_on.as_ref());
+            let found = find_build_base(base, arch, build, self.built_on.as_ref());
             Ok((arch.clone(), found.map_err(|error| Refusal::field("built_on", error))?))
         };
         let built_on: BuiltOn = builds.keys().map(base_of).collect::<Result<_, Refusal>>()?;
