@@ -24,6 +24,8 @@ class Lengths:
     run: int
     warm_up: int
     many_releases: int
+    # Streams that follow repositories.
+    followed: int
     memory: int
     outage: int
     kills: int
@@ -52,6 +54,7 @@ FULL = Lengths(
     run=4,
     warm_up=1,
     many_releases=20_000,
+    followed=100,
     memory=5,
     outage=60,
     kills=10,
@@ -78,6 +81,7 @@ QUICK = Lengths(
     run=1,
     warm_up=0,
     many_releases=2_000,
+    followed=3,
     memory=1,
     outage=5,
     kills=1,

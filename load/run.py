@@ -10,11 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
+# For the registry, which the check of the documents starts, too.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "scripts"))
+
 import behaviour
 import beside
 import commits
 import comparisons
 import cpu
+import followed
 import history
 import products
 import scale
@@ -34,6 +38,7 @@ MEASUREMENTS = {
     "releases": comparisons.releases,
     "rollouts": comparisons.rollouts,
     "telemetry": comparisons.telemetry,
+    "followed": followed.followed,
     "cpu": cpu.cpu,
     "https": cpu.https,
     "rebuild": behaviour.rebuild,

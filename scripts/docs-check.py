@@ -116,9 +116,9 @@ def execute(document, facts, work, path):
     with contextlib.ExitStack() as stack:
         replaced = {}
         if any(registry.ADDRESS in block.text for block in wanted):
-            started = registry.Registry(folder)
-            stack.callback(started.stop)
-            replaced[registry.ADDRESS] = started.address
+            started = registry.started(folder)
+            stack.callback(started.close)
+            replaced[registry.ADDRESS] = f"localhost:{started.port}"
         session = Session(folder, tree, environment(path, target, temporary, port), port, replaced)
         stack.callback(stop_postgres, folder)
         stack.callback(session.stop)

@@ -9,6 +9,7 @@ missing() {
     command -v wrk >/dev/null || echo wrk
     command -v nginx >/dev/null || echo nginx-light
     command -v zstd >/dev/null || echo zstd
+    command -v "${DOCKER_REGISTRY:-docker-registry}" >/dev/null || echo docker-registry
     command -v openssl >/dev/null || echo openssl
     command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
 }
