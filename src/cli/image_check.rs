@@ -13,7 +13,7 @@ use crate::{
         image_check::{ImageAnswer, ImageState},
         payload::PayloadId,
     },
-    image_check::{ImageUse, Limits, NeededImages, ask, needed_images},
+    image_check::{ImageUse, Limits, NeededImages, ask, confirm_gone, needed_images},
     registry::Registries,
     store::{Store, StoreError},
 };
@@ -54,11 +54,9 @@ impl Check {
             let store = access.store();
             store.migrate().await?;
             let needed = needed_images(store, |id| self.is_selected(id)).await?;
-            let mut answers = ask(&registries, needed.images.keys(), LIMITS).await;
-            // Registries have short failures in which they deny what they have.
-            let gone = answers.iter().filter(|(_, answer)| answer.state == ImageState::Gone);
-            let gone: Vec<PayloadId> = gone.map(|(image, _)| image.clone()).collect();
-            answers.extend(ask(&registries, &gone, LIMITS).await);
+            let images = needed.arches();
+            let mut answers = ask(&registries, &images, LIMITS).await;
+            confirm_gone(&registries, &images, &mut answers, LIMITS, Duration::ZERO).await;
             if let Err(error) = store_answers(store, &answers).await {
                 print_error(&anyhow::Error::new(error).context("the service does not show these results"));
             }

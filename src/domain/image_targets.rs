@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Images, and the releases that have each of them on an arch.
 pub type ImageTargets = BTreeMap<PayloadId, BTreeSet<(Arch, Version)>>;
 
+/// Images, and the arches of the nodes that pull each of them.
+pub type ImageArches = BTreeMap<PayloadId, BTreeSet<Arch>>;
+
 /// Returns the images that some node may be sent to, now or later: those of the releases to which an update leads, held back or not, and the same
 /// digests in the mirrors. An emergency stop changes nothing, since it will be lifted.
 #[must_use]

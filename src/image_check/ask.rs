@@ -3,15 +3,12 @@
 use crate::{
     domain::{
         image_check::{ImageAnswer, ImageState},
+        image_targets::ImageArches,
         payload::PayloadId,
     },
-    registry::{ImageReference, Presence, Registries, RegistryError},
+    registry::{ImageReference, Presence, Registries, RegistryError, WantedImage},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
@@ -35,18 +32,15 @@ pub struct Limits {
 }
 
 /// Asks registries for images. Every image gets an answer.
-pub async fn ask<'a>(
-    registries: &Registries,
-    images: impl IntoIterator<Item = &'a PayloadId>,
-    limits: Limits,
-) -> BTreeMap<PayloadId, ImageAnswer> {
+pub async fn ask(registries: &Registries, images: &ImageArches, limits: Limits) -> BTreeMap<PayloadId, ImageAnswer> {
     let deadline = Instant::now() + limits.all;
     let (mut answers, mut repositories) = (BTreeMap::new(), BTreeMap::<_, Vec<_>>::new());
-    for image in images {
+    for (image, arches) in images {
         match image.as_str().parse::<ImageReference>() {
             Ok(reference) => {
                 let repository = reference.repository().name().clone();
-                repositories.entry(repository).or_default().push((image.clone(), reference));
+                let wanted = WantedImage { reference, arches: arches.clone() };
+                repositories.entry(repository).or_default().push((image.clone(), wanted));
                 answers.insert(image.clone(), unknown("the registry was not asked in time"));
             }
             Err(error) => drop(answers.insert(image.clone(), unknown(format!("the name of the image {error}")))),
@@ -56,11 +50,11 @@ pub async fn ask<'a>(
     for images in repositories.into_values() {
         for part in images.chunks(MAX_IMAGES) {
             let (slots, registries) = (slots.clone(), registries.clone());
-            let (names, references): (Vec<PayloadId>, Vec<ImageReference>) = part.iter().cloned().unzip();
+            let (names, wanted): (Vec<PayloadId>, Vec<WantedImage>) = part.iter().cloned().unzip();
             asking.spawn(async move {
                 // The semaphore is never closed.
                 let _slot = slots.acquire().await;
-                let found = registries.presence(&references, limits.image).await;
+                let found = registries.presence(&wanted, limits.image).await;
                 names.into_iter().zip(found.into_iter().map(answer)).collect::<Vec<_>>()
             });
         }
@@ -73,14 +67,15 @@ pub async fn ask<'a>(
 }
 
 /// Asks again for the images that are gone. Registries have short failures in which they deny what they have.
-pub(super) async fn confirm_gone(
+pub async fn confirm_gone(
     registries: &Registries,
+    images: &ImageArches,
     answers: &mut BTreeMap<PayloadId, ImageAnswer>,
     limits: Limits,
     delay: Duration,
 ) {
-    let is_gone = |(_, answer): &(&PayloadId, &ImageAnswer)| answer.state == ImageState::Gone;
-    let gone: BTreeSet<PayloadId> = answers.iter().filter(is_gone).map(|(image, _)| image.clone()).collect();
+    let mut gone = images.clone();
+    gone.retain(|image, _| answers.get(image).is_some_and(|answer| answer.state == ImageState::Gone));
     if gone.is_empty() {
         return;
     }
@@ -112,6 +107,7 @@ fn text(problem: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::RegistrySettings;
+    use std::collections::BTreeSet;
 
     fn limits() -> Limits {
         Limits { image: Duration::from_secs(30), all: Duration::from_secs(30) }
@@ -127,7 +123,8 @@ mod tests {
         let digest = "0".repeat(64);
         let [refused, nameless] = [format!("ghcr.io/acme/os@sha256:{digest}"), "os".to_owned()]
             .map(|image| PayloadId::parse(&image).unwrap());
-        let answers = ask(&registries, [&refused, &nameless], limits()).await;
+        let images = [&refused, &nameless].map(|image| (image.clone(), BTreeSet::new())).into();
+        let answers = ask(&registries, &images, limits()).await;
         assert_eq!(answers[&refused].state, ImageState::NotAllowed);
         let problem = answers[&refused].problem.as_deref().unwrap();
         assert_eq!(problem, "ghcr.io is not in the setting registries.allow");

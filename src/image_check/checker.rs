@@ -1,4 +1,4 @@
-//! Checks all images periodically. Every process that may write runs this, and the one that gets the lock checks.
+//! Checks all images periodically, and missing ones more often. Every process that may write runs this, and the one that gets the lock checks.
 
 use super::{
     ask::{Limits, ask, confirm_gone},
@@ -6,13 +6,14 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    domain::image_check::ImageState,
+    domain::{image_check::ImageState, payload::PayloadId},
     registry::Registries,
     store::{Store, StoreError, image_checks::ImageCounts, task_lock::Task},
     telemetry::Metrics,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,8 +24,12 @@ const LIMITS: Limits = Limits { image: Duration::from_mins(2), all: Duration::fr
 const CONFIRM_AFTER: Duration = Duration::from_mins(1);
 /// The longest time of a check, with the requests to the database.
 const MAX_TIME: Duration = Duration::from_hours(3);
+/// The time after which missing images are asked for again, since they may have been pushed again. Nothing else is asked for then.
+const MISSING_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
 /// How often a process looks whether a check is due.
 const LOOK_INTERVAL: Duration = Duration::from_mins(1);
+/// How often that time is doubled at most, once after each failure.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// Checks all images periodically.
 pub struct ImageChecker {
@@ -33,6 +38,15 @@ pub struct ImageChecker {
     registries: Registries,
     interval: SignedDuration,
     confirm_after: Duration,
+}
+
+/// The images that are due to be asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// All that nodes may be sent to.
+    All,
+    /// Those of them that were missing when they were last asked for.
+    Missing,
 }
 
 /// What gauges show.
@@ -65,13 +79,19 @@ impl ImageChecker {
         let pause = LOOK_INTERVAL.min(self.interval.unsigned_abs());
         // Replicas that start together do not all look at the same time.
         tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
+        let mut failures = 0;
         loop {
             let checked = tokio::time::timeout(MAX_TIME, self.check_if_due()).await;
-            if let Err(error) = checked.unwrap_or(Err(StoreError::Timeout { seconds: MAX_TIME.as_secs() })) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "images cannot be checked now");
+            match checked.unwrap_or(Err(StoreError::Timeout { seconds: MAX_TIME.as_secs() })) {
+                Ok(_) => failures = 0,
+                Err(error) => {
+                    failures = MAX_DOUBLINGS.min(failures + 1);
+                    tracing::warn!(error = &error as &dyn std::error::Error, "images cannot be checked now");
+                }
             }
             self.refresh(&shown).await;
-            tokio::time::sleep(pause).await;
+            // What fails at its end asks registries for all images each time.
+            tokio::time::sleep(pause * 2_u32.pow(failures)).await;
         }
     }
 
@@ -108,32 +128,43 @@ impl ImageChecker {
         });
     }
 
-    /// Checks all images if that is due and no other process does. Returns true if it did.
+    /// Asks for the images that are due, if no other process does. Returns true if it did.
     ///
     /// # Errors
     /// The database is unavailable.
     pub async fn check_if_due(&self) -> Result<bool, StoreError> {
-        if !self.is_due().await? {
+        if self.due().await?.is_none() {
             return Ok(false);
         }
         let mut lock = self.store.task_lock(Task::ImageCheck).await?;
         // Another process may have ended a check since.
-        if !lock.try_hold().await? || !self.is_due().await? {
+        if !lock.try_hold().await? {
             return Ok(false);
         }
+        let Some(due) = self.due().await? else { return Ok(false) };
         let needed = needed_images(&self.store, |_| true).await?;
-        let images = needed.images.keys();
-        let mut answers = ask(&self.registries, images.clone(), LIMITS).await;
-        confirm_gone(&self.registries, &mut answers, LIMITS, self.confirm_after).await;
-        // Fails if the lock was lost: another process may have begun.
-        lock.try_hold().await?;
+        let mut images = needed.arches();
+        if due == Due::Missing {
+            let missing = self.store.begin_read("missing_images").await?.missing_images().await?;
+            let missing: BTreeSet<PayloadId> = missing.into_iter().map(|check| check.image).collect();
+            images.retain(|image, _| missing.contains(image));
+        }
+        let asking = async {
+            let mut answers = ask(&self.registries, &images, LIMITS).await;
+            confirm_gone(&self.registries, &images, &mut answers, LIMITS, self.confirm_after).await;
+            answers
+        };
+        let answers = lock.hold_while(asking).await?;
         let mut transaction = self.store.begin("image_checks").await?;
         let now = self.clock.now();
         transaction.set_image_checks(&answers, now).await?;
         if !needed.is_incomplete {
-            transaction.keep_image_checks(images).await?;
+            transaction.keep_image_checks(needed.images.keys()).await?;
         }
-        transaction.finish_image_checks(now).await?;
+        match due {
+            Due::All => transaction.finish_image_checks(now).await?,
+            Due::Missing => transaction.finish_missing_images(now).await?,
+        }
         transaction.commit().await?;
         let number = |state| answers.values().filter(|answer| answer.state == state).count();
         let (gone, unknown) = (number(ImageState::Gone), number(ImageState::Unknown));
@@ -142,11 +173,15 @@ impl ImageChecker {
         Ok(true)
     }
 
-    async fn is_due(&self) -> Result<bool, StoreError> {
-        let last = self.store.image_counts().await?.finished_at;
-        let age = last.map(|last| self.clock.now().duration_since(last));
-        // The clock of the process that checked may have been wrong.
-        Ok(age.is_none_or(|age| age >= self.interval || age.is_negative() && -age >= self.interval))
+    async fn due(&self) -> Result<Option<Due>, StoreError> {
+        let (counts, now) = (self.store.image_counts().await?, self.clock.now());
+        // The clock of the process that asked may have been wrong.
+        let is_over = |interval: SignedDuration, last: Timestamp| now.duration_since(last).abs() >= interval;
+        if counts.finished_at.is_none_or(|last| is_over(self.interval, last)) {
+            return Ok(Some(Due::All));
+        }
+        let is_due = counts.gone > 0 && counts.missing_asked_at.is_none_or(|last| is_over(MISSING_AGAIN_AFTER, last));
+        Ok(is_due.then_some(Due::Missing))
     }
 }
 

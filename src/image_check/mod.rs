@@ -8,7 +8,7 @@ mod checker;
 mod needed;
 mod publication;
 
-pub use ask::{Limits, ask};
+pub use ask::{Limits, ask, confirm_gone};
 pub use checker::ImageChecker;
 pub use needed::{ImageUse, NeededImages, needed_images};
 pub use publication::PublicationCheck;

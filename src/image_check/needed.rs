@@ -3,7 +3,7 @@
 use crate::{
     domain::{
         ids::{Arch, StreamId, Version},
-        image_targets::{ImageTargets, image_targets},
+        image_targets::{ImageArches, ImageTargets, image_targets},
         payload::PayloadId,
     },
     store::{Store, StoreError},
@@ -31,6 +31,13 @@ pub struct ImageUse {
 }
 
 impl NeededImages {
+    /// Returns the images with the arches of the nodes that are sent to them.
+    #[must_use]
+    pub fn arches(&self) -> ImageArches {
+        let arches = |uses: &[ImageUse]| uses.iter().map(|image_use| image_use.arch.clone()).collect();
+        self.images.iter().map(|(image, uses)| (image.clone(), arches(uses))).collect()
+    }
+
     fn add(&mut self, stream: &StreamId, targets: ImageTargets) {
         for (image, releases) in targets {
             let uses = releases.into_iter().map(|(arch, version)| ImageUse { stream: stream.clone(), version, arch });

@@ -2,15 +2,12 @@
 
 use super::ask::{Limits, ask};
 use crate::{
-    domain::{image_check::ImageAnswer, payload::PayloadId},
+    domain::{image_check::ImageAnswer, image_targets::ImageArches, payload::PayloadId},
     manage::ImageSource,
     registry::Registries,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Asks registries for the images that a change publishes.
 pub struct PublicationCheck {
@@ -27,7 +24,7 @@ impl PublicationCheck {
 }
 
 impl ImageSource for PublicationCheck {
-    fn ask<'a>(&'a self, images: &'a BTreeSet<PayloadId>) -> BoxFuture<'a, BTreeMap<PayloadId, ImageAnswer>> {
+    fn ask<'a>(&'a self, images: &'a ImageArches) -> BoxFuture<'a, BTreeMap<PayloadId, ImageAnswer>> {
         ask(&self.registries, images, self.limits).boxed()
     }
 }

@@ -1,10 +1,11 @@
 //! The executor of commands: it authorises them, locks their streams, plans and writes them in one transaction, or previews them.
 
 use super::{
-    command::{Command, LoadedReads, Provenance, Reads},
+    command::{Command, LoadedReads, Reads},
     error::CommandError,
     idempotency::{items, store_answer, stored_answer},
     image_source::ImageAnswers,
+    inspection::Inspected,
     manager::Manage,
     plan::{Loaded, Plan, plan},
     refusal::Refusal,
@@ -15,35 +16,10 @@ use super::{
 };
 use crate::{
     auth::Role,
-    domain::{
-        admission::impact::{Impact, compute_impact},
-        diff::Diff,
-        epoch::Epoch,
-        finding::Finding,
-        ids::StreamId,
-        product_preset::ProductPresets,
-        stream::Stream,
-    },
+    domain::{admission::impact::Impact, diff::Diff, finding::Finding, ids::StreamId, stream::Stream},
     store::{StoreError, Transaction, retrying, revisions::needs_copy, streams::Head},
 };
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// The time limit for computing an impact, the wait for its turn included.
-const IMPACT_DEADLINE: Duration = Duration::from_secs(2);
-
-/// What was computed for a command before its stream is locked.
-pub(super) struct Inspected {
-    /// The head that it was planned on.
-    head: Head,
-    /// The presets that it was planned with.
-    presets: ProductPresets,
-    plan: Plan,
-    impact: Option<Impact>,
-}
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What is known of a command before its stream is locked.
 #[derive(Default)]
@@ -195,12 +171,7 @@ impl Manage {
         let read = with_presets(transaction, command, read).await?;
         let mut loaded = self.load(transaction, head, read).await?;
         loaded.read.base = self.base_for(transaction, command, loaded.stream.as_deref()).await?;
-        // A plan is valid for the state that it was made for.
-        let is_same_state = |inspected: &&Inspected| {
-            (&inspected.head, &inspected.presets) == (&loaded.head, &loaded.read.presets)
-                && loaded.stream.as_ref().is_none_or(|present| Arc::ptr_eq(present, &inspected.plan.before))
-        };
-        let inspected = inspected.filter(is_same_state);
+        let inspected = inspected.filter(|inspected| inspected.is_of(&loaded));
         let planned;
         let is_reused = loaded.stream.is_some() && command.reads() == Reads::default();
         let plan = if let Some(inspected) = inspected.filter(|_| is_reused) {
@@ -246,28 +217,6 @@ impl Manage {
         // A dry run makes no revision: its report names the one that it was compared with.
         let report = Report::new(command.target(), loaded.head.revision, diff, impact.as_ref(), findings);
         Ok(Report { changed, dry_run: true, created, existing, ..report })
-    }
-
-    /// Computes the impact of a command. Returns `None` if none is reported, or if the command would be refused now: the attempt under
-    /// the lock reports why.
-    async fn inspect(&self, command: &dyn Command, request: &Request<'_>, images: ImageAnswers) -> Option<Inspected> {
-        if command.action().is_restrictive || !matches!(command.provenance(), Provenance::Local) {
-            return None;
-        }
-        let loaded = self.read_loaded(command, images).await.ok()?;
-        let plan = self.compute(|| plan(command, request, &loaded, self.clock().now())).await.ok()?;
-        let impact = match &plan.next {
-            None => Some(Impact::default()),
-            Some(next) => self.impact(&plan.before, &next.stream, self.now()).await,
-        };
-        Some(Inspected { head: loaded.head, presets: loaded.read.presets, plan, impact })
-    }
-
-    /// Computes what a change does to nodes: off the runtime, one change at a time, and within a time limit.
-    pub(super) async fn impact(&self, before: &Stream, after: &Stream, now: Epoch) -> Option<Impact> {
-        let deadline = Instant::now() + IMPACT_DEADLINE;
-        let is_over = move || Instant::now() >= deadline;
-        self.compute(|| compute_impact(before, after, now, &is_over)).await
     }
 
     /// Loads what a command is planned on, without a lock.

@@ -4,20 +4,17 @@ use super::refusal::Refusal;
 use crate::domain::{
     finding::Finding,
     image_check::{ImageAnswer, publication_findings},
-    image_targets::newly_published_images,
+    image_targets::{ImageArches, newly_published_images},
     payload::PayloadId,
     stream::Stream,
 };
 use futures_util::future::BoxFuture;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Knows which images can be pulled.
 pub trait ImageSource: Send + Sync {
     /// Asks for images. Every image gets an answer, in bounded time.
-    fn ask<'a>(&'a self, images: &'a BTreeSet<PayloadId>) -> BoxFuture<'a, BTreeMap<PayloadId, ImageAnswer>>;
+    fn ask<'a>(&'a self, images: &'a ImageArches) -> BoxFuture<'a, BTreeMap<PayloadId, ImageAnswer>>;
 }
 
 /// The answers about the images that a command publishes, or none if publications do not require images.

@@ -32,9 +32,26 @@ impl Manage {
         let present = stream.filter(|_| !command.action().is_restrictive).and_then(|stream| stream.base.as_ref());
         let base = command.reads().base.or_else(|| present.map(|base| base.stream.clone()));
         let Some(base) = base else { return Ok(None) };
-        match transaction.head(&base).await? {
-            Some(found) => Ok(Some(self.load_stream(transaction, &found).await?)),
-            None => Ok(None),
+        let Some(found) = transaction.head(&base).await? else { return Ok(None) };
+        self.check_protocol(transaction, command.target(), &base).await?;
+        Ok(Some(self.load_stream(transaction, &found).await?))
+    }
+
+    /// Checks that a stream and its base are served by the same protocol: otherwise their releases are not comparable.
+    async fn check_protocol(
+        &self,
+        transaction: &mut Transaction,
+        stream: &StreamId,
+        base: &StreamId,
+    ) -> Result<(), CommandError> {
+        let own = self.dialect(transaction, &stream.product).await?.map(|dialect| dialect.name());
+        let other = self.dialect(transaction, &base.product).await?.map(|dialect| dialect.name());
+        match (own, other) {
+            (Some(own), Some(other)) if own != other => {
+                let message = format!("{base} has the protocol {other}, and {} has {own}", stream.product);
+                Err(Refusal::field("base", message).into())
+            }
+            _ => Ok(()),
         }
     }
 

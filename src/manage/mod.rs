@@ -15,6 +15,7 @@ mod graph_size;
 mod idempotency;
 mod image_source;
 mod inheritance;
+mod inspection;
 mod manager;
 mod plan;
 mod products;

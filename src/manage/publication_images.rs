@@ -8,7 +8,7 @@ use super::{
     plan::plan,
     request::Request,
 };
-use crate::domain::{image_targets::newly_published_images, payload::PayloadId};
+use crate::domain::image_targets::{ImageArches, newly_published_images};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Manage {
@@ -26,8 +26,9 @@ impl Manage {
         // Findings do not refuse it yet: those about images are reported with all others.
         let preview = Request { dry_run: true, ..*request };
         let plan = self.compute(|| plan(command, &preview, &loaded, self.timestamp())).await?;
-        let next = plan.next.iter().flat_map(|next| newly_published_images(&plan.before, &next.stream).into_keys());
-        let images: BTreeSet<PayloadId> = next.collect();
+        let published = plan.next.iter().flat_map(|next| newly_published_images(&plan.before, &next.stream));
+        let arches = |releases: BTreeSet<_>| releases.into_iter().map(|(arch, _)| arch).collect();
+        let images: ImageArches = published.map(|(image, releases)| (image, arches(releases))).collect();
         let answers = if images.is_empty() { BTreeMap::new() } else { source.ask(&images).await };
         Ok(ImageAnswers::new(answers))
     }

@@ -20,7 +20,7 @@ mod wire;
 
 pub use access::AuthFile;
 pub use error::{Fault, RegistryError};
-pub use presence::{Missing, Presence};
+pub use presence::{Missing, Presence, WantedImage};
 pub use reference::{ImageReference, ReferenceError, RepositoryReference};
 pub use registries::Registries;
 pub use tags::TagList;

@@ -2,12 +2,12 @@
 
 use super::{
     error::RegistryError,
-    read::{IMAGE, INDEX, checked_digest, parse},
+    read::{IMAGE, INDEX, OS, checked_digest, parse},
     reference::{ImageReference, Target, parse_digest},
     session::{Part, Session},
-    wire::{Descriptor, Manifest},
+    wire::{Descriptor, Entry, Manifest},
 };
-use crate::domain::hash::ContentHash;
+use crate::domain::{hash::ContentHash, ids::Arch, image::arch_of_image};
 use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::Response;
 use std::{collections::BTreeSet, fmt, time::Duration};
@@ -20,20 +20,33 @@ const MAX_DELAYS: usize = 3;
 /// The delay if the registry does not say when to ask again.
 const DEFAULT_DELAY: Duration = Duration::from_secs(5);
 
+/// An image that a registry should have.
+#[derive(Debug, Clone)]
+pub struct WantedImage {
+    /// The image: an index of images, or a single one.
+    pub reference: ImageReference,
+    /// The arches of the nodes that pull it. Of an index, they pull the images for these.
+    pub arches: BTreeSet<Arch>,
+}
+
 /// Whether a registry has an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// It has.
     Present,
-    /// It says that it does not have a part, without which nodes cannot pull the image.
+    /// It does not have a part, without which nodes cannot pull the image.
     Gone(Missing),
 }
 
 /// The part of an image that a registry does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
     /// The manifest, and so the image.
     Manifest,
+    /// The manifest of an image in an index.
+    Entry(ContentHash),
+    /// An image for an arch in an index, which never had it.
+    Platform(Arch),
     /// The config or a layer.
     Blob(ContentHash),
 }
@@ -42,6 +55,8 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manifest => f.write_str("the registry has no such image"),
+            Self::Entry(digest) => write!(f, "the registry has the index, but not its image sha256:{digest}"),
+            Self::Platform(arch) => write!(f, "the index has no image for {arch}"),
             Self::Blob(digest) => write!(f, "the registry has the manifest, but not its blob sha256:{digest}"),
         }
     }
@@ -62,35 +77,66 @@ impl<'a> Inquiry<'a> {
     }
 
     /// Asks for an image of the repository, until the deadline.
-    pub(super) async fn presence(
-        &mut self,
-        image: &ImageReference,
-        deadline: Instant,
-    ) -> Result<Presence, RegistryError> {
-        (self.session.subject, self.deadline) = (image.to_string(), deadline);
-        let (name, digest) = match image.target() {
+    pub(super) async fn presence(&mut self, image: &WantedImage, deadline: Instant) -> Result<Presence, RegistryError> {
+        (self.session.subject, self.deadline) = (image.reference.to_string(), deadline);
+        let missing = self.missing(image).await?;
+        Ok(missing.map_or(Presence::Present, Presence::Gone))
+    }
+
+    /// Returns a part of an image that the registry does not have.
+    async fn missing(&mut self, image: &WantedImage) -> Result<Option<Missing>, RegistryError> {
+        let (name, digest) = match image.reference.target() {
             Target::Tag(tag) => (tag.clone(), None),
             Target::Digest(digest) => (format!("sha256:{digest}"), Some(*digest)),
         };
-        let accept = format!("{INDEX}, {IMAGE}");
-        let part = Part { kind: "manifests", name: &name, accept: &accept };
+        let Some(manifest) = self.manifest(&name, digest, &format!("{INDEX}, {IMAGE}")).await? else {
+            return Ok(Some(Missing::Manifest));
+        };
+        let Some(entries) = &manifest.manifests else { return self.missing_blob(&manifest).await };
+        for arch in &image.arches {
+            let Some(entry) = entries.iter().find(|entry| is_for(entry, arch)) else {
+                let is_unknown = entries.iter().any(|entry| entry.platform.is_none());
+                return Ok(Some(Missing::Platform(arch.clone())).filter(|_| !is_unknown));
+            };
+            let wrong = || self.session.wrong("sent an index with a digest that is not a SHA-256");
+            let digest = parse_digest(&entry.digest).ok_or_else(wrong)?;
+            let Some(manifest) = self.manifest(&format!("sha256:{digest}"), Some(digest), IMAGE).await? else {
+                return Ok(Some(Missing::Entry(digest)));
+            };
+            if let Some(missing) = self.missing_blob(&manifest).await? {
+                return Ok(Some(missing));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns a manifest, or nothing if the registry does not have it.
+    async fn manifest(
+        &mut self,
+        name: &str,
+        digest: Option<ContentHash>,
+        accept: &str,
+    ) -> Result<Option<Manifest>, RegistryError> {
         // Not by HEAD: the manifest names the blobs.
-        let response = self.ask(&Method::GET, part).await?;
+        let response = self.ask(&Method::GET, Part { kind: "manifests", name, accept }).await?;
         if response.status() == StatusCode::NOT_FOUND {
-            return Ok(Presence::Gone(Missing::Manifest));
+            return Ok(None);
         }
         let content = self.session.content(response).await?;
         checked_digest(&self.session, &content, digest)?;
-        let manifest: Manifest = parse(&self.session, "manifest", &content)?;
-        for blob in self.blobs(&manifest)? {
-            if !self.has_blob(blob).await? {
-                return Ok(Presence::Gone(Missing::Blob(blob)));
-            }
-        }
-        Ok(Presence::Present)
+        parse(&self.session, "manifest", &content).map(Some)
     }
 
-    /// Returns the blobs that the registry must have. Of an index there are none: which of its images a node pulls is not known here.
+    async fn missing_blob(&mut self, manifest: &Manifest) -> Result<Option<Missing>, RegistryError> {
+        for blob in self.blobs(manifest)? {
+            if !self.has_blob(blob).await? {
+                return Ok(Some(Missing::Blob(blob)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the blobs of an image that the registry must have.
     fn blobs(&self, manifest: &Manifest) -> Result<Vec<ContentHash>, RegistryError> {
         let is_elsewhere = |blob: &&Descriptor| blob.urls.as_ref().is_some_and(|urls| !urls.is_empty());
         let all = manifest.config.iter().chain(manifest.layers.iter().flatten());
@@ -124,15 +170,22 @@ impl<'a> Inquiry<'a> {
     async fn ask(&mut self, method: &Method, part: Part<'_>) -> Result<Response, RegistryError> {
         for _ in 0..MAX_DELAYS {
             let response = self.session.ask(method, part).await?;
-            let delay = delay(response.headers());
-            let is_in_time = Instant::now() + delay < self.deadline;
-            if response.status() != StatusCode::TOO_MANY_REQUESTS || !is_in_time {
+            if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return Ok(response);
             }
-            tokio::time::sleep(delay).await;
+            let delay = delay(response.headers());
+            let later = Instant::now().checked_add(delay).filter(|later| *later < self.deadline);
+            let Some(later) = later else { return Ok(response) };
+            tokio::time::sleep_until(later).await;
         }
         self.session.ask(method, part).await
     }
+}
+
+/// Returns true if an entry of an index is the image that nodes of this arch pull.
+fn is_for(entry: &Entry, arch: &Arch) -> bool {
+    let platform = entry.platform.as_ref().filter(|platform| platform.os == OS);
+    platform.and_then(|platform| arch_of_image(&platform.architecture)).as_ref() == Some(arch)
 }
 
 /// Returns how long to wait after too many requests. A date is not read: registries send seconds.
@@ -153,5 +206,6 @@ mod tests {
         };
         assert_eq!([retry_after("0"), retry_after(" 17 "), retry_after("soon"), retry_after("-1")], [0, 17, 5, 5]);
         assert_eq!(delay(&HeaderMap::new()), DEFAULT_DELAY);
+        assert_eq!(retry_after("18446744073709551615"), u64::MAX);
     }
 }

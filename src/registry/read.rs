@@ -22,7 +22,7 @@ pub(super) const IMAGE: &str =
 const MAX_ENTRIES: usize = 64;
 /// The longest text of a registry that an error or a version repeats, in characters.
 const MAX_TEXT: usize = 300;
-const OS: &str = "linux";
+pub(super) const OS: &str = "linux";
 /// The platform of what is not an image, such as the attestations of a build.
 const UNKNOWN: &str = "unknown";
 const VERSION: &str = "org.opencontainers.image.version";

@@ -3,7 +3,7 @@
 use super::{
     access::{Access, AuthFile},
     error::RegistryError,
-    presence::{Inquiry, Presence},
+    presence::{Inquiry, Presence, WantedImage},
     read,
     reference::{ImageReference, RepositoryReference},
     session::{Clients, Session},
@@ -130,13 +130,14 @@ impl Registries {
 
     /// Asks whether the registry has images of one repository, one after the other, each within `time`. The results are in the same order.
     /// Credentials are read and tokens are fetched once for all.
-    pub async fn presence(&self, images: &[ImageReference], time: Duration) -> Vec<Result<Presence, RegistryError>> {
+    pub async fn presence(&self, images: &[WantedImage], time: Duration) -> Vec<Result<Presence, RegistryError>> {
         let Parts { access, slots, clients, .. } = &*self.0;
         let (mut results, mut inquiry, mut failures) = (Vec::with_capacity(images.len()), None, 0);
         for image in images {
-            let registry = || image.repository().registry().to_owned();
+            let repository = image.reference.repository();
+            let registry = || repository.registry().to_owned();
             let asking = async {
-                access.check(image.repository())?;
+                access.check(repository)?;
                 if failures >= MAX_FAILURES {
                     return Err(RegistryError::GivenUp(registry()));
                 }
@@ -147,7 +148,7 @@ impl Registries {
                 let clients = clients.get_or_try_init(async || Clients::new()).await.map_err(failed)?;
                 let inquiry = match &mut inquiry {
                     Some(inquiry) => inquiry,
-                    none => none.insert(Inquiry::new(Session::new(access, clients, image.repository(), image)?)),
+                    none => none.insert(Inquiry::new(Session::new(access, clients, repository, &image.reference)?)),
                 };
                 let timeout = |_| RegistryError::Timeout(registry());
                 tokio::time::timeout_at(deadline, inquiry.presence(image, deadline)).await.map_err(timeout)?

@@ -6,12 +6,11 @@ use crate::{
     catalog::CatalogHandle,
     clock::SharedClock,
     domain::{
-        base::lagging_since,
         ids::StreamId,
         release::{Release, ReleaseState},
         rollout::share::OpenShare,
     },
-    store::Store,
+    store::{Store, bases::BaseLag},
     telemetry::{GaugeSample, Metrics},
 };
 use jiff::Timestamp;
@@ -88,12 +87,6 @@ pub(super) fn catalog(metrics: &Metrics, handle: &Arc<CatalogHandle>, clock: &Sh
             let all: BTreeSet<StreamId> = served.chain(broken.keys().cloned()).collect();
             all.iter().map(|id| (f64::from(u8::from(broken.contains_key(id))), labels(id))).collect()
         }),
-    );
-    metrics.gauge(
-        "lockkeeper.stream.base_lagging",
-        "",
-        "1 if the base of the stream has had a newer release for longer than base_lag",
-        gauge(lagging_bases),
     );
     metrics.gauge(
         "lockkeeper.rollout.open_share",
@@ -206,6 +199,17 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
             if count == NONE { Vec::new() } else { vec![(number(count), Vec::new())] }
         },
     );
+    let lags: Arc<Mutex<Vec<BaseLag>>> = Arc::default();
+    let shown = lags.clone();
+    metrics.gauge(
+        "lockkeeper.stream.base_lagging",
+        "",
+        "1 if the base of the stream has had a newer release for longer than base_lag; only for streams with that setting",
+        move || {
+            let lags = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            lags.iter().map(|lag| (f64::from(u8::from(lag.newer.is_some())), labels(&lag.stream))).collect()
+        },
+    );
     let mut ticks = check_ticks();
     loop {
         ticks.tick().await;
@@ -220,6 +224,9 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
         let found = tokio::time::timeout(MAX_TIME, read).await.ok().and_then(Result::ok);
         let count = found.map_or(NONE, |found| i64::try_from(found.len()).unwrap_or(i64::MAX));
         failing.store(count, Ordering::Relaxed);
+        let read = async { store.begin_read("base_lags").await?.base_lags(None, clock.now()).await };
+        let found = tokio::time::timeout(MAX_TIME, read).await.ok().and_then(Result::ok);
+        *lags.lock().unwrap_or_else(PoisonError::into_inner) = found.unwrap_or_default();
     }
 }
 
@@ -228,19 +235,6 @@ fn check_ticks() -> Interval {
     let mut ticks = tokio::time::interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-/// Returns for each stream whether its base is newer than that allows.
-fn lagging_bases(handle: &CatalogHandle, now: Timestamp) -> Vec<GaugeSample> {
-    let catalog = handle.get();
-    let Some(catalog) = catalog.as_ref() else { return Vec::new() };
-    let lagging = catalog.streams().map(|(id, entry)| {
-        let base = entry.stream().base.as_ref();
-        let base = base.and_then(|base| catalog.stream(base.stream.product.as_str(), base.stream.stream.as_str()));
-        let since = base.and_then(|base| lagging_since(entry.stream(), base.stream(), now.into()));
-        (f64::from(u8::from(since.is_some())), labels(&id))
-    });
-    lagging.collect()
 }
 
 fn labels(id: &StreamId) -> Vec<(&'static str, String)> {

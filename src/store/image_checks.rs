@@ -20,6 +20,8 @@ pub struct ImageCounts {
     pub unknown: i64,
     /// When all images were checked the last time.
     pub finished_at: Option<Timestamp>,
+    /// When missing images were asked for the last time.
+    pub missing_asked_at: Option<Timestamp>,
 }
 
 struct Row {
@@ -55,14 +57,16 @@ impl Store {
             r#"-- name: image_counts
             select count(*) filter (where missing_since is not null) as "gone!",
                 count(*) filter (where state = 'unknown') as "unknown!",
-                (select finished_at from image_check_runs) as "finished_at: jiff_sqlx::Timestamp"
+                (select finished_at from image_check_runs) as "finished_at: jiff_sqlx::Timestamp",
+                (select missing_asked_at from image_check_runs) as "missing_asked_at: jiff_sqlx::Timestamp"
             from image_checks"#
         )
         .fetch_one(transaction.connection())
         .await
         .map_err(StoreError::at("image_counts"))?;
-        let finished_at = row.finished_at.map(jiff_sqlx::Timestamp::to_jiff);
-        Ok(ImageCounts { gone: row.gone, unknown: row.unknown, finished_at })
+        let [finished_at, missing_asked_at] =
+            [row.finished_at, row.missing_asked_at].map(|at| at.map(jiff_sqlx::Timestamp::to_jiff));
+        Ok(ImageCounts { gone: row.gone, unknown: row.unknown, finished_at, missing_asked_at })
     }
 }
 
@@ -167,13 +171,29 @@ impl Transaction {
     pub async fn finish_image_checks(&mut self, at: Timestamp) -> Result<(), StoreError> {
         sqlx::query!(
             "-- name: finish_image_checks
-            insert into image_check_runs (finished_at) values ($1)
-            on conflict (is_single) do update set finished_at = excluded.finished_at",
+            insert into image_check_runs (finished_at, missing_asked_at) values ($1, $1)
+            on conflict (is_single) do update
+            set finished_at = excluded.finished_at, missing_asked_at = excluded.missing_asked_at",
             at.to_sqlx() as _
         )
         .execute(self.connection())
         .await
         .map(drop)
         .map_err(StoreError::at("finish_image_checks"))
+    }
+
+    /// Stores when missing images were asked for again.
+    ///
+    /// # Errors
+    /// The database is unavailable, or the account may not write.
+    pub async fn finish_missing_images(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "-- name: finish_missing_images\nupdate image_check_runs set missing_asked_at = $1",
+            at.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("finish_missing_images"))
     }
 }

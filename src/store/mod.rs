@@ -6,7 +6,7 @@
 pub mod access;
 mod artifacts;
 pub mod audit;
-mod bases;
+pub mod bases;
 pub mod database;
 pub mod dump;
 pub mod embedded;

@@ -15,7 +15,7 @@ use crate::domain::{
     payload::PayloadId,
     release::{PayloadKey, PolicyKind, Release, ReleaseState},
     shared::Shared,
-    stream::Stream,
+    stream::{Revision, Stream},
 };
 use sqlx::types::Json;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -175,16 +175,17 @@ impl Transaction {
         Ok(loaded)
     }
 
-    /// Writes the rows of the releases that changed or moved, and deletes the dependent rows of those that changed. Returns the latter.
+    /// Writes the rows of the releases that changed or moved with a revision, and deletes the dependent rows of those that changed. Returns the latter.
     pub(super) async fn save_releases<'a>(
         &mut self,
         key: StreamKey,
         before: &'a Stream,
         after: &'a Stream,
+        number: Revision,
     ) -> Result<Vec<Changed<'a>>, StoreError> {
         let (changes, repeats) = Repeats::between(before, after);
         self.remove_releases(key, &changes).await?;
-        let ids = self.upsert_releases(key, &changes, &repeats).await?;
+        let ids = self.upsert_releases(key, &changes, &repeats, number).await?;
         let mut rewritten = Vec::new();
         for pair in changes.pairs() {
             let has_other_repeats = repeats.differ(pair);
@@ -211,6 +212,7 @@ impl Transaction {
         key: StreamKey,
         changes: &Changes<'_>,
         repeats: &Repeats<'_>,
+        number: Revision,
     ) -> Result<HashMap<(String, i32), i64>, StoreError> {
         let mut columns = Columns::default();
         for pair in changes.pairs() {
@@ -227,10 +229,11 @@ impl Transaction {
             "-- name: save_releases
             insert into releases (
                 stream_id, version, occurrence, position, state, origin, cleared, notes, promoted_from_stream,
-                promoted_from_version, rollout_ids, last_rollout_id, built_on
+                promoted_from_version, rollout_ids, last_rollout_id, built_on, first_published_revision
             )
             select $1, version, occurrence, position, state, origin, string_to_array(cleared, ','), notes, stream, promoted,
-                string_to_array(rollout_ids, ',')::integer[], last_rollout_id, built_on::jsonb
+                string_to_array(rollout_ids, ',')::integer[], last_rollout_id, built_on::jsonb,
+                case when state <> 'draft' then $14::bigint end
             from unnest(
                 $2::text[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
                 $10::text[], $11::text[], $12::integer[], $13::text[]
@@ -242,7 +245,9 @@ impl Transaction {
                 promoted_from_stream = excluded.promoted_from_stream,
                 promoted_from_version = excluded.promoted_from_version,
                 rollout_ids = excluded.rollout_ids, last_rollout_id = excluded.last_rollout_id,
-                built_on = excluded.built_on
+                built_on = excluded.built_on,
+                first_published_revision =
+                    coalesce(releases.first_published_revision, excluded.first_published_revision)
             returning id, version, occurrence",
             key.0,
             &columns.versions,
@@ -257,6 +262,7 @@ impl Transaction {
             &columns.rollout_ids,
             &columns.last_rollout_ids,
             &columns.built_on as _,
+            number.0,
         )
         .fetch_all(self.connection())
         .await

@@ -332,7 +332,7 @@ impl Transaction {
         if has_other_blocked_updates {
             self.clear_blocked_updates(key).await?;
         }
-        let changed = self.save_releases(key, before, after).await?;
+        let changed = self.save_releases(key, before, after, number).await?;
         self.save_payloads(key, &changed).await?;
         self.save_policies(&changed).await?;
         self.save_predecessors(key, &changed).await?;

@@ -2,6 +2,10 @@
 
 use super::{database::Store, error::StoreError};
 use sqlx::{Connection, PgConnection};
+use std::{pin::pin, time::Duration};
+
+/// How often a held lock is checked during long work. Connections that are idle for longer are often cut by what is between.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A task that one process does for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +70,12 @@ impl TaskLock {
             self.run("check_task_lock", "-- name: check_task_lock\nselect 1").await?;
             return Ok(true);
         }
-        self.run("begin_task_lock", "-- name: begin_task_lock\nbegin").await?;
+        // It idles for as long as the task is done. Servers before 17 do not have all of these settings.
+        let begin = "-- name: begin_task_lock
+            begin;
+            select set_config(name, '0', true) from pg_settings
+            where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')";
+        self.run("begin_task_lock", begin).await?;
         let held = sqlx::query_scalar!(
             r#"-- name: try_task_lock
             select case when current_setting('transaction_read_only')::boolean or not has_table_privilege($2, 'insert')
@@ -79,6 +88,21 @@ impl TaskLock {
             self.run("leave_task_lock", "-- name: leave_task_lock\nrollback").await?;
         }
         Ok(self.is_held)
+    }
+
+    /// Does work that needs the lock, and checks meanwhile that it is held.
+    ///
+    /// # Errors
+    /// The lock is lost. The work is cancelled then, or its result dropped: another process may have begun.
+    pub async fn hold_while<T>(&mut self, work: impl Future<Output = T>) -> Result<T, StoreError> {
+        let mut work = pin!(work);
+        loop {
+            let done = tokio::time::timeout(CHECK_INTERVAL, &mut work).await;
+            self.try_hold().await?;
+            if let Ok(done) = done {
+                return Ok(done);
+            }
+        }
     }
 
     async fn run(&mut self, name: &'static str, statement: &'static str) -> Result<(), StoreError> {

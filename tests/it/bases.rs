@@ -1,15 +1,22 @@
 //! Streams of own images: their base, its barriers and dead ends, and the way of an agent over them.
 
 use crate::support::{
-    client, eventually, ids,
+    client, dialects, eventually, ids,
     manager::{Manager, STABLE, below, with_reason},
     postgres::Database,
     registry::{Pushed, Registry},
+    replace::modify,
     server::Server,
     setup::Setup,
 };
+use lockkeeper::{
+    clock::SystemClock,
+    domain::{ids::StreamId, origin::Origin, release::Release},
+    manage::Manage,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const BASE: &str = "/api/v1/products/fedora/streams/stable";
 const NEXT: &str = "/api/v1/products/fedora/streams/next";
@@ -349,8 +356,8 @@ async fn an_agent_goes_from_the_first_derived_image_over_an_inherited_barrier_to
 
     let first = images[0].clone();
     let path = async |wariness: f64| agents_path(&setup.server, first.clone(), wariness).await;
-    eventually("the barrier", async || path(0.9).await == ["44.2"]).await;
-    assert_eq!(path(0.0).await, ["44.2", "44.3"], "the first node of the rollout");
+    eventually("the first node of the rollout", async || path(0.0).await == ["44.2", "44.3"]).await;
+    assert_eq!(path(0.9).await, ["44.2"], "the barrier");
     setup.hours(24);
     assert_eq!(path(0.9).await, ["44.2"], "held back");
     assert_eq!(path(0.4).await, ["44.2", "44.3"], "admitted");
@@ -471,4 +478,112 @@ async fn nothing_about_the_base_increases_what_is_offered_after_a_stop() {
     let barrier = json!({"reason": "more keys"});
     admin.change(Method::PUT, &format!("{BASE}/releases/44.3/barrier?acknowledge=true"), Some(&barrier)).await.ok();
     assert_eq!(admin.get(&below("base")).await.ok().body["policies"].as_array().unwrap().len(), 2);
+}
+
+/// Returns the messages of the findings that the base is newer than its stream allows.
+async fn lag(admin: &Manager<'_>) -> Vec<String> {
+    let findings = admin.get(&below("lint")).await.ok().body["items"].clone();
+    let about = findings.as_array().unwrap().iter().filter(|finding| finding["code"] == "LK1019");
+    about.map(|finding| finding["message"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn publish_in_base(admin: &Manager<'_>, version: &str, arches: &[&str]) {
+    let payload = |arch: &&str| json!({"arch": arch, "scheme": "oci", "id": base_image(&format!("{version}{arch}"))});
+    let payloads: Vec<Value> = arches.iter().map(payload).collect();
+    let body = json!({"version": version, "payloads": payloads, "publish": true});
+    admin.post(&format!("{BASE}/releases?acknowledge=true"), &body).await;
+}
+
+#[tokio::test]
+async fn a_base_that_is_newer_for_longer_than_allowed_is_reported() {
+    let setup = Setup::new().await;
+    let days = |days: i64| setup.hours(days * 24);
+    days(-20);
+    let admin = with_base(&setup).await;
+    publish(&admin, "1", "44.3").await;
+    days(-19);
+    // The arch of the stream is not concerned.
+    publish_in_base(&admin, "44.4", &["aarch64"]).await;
+    days(-18);
+    // Releases of the base count whether they have rollouts or not: an import removes those that are over.
+    publish_in_base(&admin, "44.5", &["aarch64", "x86_64"]).await;
+    days(-5);
+    publish_in_base(&admin, "44.6", &["aarch64", "x86_64"]).await;
+    assert_eq!(lag(&admin).await, Vec::<String>::new());
+    days(0);
+    let since = crate::support::time::at(-18 * 24);
+    let expected = format!(
+        "its base fedora/stable has had 44.5 since {since}, which is longer than PT336H, and no release for x86_64 is built on it or a newer one"
+    );
+    assert_eq!(lag(&admin).await, [expected]);
+    let gauge = "lockkeeper_stream_base_lagging{product=\"os\",stream=\"stable\"}";
+    let watching = Server::start(&setup.database).await;
+    eventually("the gauge shows it", async || watching.metrics().await.contains(&format!("{gauge} 1"))).await;
+    publish(&admin, "2", "44.5").await;
+    assert_eq!(lag(&admin).await, Vec::<String>::new(), "44.6 is there for five days");
+    let watching = Server::start(&setup.database).await;
+    eventually("the gauge shows it", async || watching.metrics().await.contains(&format!("{gauge} 0"))).await;
+    days(11);
+    assert_eq!(lag(&admin).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_promotion_with_other_payloads_does_not_say_on_what_they_are_built() {
+    let setup = Setup::new().await;
+    let admin = with_base(&setup).await;
+    publish(&admin, "1", "44.1").await;
+    let next = json!({"format": 1, "product": "os", "stream": "next", "arches": ["x86_64"], "base": "fedora/stable"});
+    admin.creates_stream(&next).await;
+    let payload = json!({"arch": "x86_64", "scheme": "oci", "id": ids::image("ghcr.io/acme/os", "rebuilt")});
+    let promotion = json!({"from": {"stream": "stable", "version": "1"}, "version": "rebuilt", "payloads": [payload]});
+    admin.change(Method::POST, "/api/v1/products/os/streams/next/promotions", Some(&promotion)).await.ok();
+    let rebuilt = "/api/v1/products/os/streams/next/releases/rebuilt";
+    assert_eq!(admin.get(rebuilt).await.ok().body.get("built_on"), None);
+    let unnamed = admin.change(Method::POST, &format!("{rebuilt}/publish?acknowledge=true"), None).await;
+    unnamed.is_problem(422);
+    let built_on = json!({"built_on": {"x86_64": "44.2"}});
+    admin.change(Method::PUT, &format!("{rebuilt}/built-on"), Some(&built_on)).await.ok();
+    admin.change(Method::POST, &format!("{rebuilt}/publish?acknowledge=true"), None).await.ok();
+    assert_eq!(admin.get(rebuilt).await.ok().body["built_on"][0]["age"], 1);
+}
+
+#[tokio::test]
+async fn a_plan_from_before_a_change_of_the_base_is_not_written() {
+    let setup = Setup::new().await;
+    let admin = with_base(&setup).await;
+    for (version, built_on) in [("1", "44.1"), ("2", "44.2")] {
+        publish(&admin, version, built_on).await;
+    }
+    let mut blocking = setup.database.connection().await;
+    let lock = "begin; select from streams join products on products.id = product_id where products.name = 'os' for update of streams";
+    sqlx::raw_sql(lock).execute(&mut blocking).await.unwrap();
+    let pool = setup.database.pool().await;
+    let waiting = async |count: i64| {
+        // The writer of events waits for the row, too.
+        let locking = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock' and query like '%name: lock_stream%'";
+        eventually(&format!("{count} writers wait"), async || {
+            sqlx::query_scalar::<_, i64>(locking).fetch_one(&pool).await.unwrap() == count
+        })
+        .await;
+    };
+    let manage = Manage::new(setup.database.store().await, Arc::new(SystemClock), dialects());
+    let base = StreamId { product: "fedora".parse().unwrap(), stream: "stable".parse().unwrap() };
+    // The base gets a release between 44.2 and 44.3. That changes nothing in the stream, but waits for it.
+    let insert = modify(&manage, &base, |base| {
+        base.releases.insert(2, Release::published("44.2.1".parse().unwrap(), Origin::Upstream).into());
+    });
+    let (release, path) = (release("3", "44.3"), below("releases"));
+    let publish = async {
+        waiting(1).await;
+        let published = admin.post(&path, &release);
+        let end = async {
+            waiting(2).await;
+            sqlx::raw_sql("rollback").execute(&mut blocking).await.unwrap();
+        };
+        tokio::join!(published, end)
+    };
+    tokio::join!(insert, publish);
+    let built_on = admin.get(&below("releases/3")).await.ok().body["built_on"].clone();
+    assert_eq!(built_on, json!([{"arch": "x86_64", "version": "44.3", "age": 3}]));
 }

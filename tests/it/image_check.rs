@@ -5,11 +5,11 @@ use crate::support::{
     manager::{ApiResponse, Manager, below},
     postgres::Database,
     program::{lockkeeper, text},
-    registry::{Pushed, Registry, digest, index},
+    registry::{Pushed, Registry, digest, entry, index},
     server::Server,
     setup::Setup,
     site::Site,
-    time::{HOUR, NOW, at},
+    time::{NOW, at},
     wire::unless_closed,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -17,22 +17,25 @@ use lockkeeper::{
     clock::ManualClock,
     config::{HostPattern, RegistrySettings, Settings},
     domain::{
+        ids::Arch,
         image_check::{ImageAnswer, ImageState},
+        image_targets::ImageArches,
         payload::PayloadId,
     },
     image_check::{ImageChecker, Limits, ask},
-    registry::{ImageReference, Registries, RegistryError},
+    registry::{Registries, RegistryError, WantedImage},
     store::task_lock::Task,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::TcpStream,
     process::Output,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -98,7 +101,12 @@ impl Checks {
 
     /// Returns true if a check was due, so many hours after `NOW`, and was done.
     async fn check(&self, hours: i64) -> bool {
-        self.clock.set(Timestamp::from_second(NOW + hours * HOUR).unwrap());
+        self.check_after(hours * 60).await
+    }
+
+    /// Returns true if a check was due, so many minutes after `NOW`, and was done.
+    async fn check_after(&self, minutes: i64) -> bool {
+        self.clock.set(Timestamp::from_second(NOW + minutes * 60).unwrap());
         self.checker.check_if_due().await.unwrap()
     }
 }
@@ -115,6 +123,12 @@ async fn gone(caller: &Manager<'_>) -> Vec<String> {
     let findings = caller.get(&below("lint")).await.ok().body["items"].clone();
     let about = findings.as_array().unwrap().iter().filter(|finding| finding["code"] == "LK1301");
     about.map(|finding| format!("{}: {}", finding["place"], finding["message"].as_str().unwrap())).collect()
+}
+
+/// Returns images that nodes of these arches pull.
+fn wanted<'a>(images: impl IntoIterator<Item = &'a PayloadId>, arches: &[&str]) -> ImageArches {
+    let arches: BTreeSet<Arch> = arches.iter().map(|arch| Arch::parse(arch).unwrap()).collect();
+    images.into_iter().map(|image| (image.clone(), arches.clone())).collect()
 }
 
 async fn push(registry: &Registry, version: &str) -> (String, String) {
@@ -163,6 +177,10 @@ async fn a_deleted_image_is_found_shown_and_forgotten_when_it_is_back() {
     .await;
 
     push(&registry, "2").await;
+    assert!(!checks.check_after(48 * 60 + 14).await);
+    assert!(checks.check_after(48 * 60 + 15).await, "a missing image is asked for again after a quarter of an hour");
+    assert_eq!((states(&admin).await, gone(&admin).await.len()), (vec![(new.clone(), "present".to_owned())], 0));
+    assert!(!checks.check(71).await, "the others are not asked for until a day is over");
     assert!(checks.check(72).await);
     assert_eq!(states(&admin).await, [(new.clone(), "present".to_owned())]);
     assert_eq!(gone(&admin).await, Vec::<String>::new());
@@ -178,11 +196,11 @@ async fn an_image_without_one_of_its_blobs_is_gone() {
     let Some(registry) = Registry::start() else { return };
     let (image, _) = push(&registry, "1").await;
     let image = PayloadId::parse(&image).unwrap();
-    let registries = registries(&registry.host);
-    assert_eq!(ask(&registries, [&image], LIMITS).await[&image].state, ImageState::Present);
+    let (registries, wanted) = (registries(&registry.host), wanted([&image], &["x86_64"]));
+    assert_eq!(ask(&registries, &wanted, LIMITS).await[&image].state, ImageState::Present);
     let config = digest(Pushed::new("amd64", "1").config().as_bytes());
     registry.delete("acme/os", &format!("blobs/{config}")).await;
-    let answer = &ask(&registries, [&image], LIMITS).await[&image];
+    let answer = &ask(&registries, &wanted, LIMITS).await[&image];
     let problem = format!("the registry has the manifest, but not its blob {config}");
     assert_eq!(answer, &ImageAnswer { state: ImageState::Gone, problem: Some(problem) });
 }
@@ -215,13 +233,31 @@ async fn the_service_checks_by_itself() {
     let admin = with_stream(&setup, &[]).await;
     publish(&admin, "1", &push(&registry, "1").await.0).await;
     publish(&admin, "2", &push(&registry, "2").await.0).await;
+    let seconds = AtomicI64::new(NOW);
     eventually("the image was checked", async || {
-        // The clock of a test stands still until it is set.
-        setup.hours(1);
+        // The clock of a test stands still until it is set. A check that began before the image was published may still end now.
+        setup.server.at(seconds.fetch_add(2, Ordering::SeqCst));
         states(&admin).await[0].1 == "present"
     })
     .await;
     assert_eq!(setup.server.metric("lockkeeper_images_gone").await, "0");
+}
+
+/// Regression test: a server that ends idle transactions ended the lock of a task, and the task began anew for ever.
+#[tokio::test]
+async fn a_lock_is_held_although_the_server_ends_idle_transactions() {
+    let database = Database::new().await;
+    let store = database.store().await;
+    let pool = database.pool().await;
+    let name: String = sqlx::query_scalar("select current_database()::text").fetch_one(&pool).await.unwrap();
+    let impatient = format!("alter database {name} set idle_in_transaction_session_timeout = '1ms'");
+    sqlx::query(sqlx::AssertSqlSafe(impatient)).execute(&pool).await.unwrap();
+    let [mut lock, mut other] =
+        [store.task_lock(Task::ImageCheck).await.unwrap(), store.task_lock(Task::ImageCheck).await.unwrap()];
+    assert!(lock.try_hold().await.unwrap());
+    let work = async { sqlx::query("select pg_sleep(0.1)").execute(&pool).await.unwrap() };
+    lock.hold_while(work).await.unwrap();
+    assert!(!other.try_hold().await.unwrap());
 }
 
 #[tokio::test]
@@ -281,7 +317,8 @@ fn image(site: &Site, version: &str) -> String {
 /// Asks a server for such an image.
 async fn ask_for(site: &Site, version: &str) -> ImageAnswer {
     let image = PayloadId::parse(&image(site, version)).unwrap();
-    ask(&registries(&site.address.to_string()), [&image], LIMITS).await.remove(&image).unwrap()
+    let wanted = wanted([&image], &["x86_64"]);
+    ask(&registries(&site.address.to_string()), &wanted, LIMITS).await.remove(&image).unwrap()
 }
 
 fn is_for(head: &str, method: &str, part: &str) -> bool {
@@ -294,10 +331,11 @@ type Answer = Box<dyn Fn(&mut TcpStream) + Send + Sync>;
 #[tokio::test]
 async fn what_a_registry_does_not_say_is_unknown() {
     let other = Pushed::new("amd64", "other").manifest();
-    let answers: [(&str, Answer); 8] = [
+    let answers: [(&str, Answer); 9] = [
         ("status 500", Box::new(|to| reply(to, 500, "", ""))),
         ("status 410", Box::new(|to| reply(to, 410, "", ""))),
         ("status 429", Box::new(|to| reply(to, 429, "retry-after: 3600\r\n", ""))),
+        ("status 429", Box::new(|to| reply(to, 429, "retry-after: 18446744073709551615\r\n", ""))),
         ("refuses access", Box::new(|to| reply(to, 401, "www-authenticate: Basic realm=\"x\"\r\n", ""))),
         ("refuses access", Box::new(|to| reply(to, 403, "", ""))),
         ("redirects a manifest", Box::new(|to| reply(to, 302, "location: https://ghcr.io/\r\n", ""))),
@@ -348,20 +386,47 @@ async fn blobs_are_asked_for_once_and_by_get_if_a_registry_has_no_head() {
         }
     });
     let images = ["1", "2"].map(|version| PayloadId::parse(&image(&site, version)).unwrap());
-    let answers = ask(&registries(&site.address.to_string()), &images, LIMITS).await;
+    let answers = ask(&registries(&site.address.to_string()), &wanted(&images, &["x86_64"]), LIMITS).await;
     assert!(answers.values().all(|answer| answer.state == ImageState::Present), "{answers:?}");
     let base = format!("GET /v2/acme/os/blobs/{}", digest(b"base"));
     assert_eq!(site.requested_paths().iter().filter(|head| head.starts_with(&base)).count(), 1);
 }
 
 #[tokio::test]
-async fn of_an_index_the_index_itself_is_asked_for() {
-    let index = index(&[]);
-    let name = digest(index.as_bytes());
-    let site = Site::start_raw(move |_, connection| reply(connection, 200, "", &index));
-    let image = PayloadId::parse(&format!("{}/acme/os@{name}", site.address)).unwrap();
-    let answers = ask(&registries(&site.address.to_string()), [&image], LIMITS).await;
-    assert_eq!((answers[&image].state, site.requested_paths().len()), (ImageState::Present, 1));
+async fn of_an_index_the_images_for_the_arches_of_nodes_are_asked_for() {
+    let [here, deleted, damaged] = ["here", "deleted", "damaged"].map(manifest);
+    let name = |manifest: &str| digest(manifest.as_bytes());
+    let index = index(&[
+        entry(&name(&deleted), "windows", "amd64"),
+        entry(&name(&deleted), "unknown", "unknown"),
+        entry(&name(&here), "linux", "amd64"),
+        entry(&name(&deleted), "linux", "arm64"),
+        entry(&name(&damaged), "linux", "s390x"),
+    ]);
+    let (deleted, index_name) = (name(&deleted), name(&index));
+    let layer = digest(b"damaged");
+    let (kept, lost_layer) = ([index, here, damaged], layer.clone());
+    let site = Site::start_raw(move |head, connection| {
+        let manifest =
+            kept.iter().find(|manifest| is_for(head, "GET", &format!("manifests/{}", digest(manifest.as_bytes()))));
+        match manifest {
+            Some(manifest) => reply(connection, 200, "", manifest),
+            None if head.contains("manifests/") || head.contains(&lost_layer) => reply(connection, 404, "", ""),
+            None => reply(connection, 200, "", ""),
+        }
+    });
+    let image = PayloadId::parse(&format!("{}/acme/os@{index_name}", site.address)).unwrap();
+    let registries = registries(&site.address.to_string());
+    let gone = |problem: String| ImageAnswer { state: ImageState::Gone, problem: Some(problem) };
+    let present = ImageAnswer { state: ImageState::Present, problem: None };
+    for (arches, expected) in [
+        (&["x86_64"][..], present),
+        (&["ppc64le"], gone("the index has no image for ppc64le".into())),
+        (&["x86_64", "aarch64"], gone(format!("the registry has the index, but not its image {deleted}"))),
+        (&["s390x"], gone(format!("the registry has the manifest, but not its blob {layer}"))),
+    ] {
+        assert_eq!(ask(&registries, &wanted([&image], arches), LIMITS).await[&image], expected, "{arches:?}");
+    }
 }
 
 #[tokio::test]
@@ -398,8 +463,10 @@ async fn a_registry_that_does_not_answer_is_given_up_and_its_other_images_too() 
         let mut rest = [0; 64];
         while unless_closed(connection.read(&mut rest)).unwrap_or(0) > 0 {}
     });
-    let images: Vec<ImageReference> =
-        ["1", "2", "3", "4"].iter().map(|version| image(&site, version).parse().unwrap()).collect();
+    let images = ["1", "2", "3", "4"].map(|version| WantedImage {
+        reference: image(&site, version).parse().unwrap(),
+        arches: [Arch::parse("x86_64").unwrap()].into(),
+    });
     let registries = registries(&site.address.to_string());
     let found = registries.presence(&images, Duration::from_millis(200)).await;
     let is_timeout = |result: &Result<_, RegistryError>| matches!(result, Err(RegistryError::Timeout(_)));

@@ -53,7 +53,8 @@ async fn set_base_barrier(
 
 /// Override a barrier of the base, or accept that the base no longer has it
 ///
-/// The barrier does not count for this stream then: its nodes may skip it.
+/// Where the base no longer has it on some arches, this accepts that and leaves the other arches as they are; otherwise it overrides the barrier. Its
+/// nodes may skip it then, which has to be acknowledged.
 #[utoipa::path(delete, path = "/base/barriers/{version}", tag = "bases", params(BasePolicyPath),
     responses((status = 200, description = "The barrier does not count", body = Report)))]
 async fn delete_base_barrier(
@@ -79,7 +80,8 @@ async fn set_base_dead_end(
 
 /// Override a dead end of the base, or accept that the base no longer has it
 ///
-/// The dead end does not count for this stream then: nodes may update from images that are built on it.
+/// Where the base no longer has it on some arches, this accepts that and leaves the other arches as they are; otherwise it overrides the dead end. Nodes
+/// may update from it then, which has to be acknowledged.
 #[utoipa::path(delete, path = "/base/dead-ends/{version}", tag = "bases", params(BasePolicyPath),
     responses((status = 200, description = "The dead end does not count", body = Report)))]
 async fn delete_base_dead_end(

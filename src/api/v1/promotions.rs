@@ -59,8 +59,8 @@ async fn list_promotions(
 
 /// Copy a release of another stream of the product into this one
 ///
-/// The copy is a draft without rollouts. Its version and payloads may differ from the source. Requires the role `viewer` on the
-/// source stream, too.
+/// The copy is a draft without rollouts. Its version and payloads may differ from the source; with other payloads, it has neither the aliases and
+/// artifacts of the source nor its `built_on`. Requires the role `viewer` on the source stream, too.
 #[utoipa::path(post, path = "/promotions", tag = "promotions", params(StreamPath), request_body = NewPromotion,
     responses((status = 201, description = "The draft is created", body = Report)))]
 async fn create_promotion(

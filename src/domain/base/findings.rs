@@ -2,14 +2,13 @@
 
 use super::{Base, BasePolicyKind, BaseRelease, PolicyStatus};
 use crate::domain::{
-    epoch::Epoch,
     finding::{Code, Finding},
     ids::{Arch, Version},
     policy::blocked_update::BlockedUpdate,
     release::{Release, ReleaseState},
-    rollout::{Rollout, RolloutState},
     stream::Stream,
 };
+use jiff::Timestamp;
 
 /// Returns warnings that follow from the stream itself: barriers and dead ends that the base no longer has, and releases that are built on a dead
 /// end.
@@ -19,18 +18,11 @@ pub fn findings(stream: &Stream) -> Vec<Finding> {
     removed(stream, base).chain(built_on_dead_ends(stream, base)).collect()
 }
 
-fn name(kind: BasePolicyKind) -> &'static str {
-    match kind {
-        BasePolicyKind::Barrier => "barrier",
-        BasePolicyKind::DeadEnd => "dead end",
-    }
-}
-
 fn removed<'a>(stream: &'a Stream, base: &'a Base) -> impl Iterator<Item = Finding> + 'a {
     let is_removed = |status: &PolicyStatus| *status == PolicyStatus::Removed;
     let removed = base.policies.iter().filter(move |policy| policy.arches.values().any(is_removed));
     removed.map(|policy| {
-        let (kind, version) = (name(policy.kind), &policy.release.version);
+        let (kind, version) = (policy.kind.words(), &policy.release.version);
         let message = format!(
             "{} no longer has the {kind} {version}, which still counts here until a manager removes it",
             base.stream
@@ -52,46 +44,37 @@ fn built_on_dead_ends<'a>(stream: &'a Stream, base: &'a Base) -> impl Iterator<I
     })
 }
 
+/// A release of a base that a stream has nothing for on an arch: no release of it is built on that one or on a newer one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerRelease {
+    /// The arch.
+    pub arch: Arch,
+    /// The version in the base.
+    pub version: Version,
+    /// Since when the base has it.
+    pub since: Timestamp,
+}
+
 /// Returns warnings that follow from the present state of the base: that it is stopped, that it blocks an update that the stream may offer, and that
 /// it has had a newer release for longer than the stream allows.
 #[must_use]
-pub fn findings_about_base(stream: &Stream, base: &Stream, now: Epoch) -> Vec<Finding> {
+pub fn findings_about_base(stream: &Stream, base: &Stream, newer: Option<&NewerRelease>) -> Vec<Finding> {
     let place = || format!("stream {}", stream.id.stream);
     let mut findings = Vec::new();
     if let Some(stop) = base.active_stop() {
         let message = format!("its base {} is stopped since {}: {}", base.id, stop.since, stop.reason.as_str());
         findings.push(Finding::warning(Code::BaseStopped, place(), message));
     }
-    if let Some((newer, since)) = lagging_since(stream, base, now) {
+    if let Some(NewerRelease { arch, version, since }) = newer {
         let lag = stream.base.as_ref().and_then(|base| base.lag).map(|lag| lag.to_string()).unwrap_or_default();
         let message = format!(
-            "its base {} has had {newer} since {since}, which is longer than {lag}, and no release is built on it or a newer one",
+            "its base {} has had {version} since {since:.0}, which is longer than {lag}, and no release for {arch} is built on it or a newer one",
             base.id
         );
         findings.push(Finding::warning(Code::BaseLag, place(), message));
     }
     findings.extend(base.blocked_updates.iter().filter_map(|blocked| blocked_by_base(stream, base, blocked)));
     findings
-}
-
-/// Returns the oldest release of the base that is newer than what the newest release is built on, and since when the base has it, if that is longer
-/// than the stream allows. Releases of the base without rollouts do not count: it is not known since when it has them.
-#[must_use]
-pub fn lagging_since(stream: &Stream, base: &Stream, now: Epoch) -> Option<(Version, Epoch)> {
-    let lag = stream.base.as_ref()?.lag?;
-    let newest = stream.aged().rfind(|(_, release)| release.state == ReleaseState::Published);
-    let built_on = newest.and_then(|(_, release)| release.built_on.as_ref());
-    let age = built_on.into_iter().flat_map(|built_on| built_on.values()).map(|on| on.age).max()?;
-    let is_newer = |(position, release): &(usize, &Release)| {
-        release.state == ReleaseState::Published && u32::try_from(*position).is_ok_and(|position| position > age)
-    };
-    let begins = |release: &Release| {
-        let live = release.rollouts.iter().filter(|rollout| rollout.state != RolloutState::Aborted);
-        live.map(Rollout::begins_at).min()
-    };
-    let newer = base.aged().filter(is_newer);
-    let (since, version) = newer.filter_map(|(_, release)| Some((begins(release)?, &release.version))).min()?;
-    (since.plus_seconds(lag.seconds()) < now).then(|| (version.clone(), since))
 }
 
 fn blocked_by_base(stream: &Stream, base: &Stream, blocked: &BlockedUpdate) -> Option<Finding> {

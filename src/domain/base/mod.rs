@@ -15,7 +15,7 @@ pub(crate) mod samples;
 mod skipped;
 
 pub use built_on::{BaseRelease, BuiltOn, find_named_release};
-pub use findings::{findings, findings_about_base, lagging_since};
+pub use findings::{NewerRelease, findings, findings_about_base};
 pub use inherit::{changes_what_is_inherited, inherit_from};
 pub use of_image::{ImageBaseError, find_build_base};
 pub use policy::{BasePolicy, BasePolicyKind, PolicyStatus};

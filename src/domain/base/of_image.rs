@@ -1,6 +1,6 @@
 //! On which release of the base an image is built, by what it says about itself.
 
-use super::{BaseRelease, find_named_release};
+use super::{BaseRelease, built_on::find_same_version, find_named_release};
 use crate::domain::{
     ids::{Arch, Version},
     image::{ImageBase, find_release_by_digest},
@@ -53,7 +53,11 @@ pub fn find_build_base(
     let key = PayloadKey { arch: arch.clone(), scheme: Scheme::oci() };
     let by_digest = build.digest.as_deref().and_then(|digest| find_release_by_digest(base, &key, digest));
     let by_digest = by_digest.and_then(|version| BaseRelease::find(base, &version));
-    let by_version = build.version.as_deref().and_then(|version| find_named_release(base, version));
+    // Of an image that names a digest which the base does not have, a version that the base does not have may be one that it gets later.
+    let is_unknown = build.digest.is_some() && by_digest.is_none();
+    let find: fn(&Stream, &str) -> Option<BaseRelease> =
+        if is_unknown { find_same_version } else { find_named_release };
+    let by_version = build.version.as_deref().and_then(|version| find(base, version));
     let by_caller = named.map(|version| BaseRelease { version: version.clone(), age: 0 });
     let mut sources = [("its base digest", by_digest), ("its version", by_version), ("the request", by_caller)]
         .into_iter()

@@ -23,6 +23,17 @@ pub enum BasePolicyKind {
 
 named_values!(BasePolicyKind, "kind of policy");
 
+impl BasePolicyKind {
+    /// Returns what messages call it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Barrier => "barrier",
+            Self::DeadEnd => "dead end",
+        }
+    }
+}
+
 /// Whether an inherited policy counts on an arch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -59,6 +70,18 @@ impl BasePolicy {
 
     pub(super) fn key(&self) -> (u32, BasePolicyKind) {
         (self.release.age, self.kind)
+    }
+
+    /// Returns the arches on which the policy counts.
+    pub fn counting_arches(&self) -> impl Iterator<Item = &Arch> {
+        self.arches.keys().filter(|arch| self.counts_on(arch))
+    }
+
+    /// Forgets the arches on which the base no longer has the policy. Returns true if there are such.
+    pub fn accept_removal(&mut self) -> bool {
+        let known = self.arches.len();
+        self.arches.retain(|_, status| *status != PolicyStatus::Removed);
+        self.arches.len() < known
     }
 
     /// Sets how the policy stands on the arches on which the base has it.

@@ -183,3 +183,7 @@ impl Command for Import {
         Ok(Next { findings, ..stream.into() })
     }
 }
+
+#[cfg(test)]
+#[path = "import_sequences_tests.rs"]
+mod sequences_tests;

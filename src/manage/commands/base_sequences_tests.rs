@@ -7,7 +7,7 @@ use crate::{
         artifact::Promotion,
         base::skipped_barriers,
         graph::{Graph, NodeIndex},
-        ids::{ProductName, StreamName},
+        ids::{Arch, ProductName, StreamName},
         origin::Origin,
         payload::{Payload, PayloadId, Scheme},
         policy::{barrier::Barrier, graph_rules::EdgeRule},
@@ -195,9 +195,8 @@ impl Sequence {
         }
         for barriers in &mut self.barriers {
             for name in &built {
-                let counted = barriers.entry((name, age)).or_insert(Counted::Yes);
-                if *counted == Counted::Removed {
-                    *counted = Counted::Yes;
+                if barriers.get(&(name, age)) != Some(&Counted::Overridden) {
+                    barriers.insert((name, age), Counted::Yes);
                 }
             }
         }
@@ -299,10 +298,12 @@ impl Sequence {
         let command = RemoveBasePolicy { policy };
         let Some(after) = self.run(&command, &before, LoadedReads::default(), true) else { return };
         self.derived[stream] = after;
+        let barriers = &mut self.barriers[stream];
+        let accepts_removal = ARCHES.iter().any(|name| barriers.get(&(name, age)) == Some(&Counted::Removed));
         for name in ARCHES {
-            match self.barriers[stream].get_mut(&(name, age)) {
-                Some(counted @ Counted::Yes) => *counted = Counted::Overridden,
-                Some(Counted::Removed) => drop(self.barriers[stream].remove(&(name, age))),
+            match barriers.get_mut(&(name, age)) {
+                Some(counted @ Counted::Yes) if !accepts_removal => *counted = Counted::Overridden,
+                Some(Counted::Removed) => drop(barriers.remove(&(name, age))),
                 _ => {}
             }
         }
@@ -345,8 +346,7 @@ impl Sequence {
         let derived = &self.derived[stream];
         for name in ARCHES {
             let counted = |age: usize| {
-                let found = self.barriers[stream].get(&(name, age));
-                found.is_some_and(|counted| *counted != Counted::Overridden)
+                self.barriers[stream].get(&(name, age)).is_some_and(|counted| *counted != Counted::Overridden)
             };
             let graph = Graph::new(derived, &arch(name), &Scheme::oci());
             let on = |index: NodeIndex| self.built_on[&(graph.node(index).unwrap().version.clone(), name)];

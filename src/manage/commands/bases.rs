@@ -2,9 +2,9 @@
 
 use crate::{
     domain::{
-        base::{Base, BasePolicyKind, BaseRelease, BuiltOn, PolicyStatus, find_named_release},
+        base::{Base, BasePolicy, BasePolicyKind, BaseRelease, BuiltOn, PolicyStatus, find_named_release},
         duration::Minutes,
-        ids::{Arch, StreamId, Version},
+        ids::{StreamId, Version},
         release::{PayloadKey, Release},
         stream::Stream,
     },
@@ -147,8 +147,8 @@ pub struct BasePolicyAddress {
     pub kind: BasePolicyKind,
 }
 
-/// Decides that an inherited barrier or dead end does not count: one that the base still has is overridden, and the removal of another is
-/// accepted.
+/// Decides that an inherited barrier or dead end does not count: on arches on which the base no longer has it, the removal is accepted, and where
+/// there are none, it is overridden. So the acceptance of a removal never overrides what the base has on other arches.
 #[derive(Debug, Clone)]
 pub struct RemoveBasePolicy {
     /// The policy.
@@ -163,21 +163,13 @@ pub struct SetBasePolicy {
 }
 
 impl BasePolicyAddress {
-    fn set(&self, present: &Present<'_>, status: PolicyStatus) -> Result<Next, Refusal> {
+    fn edit(&self, present: &Present<'_>, edit: impl FnOnce(&mut BasePolicy)) -> Result<Next, Refusal> {
         let stream = present.existing()?;
         let mut base = require_base(stream)?.clone();
         let found = base.policies.iter_mut().find(|known| self.is(&known.release.version, known.kind));
-        let found = found.ok_or_else(|| {
-            let what = match self.kind {
-                BasePolicyKind::Barrier => "barrier",
-                BasePolicyKind::DeadEnd => "dead end",
-            };
-            Refusal::no_such(what, format!("{} of {}", self.version, base_name(stream)))
-        })?;
-        found.set_status(status);
-        if status == PolicyStatus::Overridden {
-            found.arches.retain(|_: &Arch, status| *status != PolicyStatus::Removed);
-        }
+        let found = found
+            .ok_or_else(|| Refusal::no_such(self.kind.words(), format!("{} of {}", self.version, base_name(stream))))?;
+        edit(found);
         base.policies.retain(|policy| !policy.arches.is_empty());
         Ok(Stream { base: Some(Box::new(base)), ..stream.clone() }.into())
     }
@@ -201,7 +193,11 @@ impl Command for RemoveBasePolicy {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.policy.set(present, PolicyStatus::Overridden)
+        self.policy.edit(present, |policy| {
+            if !policy.accept_removal() {
+                policy.set_status(PolicyStatus::Overridden);
+            }
+        })
     }
 }
 
@@ -215,7 +211,7 @@ impl Command for SetBasePolicy {
     }
 
     fn apply(&self, present: &Present<'_>) -> Result<Next, Refusal> {
-        self.policy.set(present, PolicyStatus::InForce)
+        self.policy.edit(present, |policy| policy.set_status(PolicyStatus::InForce))
     }
 }
 

@@ -6,11 +6,18 @@ use super::{
 };
 use crate::{
     domain::{
-        base::skipped_barriers, finding::Code, graph::Graph, payload::Scheme, policy::graph_rules::EdgeRule,
-        reason::Reason, release::ReleaseState,
+        base::skipped_barriers,
+        finding::Code,
+        graph::Graph,
+        origin::Origin,
+        payload::Scheme,
+        policy::{barrier::Barrier, graph_rules::EdgeRule},
+        reason::Reason,
+        release::ReleaseState,
     },
     manage::{
         command::LoadedReads,
+        commands::policies::SetBarrier,
         error::CommandError,
         plan::{Loaded, plan},
         request::Request,
@@ -143,4 +150,37 @@ fn an_overridden_barrier_stays_overridden_while_the_base_has_it() {
     let set = sequence.run(&SetBasePolicy { policy }, &before, LoadedReads::default(), true).unwrap();
     assert_eq!(set.base.as_ref().unwrap().policies[0].arches[&arch("x86_64")], PolicyStatus::InForce);
     assert!(set.releases.iter().all(|release| release.state == ReleaseState::Published));
+}
+
+/// Decides that the barrier 44.2 does not count, without acknowledgement. Returns the codes of the findings for which that is refused.
+fn override_unknowingly(sequence: &Sequence) -> Vec<Code> {
+    let stream = &sequence.derived[1];
+    let version = Version::parse("44.2").unwrap();
+    let policy = BasePolicyAddress { stream: stream.id.clone(), version, kind: BasePolicyKind::Barrier };
+    let read = LoadedReads { base: Some(sequence.base.clone()), ..LoadedReads::default() };
+    let loaded = Loaded { read, stream: Some(stream.clone()), ..loaded(&stream.id, Some(stream)) };
+    match plan(&RemoveBasePolicy { policy }, &Request::new(&sequence.caller, "a test"), &loaded, timestamp(NOW)) {
+        Err(CommandError::Refused(Refusal::Unacknowledged(findings))) => {
+            findings.into_iter().map(|finding| finding.code).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_acceptance_of_a_removal_overrides_nothing_on_other_arches() {
+    let mut sequence = story();
+    // The base narrows its barrier to one arch.
+    let release = ReleaseAddress { stream: sequence.base.id.clone(), version: Version::parse("44.2").unwrap() };
+    let barrier =
+        Barrier { reason: Reason::new("keys").unwrap(), arches: Some([arch("x86_64")].into()), origin: Origin::Local };
+    assert!(sequence.change_base(&SetBarrier { release, barrier }));
+    let arches = |sequence: &Sequence| sequence.derived[1].base.as_ref().unwrap().policies[0].arches.clone();
+    assert_eq!(arches(&sequence)[&arch("aarch64")], PolicyStatus::Removed);
+    assert_eq!(override_unknowingly(&sequence), [Code::BarrierRemoved]);
+    sequence.override_barrier(1, 1);
+    assert_eq!(arches(&sequence), [(arch("x86_64"), PolicyStatus::InForce)].into());
+    assert_eq!(override_unknowingly(&sequence), [Code::BarrierRemoved]);
+    sequence.override_barrier(1, 1);
+    assert_eq!(arches(&sequence), [(arch("x86_64"), PolicyStatus::Overridden)].into());
 }

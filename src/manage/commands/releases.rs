@@ -246,16 +246,17 @@ impl Command for PromoteRelease {
         if found.state == ReleaseState::Withdrawn {
             return Err(Refusal::State(format!("release {} of {source} is withdrawn", found.version)));
         }
-        // Aliases and artifacts belong to the payloads of the source release.
-        let (aliases, artifacts) = match self.payloads {
+        // Aliases, artifacts, and on what it is built, belong to the payloads of the source release.
+        let (aliases, artifacts, built_on) = match self.payloads {
             Some(_) => Default::default(),
-            None => (found.aliases.clone(), found.artifacts.clone()),
+            None => (found.aliases.clone(), found.artifacts.clone(), found.built_on.clone()),
         };
         let draft = Release {
             version: self.version.clone().unwrap_or_else(|| found.version.clone()),
             payloads: self.payloads.clone().unwrap_or_else(|| found.payloads.clone()),
             aliases,
             artifacts,
+            built_on,
             promoted_from: Some(Box::new(self.from.clone())),
             predecessors: None,
             rollouts: Vec::new(),

@@ -4,7 +4,7 @@ use super::access::ReadError;
 use crate::{
     auth::{Identity, Role},
     domain::{
-        base::findings_about_base,
+        base::{NewerRelease, findings_about_base},
         dialect::{Dialect, findings},
         finding::Finding,
         ids::{StreamId, StreamName},
@@ -114,8 +114,9 @@ impl StreamReader<'_> {
         let StreamAtRevision { stream, .. } = self.present().await?;
         let (dialect, now) = (self.dialect().await?, self.manage.now());
         let base = self.base_of(&stream).await?;
+        let newer = self.newer_in_base(&stream).await?;
         let all = || {
-            let about_base = base.iter().flat_map(|base| findings_about_base(&stream, base, now));
+            let about_base = base.iter().flat_map(|base| findings_about_base(&stream, base, newer.as_ref()));
             findings(dialect.as_deref(), &stream, now).into_iter().chain(about_base).collect()
         };
         let mut found: Vec<Finding> = self.manage.compute(all).await;
@@ -131,6 +132,17 @@ impl StreamReader<'_> {
             Some(head) => Ok(Some(self.manage.load_stream(&mut transaction, &head).await?)),
             None => Ok(None),
         }
+    }
+
+    /// Returns what the base of a stream has had for longer than the stream allows.
+    async fn newer_in_base(&self, stream: &Stream) -> Result<Option<NewerRelease>, ReadError> {
+        if stream.base.as_ref().is_none_or(|base| base.lag.is_none()) {
+            return Ok(None);
+        }
+        let mut transaction = self.manage.reading("base_lag").await?;
+        let Some(head) = transaction.head(&self.id).await? else { return Ok(None) };
+        let lags = transaction.base_lags(Some(head.key), self.manage.timestamp()).await?;
+        Ok(lags.into_iter().find_map(|lag| lag.newer))
     }
 
     /// Returns the protocol of the product, if this service speaks it.

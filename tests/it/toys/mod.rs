@@ -73,6 +73,25 @@ async fn create_stream(admin: &Manager<'_>, product: &str, count: usize) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_another_protocol_cannot_be_a_base() {
+    let database = Database::new().await;
+    let server = start(&database, &database.url).await;
+    let desk = Desk::new(&server, &database);
+    let admin = desk.manager("admin", "*").await;
+    create_product(&admin, "a", questions::NAME).await;
+    create_stream(&admin, "a", 1).await;
+    let path = with_reason("/api/v1/products/own/streams/stable");
+    for (query, status) in [("", 422), ("&dry_run=true", 422)] {
+        let settings = json!({"arches": ["x86_64"], "base": "a/stable"});
+        let refused =
+            admin.ask(Method::PUT, &format!("{path}{query}"), &[("if-none-match", "*")], Some(&settings)).await;
+        assert_eq!(refused.status, status, "{refused:?}");
+        let message = format!("a/stable has the protocol {}, and own has fedora-coreos", questions::NAME);
+        assert_eq!(refused.body["errors"][0], json!({"path": "base", "message": message}));
+    }
+}
+
 /// Sends a request in pieces on one connection, and returns the whole response.
 async fn send(address: SocketAddr, pieces: Vec<Vec<u8>>) -> String {
     let exchange = move || {
@@ -169,7 +188,7 @@ async fn stops_and_rollouts_apply_to_a_toy() {
     let newest = async || body_of(&send(server.agents, whole(question(1000))).await)[0]["newest"].clone();
     eventually("the rollout has not begun", async || newest().await.is_null()).await;
     server.at(1_790_000_000 + 3600);
-    assert_eq!(newest().await, "3");
+    eventually("the node is admitted", async || newest().await == "3").await;
     let stop = "/api/v1/products/a/emergency-stop";
     admin.post_empty(stop).await;
     eventually("the product is stopped", async || newest().await.is_null()).await;
