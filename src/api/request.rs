@@ -295,6 +295,7 @@ impl<T> WriteRequest<T> {
             expected: self.expected,
             dry_run: self.options.dry_run,
             acknowledge: self.options.acknowledge,
+            accepted_warnings: None,
             idempotency: self.idempotency.as_ref().map(|(key, fingerprint)| (key.as_str(), *fingerprint)),
             report_path: Some(path_of_report),
         })

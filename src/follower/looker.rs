@@ -1,16 +1,17 @@
 //! What a look needs, and why it fails.
 
 use crate::{
+    domain::{follow::Follow, stream::Stream},
     manage::{Manage, ReadError},
     registry::{ReferenceError, Registries, RegistryError},
-    store::{Store, StoreError},
+    store::{Store, StoreError, follows::DueFollow},
 };
 use jiff::SignedDuration;
 use std::time::Duration;
 use thiserror::Error;
 
 /// The longest time of a look.
-pub(super) const MAX_TIME: Duration = Duration::from_secs(90);
+pub(super) const MAX_TIME: Duration = Duration::from_mins(2);
 /// The longest text of an error that is saved, in characters.
 const MAX_ERROR: usize = 500;
 
@@ -27,6 +28,9 @@ pub(super) struct Looker {
 pub(super) enum LookError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The registry has a list of tags, and none of them can be asked for.
+    #[error("no tag can be read: {0}")]
+    NoTag(String),
     /// The stream follows what is not a repository.
     #[error("follow.image {0}")]
     Reference(#[from] ReferenceError),
@@ -39,16 +43,41 @@ pub(super) enum LookError {
     Timeout,
 }
 
-/// Returns an error with its causes, on one line and cut to a length: registries choose parts of it.
-pub(super) fn describe(error: &dyn std::error::Error) -> String {
+impl LookError {
+    /// Returns the error for viewers of the stream.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Registry(error) => shown(error),
+            error => with_causes(error.to_string(), error),
+        }
+    }
+
+    /// Returns the error for the log.
+    pub(super) fn logged(&self) -> String {
+        with_causes(self.to_string(), self)
+    }
+}
+
+/// Returns the error of a registry for viewers of a stream.
+pub(super) fn shown(error: &RegistryError) -> String {
+    with_causes(error.without_paths(), error)
+}
+
+/// Returns the text of an error with its causes, on one line and cut to a length: registries choose parts of it.
+fn with_causes(text: String, error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    shortened(&text)
+    shortened(&causes.fold(text, |text, cause| format!("{text}: {cause}")))
 }
 
 /// Returns a text on one line, cut to a length.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_ERROR).collect()
+}
+
+/// Returns what a stream follows, if it is what the look is for.
+pub(super) fn followed<'a>(stream: &'a Stream, due: &DueFollow) -> Option<&'a Follow> {
+    let follow = stream.follow.as_deref()?;
+    (follow.image.as_str() == due.image && follow.tags.as_str() == due.tags).then_some(follow)
 }
 
 impl From<ReadError> for LookError {

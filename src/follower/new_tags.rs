@@ -1,24 +1,28 @@
 //! Which tags of a repository are new.
 
+use super::{known_tags::KnownTags, schedule::RetrySchedule};
 use crate::{
     domain::{hash::ContentHash, tag_order::compare_tags},
-    store::followed_tags::FollowedTag,
+    store::{followed_tags::FollowedTag, retried_tags::RetriedTag},
 };
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The largest number of new tags that one look handles.
+/// The largest number of new tags that one look tries for the first time.
 pub(super) const MAX_NEW: usize = 10;
+/// The largest number of tags that one look tries again.
+const MAX_RETRIED: usize = 10;
 /// The number of handled tags, the newest ones, that a look asks whether they have moved.
 const MAX_CHECKED: usize = 10;
 
-/// The tags that were handled, by name.
-pub(super) type Handled = BTreeMap<String, FollowedTag>;
-
-/// The tags of a repository, compared with those that were handled.
+/// The tags of a repository, compared with those that are known.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Survey {
-    /// The tags that are to be handled, in natural order.
-    pub(super) unhandled: Vec<String>,
+    /// The tags that were not tried before, in natural order.
+    pub(super) untried: Vec<String>,
+    /// The tags that could not become releases yet, and are asked for again.
+    pub(super) retried: Vec<String>,
+    /// Those of them that are tried again, even if they have not moved.
+    due: BTreeSet<String>,
     /// The handled tags that may have moved.
     pub(super) checked: Vec<String>,
     /// The tags that were there before the first look, and are not handled.
@@ -33,137 +37,89 @@ pub(super) struct NewTag {
 }
 
 impl Survey {
-    /// Compares the listed tags with those that were handled. The first look at a repository handles its newest tag only.
-    pub(super) fn new(mut listed: Vec<String>, handled: &Handled, is_first_look: bool) -> Self {
+    /// Compares the listed tags with those that are known.
+    pub(super) fn new(mut listed: Vec<String>, known: &KnownTags, schedule: &RetrySchedule<'_>) -> Self {
         listed.sort_by(|one, other| compare_tags(one, other));
-        let newest = listed.last().cloned();
-        let (known, mut unhandled): (Vec<String>, Vec<String>) =
-            listed.into_iter().partition(|tag| handled.contains_key(tag));
-        let mut skipped = Vec::new();
-        if is_first_look {
-            (unhandled, skipped) = unhandled.into_iter().partition(|tag| newest.as_ref() == Some(tag));
-        }
-        let checked = known.into_iter().rev().take(MAX_CHECKED).collect();
-        Self { unhandled, checked, skipped }
+        let is_retried = |tag: &String| known.retried.contains_key(tag);
+        let others = listed.into_iter().filter(|tag| !is_retried(tag));
+        let (handled, untried): (Vec<String>, Vec<String>) = others.partition(|tag| known.handled.contains_key(tag));
+        let checked = handled.into_iter().rev().take(MAX_CHECKED).collect();
+        let is_due = |tag: &&RetriedTag| schedule.is_due(tag);
+        let due: BTreeSet<String> = known.retried.values().filter(is_due).map(|tag| tag.tag.clone()).collect();
+        // Without a digest, nothing shows that the tag has moved.
+        let mut retried: Vec<&RetriedTag> =
+            known.retried.values().filter(|tag| tag.digest.is_some() || due.contains(&tag.tag)).collect();
+        retried.sort_by_key(|tag| (!due.contains(&tag.tag), tag.tried_at));
+        let retried = retried.into_iter().take(MAX_RETRIED).map(|tag| tag.tag.clone()).collect();
+        Self { untried, retried, due, checked, skipped: Vec::new() }
     }
 
-    /// Returns the tags whose digests are to be asked for.
-    pub(super) fn asked(&self) -> Vec<String> {
-        self.unhandled.iter().take(MAX_NEW).chain(&self.checked).cloned().collect()
+    /// Keeps the newest tag only, at the first look at a repository.
+    pub(super) fn of_first_look(self) -> Self {
+        let Self { mut untried, checked, .. } = self;
+        let newest = untried.pop();
+        let is_newest = |tag: &String| checked.first().is_none_or(|known| compare_tags(known, tag).is_lt());
+        let (newest, older): (Vec<String>, Vec<String>) = newest.into_iter().partition(is_newest);
+        Self { untried: newest, skipped: untried.into_iter().chain(older).collect(), checked, ..self }
     }
 
-    /// Returns the tags that become releases, in natural order: those that were not handled, and those that stand for another digest than then.
-    pub(super) fn new_tags(&self, digests: &BTreeMap<String, ContentHash>, handled: &Handled) -> Vec<NewTag> {
-        let has_moved = |tag: &String, digest: ContentHash| {
-            handled.get(tag).and_then(|known| known.digest).is_none_or(|known| known != digest)
-        };
+    /// Returns the tags whose digests are to be asked for, in groups: a group whose tags fail does not keep the others out. Those for which the
+    /// registry did not answer the last time come last.
+    pub(super) fn asked(&self, known: &KnownTags) -> [Vec<String>; 4] {
+        let untried = self.untried.iter().take(MAX_NEW).cloned().collect();
+        let (unanswered, retried) = self.retried.iter().cloned().partition(|tag| is_unanswered(tag, known));
+        [untried, retried, self.checked.clone(), unanswered]
+    }
+
+    /// Returns true if a tag is asked for because it may become a release, and not only because it may have moved.
+    pub(super) fn tries(&self, tag: &String) -> bool {
+        self.untried.contains(tag) || self.retried.contains(tag)
+    }
+
+    /// Returns the tags that become releases. They are in natural order, apart from those for which the registry did not answer the last time: they
+    /// would delay the others again.
+    pub(super) fn new_tags(&self, digests: &BTreeMap<String, ContentHash>, known: &KnownTags) -> Vec<NewTag> {
+        let found = |tag: &String| Some(NewTag { tag: tag.clone(), digest: *digests.get(tag)? });
+        let untried = self.untried.iter().take(MAX_NEW).filter_map(found);
+        let retried = self.retried.iter().filter_map(found).filter(|new| {
+            let has_moved = known.retried.get(&new.tag).is_some_and(|tag| tag.digest != Some(new.digest));
+            (has_moved || self.due.contains(&new.tag)) && !is_handled(new, known)
+        });
         // The digest of a skipped tag is not known yet: it has not moved.
-        let moved = self.checked.iter().filter(|tag| handled.get(*tag).is_some_and(|known| known.digest.is_some()));
-        let mut new: Vec<NewTag> = self
-            .unhandled
-            .iter()
-            .take(MAX_NEW)
-            .chain(moved)
-            .filter_map(|tag| Some(NewTag { tag: tag.clone(), digest: *digests.get(tag)? }))
-            .filter(|new| has_moved(&new.tag, new.digest))
-            .collect();
-        new.sort_by(|one, other| compare_tags(&one.tag, &other.tag));
+        let has_digest = |tag: &&String| known.handled.get(*tag).is_some_and(|tag| tag.digest.is_some());
+        let checked = self.checked.iter().filter(has_digest).filter_map(found);
+        let moved = checked.filter(|new| !is_handled(new, known));
+        let mut new: Vec<NewTag> = untried.chain(retried).chain(moved).collect();
+        new.sort_by(|one, other| {
+            let by_answer = is_unanswered(&one.tag, known).cmp(&is_unanswered(&other.tag, known));
+            by_answer.then_with(|| compare_tags(&one.tag, &other.tag))
+        });
         new
     }
 
+    /// Returns the tags that need not be tried again, because they stand again for what they stood for when they were handled.
+    pub(super) fn moved_back(&self, digests: &BTreeMap<String, ContentHash>, known: &KnownTags) -> Vec<String> {
+        let found = |tag: &String| Some(NewTag { tag: tag.clone(), digest: *digests.get(tag)? });
+        self.retried.iter().filter_map(found).filter(|new| is_handled(new, known)).map(|new| new.tag).collect()
+    }
+
     /// Returns the skipped tags whose digest was not known, with their digests.
-    pub(super) fn first_digests(&self, digests: &BTreeMap<String, ContentHash>, handled: &Handled) -> Vec<FollowedTag> {
-        let unknown = self.checked.iter().filter_map(|tag| handled.get(tag)).filter(|known| known.digest.is_none());
-        unknown
-            .filter_map(|known| Some(FollowedTag { digest: Some(*digests.get(&known.tag)?), ..known.clone() }))
-            .collect()
+    pub(super) fn first_digests(&self, digests: &BTreeMap<String, ContentHash>, known: &KnownTags) -> Vec<FollowedTag> {
+        let unknown = self.checked.iter().filter_map(|tag| known.handled.get(tag)).filter(|tag| tag.digest.is_none());
+        unknown.filter_map(|tag| Some(FollowedTag { digest: Some(*digests.get(&tag.tag)?), ..tag.clone() })).collect()
     }
 }
 
-/// Returns true if a tag comes before one that was handled.
-pub(super) fn is_older<'a>(tag: &str, handled: impl IntoIterator<Item = &'a String>) -> bool {
-    handled.into_iter().any(|other| compare_tags(tag, other) == Ordering::Less)
+/// Returns true if a tag was handled when it stood for the same image.
+fn is_handled(new: &NewTag, known: &KnownTags) -> bool {
+    known.handled.get(&new.tag).is_some_and(|tag| tag.digest == Some(new.digest))
+}
+
+/// Returns true if the registry did not answer when a tag was last tried.
+fn is_unanswered(tag: &str, known: &KnownTags) -> bool {
+    known.retried.get(tag).is_some_and(|tag| tag.is_unanswered)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::followed_tags::TagOutcome;
-    use jiff::Timestamp;
-
-    fn texts(tags: &[&str]) -> Vec<String> {
-        tags.iter().map(|tag| (*tag).to_owned()).collect()
-    }
-
-    fn digest(number: u8) -> ContentHash {
-        ContentHash([number; 32])
-    }
-
-    fn handled(tags: &[(&str, Option<u8>)]) -> Handled {
-        let tag = |(tag, number): &(&str, Option<u8>)| {
-            let outcome = if number.is_some() { TagOutcome::Drafted } else { TagOutcome::Skipped };
-            let tag = FollowedTag {
-                tag: (*tag).to_owned(),
-                digest: number.map(digest),
-                handled_at: Timestamp::UNIX_EPOCH,
-                outcome,
-                release: None,
-                error: None,
-            };
-            (tag.tag.clone(), tag)
-        };
-        tags.iter().map(tag).collect()
-    }
-
-    #[test]
-    fn the_first_look_handles_the_newest_tag_only() {
-        let survey = Survey::new(texts(&["v10", "v9", "v8"]), &Handled::new(), true);
-        assert_eq!((survey.unhandled, survey.skipped), (texts(&["v10"]), texts(&["v8", "v9"])));
-        // With another pattern, what was handled stays handled.
-        let survey = Survey::new(texts(&["v10", "v9", "v8"]), &handled(&[("v10", Some(1))]), true);
-        assert_eq!((survey.unhandled, survey.skipped), (texts(&[]), texts(&["v8", "v9"])));
-        assert_eq!(survey.checked, ["v10"]);
-        assert_eq!(Survey::new(Vec::new(), &Handled::new(), true).asked(), texts(&[]));
-    }
-
-    #[test]
-    fn later_looks_handle_every_new_tag_in_natural_order() {
-        let known = handled(&[("v9", Some(1))]);
-        let survey = Survey::new(texts(&["v11", "v10", "v9", "v8"]), &known, false);
-        assert_eq!((&survey.unhandled, survey.skipped.len()), (&texts(&["v8", "v10", "v11"]), 0));
-        let digests = [("v8", 8), ("v9", 1), ("v10", 10), ("v11", 11)];
-        let digests = digests.map(|(tag, number)| (tag.to_owned(), digest(number))).into();
-        let new: Vec<String> = survey.new_tags(&digests, &known).into_iter().map(|new| new.tag).collect();
-        assert_eq!(new, ["v8", "v10", "v11"]);
-    }
-
-    #[test]
-    fn a_tag_that_moved_is_new_and_one_that_vanished_is_not() {
-        let known = handled(&[("v1", None), ("v2", Some(2)), ("v3", Some(3))]);
-        let survey = Survey::new(texts(&["v1", "v2", "v3", "v4"]), &known, false);
-        let digests = [("v1", 1), ("v2", 2), ("v3", 33)].map(|(tag, number)| (tag.to_owned(), digest(number))).into();
-        assert_eq!(survey.new_tags(&digests, &known), [NewTag { tag: "v3".into(), digest: digest(33) }]);
-        let first = survey.first_digests(&digests, &known);
-        assert_eq!(first.iter().map(|tag| (&*tag.tag, tag.digest)).collect::<Vec<_>>(), [("v1", Some(digest(1)))]);
-    }
-
-    #[test]
-    fn one_look_asks_for_a_bounded_number_of_tags() {
-        let listed: Vec<String> = (0..500).map(|number| format!("v{number}")).collect();
-        let known = Handled::from_iter(handled(&[]));
-        let survey = Survey::new(listed.clone(), &known, false);
-        assert_eq!((survey.asked().len(), survey.unhandled.len()), (MAX_NEW, 500));
-        let all: Vec<(&str, Option<u8>)> = listed.iter().map(|tag| (tag.as_str(), Some(1))).collect();
-        let survey = Survey::new(listed.clone(), &handled(&all), false);
-        assert_eq!((survey.asked().len(), survey.asked()[0].as_str()), (MAX_CHECKED, "v499"));
-    }
-
-    #[test]
-    fn a_tag_is_older_than_one_that_comes_after_it() {
-        let known = texts(&["v9", "v10"]);
-        for (tag, expected) in [("v8", true), ("v9", true), ("v10", false), ("v11", false)] {
-            assert_eq!(is_older(tag, &known), expected, "{tag}");
-        }
-        assert!(!is_older("v1", &texts(&[])));
-    }
-}
+#[path = "new_tags_tests.rs"]
+mod tests;

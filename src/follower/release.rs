@@ -1,7 +1,7 @@
 //! Makes a release of a new tag, or says why it waits or cannot become one.
 
 use super::{
-    looker::{LookError, Looker, describe, shortened},
+    looker::{LookError, Looker, followed, shortened, shown},
     new_tags::NewTag,
     schedule::next_publication,
 };
@@ -9,6 +9,7 @@ use crate::{
     auth::{Grant, Identity, Role},
     domain::{
         actor::Actor,
+        finding::{Code, Finding},
         follow::{Follow, FollowMode},
         ids::Version,
         image::Image,
@@ -18,7 +19,7 @@ use crate::{
         stream::Stream,
     },
     manage::{
-        CommandError, Refusal, Request, StreamAtRevision,
+        CommandError, Refusal, Report, Request, StreamAtRevision,
         commands::{
             images::{AddImage, version_of},
             rollouts::{NamedPreset, RolloutPlan},
@@ -26,131 +27,119 @@ use crate::{
     },
     registry::{RegistryError, RepositoryReference},
     store::{
-        followed_tags::{ACTOR, TagOutcome},
-        follows::DueFollow,
+        followed_tags::{ACTOR, FollowedTag, TagOutcome},
+        follows::{DueFollow, FollowState},
     },
 };
+use jiff::Timestamp;
 
-/// Makes releases of one stream.
-pub(super) struct Maker<'a> {
+/// Makes releases of the tags of one stream during a look.
+pub(super) struct TagHandler<'a> {
     looker: &'a Looker,
-    pub(super) due: &'a DueFollow,
+    due: &'a DueFollow,
+    /// When the look began.
+    pub(super) now: Timestamp,
     caller: Identity,
+    /// The stream as decisions are based on it.
+    pub(super) snapshot: StreamAtRevision,
+    /// When a release was last published by a follower.
+    pub(super) published_at: Option<Timestamp>,
 }
 
 /// What became of a tag.
-pub(super) struct Made {
-    pub(super) outcome: TagOutcome,
-    pub(super) release: Option<String>,
-    pub(super) error: Option<String>,
-}
-
-/// Why nothing became of a tag yet.
-pub(super) enum Unmade {
-    /// It is not its time.
+pub(super) enum TagResult {
+    /// It is handled, until it stands for another image: it has a release, or its image cannot become one.
+    Handled(FollowedTag),
+    /// Its time has not come.
     Waits(String),
-    /// The registry failed.
-    Failed(RegistryError),
-    /// The whole look failed.
-    Look(LookError),
+    /// The release is refused, by the state of the stream, its rules or its settings, or until a person decides.
+    Refused(String),
+    /// The image was not read.
+    Unread(RegistryError),
 }
 
+/// The warnings with which a release is published although no person reviews them: that several rollouts run at a time is what following
+/// leads to, and arches without a build wait for a later image. `docs/how-to/follow-a-registry.md` lists them.
+const ACCEPTED_WARNINGS: &[Code] = &[Code::MissingPayload, Code::OverlappingRollouts, Code::ArchNotServed];
 /// How often a release is made again, because its stream was changed meanwhile.
 const MAX_CONFLICTS: usize = 3;
-/// The largest number of findings that an error repeats.
+/// The largest number of findings that are shown with a tag.
 const MAX_FINDINGS: usize = 5;
 
-impl<'a> Maker<'a> {
-    pub(super) fn new(looker: &'a Looker, due: &'a DueFollow) -> Self {
+impl<'a> TagHandler<'a> {
+    /// Reads the stream of a look.
+    pub(super) async fn new(looker: &'a Looker, due: &'a DueFollow, state: &FollowState) -> Result<Self, LookError> {
         // The role that starts rollouts, on this stream only.
         let on = due.id.to_string().parse().ok();
         let grants = on.map(|on| Grant { role: Role::Manager, on }).into_iter().collect();
-        Self { looker, due, caller: Identity { actor: Actor::from_id(ACTOR), grants, expires_at: None } }
-    }
-
-    /// Reads the stream.
-    pub(super) async fn stream(&self) -> Result<StreamAtRevision, LookError> {
-        Ok(self.looker.manage.stream_reader(&self.caller, self.due.id.clone())?.present().await?)
+        let caller = Identity { actor: Actor::from_id(ACTOR), grants, expires_at: None };
+        let snapshot = looker.manage.stream_reader(&caller, due.id.clone())?.present().await?;
+        // A look that broke off may have published without saving it.
+        let mut transaction = looker.store.begin_read("last_change_by_follower").await?;
+        let unseen = transaction.last_change_by_follower(due.key, state.seen_revision).await?;
+        let published_at = state.published_at.max(unseen);
+        Ok(Self { looker, due, now: looker.manage.timestamp(), caller, snapshot, published_at })
     }
 
     /// Makes a release of a tag. What comes before a handled tag is not published, so that nodes do not go back.
-    pub(super) async fn make(
-        &self,
-        snapshot: &mut StreamAtRevision,
-        new: &NewTag,
-        is_older: bool,
-    ) -> Result<Made, Unmade> {
+    pub(super) async fn handle(&mut self, new: &NewTag, is_older: bool) -> Result<TagResult, LookError> {
         for _ in 0..MAX_CONFLICTS {
-            let (follow, stream) = match snapshot.stream.follow.as_deref() {
-                Some(follow) => (follow.clone(), snapshot.stream.clone()),
-                None => return Err(Unmade::Waits("the stream follows nothing now".into())),
+            let stream = self.snapshot.stream.clone();
+            let Some(follow) = followed(&stream, self.due) else {
+                return Ok(TagResult::Waits("the stream follows something else now".into()));
             };
             let is_published = follow.mode == FollowMode::Publish && !is_older;
-            if is_published && let Some(because) = self.hold(&stream).await? {
-                return Err(Unmade::Waits(because));
+            if is_published && let Some(because) = self.hold(&stream) {
+                return Ok(TagResult::Waits(because));
             }
-            let image = match self.read(&follow, new).await {
+            let image = match self.read(follow, new).await {
                 Ok(image) => image,
                 // The same digest stands for the same content at any time.
                 Err(error @ (RegistryError::Unusable(_) | RegistryError::Content { .. })) => {
-                    return Ok(Made::refused(describe(&error)));
+                    return Ok(self.unusable(new, shown(&error)));
                 }
-                Err(error) => return Err(Unmade::Failed(error)),
+                Err(error) => return Ok(TagResult::Unread(error)),
             };
-            let command = match command(&stream, &follow, new, image, is_published) {
+            let command = match command(&stream, follow, new, image, is_published) {
                 Ok(command) => command,
-                Err(refusal) => return Ok(Made::refused(shortened(&refusal.to_string()))),
+                Err(refusal) => return Ok(self.unusable(new, shortened(&refusal.to_string()))),
             };
             let reason = format!("tag {} of {}", new.tag, follow.image);
             let request = Request {
                 subject: "releases",
                 // What was decided is valid for this revision.
-                expected: Some(snapshot.revision),
-                // A person who sets what is followed accepts that rollouts overlap, and that arches wait for a later image.
-                acknowledge: true,
+                expected: Some(self.snapshot.revision),
+                // A person decides about a draft.
+                acknowledge: !is_published,
+                accepted_warnings: is_published.then_some(ACCEPTED_WARNINGS),
                 ..Request::new(&self.caller, &reason)
             };
             match self.looker.manage.run(&command, &request).await {
-                Ok(report) => {
-                    let outcome = match (&report.existing, is_published) {
-                        (Some(_), _) => TagOutcome::Existing,
-                        (None, true) => TagOutcome::Published,
-                        (None, false) => TagOutcome::Drafted,
-                    };
-                    if report.existing.is_none() {
-                        self.looker.manage.metrics().release_followed(outcome.as_str());
-                        let (stream, tag, image) = (&self.due.id, &new.tag, &self.due.image);
-                        let release = report.created.as_deref().unwrap_or_default();
-                        tracing::info!(%stream, tag, image, release, outcome = outcome.as_str(), "tag became a release");
-                        *snapshot = self.stream().await.map_err(Unmade::Look)?;
-                    }
-                    return Ok(Made { outcome, release: report.existing.or(report.created), error: None });
-                }
-                Err(CommandError::RevisionMismatch { .. }) => {
-                    *snapshot = self.stream().await.map_err(Unmade::Look)?;
-                }
-                Err(CommandError::Store(error)) => return Err(Unmade::Look(error.into())),
+                Ok(report) => return self.made(new, is_published, report).await,
+                Err(CommandError::RevisionMismatch { .. }) => self.snapshot = self.read_stream().await?,
+                Err(CommandError::Store(error)) => return Err(error.into()),
                 // A stop or a freeze window began meanwhile.
-                Err(CommandError::Admission(error)) => return Err(Unmade::Waits(error.to_string())),
-                Err(CommandError::Refused(refusal)) => return Ok(Made::refused(explain(&refusal))),
-                Err(error @ CommandError::Invalid(_)) => return Ok(Made::refused(describe(&error))),
+                Err(CommandError::Admission(error)) => return Ok(TagResult::Waits(error.to_string())),
+                Err(CommandError::Refused(refusal)) => return Ok(TagResult::Refused(explain(&refusal))),
+                Err(error @ CommandError::Invalid(_)) => {
+                    return Ok(TagResult::Refused(shortened(&error.to_string())));
+                }
             }
         }
-        Err(Unmade::Waits("the stream is being changed".into()))
+        Ok(TagResult::Waits("the stream is being changed".into()))
+    }
+
+    async fn read_stream(&self) -> Result<StreamAtRevision, LookError> {
+        Ok(self.looker.manage.stream_reader(&self.caller, self.due.id.clone())?.present().await?)
     }
 
     /// Returns why nothing may be published now.
-    async fn hold(&self, stream: &Stream) -> Result<Option<String>, Unmade> {
-        let Looker { manage, store, interval, .. } = self.looker;
-        let now = manage.timestamp();
-        if let Some(because) = stream.publication_hold(now.into()) {
-            return Ok(Some(because));
-        }
-        let last =
-            async { store.begin_read("last_change_by_follower").await?.last_change_by_follower(self.due.key).await };
-        let last = last.await.map_err(|error| Unmade::Look(error.into()))?;
-        let next = next_publication(last, *interval, now);
-        Ok(next.map(|next| format!("one release is published in {interval:#}, the next one after {next:.0}")))
+    fn hold(&self, stream: &Stream) -> Option<String> {
+        let (now, interval) = (self.looker.manage.timestamp(), self.looker.interval);
+        stream.publication_hold(now.into()).or_else(|| {
+            let next = next_publication(self.published_at, interval, now)?;
+            Some(format!("one release is published in {interval:#}, the next one after {next:.0}"))
+        })
     }
 
     async fn read(&self, follow: &Follow, new: &NewTag) -> Result<Image, RegistryError> {
@@ -159,11 +148,45 @@ impl<'a> Maker<'a> {
         let repository = repository.map_err(|error| RegistryError::Unusable(error.to_string()))?;
         self.looker.registries.read(&repository.with_digest(new.digest)).await
     }
-}
 
-impl Made {
-    fn refused(error: String) -> Self {
-        Self { outcome: TagOutcome::Refused, release: None, error: Some(error) }
+    /// Returns what became of a tag whose release was made, or was there.
+    async fn made(&mut self, new: &NewTag, is_published: bool, report: Report) -> Result<TagResult, LookError> {
+        let outcome = match (&report.existing, is_published) {
+            (Some(_), _) => TagOutcome::Existing,
+            (None, true) => TagOutcome::Published,
+            (None, false) => TagOutcome::Drafted,
+        };
+        let warnings = listed(&report.findings.unwrap_or_default());
+        if report.existing.is_none() {
+            self.looker.manage.metrics().release_followed(outcome.as_str());
+            let (stream, tag, image) = (&self.due.id, &new.tag, &self.due.image);
+            let release = report.created.as_deref().unwrap_or_default();
+            let found = warnings.join("; ");
+            tracing::info!(%stream, tag, image, release, outcome = outcome.as_str(), warnings = found, "tag became a release");
+            if outcome == TagOutcome::Published {
+                self.published_at = Some(self.looker.manage.timestamp());
+            }
+            self.snapshot = self.read_stream().await?;
+        }
+        let release = report.existing.or(report.created);
+        Ok(TagResult::Handled(FollowedTag { release, warnings, ..self.handled(new, outcome) }))
+    }
+
+    fn unusable(&self, new: &NewTag, error: String) -> TagResult {
+        TagResult::Handled(FollowedTag { error: Some(error), ..self.handled(new, TagOutcome::Refused) })
+    }
+
+    fn handled(&self, new: &NewTag, outcome: TagOutcome) -> FollowedTag {
+        FollowedTag {
+            tag: new.tag.clone(),
+            digest: Some(new.digest),
+            handled_at: self.now,
+            outcome,
+            release: None,
+            error: None,
+            warnings: Vec::new(),
+            missing_since: None,
+        }
     }
 }
 
@@ -201,7 +224,17 @@ fn command(
 
 /// Returns why a release was refused, with its findings.
 fn explain(refusal: &Refusal) -> String {
-    let Refusal::Dangerous(findings) = refusal else { return shortened(&refusal.to_string()) };
-    let findings: Vec<String> = findings.iter().take(MAX_FINDINGS).map(ToString::to_string).collect();
-    shortened(&format!("the release would have errors: {}", findings.join("; ")))
+    match refusal {
+        Refusal::Dangerous(findings) => {
+            shortened(&format!("the release would have errors: {}", listed(findings).join("; ")))
+        }
+        Refusal::Unacknowledged(findings) => {
+            shortened(&format!("a person has to acknowledge and publish it: {}", listed(findings).join("; ")))
+        }
+        refusal => shortened(&refusal.to_string()),
+    }
+}
+
+fn listed(findings: &[Finding]) -> Vec<String> {
+    findings.iter().take(MAX_FINDINGS).map(|finding| shortened(&finding.to_string())).collect()
 }

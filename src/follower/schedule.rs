@@ -1,6 +1,9 @@
 //! When the next look at a repository is due.
 
-use crate::domain::{hash::ContentHash, ids::StreamId};
+use crate::{
+    domain::{hash::ContentHash, ids::StreamId},
+    store::retried_tags::RetriedTag,
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// The longest time to the next look after failures, unless looks are less frequent anyway.
@@ -20,6 +23,26 @@ pub(super) fn next_look(now: Timestamp, interval: SignedDuration, failures: u32,
 pub(super) fn next_publication(last: Option<Timestamp>, interval: SignedDuration, now: Timestamp) -> Option<Timestamp> {
     let next = last?.saturating_add(interval).unwrap_or(Timestamp::MAX);
     Some(next).filter(|next| *next > now)
+}
+
+/// When the tags of a stream that could not become releases are tried again.
+pub(super) struct RetrySchedule<'a> {
+    pub(super) stream: &'a StreamId,
+    pub(super) now: Timestamp,
+    pub(super) interval: SignedDuration,
+    /// When the stream or its base was last changed.
+    pub(super) changed_at: Option<Timestamp>,
+    /// True if the registry has reported a change.
+    pub(super) is_woken: bool,
+}
+
+impl RetrySchedule<'_> {
+    /// Returns true if a tag is to be tried again: after the interval, which doubles with each try, and at once when something has changed that may
+    /// have been the cause.
+    pub(super) fn is_due(&self, tag: &RetriedTag) -> bool {
+        let is_changed = self.is_woken || self.changed_at.is_some_and(|changed_at| changed_at >= tag.tried_at);
+        is_changed || next_look(tag.tried_at, self.interval, tag.tries.saturating_sub(1), self.stream) <= self.now
+    }
 }
 
 /// Returns a number from 0 to 1 that is always the same for a stream.
@@ -59,6 +82,36 @@ mod tests {
         assert_eq!(next_publication(None, interval, at(0)), None);
         assert_eq!(next_publication(Some(at(0)), interval, at(299)), Some(at(300)));
         assert_eq!(next_publication(Some(at(0)), interval, at(300)), None);
+    }
+
+    #[test]
+    fn tags_are_tried_again_less_and_less_often_until_something_changes() {
+        let stream = stream(1);
+        let at = |minutes: i64| Timestamp::from_second(minutes * 60).unwrap();
+        let tag = |tries| RetriedTag {
+            tag: "v1".into(),
+            digest: None,
+            error: "why".into(),
+            since: at(0),
+            tried_at: at(100),
+            tries,
+            is_unanswered: false,
+        };
+        let schedule = |minutes: i64, changed_at: Option<i64>, is_woken: bool| RetrySchedule {
+            stream: &stream,
+            now: at(minutes),
+            interval: SignedDuration::from_mins(5),
+            changed_at: changed_at.map(at),
+            is_woken,
+        };
+        // A tenth later at most.
+        for (tries, early, late) in [(1, 104, 106), (2, 109, 111), (3, 119, 122), (u32::MAX, 159, 166)] {
+            assert!(!schedule(early, None, false).is_due(&tag(tries)), "{tries}");
+            assert!(schedule(late, None, false).is_due(&tag(tries)), "{tries}");
+        }
+        assert!(!schedule(101, Some(99), false).is_due(&tag(9)));
+        assert!(schedule(101, Some(100), false).is_due(&tag(9)));
+        assert!(schedule(101, None, true).is_due(&tag(9)));
     }
 
     #[test]

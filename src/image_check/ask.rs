@@ -90,7 +90,7 @@ fn answer(result: Result<Presence, RegistryError>) -> ImageAnswer {
         Err(error @ (RegistryError::NoneAllowed | RegistryError::NotAllowed(_))) => {
             ImageAnswer { state: ImageState::NotAllowed, problem: Some(text(&error.to_string())) }
         }
-        Err(error) => unknown(error.to_string()),
+        Err(error) => unknown(error.without_paths()),
     }
 }
 

@@ -50,8 +50,8 @@ pub use upstream::UpstreamDocument;
 /// Stored records, for modules that may not import the store.
 pub mod records {
     pub use crate::store::{
-        StoreError, audit::AuditEntry, followed_tags::FollowedTag, follows::WaitingTags, revisions::RevisionMeta,
-        signing_keys::SigningKeyRow, streams::Head, tokens::TokenRow,
+        StoreError, audit::AuditEntry, followed_tags::FollowedTag, follows::WaitingTags, retried_tags::RetriedTag,
+        revisions::RevisionMeta, signing_keys::SigningKeyRow, streams::Head, tokens::TokenRow,
     };
 }
 

@@ -130,7 +130,7 @@ pub(super) fn plan(
     let (mut next, mut findings, lint) = match command.provenance() {
         Provenance::Local => {
             let local = LocalChange { action: command.action(), request, before: &before, loaded };
-            let Checked { next, lint } = local.check(stream, now)?;
+            let Checked { next, lint } = local.check(stream, &findings, now)?;
             let (all, new) = lint.map(|Lint { all, new }| (all, new)).unzip();
             (next, new.map(|new| findings.into_iter().chain(new).collect()), all)
         }
@@ -222,7 +222,7 @@ struct LocalChange<'a> {
 
 impl LocalChange<'_> {
     /// Tags what the command changes, and checks it. Returns the next state and the findings, for which a restrictive command does not wait.
-    fn check(&self, next: Stream, now: Epoch) -> Result<Checked, Refusal> {
+    fn check(&self, next: Stream, of_command: &[Finding], now: Epoch) -> Result<Checked, Refusal> {
         let Self { action, request, before, .. } = *self;
         let mut next = apply_local_edit(before, next)?;
         next.sources.clone_from(&before.sources);
@@ -248,8 +248,9 @@ impl LocalChange<'_> {
             if lint.new.iter().any(|finding| finding.severity == Severity::Error) {
                 return Err(Refusal::Dangerous(lint.new));
             }
-            if !request.acknowledge && !lint.new.is_empty() {
-                return Err(Refusal::Unacknowledged(lint.new));
+            let unacknowledged = request.unacknowledged(of_command, &lint.new);
+            if !unacknowledged.is_empty() {
+                return Err(Refusal::Unacknowledged(unacknowledged));
             }
         }
         Ok(Checked { next, lint: Some(lint) })

@@ -3,7 +3,12 @@
 use super::refusal::Refusal;
 use crate::{
     auth::{Identity, Role},
-    domain::{hash::ContentHash, ids::StreamId, stream::Revision},
+    domain::{
+        finding::{Code, Finding},
+        hash::ContentHash,
+        ids::StreamId,
+        stream::Revision,
+    },
     store::{audit::AuditEntry, idempotency::IdempotencyKey},
 };
 use jiff::Timestamp;
@@ -25,6 +30,9 @@ pub struct Request<'a> {
     pub dry_run: bool,
     /// The caller acknowledges the warnings.
     pub acknowledge: bool,
+    /// For a change that no person reviews: the codes of the warnings that it may introduce. Every other warning refuses it, also one of its command,
+    /// which a person would only see in the report.
+    pub accepted_warnings: Option<&'a [Code]>,
     /// The idempotency key and the request's fingerprint: a request with a key is carried out once.
     pub idempotency: Option<(&'a str, ContentHash)>,
     /// Returns where the caller can ask for the report of a revision: of a change that does not wait for its impact and findings.
@@ -43,6 +51,7 @@ impl<'a> Request<'a> {
             expected: None,
             dry_run: false,
             acknowledge: false,
+            accepted_warnings: None,
             idempotency: None,
             report_path: None,
         }
@@ -51,6 +60,18 @@ impl<'a> Request<'a> {
     /// Checks that the caller has a role on a stream.
     pub(super) fn require(&self, role: Role, on: &StreamId, why: Option<String>) -> Result<(), Refusal> {
         if self.caller.may(role, on) { Ok(()) } else { Err(Refusal::Denied { role, on: on.to_string(), why }) }
+    }
+
+    /// Returns the warnings that refuse the change, of those of its command and those that it introduces in its stream.
+    pub(super) fn unacknowledged(&self, of_command: &[Finding], introduced: &[Finding]) -> Vec<Finding> {
+        match self.accepted_warnings {
+            Some(accepted) => {
+                let all = of_command.iter().chain(introduced);
+                all.filter(|finding| !accepted.contains(&finding.code)).cloned().collect()
+            }
+            None if self.acknowledge => Vec::new(),
+            None => introduced.to_vec(),
+        }
     }
 
     /// Checks that the request has a reason.
@@ -179,4 +200,25 @@ actions! {
     ISSUE_TOKEN = "token.give", Admin;
     REVOKE_TOKEN = "token.revoke", Admin;
     REVOKE_KEY = "signing-key.revoke", Admin;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_reviewer_only_the_accepted_warnings_do_not_refuse_a_change() {
+        let caller = Identity::local("test");
+        let warning = |code| Finding::warning(code, "release 1", "is unusual");
+        let of_command = [warning(Code::OtherStreamPolled), warning(Code::ArchNotServed)];
+        let introduced = [warning(Code::OverlappingRollouts), warning(Code::BaseBarrierSkipped)];
+        let request = Request::new(&caller, "a test");
+        assert_eq!(request.unacknowledged(&of_command, &introduced), introduced);
+        let acknowledged = Request { acknowledge: true, ..request };
+        assert_eq!(acknowledged.unacknowledged(&of_command, &introduced), []);
+        let accepted = [Code::OverlappingRollouts, Code::ArchNotServed];
+        let unreviewed = Request { accepted_warnings: Some(&accepted), ..request };
+        let others = [warning(Code::OtherStreamPolled), warning(Code::BaseBarrierSkipped)];
+        assert_eq!(unreviewed.unacknowledged(&of_command, &introduced), others);
+    }
 }

@@ -57,6 +57,9 @@ pub enum RegistryError {
     /// The registry did not answer in time.
     #[error("the registry {0} did not answer in time")]
     Timeout(String),
+    /// A server limits requests.
+    #[error("{0} answered with the status 429: it limits requests")]
+    TooManyRequests(String),
     /// The registry failed for other images of the repository.
     #[error("the registry {0} was not asked, because requests for other images failed")]
     GivenUp(String),
@@ -122,10 +125,63 @@ impl RegistryError {
             Self::AuthFile { .. } | Self::SecretFile { .. } => Fault::Settings,
             Self::Http { .. }
             | Self::Timeout(_)
+            | Self::TooManyRequests(_)
             | Self::GivenUp(_)
             | Self::Answer { .. }
             | Self::Content { .. }
             | Self::ToPrivate { .. } => Fault::Registry,
         }
+    }
+
+    /// Returns true if other images of the registry cannot be read now, either.
+    #[must_use]
+    pub fn concerns_registry(&self) -> bool {
+        match self {
+            Self::NoneAllowed
+            | Self::NotAllowed(_)
+            | Self::Private(_)
+            | Self::AuthFile { .. }
+            | Self::SecretFile { .. }
+            | Self::Http { .. }
+            | Self::Timeout(_)
+            | Self::TooManyRequests(_)
+            | Self::GivenUp(_) => true,
+            Self::NotFound(_)
+            | Self::Denied { .. }
+            | Self::Unusable(_)
+            | Self::Answer { .. }
+            | Self::Content { .. }
+            | Self::ToPrivate { .. } => false,
+        }
+    }
+
+    /// Returns the error for callers of the API, who need not know paths of files.
+    #[must_use]
+    pub fn without_paths(&self) -> String {
+        match self {
+            Self::AuthFile { problem, .. } => {
+                format!("the file of the setting registries.auth_file cannot be read: {problem}")
+            }
+            Self::SecretFile { problem, .. } => {
+                format!("the file of the setting registries.webhook_secret_file cannot be read: {problem}")
+            }
+            error => error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_do_not_get_paths_of_files() {
+        let (path, problem) = (PathBuf::from("/etc/secret/auth.json"), String::from("has the mode 0644"));
+        let error = RegistryError::AuthFile { path, problem };
+        assert!(error.to_string().contains("/etc/secret"), "the log has it");
+        let expected = "the file of the setting registries.auth_file cannot be read: has the mode 0644";
+        assert_eq!(error.without_paths(), expected);
+        let other = RegistryError::Timeout("ghcr.io".into());
+        assert_eq!(other.without_paths(), other.to_string());
     }
 }

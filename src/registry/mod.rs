@@ -23,5 +23,5 @@ pub use error::{Fault, RegistryError};
 pub use presence::{Missing, Presence, WantedImage};
 pub use reference::{ImageReference, ReferenceError, RepositoryReference};
 pub use registries::Registries;
-pub use tags::TagList;
+pub use tags::{FailedTag, TagDigests, TagList};
 pub use webhook::{ReportError, WebhookProof, WebhookSecret, reported_repositories};

@@ -7,13 +7,10 @@ use super::{
     read,
     reference::{ImageReference, RepositoryReference},
     session::{Clients, Session},
-    tags::{self, TagList},
+    tags::{self, MAX_TAG_TIME, TagDigests, TagList},
 };
-use crate::{
-    config::RegistrySettings,
-    domain::{hash::ContentHash, image::Image},
-};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use crate::{config::RegistrySettings, domain::image::Image};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::Instant,
@@ -94,17 +91,20 @@ impl Registries {
         .await
     }
 
-    /// Returns the digests that tags stand for now, without tags that there are no more.
+    /// Asks for the digests that tags stand for now, group by group. A tag that fails does not keep others out, unless several of its group fail one
+    /// after the other. Where the time ends, the other tags are not asked for.
     ///
     /// # Errors
-    /// The registry may not be asked, or fails.
+    /// The registry may not be asked.
     pub async fn digests(
         &self,
         repository: &RepositoryReference,
-        tags: &[String],
-    ) -> Result<BTreeMap<String, ContentHash>, RegistryError> {
-        self.within_bounds(repository, async |access, clients| {
-            tags::digests(&mut Session::new(access, clients, repository, repository)?, tags).await
+        groups: &[Vec<String>],
+    ) -> Result<TagDigests, RegistryError> {
+        let time = self.0.time;
+        self.within(time.saturating_add(MAX_TAG_TIME), repository, async |access, clients| {
+            let mut session = Session::new(access, clients, repository, repository)?;
+            Ok(tags::digests(&mut session, groups, Instant::now() + time).await)
         })
         .await
     }
@@ -115,7 +115,16 @@ impl Registries {
         repository: &RepositoryReference,
         ask: impl AsyncFnOnce(&Access, &Clients) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let Parts { access, time, slots, clients } = &*self.0;
+        self.within(self.0.time, repository, ask).await
+    }
+
+    async fn within<T>(
+        &self,
+        time: Duration,
+        repository: &RepositoryReference,
+        ask: impl AsyncFnOnce(&Access, &Clients) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let Parts { access, slots, clients, .. } = &*self.0;
         access.check(repository)?;
         let asking = async {
             // The semaphore is never closed.
@@ -125,7 +134,7 @@ impl Registries {
             ask(access, clients).await
         };
         let timeout = |_| RegistryError::Timeout(repository.registry().to_owned());
-        tokio::time::timeout(*time, asking).await.map_err(timeout)?
+        tokio::time::timeout(time, asking).await.map_err(timeout)?
     }
 
     /// Asks whether the registry has images of one repository, one after the other, each within `time`. The results are in the same order.

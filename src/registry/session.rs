@@ -269,6 +269,7 @@ impl<'a> Session<'a> {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(self.denied()),
+            StatusCode::TOO_MANY_REQUESTS => return Err(RegistryError::TooManyRequests(host_of(&url))),
             status => {
                 let problem = format!("answered a token request with the status {}", status.as_u16());
                 return Err(self.wrong_at(&url, problem));
@@ -328,6 +329,7 @@ impl<'a> Session<'a> {
         match response.status() {
             StatusCode::NOT_FOUND => RegistryError::NotFound(self.subject.clone()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.denied(),
+            StatusCode::TOO_MANY_REQUESTS => RegistryError::TooManyRequests(host_of(response.url())),
             status if status.is_redirection() => {
                 self.wrong("redirects a manifest or a list of tags, which is not followed")
             }

@@ -8,12 +8,17 @@ use super::{
     wire::Tags,
 };
 use crate::domain::hash::ContentHash;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::{Instant, timeout};
 
 /// The largest number of tags of a repository that is followed.
 const MAX_TAGS: usize = 20_000;
 /// The largest number of pages of a list of tags.
 const MAX_PAGES: usize = 200;
+/// The longest time for asking for one tag.
+pub(super) const MAX_TAG_TIME: Duration = Duration::from_secs(10);
+/// The number of tags of a group that fail one after the other before its other tags are not asked for.
+const MAX_FAILURES: usize = 3;
 
 /// The tags of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,24 @@ pub enum TagList {
         /// The entity tag of the list, with which it need not be sent again.
         etag: Option<String>,
     },
+}
+
+/// What tags stand for. A tag that is in none of the fields was not asked for.
+#[derive(Debug, Default)]
+pub struct TagDigests {
+    /// The digest of each tag, or why that tag has none.
+    pub asked: BTreeMap<String, Result<ContentHash, RegistryError>>,
+    /// The failure of the registry that ended the requests.
+    pub failure: Option<FailedTag>,
+}
+
+/// A tag for which the registry could not be asked.
+#[derive(Debug)]
+pub struct FailedTag {
+    /// The tag.
+    pub tag: String,
+    /// Why.
+    pub error: RegistryError,
 }
 
 /// Lists the tags of the session's repository that `selects` returns true for.
@@ -65,24 +88,41 @@ pub(super) async fn list(
         .wrong(format!("lists more than {MAX_TAGS} tags of {}, or on more than {MAX_PAGES} pages", session.subject)))
 }
 
-/// Returns the digests that tags of the session's repository stand for.
-pub(super) async fn digests(
-    session: &mut Session<'_>,
-    tags: &[String],
-) -> Result<BTreeMap<String, ContentHash>, RegistryError> {
-    let accept = format!("{INDEX}, {IMAGE}");
-    let mut digests = BTreeMap::new();
-    for tag in tags {
-        let digest = match session.digest(tag, &accept).await? {
-            None => continue,
-            Some(NamedDigest::Known(digest)) => digest,
-            Some(NamedDigest::Unknown) => match session.manifest(tag, &accept).await {
-                Ok(content) => ContentHash::from_content(&content),
-                Err(RegistryError::NotFound(_)) => continue,
-                Err(error) => return Err(error),
-            },
-        };
-        digests.insert(tag.clone(), digest);
+/// Asks for the digests that tags of the session's repository stand for, until the deadline. A failure that concerns the registry ends the
+/// requests, and several failures of tags end those of their group.
+pub(super) async fn digests(session: &mut Session<'_>, groups: &[Vec<String>], deadline: Instant) -> TagDigests {
+    let mut found = TagDigests::default();
+    for group in groups {
+        let mut failures = 0;
+        for tag in group {
+            if Instant::now() >= deadline {
+                return found;
+            }
+            if failures >= MAX_FAILURES {
+                break;
+            }
+            let asked = timeout(MAX_TAG_TIME, digest(session, tag)).await;
+            let asked = asked.unwrap_or_else(|_| Err(RegistryError::Timeout(session.repository.registry().to_owned())));
+            failures = if matches!(asked, Ok(_) | Err(RegistryError::NotFound(_))) { 0 } else { failures + 1 };
+            match asked {
+                Err(error) if error.concerns_registry() => {
+                    found.failure = Some(FailedTag { tag: tag.clone(), error });
+                    return found;
+                }
+                asked => drop(found.asked.insert(tag.clone(), asked)),
+            }
+        }
     }
-    Ok(digests)
+    found
+}
+
+/// Asks for the digest that a tag stands for.
+async fn digest(session: &mut Session<'_>, tag: &str) -> Result<ContentHash, RegistryError> {
+    let accept = format!("{INDEX}, {IMAGE}");
+    session.subject = format!("{}:{tag}", session.repository);
+    match session.digest(tag, &accept).await? {
+        None => Err(RegistryError::NotFound(session.subject.clone())),
+        Some(NamedDigest::Known(digest)) => Ok(digest),
+        Some(NamedDigest::Unknown) => Ok(ContentHash::from_content(&session.manifest(tag, &accept).await?)),
+    }
 }

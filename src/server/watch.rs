@@ -193,7 +193,7 @@ pub(super) async fn database(metrics: &Metrics, store: &Store, clock: &SharedClo
     metrics.gauge(
         "lockkeeper.follow.failing",
         "",
-        "The number of streams whose followed repository cannot be read, or whose newest tag was refused",
+        "The number of streams whose followed repository cannot be read, or whose newest tag could not become a release",
         move || {
             let count = shown.load(Ordering::Relaxed);
             if count == NONE { Vec::new() } else { vec![(number(count), Vec::new())] }

@@ -5,7 +5,7 @@ use super::{
     rows::{StreamKey, parse},
     transaction::Transaction,
 };
-use crate::domain::hash::ContentHash;
+use crate::domain::{hash::ContentHash, stream::Revision};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use strum::{EnumString, IntoStaticStr};
@@ -52,6 +52,10 @@ pub struct FollowedTag {
     pub release: Option<String>,
     /// Why it became no release.
     pub error: Option<String>,
+    /// The warnings that its release had when it was made.
+    pub warnings: Vec<String>,
+    /// Since when the registry does not list it.
+    pub missing_since: Option<Timestamp>,
 }
 
 struct TagRow {
@@ -61,25 +65,31 @@ struct TagRow {
     outcome: String,
     release: Option<String>,
     error: Option<String>,
+    warnings: Vec<String>,
+    missing_since: Option<jiff_sqlx::Timestamp>,
 }
 
 impl TryFrom<TagRow> for FollowedTag {
     type Error = StoreError;
 
     fn try_from(row: TagRow) -> Result<Self, StoreError> {
-        let digest = row.digest.map(|digest| {
-            let digest = <[u8; 32]>::try_from(digest.as_slice());
-            digest.map(ContentHash).map_err(|error| StoreError::corrupt("followed_tags", error))
-        });
         Ok(Self {
             tag: row.tag,
-            digest: digest.transpose()?,
+            digest: digest_of("followed_tags", row.digest)?,
             handled_at: row.handled_at.to_jiff(),
             outcome: parse("followed_tags", &row.outcome)?,
             release: row.release,
             error: row.error,
+            warnings: row.warnings,
+            missing_since: row.missing_since.map(jiff_sqlx::Timestamp::to_jiff),
         })
     }
+}
+
+/// Returns the digest in a row of a table.
+pub(super) fn digest_of(table: &'static str, stored: Option<Vec<u8>>) -> Result<Option<ContentHash>, StoreError> {
+    let digest = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes.as_slice()).map(ContentHash);
+    stored.map(digest).transpose().map_err(|error| StoreError::corrupt(table, error))
 }
 
 impl Transaction {
@@ -91,7 +101,8 @@ impl Transaction {
         let rows = sqlx::query_as!(
             TagRow,
             r#"-- name: followed_tags
-            select tag, digest, handled_at as "handled_at: jiff_sqlx::Timestamp", outcome, release, error
+            select tag, digest, handled_at as "handled_at: jiff_sqlx::Timestamp", outcome, release, error,
+                warnings, missing_since as "missing_since: jiff_sqlx::Timestamp"
             from followed_tags where stream_id = $1 and image = $2 order by tag"#,
             key.0,
             image
@@ -115,7 +126,8 @@ impl Transaction {
         let rows = sqlx::query_as!(
             TagRow,
             r#"-- name: recent_followed_tags
-            select tag, digest, handled_at as "handled_at: jiff_sqlx::Timestamp", outcome, release, error
+            select tag, digest, handled_at as "handled_at: jiff_sqlx::Timestamp", outcome, release, error,
+                warnings, missing_since as "missing_since: jiff_sqlx::Timestamp"
             from followed_tags where stream_id = $1 and image = $2 and outcome <> 'skipped'
             order by handled_at desc, tag desc limit $3"#,
             key.0,
@@ -128,7 +140,7 @@ impl Transaction {
         rows.into_iter().map(FollowedTag::try_from).collect()
     }
 
-    /// Records what became of tags of a repository.
+    /// Records what became of tags of a repository, which are not tried again.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -136,11 +148,11 @@ impl Transaction {
         for tag in tags {
             sqlx::query!(
                 "-- name: record_tag
-                insert into followed_tags (stream_id, image, tag, digest, handled_at, outcome, release, error)
-                values ($1, $2, $3, $4, $5, $6, $7, $8)
+                insert into followed_tags (stream_id, image, tag, digest, handled_at, outcome, release, error, warnings)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                 on conflict (stream_id, image, tag) do update set digest = excluded.digest,
                     handled_at = excluded.handled_at, outcome = excluded.outcome, release = excluded.release,
-                    error = excluded.error",
+                    error = excluded.error, warnings = excluded.warnings, missing_since = null",
                 key.0,
                 image,
                 tag.tag,
@@ -148,16 +160,62 @@ impl Transaction {
                 tag.handled_at.to_sqlx() as _,
                 tag.outcome.as_str(),
                 tag.release.as_deref(),
-                tag.error.as_deref()
+                tag.error.as_deref(),
+                &tag.warnings
             )
             .execute(self.connection())
             .await
             .map_err(StoreError::at("record_tag"))?;
         }
-        Ok(())
+        let names: Vec<String> = tags.iter().map(|tag| tag.tag.clone()).collect();
+        self.forget_retried_tags(key, image, &names).await
     }
 
-    /// Records that tags were there before a stream followed their repository, and forgets those of other repositories.
+    /// Records since when the registry does not list tags; `None`: it lists them again.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn mark_missing_tags(
+        &mut self,
+        key: StreamKey,
+        image: &str,
+        tags: &[String],
+        since: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "-- name: mark_missing_tags
+            update followed_tags set missing_since = $4 where stream_id = $1 and image = $2 and tag = any($3)",
+            key.0,
+            image,
+            tags,
+            since.map(ToSqlx::to_sqlx) as _
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("mark_missing_tags"))
+    }
+
+    /// Forgets tags that were handled.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn forget_tags(&mut self, key: StreamKey, image: &str, tags: &[String]) -> Result<(), StoreError> {
+        sqlx::query!(
+            "-- name: forget_tags
+            delete from followed_tags where stream_id = $1 and image = $2 and tag = any($3)",
+            key.0,
+            image,
+            tags
+        )
+        .execute(self.connection())
+        .await
+        .map(drop)
+        .map_err(StoreError::at("forget_tags"))
+    }
+
+    /// Records that tags were there before a stream followed their repository, and forgets those of other repositories and those that would be tried
+    /// again.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -168,6 +226,7 @@ impl Transaction {
         skipped: &[String],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.end_retries(key).await?;
         sqlx::query!(
             "-- name: forget_followed_tags
             delete from followed_tags where stream_id = $1 and image <> $2",
@@ -195,6 +254,7 @@ impl Transaction {
 
     /// Forgets the last look at the repository of a stream that follows nothing any more: the next one is a first look again.
     pub(super) async fn end_following(&mut self, key: StreamKey) -> Result<(), StoreError> {
+        self.end_retries(key).await?;
         sqlx::query!("-- name: end_following\ndelete from follow_states where stream_id = $1", key.0)
             .execute(self.connection())
             .await
@@ -212,17 +272,22 @@ impl Transaction {
             .map_err(StoreError::at("forget_follows"))
     }
 
-    /// Returns when a follower last changed a stream.
+    /// Returns when a follower last changed a stream after a revision.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn last_change_by_follower(&mut self, key: StreamKey) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn last_change_by_follower(
+        &mut self,
+        key: StreamKey,
+        after: Revision,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let made_at = sqlx::query_scalar!(
             r#"-- name: last_change_by_follower
             select made_at as "made_at: jiff_sqlx::Timestamp" from revisions
-            where stream_id = $1 and actor = $2 order by number desc limit 1"#,
+            where stream_id = $1 and actor = $2 and number > $3 order by number desc limit 1"#,
             key.0,
-            ACTOR
+            ACTOR,
+            after.0
         )
         .fetch_optional(self.connection())
         .await

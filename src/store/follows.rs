@@ -6,7 +6,7 @@ use super::{
     rows::{StreamKey, parse},
     transaction::Transaction,
 };
-use crate::domain::ids::StreamId;
+use crate::domain::{ids::StreamId, stream::Revision};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
@@ -51,15 +51,21 @@ pub struct FollowState {
     pub succeeded_at: Option<Timestamp>,
     /// Why the last look failed.
     pub error: Option<String>,
+    /// Why the tag that was tried last became no release.
+    pub tag_error: Option<String>,
     /// The number of looks in a row that failed.
     pub failures: u32,
     /// When the next look is due.
     pub next_at: Option<Timestamp>,
     /// The tags that wait.
     pub waiting: WaitingTags,
+    /// When a follower last published a release, as far as the revisions up to `seen_revision` show.
+    pub published_at: Option<Timestamp>,
+    /// The last of the stream's revisions that followers have seen.
+    pub seen_revision: Revision,
 }
 
-/// Tags that wait.
+/// Tags whose time has not come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WaitingTags {
     /// The first of them.
@@ -81,7 +87,8 @@ impl Store {
             "-- name: wake_follows
             insert into follow_states (stream_id, wake_at)
             select id, $2 from streams
-            where substring(follow->>'image' from position('/' in follow->>'image') + 1) = any($1)
+            where follow is not null
+                and substring(follow->>'image' from position('/' in follow->>'image') + 1) = any($1)
                 and deleted_revision is distinct from revision
             order by id
             on conflict (stream_id) do update set wake_at = excluded.wake_at",
@@ -134,18 +141,18 @@ impl Transaction {
             .collect()
     }
 
-    /// Returns the streams whose last look failed, or whose newest tag was refused, and why, ordered by name.
+    /// Returns the streams whose last look failed, or whose tag that was tried last became no release, and why, ordered by name.
     ///
     /// # Errors
     /// The database is unavailable.
     pub async fn failing_follows(&mut self) -> Result<Vec<(StreamId, String)>, StoreError> {
         let rows = sqlx::query!(
             r#"-- name: failing_follows
-            select products.name as product, streams.name as stream, error as "error!"
+            select products.name as product, streams.name as stream, coalesce(error, tag_error) as "error!"
             from follow_states
             join streams on streams.id = follow_states.stream_id
             join products on products.id = streams.product_id
-            where error is not null and streams.follow is not null
+            where coalesce(error, tag_error) is not null and streams.follow is not null
                 and streams.deleted_revision is distinct from streams.revision
             order by products.name, streams.name"#
         )
@@ -169,8 +176,9 @@ impl Transaction {
             r#"-- name: follow_state
             select image, tags, followed_since as "followed_since: jiff_sqlx::Timestamp", etag,
                 checked_at as "checked_at: jiff_sqlx::Timestamp",
-                succeeded_at as "succeeded_at: jiff_sqlx::Timestamp", error, failures,
-                next_at as "next_at: jiff_sqlx::Timestamp", waiting, waiting_count, waiting_because
+                succeeded_at as "succeeded_at: jiff_sqlx::Timestamp", error, tag_error, failures,
+                next_at as "next_at: jiff_sqlx::Timestamp", waiting, waiting_count, waiting_because,
+                published_at as "published_at: jiff_sqlx::Timestamp", seen_revision
             from follow_states where stream_id = $1"#,
             key.0
         )
@@ -187,6 +195,7 @@ impl Transaction {
             checked_at: time(row.checked_at),
             succeeded_at: time(row.succeeded_at),
             error: row.error,
+            tag_error: row.tag_error,
             failures: u32::try_from(row.failures).unwrap_or_default(),
             next_at: time(row.next_at),
             waiting: WaitingTags {
@@ -194,7 +203,28 @@ impl Transaction {
                 count: usize::try_from(row.waiting_count).unwrap_or_default(),
                 because: row.waiting_because,
             },
+            published_at: time(row.published_at),
+            seen_revision: Revision(row.seen_revision.unwrap_or_default()),
         })
+    }
+
+    /// Returns true if a stream still follows what a look is for. Until the transaction ends, that stays so: what the look leaves is not saved for
+    /// another setting, nor for none.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn lock_follow(&mut self, look: &DueFollow) -> Result<bool, StoreError> {
+        let found = sqlx::query!(
+            r#"-- name: lock_follow
+            select id from streams
+            where id = $1 and follow->>'image' = $2 and follow->>'tags' = $3 and deleted_revision is distinct from revision
+            for share"#,
+            look.key.0,
+            look.image,
+            look.tags
+        );
+        let found = found.fetch_optional(self.connection()).await.map_err(StoreError::at("lock_follow"))?;
+        Ok(found.is_some())
     }
 
     /// Saves what a look leaves, and ends the wait of registries that reported a change before it.
@@ -206,13 +236,15 @@ impl Transaction {
         sqlx::query!(
             "-- name: save_follow_state
             insert into follow_states (stream_id, image, tags, etag, checked_at, succeeded_at, error, failures, next_at,
-                waiting, waiting_count, waiting_because, followed_since)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14)
+                waiting, waiting_count, waiting_because, followed_since, tag_error, published_at, seen_revision)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14, $15, $16, $17)
             on conflict (stream_id) do update set
                 image = excluded.image, tags = excluded.tags, etag = excluded.etag, checked_at = excluded.checked_at,
                 succeeded_at = excluded.succeeded_at, error = excluded.error, failures = excluded.failures,
                 next_at = excluded.next_at, waiting = excluded.waiting, waiting_count = excluded.waiting_count,
                 waiting_because = excluded.waiting_because, followed_since = excluded.followed_since,
+                tag_error = excluded.tag_error, published_at = excluded.published_at,
+                seen_revision = excluded.seen_revision,
                 wake_at = case when follow_states.wake_at is distinct from $13 then follow_states.wake_at end",
             look.key.0,
             state.image.as_deref(),
@@ -227,7 +259,10 @@ impl Transaction {
             i64::try_from(state.waiting.count).unwrap_or(i64::MAX),
             state.waiting.because.as_deref(),
             time(look.woken_at) as _,
-            time(state.followed_since) as _
+            time(state.followed_since) as _,
+            state.tag_error.as_deref(),
+            time(state.published_at) as _,
+            state.seen_revision.0
         )
         .execute(self.connection())
         .await

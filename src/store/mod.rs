@@ -25,6 +25,7 @@ mod predecessors;
 mod presets;
 mod products;
 mod releases;
+pub mod retried_tags;
 pub mod revisions;
 mod rollouts;
 mod rows;

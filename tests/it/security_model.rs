@@ -29,7 +29,7 @@ fn exists(root: &Path, name: &str) -> bool {
     let mut files = Vec::new();
     match module.strip_suffix("::tests") {
         Some(module) => find_module(&root.join("src"), module, &mut files),
-        None => files.push(root.join("tests/it").join(module).with_extension("rs")),
+        None => files.push(root.join("tests/it").join(module.replace("::", "/")).with_extension("rs")),
     }
     files.iter().any(|file| {
         let code = read(file);

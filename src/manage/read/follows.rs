@@ -2,9 +2,9 @@
 
 use super::{access::ReadError, streams::StreamReader};
 use crate::{
-    domain::follow::Follow,
+    domain::{follow::Follow, tag_order::compare_tags},
     manage::{manager::Manage, records::StoreError},
-    store::{followed_tags::FollowedTag, follows::FollowState},
+    store::{followed_tags::FollowedTag, follows::FollowState, retried_tags::RetriedTag},
 };
 
 /// What a stream follows, and what the last looks at its repository found.
@@ -16,9 +16,11 @@ pub struct FollowStatus {
     pub state: FollowState,
     /// The tags that were handled last, the newest first.
     pub tags: Vec<FollowedTag>,
+    /// The tags that could not become releases yet, first those that could not for the shortest time.
+    pub retried: Vec<RetriedTag>,
 }
 
-/// The number of handled tags that are shown.
+/// The number of handled tags that are shown, and of those that are tried again.
 const MAX_TAGS: u32 = 20;
 
 impl StreamReader<'_> {
@@ -31,14 +33,21 @@ impl StreamReader<'_> {
         let head = transaction.head(&self.id).await?.ok_or_else(|| self.no_stream())?;
         let stream = self.manage.load_stream(&mut transaction, &head).await?;
         let Some(follow) = stream.follow.as_deref().cloned() else {
-            return Ok(FollowStatus { follow: None, state: FollowState::default(), tags: Vec::new() });
+            let state = FollowState::default();
+            return Ok(FollowStatus { follow: None, state, tags: Vec::new(), retried: Vec::new() });
         };
         let image = follow.image.as_str();
         let state = transaction.follow_state(head.key).await?;
         let is_present = state.image.as_deref() == Some(image) && state.tags.as_deref() == Some(follow.tags.as_str());
-        let state = if is_present { state } else { FollowState::default() };
-        let tags = transaction.recent_followed_tags(head.key, image, MAX_TAGS).await?;
-        Ok(FollowStatus { follow: Some(follow), state, tags })
+        let mut tags = transaction.recent_followed_tags(head.key, image, MAX_TAGS).await?;
+        let by_time = |tag: &FollowedTag, other: &FollowedTag| tag.handled_at.cmp(&other.handled_at);
+        tags.sort_by(|tag, other| by_time(other, tag).then_with(|| compare_tags(&other.tag, &tag.tag)));
+        let (state, retried) = if is_present {
+            (state, transaction.retried_tags(head.key, image, MAX_TAGS).await?)
+        } else {
+            (FollowState::default(), Vec::new())
+        };
+        Ok(FollowStatus { follow: Some(follow), state, tags, retried })
     }
 }
 

@@ -143,7 +143,7 @@ pub(super) async fn images(store: &Store) -> Vec<Finding> {
     findings
 }
 
-/// Reports the streams whose followed repositories cannot be read, or whose newest tag was refused.
+/// Reports the streams whose followed repositories cannot be read, or whose newest tag could not become a release.
 pub(super) async fn follows(store: &Store) -> Vec<Finding> {
     let read = async { store.begin_read("doctor_follows").await?.failing_follows().await };
     let advice = "see GET .../follow of the stream, and docs/how-to/follow-a-registry.md";

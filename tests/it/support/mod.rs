@@ -4,6 +4,7 @@ pub(crate) mod collector;
 pub(crate) mod contract;
 pub(crate) mod fixtures;
 pub(crate) mod ids;
+pub(crate) mod imitated_registry;
 pub(crate) mod issuer;
 pub(crate) mod manager;
 pub(crate) mod postgres;
