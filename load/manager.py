@@ -7,10 +7,11 @@ import urllib.parse
 from dataclasses import dataclass
 
 import documents
-from servers import HOST, Failed
+from servers import HOST, Failed, wait_until
 
 SECONDS = 120
 CREATED = 201
+NOT_READY = 503
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,17 @@ class Manager:
         token = server.program.run(*create_token, "--data-dir", server.data_dir).strip()
         self.headers = {"Authorization": f"Bearer {token}", "If-Match": "*", "Content-Type": "application/json"}
         self.connection = http.client.HTTPConnection(HOST, server.port, timeout=SECONDS)
+        # Polls are answered from the snapshot before the database is open.
+        wait_until(lambda: self.status("GET", "/api/v1/products") != NOT_READY, SECONDS, "the database")
 
     def close(self):
         self.connection.close()
+
+    def status(self, method, target):
+        self.connection.request(method, target, headers=self.headers)
+        response = self.connection.getresponse()
+        response.read()
+        return response.status
 
     def read(self, path, **query):
         return self.send("GET", path, None, query, 200)

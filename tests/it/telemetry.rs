@@ -232,11 +232,12 @@ async fn the_list_of_metrics_matches_the_export() {
         upstream::ramping(3).write(folder.path(), stream);
     }
     import(&database.url, folder.path());
-    // An unreadable stream.
+    // An unreadable stream, and one that may not fall behind its base.
     let mut connection = database.connection().await;
     for statement in [
         "alter table releases drop constraint releases_state_known",
         "update releases set state = 'unknown' from streams where streams.id = stream_id and streams.name = 'next'",
+        "update streams set base_lag = 0 where name = 'stable'",
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
@@ -267,7 +268,7 @@ async fn the_list_of_metrics_matches_the_export() {
     let read = async || secure.get(url("/metrics")).send().await.unwrap().text().await.unwrap();
     eventually("all metrics are exported", async || {
         let text = read().await;
-        ["catalog_broken{", "token_next_expiry", "keys_age", "images_gone", "follow_failing"]
+        ["catalog_broken{", "token_next_expiry", "keys_age", "images_gone", "follow_failing", "base_lagging"]
             .iter()
             .all(|name| text.contains(name))
     })

@@ -10,6 +10,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use lockkeeper::{
     domain::{
         image_check::{ImageAnswer, ImageState},
+        image_targets::ImageArches,
         payload::PayloadId,
     },
     manage::ImageSource,
@@ -197,9 +198,9 @@ async fn a_rollout_that_is_too_fast_waits_until_it_is_allowed() {
 struct Images(Mutex<ImageState>);
 
 impl ImageSource for Images {
-    fn ask<'a>(&'a self, images: &'a BTreeSet<PayloadId>) -> BoxFuture<'a, BTreeMap<PayloadId, ImageAnswer>> {
+    fn ask<'a>(&'a self, images: &'a ImageArches) -> BoxFuture<'a, BTreeMap<PayloadId, ImageAnswer>> {
         let answer = ImageAnswer { state: *self.0.lock().unwrap(), problem: Some("why".into()) };
-        let answers = images.iter().map(|image| (image.clone(), answer.clone())).collect();
+        let answers = images.keys().map(|image| (image.clone(), answer.clone())).collect();
         async { answers }.boxed()
     }
 }
