@@ -317,6 +317,9 @@ async fn a_write_from_a_stale_revision_is_refused() {
     assert_eq!(admin.get(&release).await.ok().body["notes"], "a");
     let same = patch(Some("\"2\""), "a").await.ok();
     assert_eq!((same.header("etag"), &same.body["changed"]), ("\"2\"", &json!(false)));
+    // An absent field is not null, which removes the notes.
+    admin.change(Method::PATCH, &release, Some(&json!({}))).await.is_problem(422);
+    assert_eq!(admin.get(&release).await.ok().body["notes"], "a");
     let held = admin.ask(Method::GET, &below("document"), &[("if-none-match", "\"2\"")], None).await;
     assert_eq!((held.status, held.header("etag"), &held.body), (304, "\"2\"", &Value::Null));
     // Restrictive changes need no precondition.

@@ -107,6 +107,8 @@ async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
     for round in 1..=4 {
         let (mut service, mut log) = serve_from(&database.url, folder.path());
         let address = address(&mut log);
+        // Events begin with what is changed after the first process has noted which revisions there were.
+        eventually("events have begun", async || !cursor_revisions(&database).await.is_empty()).await;
         // The kill comes at any point of this request; the last round has none.
         let killed = (round < 4).then(|| random.next_u32() as usize % REQUESTS);
         for number in 0..REQUESTS {
@@ -141,6 +143,12 @@ async fn a_repeated_key_gets_the_first_answer_after_a_kill() {
 async fn event_revisions(database: &Database) -> Vec<i64> {
     let query = "select (details ->> 'revision')::bigint from events
         where product = 'fedora-coreos' and stream = 'stable' and kind = 'revision' order by id";
+    sqlx::query_scalar(query).fetch_all(&mut database.connection().await).await.unwrap()
+}
+
+/// Returns the revisions of streams up to which events were written.
+async fn cursor_revisions(database: &Database) -> Vec<i64> {
+    let query = "select revision from event_cursor_streams";
     sqlx::query_scalar(query).fetch_all(&mut database.connection().await).await.unwrap()
 }
 

@@ -181,6 +181,8 @@ impl NewRelease {
 #[schema(example = json!({ "notes": "- kernel 7.1\n- fixes for the network at boot" }))]
 pub struct NotesModel {
     /// The release notes, in Markdown, at most 32768 bytes; null removes them.
+    // Serde takes an absent field for null, which would remove the notes.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required)]
     pub notes: Option<String>,
 }
