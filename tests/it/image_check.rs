@@ -255,8 +255,15 @@ async fn a_lock_is_held_although_the_server_ends_idle_transactions() {
     let [mut lock, mut other] =
         [store.task_lock(Task::ImageCheck).await.unwrap(), store.task_lock(Task::ImageCheck).await.unwrap()];
     assert!(lock.try_hold().await.unwrap());
-    let work = async { sqlx::query("select pg_sleep(0.1)").execute(&pool).await.unwrap() };
-    lock.hold_while(work).await.unwrap();
+    // A transaction that began after the lock's.
+    let mut idle = database.connection().await;
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut idle).await.unwrap();
+    sqlx::raw_sql("begin").execute(&mut idle).await.unwrap();
+    let ended = eventually("the server ends it", async || {
+        let known = "select count(*) from pg_stat_activity where pid = $1";
+        sqlx::query_scalar::<_, i64>(known).bind(pid).fetch_one(&pool).await.unwrap() == 0
+    });
+    lock.hold_while(ended).await.unwrap();
     assert!(!other.try_hold().await.unwrap());
 }
 

@@ -34,12 +34,12 @@ pub fn findings(before: &Stream, after: &Stream) -> Vec<Finding> {
             "is no longer a dead end: nodes may update from it",
         );
     }
-    findings.extend(inherited_before(before, after));
+    findings.extend(no_longer_inherited(before, after));
     findings
 }
 
 /// Returns a warning for each barrier and dead end of the base that counted for a stream with releases, and no longer does.
-fn inherited_before(before: &Stream, after: &Stream) -> Vec<Finding> {
+fn no_longer_inherited(before: &Stream, after: &Stream) -> Vec<Finding> {
     let is_published = before.releases.iter().any(|release| release.state == ReleaseState::Published);
     let Some(base) = before.base.as_deref().filter(|_| is_published) else { return Vec::new() };
     let after = after.base.as_deref().filter(|after| after.stream == base.stream);
